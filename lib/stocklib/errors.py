@@ -1,0 +1,116 @@
+"""One tree of errors: each says what failed, on what, and what to do next.
+
+    StocksError
+    ├── SettingsError            a setting, .env or a file under config/ is missing or malformed
+    ├── InputError               what the caller asked for makes no sense
+    │   ├── SymbolError          a symbol that is malformed, or that nobody knows
+    │   ├── DateRangeError       an empty, reversed or future range
+    │   └── ParameterError       an unknown or ill-typed notebook parameter
+    ├── SourceError              the market data source
+    │   ├── SourceUnavailable    down, timed out, or answered 5xx after every retry
+    │   ├── KeyRefused           401: no key, or a wrong one
+    │   ├── PlanRefused          403: the key's plan does not include this call
+    │   ├── RateLimited          429 after every retry
+    │   ├── BadAnswer            an answer that is not what the documentation promises
+    │   └── NoQuote              zeros or nulls where a price should be
+    ├── StreamError              Kafka
+    ├── LakeError                S3
+    │   └── CorruptObject        an object whose bytes cannot be read
+    ├── WarehouseError           DuckDB or Snowflake
+    │   ├── WarehouseBusy        another process holds it
+    │   ├── WrongSource          live data into a replayed warehouse, or the other way round
+    │   └── TransformFailed      dbt failed; readers still see the last good version
+    ├── EmbeddedError            a server of the embedded stack
+    └── NotebookFailed           a notebook raised; the executed copy is kept
+
+A caller that wants to stop on anything of ours catches ``StocksError``; the command line prints its text and no
+traceback. Secrets never appear in any message.
+"""
+
+
+class StocksError(Exception):
+    """Anything that this project raises on purpose."""
+
+
+class SettingsError(StocksError):
+    """A setting is missing or malformed; the message names it and where to set it."""
+
+
+class InputError(StocksError):
+    """The request itself makes no sense."""
+
+
+class SymbolError(InputError):
+    """A symbol that is malformed, or that the source does not know."""
+
+
+class DateRangeError(InputError):
+    """An empty, reversed or future range of dates."""
+
+
+class ParameterError(InputError):
+    """A notebook parameter that does not exist, or a value of another type."""
+
+
+class SourceError(StocksError):
+    """The market data source refused, failed, or answered nonsense."""
+
+
+class SourceUnavailable(SourceError):
+    """The source is down, timed out, or answered 5xx after every retry."""
+
+
+class KeyRefused(SourceError):
+    """401: the API key is missing or wrong."""
+
+
+class PlanRefused(SourceError):
+    """403: the key's plan does not include this call."""
+
+
+class RateLimited(SourceError):
+    """429 after every retry."""
+
+
+class BadAnswer(SourceError):
+    """The source answered something that its documentation does not allow."""
+
+
+class NoQuote(SourceError):
+    """The source answered zeros or nulls where a price should be."""
+
+
+class StreamError(StocksError):
+    """Kafka is out of reach, or refused."""
+
+
+class LakeError(StocksError):
+    """S3 is out of reach, or refused."""
+
+
+class CorruptObject(LakeError):
+    """An object of the lake cannot be read; the message names its key."""
+
+
+class WarehouseError(StocksError):
+    """The warehouse is out of reach, or refused."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another process holds the warehouse; the message names it."""
+
+
+class WrongSource(WarehouseError):
+    """Live data was offered to a warehouse of replayed data, or the other way round."""
+
+
+class TransformFailed(WarehouseError):
+    """dbt failed or a test did; the published tables are still the last good version."""
+
+
+class EmbeddedError(StocksError):
+    """A server of the embedded stack did not start, died, or its port is taken."""
+
+
+class NotebookFailed(StocksError):
+    """A notebook raised; the message names the executed copy that holds the error."""

@@ -1,0 +1,223 @@
+"""The records: what one answer of a market data source means, and the JSON in which it travels.
+
+Pure: mappings and bytes in, frozen records or bytes out. This is the only module where an instant is an epoch number;
+everywhere else it is a UTC-aware ``datetime``, and a trading date is a ``date`` of New York.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import orjson
+
+from stocklib.errors import BadAnswer, NoQuote, SymbolError
+
+# Finnhub and Yahoo symbols: BRK.B, ^GSPC, EURUSD=X, BINANCE:BTCUSDT, RDS-A.
+_SYMBOL = re.compile(r"\^?[A-Z0-9][A-Z0-9.:=_-]{0,31}")
+
+
+def check_symbol(symbol: object) -> str:
+    """The symbol in upper case, or one clear error.
+
+    >>> check_symbol(" brk.b ")
+    'BRK.B'
+    >>> check_symbol("'; drop table")
+    Traceback (most recent call last):
+        ...
+    stocklib.errors.SymbolError: "'; drop table" is not a stock symbol: letters, digits and . - : = _ ^ only, 32 at most
+    """
+    text = symbol.strip().upper() if isinstance(symbol, str) else ""
+    if not _SYMBOL.fullmatch(text):
+        shown = repr(symbol)[:60]
+        raise SymbolError(f"{shown} is not a stock symbol: letters, digits and . - : = _ ^ only, 32 at most")
+    return text
+
+
+def to_epoch(instant: datetime) -> float:
+    """Seconds since 1970 of a UTC-aware instant."""
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} has no time zone; instants here are UTC-aware")
+    return instant.timestamp()
+
+
+def from_epoch(seconds: float) -> datetime:
+    """The UTC instant of an epoch number of seconds.
+
+    >>> from_epoch(1355495400)
+    datetime.datetime(2012, 12, 14, 14, 30, tzinfo=datetime.timezone.utc)
+    """
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a symbol was worth at ``market_timestamp``, as Finnhub's /quote said it. Prices in the listing's currency.
+
+    ``change_percent`` is in percent. ``fetched_at`` is on the source's clock.
+    """
+
+    symbol: str
+    current_price: float
+    change_amount: float | None
+    change_percent: float | None
+    day_high: float
+    day_low: float
+    day_open: float
+    prev_close: float
+    market_timestamp: datetime
+    fetched_at: datetime
+
+    @classmethod
+    def parse(cls, symbol: str, answer: Mapping[str, Any], *, fetched_at: datetime) -> "Quote":
+        """The quote in a /quote answer. Zeros and nulls are ``NoQuote``; anything else unexpected is ``BadAnswer``."""
+        numbers = {name: _number(answer.get(name), name, symbol) for name in ("c", "h", "l", "o", "pc", "t", "d", "dp")}
+        missing = [name for name in ("c", "h", "l", "o", "pc", "t") if not numbers[name]]
+        if missing:
+            raise NoQuote(
+                f"the source has no price for {symbol}: {', '.join(missing)} zero or null in its answer "
+                "(an unknown symbol, or a passing hiccup; the next poll asks again)"
+            )
+        negative = [name for name in ("c", "h", "l", "o", "pc", "t") if (numbers[name] or 0) < 0]
+        if negative:
+            raise BadAnswer(f"the source answered a negative {', '.join(negative)} for {symbol}; nothing was stored")
+        return cls(
+            symbol=symbol,
+            current_price=numbers["c"] or 0.0,
+            change_amount=numbers["d"],
+            change_percent=numbers["dp"],
+            day_high=numbers["h"] or 0.0,
+            day_low=numbers["l"] or 0.0,
+            day_open=numbers["o"] or 0.0,
+            prev_close=numbers["pc"] or 0.0,
+            market_timestamp=from_epoch(numbers["t"] or 0.0),
+            fetched_at=fetched_at,
+        )
+
+    def to_json(self) -> bytes:
+        """The message's value: Finnhub's own names plus ``symbol`` and ``fetched_at`` (epoch seconds)."""
+        return orjson.dumps(
+            {
+                "symbol": self.symbol,
+                "c": self.current_price,
+                "d": self.change_amount,
+                "dp": self.change_percent,
+                "h": self.day_high,
+                "l": self.day_low,
+                "o": self.day_open,
+                "pc": self.prev_close,
+                "t": _short(self.market_timestamp),
+                "fetched_at": _short(self.fetched_at),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """One bar as its source answered it: split-adjusted as of ``fetched_at`` when daily.
+
+    ``candle_time`` is the bar's start; for a daily bar it is 00:00 UTC of the New York trade date. Volume in shares (a
+    double: sources divide it by splits too), None when the source has none.
+    """
+
+    symbol: str
+    resolution: str
+    candle_time: datetime
+    open_price: float
+    high_price: float
+    low_price: float
+    close_price: float
+    volume: float | None
+    data_source: str
+    fetched_at: datetime
+
+    @property
+    def quote_date(self) -> date:
+        """The trade date of a daily bar."""
+        return self.candle_time.date()
+
+    def to_record(self, *, source: str) -> dict[str, Any]:
+        """The line that lands in the lake. ``source`` is finnhub, replay or yfinance."""
+        return {
+            "symbol": self.symbol,
+            "date": self.quote_date.isoformat(),
+            "open": self.open_price,
+            "high": self.high_price,
+            "low": self.low_price,
+            "close": self.close_price,
+            "volume": self.volume,
+            "data_source": self.data_source,
+            "source": source,
+            "fetched_at": _short(self.fetched_at),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CorporateAction:
+    """A split, a dividend, or the fact that they were asked for.
+
+    ``kind`` is ``split`` (``from_factor`` old shares became ``to_factor`` new ones on ``action_date``), ``dividend``
+    (``amount`` a share went ex on ``action_date``; ``split_adjusted`` says whether the source divided it by later
+    splits), or ``checked``: the source was asked for every split from ``action_date`` to ``checked_to``, both included,
+    and the answer is among the other records of the same fetch. Without a ``checked`` record a symbol's splits are
+    unknown, which is not the same as none.
+    """
+
+    symbol: str
+    kind: str
+    action_date: date
+    fetched_at: datetime
+    from_factor: float | None = None
+    to_factor: float | None = None
+    amount: float | None = None
+    checked_to: date | None = None
+
+    def to_record(self, *, source: str, data_source: str) -> dict[str, Any]:
+        """The line that lands in the lake."""
+        return {
+            "symbol": self.symbol,
+            "kind": self.kind,
+            "date": self.action_date.isoformat(),
+            "from_factor": self.from_factor,
+            "to_factor": self.to_factor,
+            "amount": self.amount,
+            "checked_to": self.checked_to.isoformat() if self.checked_to else None,
+            "data_source": data_source,
+            "source": source,
+            "fetched_at": _short(self.fetched_at),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyProfile:
+    """Who is behind a symbol: the source's own fields, untouched, and when they were fetched."""
+
+    symbol: str
+    fields: Mapping[str, Any]
+    fetched_at: datetime
+
+    def to_record(self, *, source: str, data_source: str) -> dict[str, Any]:
+        """The line that lands in the lake: Finnhub's /stock/profile2 names under ``profile``."""
+        return {
+            "symbol": self.symbol,
+            "profile": dict(self.fields),
+            "data_source": data_source,
+            "source": source,
+            "fetched_at": _short(self.fetched_at),
+        }
+
+
+def _number(value: object, name: str, symbol: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadAnswer(f"the source answered {name}={value!r} for {symbol}, which is not a number; nothing was stored")
+    return float(value)
+
+
+def _short(instant: datetime) -> float | int:
+    """Epoch seconds, whole ones without a decimal point."""
+    seconds = to_epoch(instant)
+    return int(seconds) if seconds.is_integer() else seconds

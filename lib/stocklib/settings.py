@@ -1,0 +1,327 @@
+"""The only reader of the environment, of ``.env`` and of ``config/``.
+
+What goes in: environment variables, then ``.env``, then what the embedded stack wrote to ``STOCKS_HOME/embedded.env``,
+then the defaults below, in that order. What comes out: one frozen ``Settings`` whose secrets show as ``***`` wherever
+they are printed.
+
+``_SETTINGS`` is the one list of them; ``.env.example`` mirrors it, and a test compares the two. The demo
+(``read_settings(demo=True)``) has its own home, reads neither ``.env`` nor service settings from the environment, forces
+the local warehouse and lifts the rate limits, so that a replay never reaches production.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stocklib.errors import SettingsError
+from stocklib.quotes import check_symbol
+
+
+class Secret:
+    """A value that never prints itself.
+
+    >>> key = Secret("abc123")
+    >>> key, f"{key}", key.reveal()
+    (***, '***', 'abc123')
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself: hand it to a client, never to a log."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***" if self._value else "(not set)"
+
+    __str__ = __repr__
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a secret is not pickled")
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _count(value: str) -> int:
+    number = int(value)
+    if number < 0:
+        raise ValueError("a whole number, 0 or more")
+    return number
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError("a whole number, 1 or more")
+    return number
+
+
+def _seconds(value: str) -> float:
+    number = float(value)
+    if not 0 <= number < 1e9:
+        raise ValueError("a number of seconds, 0 or more")
+    return number
+
+
+def _url(value: str) -> str:
+    if not value.startswith(("http://", "https://", "ws://", "wss://")):
+        raise ValueError("an address that starts with http:// or https:// (ws:// or wss:// for a websocket)")
+    return value.rstrip("/")
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def choice(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return value.lower()
+
+    return choice
+
+
+def _speed(value: str) -> str:
+    if value.lower() == "step":
+        return "step"
+    if not 1 <= float(value) <= 3600:
+        raise ValueError("step, or a factor from 1 to 3600")
+    return value
+
+
+@dataclass(frozen=True)
+class _Setting:
+    default: str
+    parse: Callable[[str], Any]
+    help: str
+
+
+# One line a setting: its default, its type, what it is for. The order is that of .env.example.
+_SETTINGS: dict[str, _Setting] = {
+    "FINNHUB_API_KEY": _Setting("", Secret, "your key from https://finnhub.io; not needed for the demo"),
+    "FINNHUB_BASE_URL": _Setting("https://finnhub.io/api/v1", _url, "where Finnhub, or a replay server, answers"),
+    "FINNHUB_WS_URL": _Setting("wss://ws.finnhub.io", _url, "where trades are streamed from"),
+    "FINNHUB_WS_SYMBOLS": _Setting("50", _positive, "symbols that the plan's websocket takes"),
+    "FINNHUB_CALLS_PER_MINUTE": _Setting("60", _count, "rate budget of the plan; 0 = no limit"),
+    "FINNHUB_CALLS_PER_SECOND": _Setting("30", _count, "rate budget of every plan; 0 = no limit"),
+    "POLL_SECONDS": _Setting("15", _seconds, "a round of quotes starts this often while the market is open"),
+    "CLOSE_SETTLE_SECONDS": _Setting("1200", _seconds, "a day is final when asked this long after the close"),
+    "HISTORY_SOURCE": _Setting("finnhub", _one_of("finnhub", "yfinance"), "daily bars, splits, dividends"),
+    "STOCKS_WATCHLIST": _Setting("", _text, "a name under config/watchlists/, or a path; empty: config/stock_symbols.json"),
+    "LOAD_SECONDS": _Setting("60", _seconds, "how often a running pipeline loads new objects"),
+    "BATCH_MAX_QUOTES": _Setting("5000", _positive, "a lake object holds at most this many messages"),
+    "BATCH_MAX_BYTES": _Setting("16000000", _positive, "… or this many bytes before compression"),
+    "BATCH_MAX_SECONDS": _Setting("60", _seconds, "… or what this many seconds brought"),
+    "KAFKA_BROKER": _Setting("127.0.0.1:9092", _text, "host:port, several with commas"),
+    "KAFKA_TOPIC": _Setting("stock-quotes", _text, "quotes"),
+    "KAFKA_TRADES_TOPIC": _Setting("stock-trades", _text, "trades"),
+    "KAFKA_DLQ_TOPIC": _Setting("stock-quotes-dlq", _text, "messages that are not what they should be"),
+    "KAFKA_PARTITIONS": _Setting("3", _positive, "of a topic that is created"),
+    "KAFKA_GROUP": _Setting("bronze-consumer", _text, "consumer group"),
+    "KAFKA_SESSION_TIMEOUT_MS": _Setting("45000", _positive, "a consumer silent for this long is replaced"),
+    "KAFKA_SECURITY_PROTOCOL": _Setting(
+        "PLAINTEXT", lambda v: _one_of("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")(v).upper(), "or SSL, SASL_SSL"
+    ),
+    "KAFKA_SASL_MECHANISM": _Setting("", _text, "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+    "KAFKA_SASL_USERNAME": _Setting("", _text, ""),
+    "KAFKA_SASL_PASSWORD": _Setting("", Secret, ""),
+    "KAFKA_SSL_CAFILE": _Setting("", _text, "certificate authority, PEM"),
+    "MINIO_ENDPOINT": _Setting("http://127.0.0.1:9000", _url, "any S3"),
+    "MINIO_ACCESS_KEY": _Setting("", _text, ""),
+    "MINIO_SECRET_KEY": _Setting("", Secret, ""),
+    "MINIO_REGION": _Setting("us-east-1", _text, ""),
+    "MINIO_BUCKET": _Setting("bronze-transactions", _text, "the lake"),
+    "MINIO_ARTIFACTS_BUCKET": _Setting("artifacts", _text, "executed notebooks and reports of scheduled runs"),
+    "STOCKS_WAREHOUSE": _Setting("auto", _one_of("auto", "local", "snowflake"), "auto: Snowflake if its account is set"),
+    "SNOWFLAKE_ACCOUNT": _Setting("", _text, ""),
+    "SNOWFLAKE_USER": _Setting("", _text, ""),
+    "SNOWFLAKE_PRIVATE_KEY_PATH": _Setting("", _text, "key pair sign-in, preferred"),
+    "SNOWFLAKE_TOKEN": _Setting("", Secret, "or a programmatic access token"),
+    "SNOWFLAKE_PASSWORD": _Setting("", Secret, "or, where it is still allowed, a password"),
+    "SNOWFLAKE_ROLE": _Setting("", _text, ""),
+    "SNOWFLAKE_WAREHOUSE": _Setting("", _text, ""),
+    "SNOWFLAKE_DATABASE": _Setting("STOCKS", _text, ""),
+    "SNOWFLAKE_SCHEMA": _Setting("PUBLIC", _text, ""),
+    "REPLAY_START": _Setting("2012-12-14T09:29:00", _text, "New York time at which a replay starts"),
+    "REPLAY_SPEED": _Setting("step", _speed, "step, or 1 to 3600"),
+    "REPLAY_DATA": _Setting("", _text, "a CSV or Parquet of your own daily bars; empty: the recorded ones"),
+    "STOCKS_HOME": _Setting(".stocks", _text, "data, logs and runs; relative to the project"),
+    "STOCKS_LOG": _Setting("INFO", lambda v: _one_of("debug", "info", "warning", "error")(v).upper(), "log level"),
+}
+
+# What says that a person has set this project up for services of their own.
+_CONFIGURES = ("FINNHUB_API_KEY", "FINNHUB_BASE_URL", "KAFKA_BROKER", "MINIO_ENDPOINT", "SNOWFLAKE_ACCOUNT", "STOCKS_HOME")
+# What the demo fixes, whatever the environment says.
+_DEMO = {
+    "STOCKS_WAREHOUSE": "local",
+    "FINNHUB_CALLS_PER_MINUTE": "0",
+    "FINNHUB_CALLS_PER_SECOND": "0",
+    "POLL_SECONDS": "0",
+    "CLOSE_SETTLE_SECONDS": "0",
+    "REPLAY_SPEED": "step",
+}
+
+# Where the demo's services are as long as its stack is down: nowhere, so that it never reaches somebody else's.
+_DEMO_DOWN = {
+    "FINNHUB_BASE_URL": "http://127.0.0.1:1/api/v1",
+    "FINNHUB_WS_URL": "ws://127.0.0.1:1",
+    "KAFKA_BROKER": "127.0.0.1:1",
+    "MINIO_ENDPOINT": "http://127.0.0.1:1",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, parsed. A value is an attribute in lower case: ``settings.kafka_broker``.
+
+    ``home`` is the absolute folder of ``STOCKS_HOME``; ``root`` is the project's; ``demo`` says whose home this is.
+    """
+
+    root: Path
+    home: Path
+    demo: bool
+    values: Mapping[str, Any] = field(repr=False)
+    # where each value came from: environment, .env, embedded.env, demo or default
+    origins: Mapping[str, str] = field(repr=False)
+
+    def __getattr__(self, name: str) -> Any:
+        values = object.__getattribute__(self, "__dict__").get("values", {})
+        try:
+            return values[name.upper()]
+        except KeyError:
+            raise AttributeError(f"there is no setting {name.upper()}") from None
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
+        return f"Settings(home={str(self.home)!r}, demo={self.demo}, {shown})"
+
+    def require(self, name: str) -> Any:
+        """The value of a setting that this step cannot do without; one clear error when it is empty."""
+        value = self.values[name.upper()]
+        if not value:
+            raise SettingsError(f"{name.upper()} is not set: put it into .env (see .env.example) or into the environment")
+        return value
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols to follow: those of the chosen watchlist."""
+        return read_watchlist(self)
+
+    @property
+    def warehouse(self) -> str:
+        """``local`` or ``snowflake``."""
+        if self.stocks_warehouse != "auto":
+            return str(self.stocks_warehouse)
+        return "snowflake" if self.snowflake_account else "local"
+
+    @property
+    def embedded_env(self) -> Path:
+        """What the embedded stack writes and this module reads: addresses and generated keys."""
+        return self.home / "embedded.env"
+
+
+def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this machine now; ``SettingsError`` names the first one that is malformed.
+
+    Where nothing at all is configured (no ``.env``, none of the service settings), the demo's home is used, so that
+    every verb works right after ``make demo``.
+    """
+    environ = os.environ if environ is None else environ
+    root = project_root()
+    # set for the kernels of notebooks that a demo runs, which read their settings anew
+    demo = demo or environ.get("STOCKS_DEMO") == "1"
+    dotenv = {} if demo else _read_env_file(root / ".env")
+    demo = demo or not any(environ.get(name) or dotenv.get(name) for name in _CONFIGURES)
+    if demo:
+        allowed = {name: environ[name] for name in ("STOCKS_LOG", "REPLAY_DATA") if environ.get(name)}
+        home = Path(environ.get("STOCKS_DEMO_HOME") or root / ".stocks" / "demo").resolve()
+        layers = [("demo", _DEMO), ("environment", allowed), ("embedded.env", _read_env_file(home / "embedded.env"))]
+        layers.append(("the embedded stack, which is not up", _DEMO_DOWN))
+    else:
+        stated = environ.get("STOCKS_HOME") or dotenv.get("STOCKS_HOME") or _SETTINGS["STOCKS_HOME"].default
+        home = (root / Path(stated).expanduser()).resolve()
+        layers = [("environment", environ), (".env", dotenv), ("embedded.env", _read_env_file(home / "embedded.env"))]
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name, setting in _SETTINGS.items():
+        origin, text = next(
+            ((where, layer[name]) for where, layer in layers if layer.get(name)), ("default", setting.default)
+        )
+        values[name] = _parse(name, setting, text, origin)
+        origins[name] = origin
+    return Settings(root=root, home=home, demo=demo, values=values, origins=origins)
+
+
+def project_root() -> Path:
+    """The folder that holds ``dbt_stocks/``: the nearest one above the working folder, else that of this checkout."""
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents, *Path(__file__).resolve().parents):
+        if (folder / "dbt_stocks" / "dbt_project.yml").is_file():
+            return folder
+    raise SettingsError("this is not a checkout of the stocks workbench: no dbt_stocks/dbt_project.yml above " + str(here))
+
+
+def read_watchlist(settings: Settings) -> list[str]:
+    """The symbols of the watchlist that ``STOCKS_WATCHLIST`` names; each checked, in order, no one twice."""
+    path = _watchlist_path(settings)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(p.stem for p in (settings.root / "config" / "watchlists").glob("*.json"))
+        raise SettingsError(f"there is no watchlist {path}; STOCKS_WATCHLIST is a path or one of {known}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SettingsError(f'{path} cannot be read: {error}; it must hold {{"symbols": ["AAPL", …]}}') from error
+    listed = content.get("symbols") if isinstance(content, dict) else None
+    if not isinstance(listed, list) or not listed:
+        raise SettingsError(f'{path} must hold {{"symbols": ["AAPL", …]}} with at least one symbol')
+    return list(dict.fromkeys(check_symbol(symbol) for symbol in listed))
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """Every setting as (name, default, what it is for): what ``.env.example`` and ``stocks settings`` show."""
+    return [(name, setting.default, setting.help) for name, setting in _SETTINGS.items()]
+
+
+def _watchlist_path(settings: Settings) -> Path:
+    chosen = str(settings.stocks_watchlist)
+    if not chosen:
+        return settings.root / "config" / "stock_symbols.json"
+    if chosen.endswith(".json") or "/" in chosen:
+        return settings.root / Path(chosen).expanduser()
+    return settings.root / "config" / "watchlists" / f"{chosen}.json"
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    try:
+        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+
+
+def _parse(name: str, setting: _Setting, text: str, origin: str) -> Any:
+    if setting.parse is Secret:
+        return Secret(text.strip())
+    try:
+        return setting.parse(text.strip())
+    except (ValueError, TypeError) as error:
+        where = {"default": "the built-in default", "environment": "the environment"}.get(origin, origin)
+        expected = str(error) if "invalid literal" not in str(error) and "could not convert" not in str(error) else "a number"
+        raise SettingsError(f"{name}={text!r} (from {where}) is not valid: expected {expected}") from None
