@@ -1,0 +1,59 @@
+# Every target makes .venv from uv.lock by itself: with the uv on PATH, else with one of its own in .uv.
+PYTHON ?= python3
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+RUN := .venv/bin
+# the caller's own virtual environment is not ours to touch
+export UV_PROJECT_ENVIRONMENT = .venv
+unexport VIRTUAL_ENV PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help demo lab test test-quick lint format bench notebooks clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.made  ## the whole pipeline over recorded market data, then one HTML report
+	@$(RUN)/stocks demo
+
+lab: .venv/.made  ## JupyterLab on the notebooks
+	@$(RUN)/stocks lab
+
+test: .venv/.made  ## every test
+	@$(RUN)/pytest
+
+test-quick: .venv/.made  ## the tests that need no server
+	@$(RUN)/pytest -m "not stack and not browser"
+
+lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
+	@$(RUN)/ruff check .
+	@$(RUN)/ruff format --check .
+	@$(RUN)/mypy
+	@$(RUN)/sqlfluff lint --disable-progress-bar dbt_stocks/models dbt_stocks/tests
+	@$(RUN)/python tests/notebook_form.py
+
+format: .venv/.made  ## what lint can mend by itself
+	@$(RUN)/ruff check --fix-only .
+	@$(RUN)/ruff format .
+	@$(RUN)/sqlfluff fix --disable-progress-bar dbt_stocks/models dbt_stocks/tests
+
+notebooks: .venv/.made  ## write the checked tables of the analysis notebooks anew from the demo's gold
+	@$(RUN)/python tests/notebook_form.py --refresh
+
+bench: .venv/.made  ## every benchmark, each a ratio measured in one run
+	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN)/python $$file || exit 1; done
+
+clean:  ## stop the embedded servers; remove .venv and caches (data under .stocks/ stays)
+	@if [ -x $(RUN)/stocks ]; then $(RUN)/stocks --demo down; fi
+	@rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_stocks/target dbt_stocks/logs
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.made: uv.lock pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
+	@echo "Setting up .venv from uv.lock (once; packages already cached take seconds) …"
+	@$(UV) sync --locked
+	@touch $@
+
+.uv/bin/uv:
+	@echo "Setting up uv in .uv, since it is not on PATH …"
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+	@touch $@

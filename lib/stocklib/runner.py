@@ -1,0 +1,180 @@
+"""Runs a notebook as a job: parameters in, an executed copy out.
+
+A notebook's name is its file's under ``notebooks/pipeline`` or ``notebooks/analysis``. Parameters are checked against
+the notebook's own ``parameters`` cell before anything runs. The executed copy goes to ``STOCKS_HOME/runs/<run id>/``,
+also when the notebook fails, with the error in it.
+"""
+
+import ast
+import logging
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stocklib.errors import NotebookFailed, ParameterError
+from stocklib.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution: its id and the executed copy, and what the last cell printed."""
+
+    run_id: str
+    path: Path
+    result: str
+
+
+def notebooks(settings: Settings) -> dict[str, Path]:
+    """Every notebook that can be run, by name."""
+    folders = (settings.root / "notebooks" / kind for kind in ("pipeline", "analysis"))
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.ipynb"))}
+
+
+def parameters(settings: Settings, name: str) -> dict[str, dict[str, Any]]:
+    """The parameters of a notebook: name, type, default and help, as its ``parameters`` cell states them."""
+    import papermill
+
+    return dict(papermill.inspect_notebook(str(_find(settings, name))))
+
+
+def run(
+    settings: Settings, name: str, *, given: Mapping[str, Any] | None = None, run_id: str | None = None, progress: bool = False
+) -> Run:
+    """Execute a notebook with the given parameters and keep the copy.
+
+    Text values are turned into the parameter's own type (``2012-12-14``, ``["AAPL","FB"]`` or ``AAPL,FB``, ``true``).
+    Raises ``ParameterError`` before anything runs, ``NotebookFailed`` when a cell raises.
+    """
+    import nbformat
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
+
+    source = _find(settings, name)
+    values = check_parameters(parameters(settings, name), given or {}, notebook=name)
+    run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{name}-{secrets.token_hex(3)}"
+    target = settings.home / "runs" / run_id / f"{name}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    log.info("running %s as %s", source.name, run_id)
+    try:
+        with _kernel_environment(settings):
+            papermill.execute_notebook(
+                str(source),
+                str(target),
+                parameters=values,
+                cwd=str(source.parent),
+                progress_bar=progress,
+                log_output=False,
+                # no unencrypted TCP port for the kernel: a socket file that only its owner may open
+                config=Config({"KernelManager": {"transport": "ipc"}}),
+            )
+    except papermill.PapermillExecutionError as error:
+        raise NotebookFailed(f"{name} failed: {error.ename}: {error.evalue}\nThe executed copy: {target}") from None
+    except DeadKernelError as error:
+        raise NotebookFailed(f"{name} failed: its kernel died ({error}).\nThe executed copy: {target}") from error
+    return Run(run_id=run_id, path=target, result=_last_text(nbformat.read(target, as_version=4)))
+
+
+def check_parameters(
+    known: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any], *, notebook: str
+) -> dict[str, Any]:
+    """The given values in the parameters' own types; ``ParameterError`` for an unknown name or an ill-typed value.
+
+    >>> known = {"days": {"inferred_type_name": "int"}, "symbols": {"inferred_type_name": "list[str]"}}
+    >>> check_parameters(known, {"days": "5", "symbols": "AAPL,FB"}, notebook="daily_load")
+    {'days': 5, 'symbols': ['AAPL', 'FB']}
+    >>> check_parameters(known, {"day": 5}, notebook="daily_load")
+    Traceback (most recent call last):
+        ...
+    stocklib.errors.ParameterError: daily_load has no parameter 'day'; it takes days, symbols
+    """
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            takes = ", ".join(known) or "none"
+            raise ParameterError(f"{notebook} has no parameter {name!r}; it takes {takes}")
+        kind = str(known[name].get("inferred_type_name") or "str").strip("\"'")
+        try:
+            values[name] = _convert(value, kind)
+        except (ValueError, SyntaxError) as error:
+            raise ParameterError(f"{notebook}: {name}={value!r} is not a {kind}: {error}") from None
+    return values
+
+
+def _convert(value: Any, kind: str) -> Any:
+    kind = kind.replace(" ", "").removesuffix("|None")
+    if kind == "list[str]":
+        items = value if isinstance(value, list) else _split(str(value))
+        if not all(isinstance(item, str) for item in items):
+            raise ValueError("every item must be text")
+        return items
+    if kind == "bool":
+        text = str(value).lower()
+        if text not in ("true", "false"):
+            raise ValueError("true or false")
+        return text == "true"
+    if kind in ("int", "float"):
+        if isinstance(value, bool):
+            raise ValueError("a number")
+        return int(value) if kind == "int" else float(value)
+    text = str(value)
+    if kind == "date" or kind.startswith("date"):
+        return date.fromisoformat(text).isoformat() if text else ""
+    return text
+
+
+def _split(text: str) -> list[Any]:
+    if text.strip().startswith("["):
+        return list(ast.literal_eval(text))
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _find(settings: Settings, name: str) -> Path:
+    known = notebooks(settings)
+    stem = name.removesuffix(".ipynb")
+    if stem not in known:
+        raise ParameterError(f"there is no notebook {name!r}; there are {', '.join(known)}")
+    return known[stem]
+
+
+@contextmanager
+def _kernel_environment(settings: Settings) -> "Iterator[None]":
+    """A kernel inherits the environment: it must read the same settings as this process."""
+    wanted = {"JUPYTER_PLATFORM_DIRS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    if settings.demo:
+        wanted |= {"STOCKS_DEMO": "1", "STOCKS_DEMO_HOME": str(settings.home)}
+    else:
+        wanted |= {"STOCKS_HOME": str(settings.home)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _last_text(notebook: Any) -> str:
+    """What the last code cell printed or showed: a pipeline notebook's result."""
+    for cell in reversed(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        for output in reversed(cell.outputs):
+            if output.output_type == "stream":
+                return str(output.text).strip()
+            if text := output.get("data", {}).get("text/plain"):
+                return str(text).strip()
+    return ""
