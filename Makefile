@@ -29,6 +29,7 @@ lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
 	@$(RUN)/sqlfluff lint --disable-progress-bar dbt_stocks/models dbt_stocks/tests
+	@$(RUN)/nbstripout --verify notebooks/*/*.ipynb
 	@$(RUN)/python tests/notebook_form.py
 
 format: .venv/.made  ## what lint can mend by itself

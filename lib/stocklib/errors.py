@@ -12,7 +12,8 @@
     │   ├── PlanRefused          403: the key's plan does not include this call
     │   ├── RateLimited          429 after every retry
     │   ├── BadAnswer            an answer that is not what the documentation promises
-    │   └── NoQuote              zeros or nulls where a price should be
+    │   ├── NoQuote              zeros or nulls where a price should be
+    │   └── Interrupted          a wait for the source was cut short because the run is stopping
     ├── StreamError              Kafka
     ├── LakeError                S3
     │   └── CorruptObject        an object whose bytes cannot be read
@@ -78,6 +79,10 @@ class BadAnswer(SourceError):
 
 class NoQuote(SourceError):
     """The source answered zeros or nulls where a price should be."""
+
+
+class Interrupted(SourceError):
+    """The run is stopping, so a wait for the source (rate budget, retry) was given up."""
 
 
 class StreamError(StocksError):

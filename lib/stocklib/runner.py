@@ -48,7 +48,12 @@ def parameters(settings: Settings, name: str) -> dict[str, dict[str, Any]]:
 
 
 def run(
-    settings: Settings, name: str, *, given: Mapping[str, Any] | None = None, run_id: str | None = None, progress: bool = False
+    settings: Settings,
+    name: str,
+    *,
+    given: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+    progress: bool = False,
 ) -> Run:
     """Execute a notebook with the given parameters and keep the copy.
 
@@ -178,3 +183,20 @@ def _last_text(notebook: Any) -> str:
             if text := output.get("data", {}).get("text/plain"):
                 return str(text).strip()
     return ""
+
+
+def open_lab(settings: Settings, *, port: int, browser: bool) -> int:
+    """JupyterLab on ``notebooks/``, on loopback with a generated token; returns its exit status."""
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}"]
+    command += [f"--ServerApp.root_dir={settings.root / 'notebooks'}", "--LabApp.news_url=None"]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    if not browser:
+        command.append("--no-browser")
+    with _kernel_environment(settings):
+        try:
+            return subprocess.run(command, check=False).returncode
+        except KeyboardInterrupt:
+            return 0

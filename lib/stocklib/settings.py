@@ -5,8 +5,8 @@ then the defaults below, in that order. What comes out: one frozen ``Settings`` 
 they are printed.
 
 ``_SETTINGS`` is the one list of them; ``.env.example`` mirrors it, and a test compares the two. The demo
-(``read_settings(demo=True)``) has its own home, reads neither ``.env`` nor service settings from the environment, forces
-the local warehouse and lifts the rate limits, so that a replay never reaches production.
+(``read_settings(demo=True)``) has its own home, reads neither ``.env`` nor service settings from the environment,
+forces the local warehouse and lifts the rate limits, so that a replay never reaches production.
 """
 
 import json
@@ -121,7 +121,9 @@ _SETTINGS: dict[str, _Setting] = {
     "POLL_SECONDS": _Setting("15", _seconds, "a round of quotes starts this often while the market is open"),
     "CLOSE_SETTLE_SECONDS": _Setting("1200", _seconds, "a day is final when asked this long after the close"),
     "HISTORY_SOURCE": _Setting("finnhub", _one_of("finnhub", "yfinance"), "daily bars, splits, dividends"),
-    "STOCKS_WATCHLIST": _Setting("", _text, "a name under config/watchlists/, or a path; empty: config/stock_symbols.json"),
+    "STOCKS_WATCHLIST": _Setting(
+        "", _text, "a name under config/watchlists/, or a path; empty: config/stock_symbols.json"
+    ),
     "LOAD_SECONDS": _Setting("60", _seconds, "how often a running pipeline loads new objects"),
     "BATCH_MAX_QUOTES": _Setting("5000", _positive, "a lake object holds at most this many messages"),
     "BATCH_MAX_BYTES": _Setting("16000000", _positive, "… or this many bytes before compression"),
@@ -134,7 +136,9 @@ _SETTINGS: dict[str, _Setting] = {
     "KAFKA_GROUP": _Setting("bronze-consumer", _text, "consumer group"),
     "KAFKA_SESSION_TIMEOUT_MS": _Setting("45000", _positive, "a consumer silent for this long is replaced"),
     "KAFKA_SECURITY_PROTOCOL": _Setting(
-        "PLAINTEXT", lambda v: _one_of("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")(v).upper(), "or SSL, SASL_SSL"
+        "PLAINTEXT",
+        lambda v: _one_of("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")(v).upper(),
+        "or SSL, SASL_SSL",
     ),
     "KAFKA_SASL_MECHANISM": _Setting("", _text, "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
     "KAFKA_SASL_USERNAME": _Setting("", _text, ""),
@@ -146,7 +150,9 @@ _SETTINGS: dict[str, _Setting] = {
     "MINIO_REGION": _Setting("us-east-1", _text, ""),
     "MINIO_BUCKET": _Setting("bronze-transactions", _text, "the lake"),
     "MINIO_ARTIFACTS_BUCKET": _Setting("artifacts", _text, "executed notebooks and reports of scheduled runs"),
-    "STOCKS_WAREHOUSE": _Setting("auto", _one_of("auto", "local", "snowflake"), "auto: Snowflake if its account is set"),
+    "STOCKS_WAREHOUSE": _Setting(
+        "auto", _one_of("auto", "local", "snowflake"), "auto: Snowflake if its account is set"
+    ),
     "SNOWFLAKE_ACCOUNT": _Setting("", _text, ""),
     "SNOWFLAKE_USER": _Setting("", _text, ""),
     "SNOWFLAKE_PRIVATE_KEY_PATH": _Setting("", _text, "key pair sign-in, preferred"),
@@ -164,7 +170,14 @@ _SETTINGS: dict[str, _Setting] = {
 }
 
 # What says that a person has set this project up for services of their own.
-_CONFIGURES = ("FINNHUB_API_KEY", "FINNHUB_BASE_URL", "KAFKA_BROKER", "MINIO_ENDPOINT", "SNOWFLAKE_ACCOUNT", "STOCKS_HOME")
+_CONFIGURES = (
+    "FINNHUB_API_KEY",
+    "FINNHUB_BASE_URL",
+    "KAFKA_BROKER",
+    "MINIO_ENDPOINT",
+    "SNOWFLAKE_ACCOUNT",
+    "STOCKS_HOME",
+)
 # What the demo fixes, whatever the environment says.
 _DEMO = {
     "STOCKS_WAREHOUSE": "local",
@@ -172,6 +185,7 @@ _DEMO = {
     "FINNHUB_CALLS_PER_SECOND": "0",
     "POLL_SECONDS": "0",
     "CLOSE_SETTLE_SECONDS": "0",
+    "BATCH_MAX_SECONDS": "5",
     "REPLAY_SPEED": "step",
 }
 
@@ -213,7 +227,9 @@ class Settings:
         """The value of a setting that this step cannot do without; one clear error when it is empty."""
         value = self.values[name.upper()]
         if not value:
-            raise SettingsError(f"{name.upper()} is not set: put it into .env (see .env.example) or into the environment")
+            raise SettingsError(
+                f"{name.upper()} is not set: put it into .env (see .env.example) or into the environment"
+            )
         return value
 
     @property
@@ -249,17 +265,26 @@ def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = Non
     if demo:
         allowed = {name: environ[name] for name in ("STOCKS_LOG", "REPLAY_DATA") if environ.get(name)}
         home = Path(environ.get("STOCKS_DEMO_HOME") or root / ".stocks" / "demo").resolve()
-        layers = [("demo", _DEMO), ("environment", allowed), ("embedded.env", _read_env_file(home / "embedded.env"))]
+        layers = [
+            ("demo", _DEMO),
+            ("environment", allowed),
+            ("embedded.env", _read_env_file(home / "embedded.env")),
+        ]
         layers.append(("the embedded stack, which is not up", _DEMO_DOWN))
     else:
         stated = environ.get("STOCKS_HOME") or dotenv.get("STOCKS_HOME") or _SETTINGS["STOCKS_HOME"].default
         home = (root / Path(stated).expanduser()).resolve()
-        layers = [("environment", environ), (".env", dotenv), ("embedded.env", _read_env_file(home / "embedded.env"))]
+        layers = [
+            ("environment", environ),
+            (".env", dotenv),
+            ("embedded.env", _read_env_file(home / "embedded.env")),
+        ]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for name, setting in _SETTINGS.items():
         origin, text = next(
-            ((where, layer[name]) for where, layer in layers if layer.get(name)), ("default", setting.default)
+            ((where, layer[name]) for where, layer in layers if layer.get(name)),
+            ("default", setting.default),
         )
         values[name] = _parse(name, setting, text, origin)
         origins[name] = origin
@@ -272,7 +297,9 @@ def project_root() -> Path:
     for folder in (here, *here.parents, *Path(__file__).resolve().parents):
         if (folder / "dbt_stocks" / "dbt_project.yml").is_file():
             return folder
-    raise SettingsError("this is not a checkout of the stocks workbench: no dbt_stocks/dbt_project.yml above " + str(here))
+    raise SettingsError(
+        "this is not a checkout of the stocks workbench: no dbt_stocks/dbt_project.yml above " + str(here)
+    )
 
 
 def read_watchlist(settings: Settings) -> list[str]:
@@ -323,5 +350,7 @@ def _parse(name: str, setting: _Setting, text: str, origin: str) -> Any:
         return setting.parse(text.strip())
     except (ValueError, TypeError) as error:
         where = {"default": "the built-in default", "environment": "the environment"}.get(origin, origin)
-        expected = str(error) if "invalid literal" not in str(error) and "could not convert" not in str(error) else "a number"
+        expected = (
+            str(error) if "invalid literal" not in str(error) and "could not convert" not in str(error) else "a number"
+        )
         raise SettingsError(f"{name}={text!r} (from {where}) is not valid: expected {expected}") from None

@@ -1,0 +1,156 @@
+"""The whole pipeline over one recorded session, on the embedded stack: what ``make demo`` runs.
+
+The demo's own settings in; a warehouse, executed notebooks and one HTML report under its home out. Every step is the
+one that a live pipeline takes: only the addresses differ.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from datetime import time as clock_time
+from pathlib import Path
+
+from stocklib import embedded, runner
+from stocklib.errors import DateRangeError, StreamError
+from stocklib.finnhub import Finnhub
+from stocklib.pipeline.landing import land
+from stocklib.pipeline.produce import produce
+from stocklib.report import write_report
+from stocklib.sessions import NEW_YORK, previous_session, session
+from stocklib.settings import Settings, read_settings
+from stocklib.warehouse import open_warehouse
+
+Say = Callable[[str], None]
+ANALYSES = ("market_overview", "candlesticks", "moving_averages", "backtests")
+
+
+def run_demo(*, day: date, say: Say) -> Path:
+    """Run everything for the recorded session of ``day`` and return the report's path."""
+    began = time.monotonic()
+    if session(day) is None:
+        raise DateRangeError(f"{day} was no trading day; the recorded data has sessions from 2000-03-01 to 2013-03-01")
+    settings = read_settings(demo=True)
+    say(f"The demo's home is {settings.home}; nothing is written elsewhere but reports/.")
+    try:
+        with _step(say, "Starting the embedded S3, Kafka and replay servers"):
+            embedded.up(settings, on_progress=lambda text: say(f"    {text}"))
+        settings = read_settings(demo=True)
+        _set_clock(settings, day)
+        with _step(
+            say,
+            f"Backfilling daily bars up to {previous_session(day).session_date} (notebook backfill_ytd)",
+        ):
+            last = previous_session(day).session_date
+            say(_indent(runner.run(settings, "backfill_ytd", given={"end": last.isoformat()}).result))
+        if _is_final(settings, day):
+            say(f"The session of {day} is already final: there is nothing to stream.")
+        else:
+            with _step(
+                say,
+                f"Streaming the session of {day}, a virtual second a quote: replay → Kafka → S3",
+            ):
+                _stream(settings, say)
+        with _step(say, "Loading, transforming, testing, publishing (notebook realtime_load)"):
+            say(_indent(runner.run(settings, "realtime_load").result))
+        with _step(say, "Executing the analysis notebooks: " + ", ".join(ANALYSES)):
+            executed = _execute_analyses(settings)
+        with _step(say, "Writing the report"):
+            report = write_report(settings)
+    finally:
+        say("Stopping the embedded servers …")
+        embedded.down(settings)
+    _say_where(say, settings, executed, report, seconds=time.monotonic() - began)
+    return report
+
+
+def _set_clock(settings: Settings, day: date) -> None:
+    """A minute before the opening bell of the day that is replayed."""
+    bell = datetime.combine(day, clock_time(9, 30), NEW_YORK)
+    with Finnhub(settings) as finnhub:
+        finnhub.set_clock(bell - timedelta(minutes=1))
+
+
+def _is_final(settings: Settings, day: date) -> bool:
+    """Whether every symbol's bar of the day is published and final."""
+    frame = open_warehouse(settings).query(
+        "select count(*) as bars from gold.fact_daily_stock_quotes where quote_date = ? and is_final",
+        (day,),
+    )
+    return int(frame["bars"].iloc[0]) == len(settings.symbols)
+
+
+def _stream(settings: Settings, say: Say) -> None:
+    """Produce and land side by side, until everything that was confirmed has landed."""
+    stop = threading.Event()
+    landed = _Counter()
+    with ThreadPoolExecutor(1) as background:
+        landing = background.submit(land, settings, stop=stop, on_batch=landed.add)
+        try:
+            produced = produce(settings, until_close=True, on_progress=_every(say, 5000))
+            say(_indent(str(produced)))
+            landed.wait_for(produced.quotes, unless=landing.done, seconds=60)
+        finally:
+            stop.set()
+        say(_indent(str(landing.result())))
+
+
+def _execute_analyses(settings: Settings) -> list[Path]:
+    with ThreadPoolExecutor(2) as pool:
+        return [done.path for done in pool.map(lambda name: runner.run(settings, name), ANALYSES)]
+
+
+def _say_where(say: Say, settings: Settings, executed: list[Path], report: Path, *, seconds: float) -> None:
+    say(f"\nDone in {seconds:.0f} seconds. What there is now:\n")
+    say(f"    the report           {report}")
+    say(f"    executed notebooks   {executed[0].parent.parent}")
+    say(f"    the warehouse        {settings.home / 'warehouse' / 'published.duckdb'}")
+    say("\nNext: open the report in a browser; `make lab` for the notebooks; or ask the published tables:\n")
+    say('    .venv/bin/stocks query "select * from gold.gold_kpi"\n')
+
+
+@contextmanager
+def _step(say: Say, text: str) -> Iterator[None]:
+    say(f"{text} …")
+    began = time.monotonic()
+    yield
+    say(f"    {time.monotonic() - began:.1f} s")
+
+
+class _Counter:
+    """How many messages have landed so far, counted in the landing thread."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def add(self, batch: object) -> None:
+        with self._changed:
+            self._count += int(getattr(batch, "messages", 0))
+            self._changed.notify_all()
+
+    def wait_for(self, wanted: int, *, unless: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while self._count < wanted and not unless():
+                if not self._changed.wait(timeout=0.5) and time.monotonic() > deadline:
+                    raise StreamError(f"{self._count} of {wanted} quotes landed within {seconds:.0f} s; see the log")
+
+
+def _every(say: Say, count: int) -> Callable[..., None]:
+    """A progress callback that says one line each ``count`` quotes."""
+    said = 0
+
+    def advance(done: int, total: int | None = None, text: str = "") -> None:
+        nonlocal said
+        if done - said >= count:
+            said = done
+            say(f"    {done:,} quotes  {text}")
+
+    return advance
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())

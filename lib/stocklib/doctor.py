@@ -1,0 +1,80 @@
+"""Asks every system of the current settings whether it answers, and says which setting to mend when it does not.
+
+Settings in, one finding a system out. It never asks for a quote: in a stepped replay that would move the clock.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stocklib.errors import StocksError
+from stocklib.settings import Settings
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was asked, whether it is well, and a sentence about it."""
+
+    system: str
+    ok: bool
+    text: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """One finding for each system that the settings name."""
+    checks: list[tuple[str, Callable[[Settings], str]]] = [
+        ("settings", _settings),
+        ("symbols", _symbols),
+        ("source", _source),
+        ("kafka", _kafka),
+        ("s3", _s3),
+        ("warehouse", _warehouse),
+    ]
+    return [_ask(name, check, settings) for name, check in checks]
+
+
+def _ask(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
+    try:
+        return Finding(name, True, check(settings))
+    except StocksError as error:
+        return Finding(name, False, str(error))
+
+
+def _settings(settings: Settings) -> str:
+    whose = "the demo's" if settings.demo else "yours"
+    stated = sorted(name for name, origin in settings.origins.items() if origin in ("environment", ".env"))
+    return f"{whose}, home {settings.home}; set by you: {', '.join(stated) or 'nothing'}"
+
+
+def _symbols(settings: Settings) -> str:
+    listed = settings.symbols
+    return f"{len(listed)} to follow: {', '.join(listed[:8])}{' …' if len(listed) > 8 else ''}"
+
+
+def _source(settings: Settings) -> str:
+    from stocklib.finnhub import Finnhub
+
+    with Finnhub(settings) as finnhub:
+        status = finnhub.market_status()
+        state = "open" if status.is_open else f"closed{f' ({status.holiday})' if status.holiday else ''}"
+        return (
+            f"{finnhub.source} answers at {settings.finnhub_base_url}; its clock says {status.at:%Y-%m-%d %H:%M} UTC, "
+            f"the market is {state}; history comes from {settings.history_source}"
+        )
+
+
+def _kafka(settings: Settings) -> str:
+    from stocklib.stream import check
+
+    return check(settings)
+
+
+def _s3(settings: Settings) -> str:
+    from stocklib.lake import check
+
+    return check(settings)
+
+
+def _warehouse(settings: Settings) -> str:
+    from stocklib.warehouse import open_warehouse
+
+    return open_warehouse(settings).check()
