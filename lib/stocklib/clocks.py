@@ -1,0 +1,81 @@
+"""The source's clock: what time it is where the prices come from, and waiting as a function of it.
+
+"Today" and every wait follow the source, so that a replayed day behaves like a live one: live time runs with this
+machine's, a replay at ×N runs N times as fast, and a stepping replay stands still until somebody moves it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a source's time runs: ``speed`` seconds a second, or ``step``: only when it is moved."""
+
+    speed: float = 1.0
+    step: bool = False
+
+
+class SourceClock:
+    """The last instant that the source named, and the time since.
+
+    ``advance(seconds)`` moves a stepping replay and answers its new time.
+    """
+
+    def __init__(self, stop: threading.Event, *, advance: Callable[[float], datetime]) -> None:
+        self.pace = Pace()
+        self._stop = stop
+        self._advance = advance
+        self._instant: datetime | None = None
+        self._seen_at = 0.0
+
+    @property
+    def started(self) -> bool:
+        """Whether the source has named an instant yet."""
+        return self._instant is not None
+
+    def see(self, instant: datetime) -> datetime:
+        """Take note of an instant that the source just named."""
+        self._instant = instant
+        self._seen_at = time.monotonic()
+        return instant
+
+    def now(self) -> datetime:
+        """The source's time now, UTC; its last word plus the time since then at its pace."""
+        if self._instant is None:
+            return datetime.now(UTC)
+        if self.pace.step:
+            return self._instant
+        return self._instant + timedelta(seconds=(time.monotonic() - self._seen_at) * self.pace.speed)
+
+    def wait(self, seconds: float) -> bool:
+        """Let ``seconds`` of the source's time pass; False when the run was stopped meanwhile."""
+        if self._stop.is_set():
+            return False
+        if seconds <= 0:
+            return True
+        if self.pace.step:
+            self.see(self._advance(seconds))
+            return not self._stop.is_set()
+        return not self._stop.wait(seconds / self.pace.speed)
+
+
+@lru_cache(maxsize=256)
+def read_http_date(text: str) -> datetime | None:
+    """The instant of an HTTP ``Date`` header, or None when it is none.
+
+    >>> read_http_date("Fri, 14 Dec 2012 14:30:00 GMT")
+    datetime.datetime(2012, 12, 14, 14, 30, tzinfo=datetime.timezone.utc)
+    >>> read_http_date("yesterday") is None
+    True
+    """
+    try:
+        parsed = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
