@@ -1,4 +1,4 @@
-"""One connection to Finnhub, or to a replay server that speaks like it: paths in, parsed JSON and the source's time out.
+"""One connection to Finnhub, or to a replay server that speaks like it: paths in, parsed JSON and the time of it out.
 
 Calls stay within the plan's rate budget by waiting; 429, 5xx and a lost connection are tried again with growing pauses;
 whatever is left is one of ``errors`` and says what to do next. The key travels in one header and appears nowhere else.
@@ -176,7 +176,7 @@ class Connection:
         return "check the network and FINNHUB_BASE_URL, or try again later"
 
     def _backoff(self, state: RetryCallState) -> float:
-        """Seconds before the next try: doubling with jitter, four times as long after a 429, or what the source says."""
+        """Seconds before the next try: doubling with jitter, four times as many after a 429, or what it says."""
         error = state.outcome.exception() if state.outcome else None
         patience = self._first_pause * (4 if isinstance(error, RateLimited) else 1)
         pause = patience * 2 ** (state.attempt_number - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter

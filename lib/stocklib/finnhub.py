@@ -29,8 +29,8 @@ _DAILY = ("D", "W", "M")
 class Finnhub:
     """A client of Finnhub, or of a replay server that speaks like it. Use it in a ``with`` block.
 
-    ``stop`` interrupts every wait (``Interrupted``). A call is tried ``attempts`` times in all; the first pause is about
-    ``first_pause`` seconds and doubles from there.
+    ``stop`` interrupts every wait (``Interrupted``). A call is tried ``attempts`` times in all; the first pause takes
+    about ``first_pause`` seconds, the next ones twice as long each.
     """
 
     # A replay speaks Finnhub's language, so its candles count as Finnhub's.
