@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 
+from stocklib.clocks import Stop
 from stocklib.errors import Interrupted
 
 # The source counts calls as they arrive: this much wider, so that a late one does not meet the next window's first.
@@ -22,7 +23,7 @@ class RateBudget:
         self._windows = [_Window(limit, span * _SLACK) for limit, span in limits if limit > 0]
         self._lock = threading.Lock()
 
-    def spend(self, stop: threading.Event) -> float:
+    def spend(self, stop: Stop) -> float:
         """Take one call out of the budget, waiting until there is one; seconds waited.
 
         ``Interrupted`` when ``stop`` is set while waiting.

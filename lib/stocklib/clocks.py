@@ -4,13 +4,40 @@
 machine's, a replay at ×N runs N times as fast, and a stepping replay stands still until somebody moves it.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import Protocol
+
+
+class Stop(Protocol):
+    """What ends a run: a ``threading.Event``, or a ``Deadline`` around one."""
+
+    def is_set(self) -> bool:
+        """Whether the run is to end."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for the end, ``timeout`` seconds at most; whether it has come."""
+
+
+class Deadline:
+    """A stop that also comes by itself, ``seconds`` of this machine's time from now (None: never)."""
+
+    def __init__(self, stop: Stop, *, seconds: float | None) -> None:
+        self._stop = stop
+        self._ends = float("inf") if seconds is None else time.monotonic() + seconds
+
+    def is_set(self) -> bool:
+        """Whether the stop was asked for, or the time is up."""
+        return self._stop.is_set() or time.monotonic() >= self._ends
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for either, ``timeout`` seconds at most."""
+        self._stop.wait(max(0.0, min(timeout, self._ends - time.monotonic())))
+        return self.is_set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +54,7 @@ class SourceClock:
     ``advance(seconds)`` moves a stepping replay and answers its new time.
     """
 
-    def __init__(self, stop: threading.Event, *, advance: Callable[[float], datetime]) -> None:
+    def __init__(self, stop: Stop, *, advance: Callable[[float], datetime]) -> None:
         self.pace = Pace()
         self._stop = stop
         self._advance = advance

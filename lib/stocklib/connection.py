@@ -6,7 +6,6 @@ whatever is left is one of ``errors`` and says what to do next. The key travels 
 
 import logging
 import random
-import threading
 from datetime import datetime
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -18,7 +17,7 @@ from requests.structures import CaseInsensitiveDict
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from stocklib.budget import RateBudget
-from stocklib.clocks import Pace, SourceClock, read_http_date
+from stocklib.clocks import Pace, SourceClock, Stop, read_http_date
 from stocklib.errors import (
     BadAnswer,
     Interrupted,
@@ -46,7 +45,7 @@ class Connection:
     ``clock`` is the source's; ``replay`` says whether the answers are recorded ones, None before the first answer.
     """
 
-    def __init__(self, settings: Settings, *, stop: threading.Event, attempts: int, first_pause: float) -> None:
+    def __init__(self, settings: Settings, *, stop: Stop, attempts: int, first_pause: float) -> None:
         self._key: Secret = settings.require("FINNHUB_API_KEY")
         self._headers = _headers(self._key)
         self._address = urlsplit(str(settings.finnhub_base_url))

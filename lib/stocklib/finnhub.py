@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from stocklib import answers
 from stocklib.answers import MarketHoliday, MarketStatus
+from stocklib.clocks import Stop
 from stocklib.connection import Connection, replay_move
 from stocklib.errors import BadAnswer, DateRangeError, SymbolError
 from stocklib.quotes import Candle, CompanyProfile, CorporateAction, Quote, check_symbol, to_epoch
@@ -37,7 +38,7 @@ class Finnhub:
     data_source = "finnhub"
 
     def __init__(
-        self, settings: Settings, *, stop: threading.Event | None = None, attempts: int = 6, first_pause: float = 0.5
+        self, settings: Settings, *, stop: Stop | None = None, attempts: int = 6, first_pause: float = 0.5
     ) -> None:
         self._source = Connection(settings, stop=stop or threading.Event(), attempts=attempts, first_pause=first_pause)
         self._paced = False

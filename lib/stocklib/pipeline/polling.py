@@ -1,0 +1,83 @@
+"""One quote after the other: asked for, published, counted. The inside of a round.
+
+A symbol without a usable price is counted and logged once; a source that does not answer is waited for, ever longer;
+a refused key goes up as ``KeyRefused``.
+"""
+
+import logging
+from collections import Counter
+from datetime import datetime
+
+from stocklib.clocks import Stop
+from stocklib.errors import (
+    BadAnswer,
+    Interrupted,
+    NoQuote,
+    PlanRefused,
+    RateLimited,
+    SourceUnavailable,
+)
+from stocklib.finnhub import Finnhub
+from stocklib.stream import Producer
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
+
+
+class Poller:
+    """Polls symbols and publishes their quotes to ``topic``; counts what came of it, by symbol."""
+
+    def __init__(self, finnhub: Finnhub, producer: Producer, *, topic: str, stop: Stop, limit: int | None) -> None:
+        self._finnhub = finnhub
+        self._producer = producer
+        self._topic = topic
+        self._stop = stop
+        self.limit = limit
+        self._silences = 0
+        self.quotes = 0
+        self.skipped: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.first: datetime | None = None
+        self.last: datetime | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether as many quotes are published as were asked for."""
+        return self.limit is not None and self.quotes >= self.limit
+
+    def poll(self, symbols: list[str]) -> list[str]:
+        """One round; the symbols that gave no quote."""
+        missing = []
+        for symbol in symbols:
+            if self.is_done or self._stop.is_set():
+                break
+            if not self._poll(symbol):
+                missing.append(symbol)
+        return missing
+
+    def _poll(self, symbol: str) -> bool:
+        try:
+            quote = self._finnhub.quote(symbol)
+        except (NoQuote, BadAnswer, PlanRefused) as error:
+            log.log(logging.DEBUG if self.skipped[symbol] else logging.WARNING, "%s", error)
+            self.skipped[symbol] += 1
+            return False
+        except (SourceUnavailable, RateLimited) as error:
+            self.failed[symbol] += 1
+            self._wait_for_source(error)
+            return False
+        self._silences = 0
+        self._producer.publish(self._topic, symbol, quote.to_json(), timestamp=quote.fetched_at)
+        self.quotes += 1
+        self.first = self.first or quote.fetched_at
+        self.last = quote.fetched_at
+        return True
+
+    def _wait_for_source(self, error: Exception) -> None:
+        pause = min(_FIRST_PAUSE * 2**self._silences, _LONGEST_PAUSE)
+        self._silences += 1
+        log.error("%s; quotes go on when it answers, next try in %.0f s", error, pause)
+        # this machine's time, not the source's: a clock that is not there cannot be waited on
+        if self._stop.wait(pause):
+            raise Interrupted("stopped while the source was down")
