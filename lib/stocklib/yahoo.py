@@ -1,0 +1,280 @@
+"""Yahoo Finance through ``yfinance``: the second source of daily history, with the functions and records of Finnhub's.
+
+One request a symbol brings its bars, splits and dividends together, from the first date asked for up to today, so that
+each split that the prices were divided by is known with them. With ``auto_adjust=False`` Yahoo's prices and volume are
+adjusted for splits and not for dividends: the basis of Finnhub's daily candles. yfinance is imported on first use, and
+keeps its cache under ``STOCKS_HOME``.
+"""
+
+import logging
+import math
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from stocklib.budget import RateBudget
+from stocklib.clocks import Stop
+from stocklib.errors import (
+    BadAnswer,
+    DateRangeError,
+    Interrupted,
+    ParameterError,
+    RateLimited,
+    SourceUnavailable,
+    SymbolError,
+)
+from stocklib.quotes import Candle, CompanyProfile, CorporateAction, check_symbol
+from stocklib.sessions import new_york_date
+from stocklib.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+# A share class, not an exchange: Yahoo writes BRK-B, but VOD.L (London), 7203.T, AIR.F and ABC.V as everybody does.
+_SHARE_CLASS = re.compile(r"([A-Z]+)\.([A-EG-K])")
+_FRESH = timedelta(seconds=60)
+# Finnhub's name in a profile → Yahoo's
+_PROFILE = {
+    "name": "longName",
+    "exchange": "fullExchangeName",
+    "country": "country",
+    "currency": "currency",
+    "finnhubIndustry": "industry",
+    "weburl": "website",
+    "phone": "phone",
+}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    symbol: str
+    start: date
+    fetched_at: datetime
+    frame: "pd.DataFrame"
+
+
+class Yahoo:
+    """A client of Yahoo Finance. Its clock is this machine's: yfinance does not show what Yahoo's says.
+
+    ``session`` is handed to yfinance; without one it makes its own. ``stop`` interrupts the waits between retries.
+    """
+
+    source = "yfinance"
+    data_source = "yfinance"
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        stop: Stop | None = None,
+        session: Any = None,
+        attempts: int = 4,
+        first_pause: float = 1.0,
+    ) -> None:
+        self._stop = stop or threading.Event()
+        self._session = session
+        self._cache = settings.home / "yfinance"
+        self._budget = RateBudget(per_minute=60, per_second=2)
+        self._last: _Answer | None = None
+        self._retrying = Retrying(
+            retry=retry_if_exception_type((SourceUnavailable, RateLimited)),
+            wait=wait_exponential_jitter(initial=first_pause, max=60),
+            stop=stop_after_attempt(attempts),
+            sleep=self._pause,
+            reraise=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget the last answer."""
+        self._last = None
+
+    def now(self) -> datetime:
+        """The time now, UTC."""
+        return datetime.now(UTC)
+
+    def candles(self, symbol: str, resolution: str, start: date | datetime, end: date | datetime) -> list[Candle]:
+        """The daily bars (resolution D) from ``start`` to ``end``, both included, split-adjusted.
+
+        A bar without all four prices is left out and logged: Yahoo answers such rows for days that it has not got.
+        """
+        if resolution != "D":
+            raise ParameterError(f"Yahoo's history is read in daily bars here: resolution D, not {resolution!r}")
+        first, last = _day(start), _day(end)
+        answer = self._ask(symbol, first, last)
+        rows = (_candle(answer, day, row) for day, row in _rows(answer) if first <= day <= last)
+        return [candle for candle in rows if candle is not None]
+
+    def splits(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
+        """What is known of a symbol's splits from ``start`` to ``end``: that they were asked for, then each of them."""
+        answer = self._ask(symbol, start, end)
+        asked_to = min(end, new_york_date(answer.fetched_at))
+        checked = CorporateAction(answer.symbol, "checked", start, answer.fetched_at, checked_to=asked_to)
+        found = [_split(answer, day, ratio) for day, ratio in _split_ratios(answer) if start <= day <= asked_to]
+        return [checked, *found]
+
+    def dividends(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
+        """The dividends that went ex from ``start`` to ``end``, in the amounts that were paid.
+
+        Yahoo divides them by later splits; that is undone with the splits of the same answer.
+        """
+        answer = self._ask(symbol, start, end)
+        asked_to = min(end, new_york_date(answer.fetched_at))
+        ratios = _split_ratios(answer)
+        return [
+            CorporateAction(
+                answer.symbol,
+                "dividend",
+                day,
+                answer.fetched_at,
+                amount=round(row["Dividends"] * math.prod(ratio for at, ratio in ratios if at > day), 9),
+            )
+            for day, row in _rows(answer)
+            if row["Dividends"] > 0 and start <= day <= asked_to
+        ]
+
+    def profile(self, symbol: str) -> CompanyProfile:
+        """Who is behind a symbol, in Finnhub's names (shares outstanding and market value in millions)."""
+        symbol = check_symbol(symbol)
+        info = self._retrying(self._call, symbol, lambda ticker: dict(ticker.info))
+        if not info.get("longName") and not info.get("shortName"):
+            raise SymbolError(f"Yahoo knows no company behind {symbol}: check its spelling in the watchlist")
+        fields: dict[str, Any] = {"ticker": symbol} | {
+            ours: info[theirs] for ours, theirs in _PROFILE.items() if info.get(theirs)
+        }
+        fields.setdefault("name", info.get("shortName"))
+        for ours, theirs in (("shareOutstanding", "sharesOutstanding"), ("marketCapitalization", "marketCap")):
+            if isinstance(info.get(theirs), int | float):
+                fields[ours] = info[theirs] / 1e6
+        return CompanyProfile(symbol, fields, self.now())
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Interrupted("stopped while waiting for Yahoo to answer again")
+
+    def _ask(self, symbol: str, start: date, end: date) -> _Answer:
+        symbol = check_symbol(symbol)
+        if start > end:
+            raise DateRangeError(f"history of {symbol}: the range from {start} to {end} is reversed")
+        last = self._last
+        if not (last and last.symbol == symbol and last.start <= start and self.now() - last.fetched_at < _FRESH):
+            last = self._last = self._retrying(self._fetch, symbol, start)
+        return last
+
+    def _fetch(self, symbol: str, start: date) -> _Answer:
+        """Everything from ``start`` to now. The end lies ahead so that yfinance never answers from its own memory."""
+        asked_at = self.now()
+        end = new_york_date(asked_at) + timedelta(days=2)
+        frame = self._call(
+            symbol, lambda ticker: ticker.history(start=start, end=end, auto_adjust=False, actions=True, timeout=10)
+        )
+        missing = {"Open", "High", "Low", "Close", "Volume", "Dividends", "Stock Splits"} - set(frame.columns)
+        if missing and len(frame):
+            raise BadAnswer(f"yfinance answered {symbol} without {', '.join(sorted(missing))}; nothing was stored")
+        # a split counts from midnight in New York on: an answer must not lie on both sides of it
+        if new_york_date(asked_at) != new_york_date(self.now()):
+            return self._fetch(symbol, start)
+        return _Answer(symbol, start, asked_at, frame)
+
+    def _call(self, symbol: str, ask: Any) -> Any:
+        import yfinance
+        from yfinance.exceptions import YFException, YFRateLimitError, YFTickerMissingError
+
+        self._budget.spend(self._stop)
+        self._cache.mkdir(parents=True, exist_ok=True)
+        yfinance.set_tz_cache_location(str(self._cache))
+        try:
+            with _raising():
+                return ask(yfinance.Ticker(yahoo_symbol(symbol), session=self._session))
+        except YFRateLimitError as error:
+            raise RateLimited(f"Yahoo says that it is asked too often, for {symbol} now: wait a while") from error
+        except YFTickerMissingError as error:
+            raise SymbolError(f"Yahoo has no prices for {symbol} ({error.rationale}): check its spelling") from error
+        except (OSError, YFException) as error:
+            raise SourceUnavailable(
+                f"Yahoo did not answer for {symbol} ({type(error).__name__}); check the network, or try again later"
+            ) from error
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise BadAnswer(
+                f"Yahoo answered {symbol} with what yfinance cannot read ({type(error).__name__}); nothing was stored"
+            ) from error
+
+
+def yahoo_symbol(symbol: str) -> str:
+    """How Yahoo writes a symbol.
+
+    >>> yahoo_symbol("BRK.B"), yahoo_symbol("^GSPC"), yahoo_symbol("VOD.L")
+    ('BRK-B', '^GSPC', 'VOD.L')
+    """
+    found = _SHARE_CLASS.fullmatch(symbol)
+    return f"{found[1]}-{found[2]}" if found else symbol
+
+
+@contextmanager
+def _raising() -> Iterator[None]:
+    """Let yfinance raise what it would only log; a notebook that uses it for itself keeps its own way."""
+    from yfinance.config import YfConfig
+
+    before = YfConfig.debug.hide_exceptions
+    YfConfig.debug.hide_exceptions = False
+    try:
+        yield
+    finally:
+        YfConfig.debug.hide_exceptions = before
+
+
+def _rows(answer: _Answer) -> Iterator[tuple[date, dict[str, float]]]:
+    """Each row under its trade date: the index is midnight of the exchange's own time zone."""
+    for index, row in zip(answer.frame.index, answer.frame.to_dict("records"), strict=True):
+        yield index.date(), {str(name): float(value) for name, value in row.items() if name != "Adj Close"}
+
+
+def _candle(answer: _Answer, day: date, row: dict[str, float]) -> Candle | None:
+    prices = [row[name] for name in ("Open", "High", "Low", "Close")]
+    if not all(math.isfinite(price) and price > 0 for price in prices):
+        log.warning("Yahoo has no prices for %s on %s", answer.symbol, day)
+        return None
+    # yfinance writes 0 where Yahoo has no volume, so a 0 says nothing
+    volume = row["Volume"] if math.isfinite(row["Volume"]) and row["Volume"] > 0 else None
+    start = datetime.combine(day, time.min, UTC)
+    opened, high, low, close = prices
+    return Candle(answer.symbol, "D", start, opened, high, low, close, volume, "yfinance", answer.fetched_at)
+
+
+def _split_ratios(answer: _Answer) -> list[tuple[date, float]]:
+    """The splits up to the day of the answer as (date, new shares for one old)."""
+    today = new_york_date(answer.fetched_at)
+    return [(day, row["Stock Splits"]) for day, row in _rows(answer) if row["Stock Splits"] > 0 and day <= today]
+
+
+def _split(answer: _Answer, day: date, ratio: float) -> CorporateAction:
+    exact = Fraction(ratio).limit_denominator(10_000)
+    return CorporateAction(
+        answer.symbol,
+        "split",
+        day,
+        answer.fetched_at,
+        from_factor=float(exact.denominator),
+        to_factor=float(exact.numerator),
+    )
+
+
+def _day(edge: date | datetime) -> date:
+    return new_york_date(edge) if isinstance(edge, datetime) else edge
