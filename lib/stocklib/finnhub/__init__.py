@@ -13,11 +13,11 @@ from typing import Any, Self
 from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
-from stocklib import answers
-from stocklib.answers import MarketHoliday, MarketStatus
 from stocklib.clocks import Stop
-from stocklib.connection import Connection, replay_move
 from stocklib.errors import BadAnswer, DateRangeError, SymbolError
+from stocklib.finnhub import answers
+from stocklib.finnhub.answers import MarketHoliday, MarketStatus
+from stocklib.finnhub.connection import Connection, replay_move
 from stocklib.quotes import Candle, CompanyProfile, CorporateAction, Quote, check_symbol, to_epoch
 from stocklib.sessions import NEW_YORK, new_york_date
 from stocklib.settings import Settings
