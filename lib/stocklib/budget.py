@@ -7,8 +7,8 @@ The budget runs on the wall clock, since it is the source's machine that counts.
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
-from stocklib.clocks import Stop
 from stocklib.errors import Interrupted
 
 # The source counts calls as they arrive: this much wider, so that a late one does not meet the next window's first.
@@ -23,15 +23,15 @@ class RateBudget:
         self._windows = [_Window(limit, span * _SLACK) for limit, span in limits if limit > 0]
         self._lock = threading.Lock()
 
-    def spend(self, stop: Stop) -> float:
+    def spend(self, wait: Callable[[float], bool]) -> float:
         """Take one call out of the budget, waiting until there is one; seconds waited.
 
-        ``Interrupted`` when ``stop`` is set while waiting.
+        ``wait`` waits so many seconds and answers whether to stop: ``threading.Event().wait``. ``Interrupted`` when so.
         """
         waited = 0.0
         while pause := self._take():
             waited += pause
-            if stop.wait(pause):
+            if wait(pause):
                 raise Interrupted("stopped while waiting for the source's rate budget")
         return waited
 

@@ -197,7 +197,7 @@ class Yahoo:
         import yfinance
         from yfinance.exceptions import YFException, YFRateLimitError, YFTickerMissingError
 
-        self._budget.spend(self._stop)
+        self._budget.spend(self._stop.wait)
         self._cache.mkdir(parents=True, exist_ok=True)
         yfinance.set_tz_cache_location(str(self._cache))
         try:

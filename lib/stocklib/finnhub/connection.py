@@ -91,7 +91,7 @@ class Connection:
         return self.clock.see(from_epoch(self._replay_clock("POST", orjson.dumps(move))["now"]))
 
     def _ask(self, path: str, subject: str) -> tuple[Any, datetime]:
-        self._budget.spend(self._stop)
+        self._budget.spend(self._stop.wait)
         response = self._send("GET", self._base + path, self._headers)
         if response.status_code != 200:
             self._refuse(response, path.partition("?")[0], subject)
@@ -178,7 +178,7 @@ class Connection:
         """Seconds before the next try: doubling with jitter, four times as many after a 429, or what it says."""
         error = state.outcome.exception() if state.outcome else None
         patience = self._first_pause * (4 if isinstance(error, RateLimited) else 1)
-        pause = patience * 2 ** (state.attempt_number - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        pause: float = patience * 2 ** (state.attempt_number - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
         pause = min(max(pause, self._retry_after), _LONGEST_PAUSE)
         self._retry_after = 0.0
         if state.attempt_number < self._attempts:
@@ -222,7 +222,7 @@ def _route(base: str) -> dict[str, Any]:
         return {}
     with requests.Session() as session:
         merged = session.merge_environment_settings(base, {}, False, None, None)
-    return {name: merged[name] for name in ("proxies", "verify", "cert")}
+    return {"proxies": merged["proxies"], "verify": merged["verify"], "cert": merged["cert"]}
 
 
 def _retry_after(response: requests.Response) -> float:
