@@ -1,0 +1,269 @@
+"""The stack for a machine with nothing installed: an S3 server, a Kafka broker and a replay of Finnhub, on loopback.
+
+``up`` starts what the settings do not point elsewhere and writes the addresses and generated keys to
+``STOCKS_HOME/embedded.env``, where ``settings`` finds them; ``status`` says what runs; ``down`` stops it. Everything
+that the servers write lies under ``STOCKS_HOME/embedded``, and is there again after the next ``up``.
+"""
+
+import fcntl
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stocklib.embedded import kafka, processes, s3, source
+from stocklib.embedded.processes import Daemon
+from stocklib.embedded.s3 import Keys
+from stocklib.errors import EmbeddedError
+from stocklib.settings import Settings
+
+__all__ = ["ServerStatus", "Stack", "down", "status", "up"]
+
+# The setting that points a client at each server: stated by the user, it says that ours is not wanted.
+_POINTED = {"s3": ("MINIO_ENDPOINT",), "kafka": ("KAFKA_BROKER",), "replay": ("FINNHUB_API_KEY", "FINNHUB_BASE_URL")}
+_STATED = ("environment", ".env")
+_NOWHERE = "127.0.0.1:1"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """One server: where it is, which process it is, whether it lives and answers, where its log is, and a remark."""
+
+    name: str
+    address: str
+    pid: int | None
+    alive: bool
+    answering: bool
+    log: Path | None
+    remark: str
+
+    def __str__(self) -> str:
+        state = "up" if self.answering else "NOT ANSWERING" if self.alive else "down"
+        facts = [
+            self.address,
+            f"pid {self.pid}" if self.pid else "",
+            f"log {self.log}" if self.log else "",
+            self.remark,
+        ]
+        return f"{self.name:<7} {state:<14} " + "  ".join(fact for fact in facts if fact)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What ``up`` left running."""
+
+    home: Path
+    servers: tuple[ServerStatus, ...]
+
+
+def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
+    """Start every embedded server that is wanted and not running, and wait until each answers.
+
+    Calling it again does nothing; a stack of which a part died is completed. Raises ``EmbeddedError``.
+    """
+    say = on_progress or _silent
+    with _locked(settings):
+        ours = _ours(settings)
+        keys = _keys(settings)
+        storage: Daemon | None = None
+        if "replay" in ours:
+            replay = _begin_replay(settings, keys, say)
+        if "s3" in ours or "kafka" in ours:
+            storage = _run_s3(settings, keys, say)
+        if "kafka" in ours and storage:
+            _run_kafka(settings, keys, storage, say)
+        if "replay" in ours:
+            processes.wait_until(replay, lambda: source.complaint(replay), seconds=60)
+        processes.write_private(settings.embedded_env, _env(settings, keys))
+    return Stack(home=settings.home, servers=tuple(status(settings)))
+
+
+def status(settings: Settings) -> list[ServerStatus]:
+    """What each server of the stack is doing now."""
+    ours = _ours(settings)
+    needed = ours | ({"s3"} if "kafka" in ours else set())
+    return [_status(settings, name, needed) for name in ("s3", "kafka", "replay")]
+
+
+def down(settings: Settings) -> None:
+    """Stop every embedded server of this home, also those that the settings no longer want; the data stays."""
+    if not _folder(settings).is_dir():
+        return
+    with _locked(settings):
+        for name, room in (("kafka", kafka), ("s3", s3), ("replay", source)):
+            daemon = processes.recall(_folder(settings, name))
+            if daemon:
+                room.stop(daemon)
+        if settings.embedded_env.exists():
+            # an address that nobody listens on: the old port may be somebody else's by tomorrow
+            processes.write_private(settings.embedded_env, _env(settings, _keys(settings), up=False))
+
+
+def _begin_replay(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
+    folder = _folder(settings, "replay")
+    before = processes.recall(folder)
+    if before and before.is_alive():
+        if before.flavour == source.flavour(settings) and source.complaint(before) is None:
+            return before
+        say("replay: restarting it, since it does not answer or was started with another start, speed or data")
+        source.stop(before)
+    say(f"replay: starting at {settings.replay_start} New York time, speed {settings.replay_speed}")
+    return source.start(folder, settings, key=keys["finnhub"], wanted=_wanted(before, say))
+
+
+def _run_s3(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
+    folder, pair = _folder(settings, "s3"), _pair(keys)
+    before = processes.recall(folder)
+    if before and before.is_alive():
+        if s3.complaint(before, pair) is None:
+            return before
+        say(f"S3: pid {before.pid} does not answer, restarting it")
+    if before:
+        s3.stop(before)
+    say("S3: starting SeaweedFS (a few seconds)")
+    began = time.monotonic()
+    daemon = s3.start(folder, pair, wanted=_wanted(before, say))
+    processes.wait_until(daemon, lambda: s3.complaint(daemon, pair), seconds=60)
+    say(f"S3: answers at 127.0.0.1:{daemon.ports['s3']} after {time.monotonic() - began:.1f} s")
+    return daemon
+
+
+def _run_kafka(settings: Settings, keys: dict[str, str], storage: Daemon, say: Say) -> Daemon:
+    folder, pair = _folder(settings, "kafka"), _pair(keys)
+    before = processes.recall(folder)
+    if before and before.is_alive():
+        # a broker older than its S3 server may hold on to what the dead one said
+        if before.started > storage.started and kafka.complaint(before) is None:
+            return before
+        say(f"Kafka: restarting pid {before.pid}, since it does not answer or its S3 server is a new one")
+        kafka.stop(before)
+    s3.make_bucket(storage, pair, kafka.BUCKET)
+    say("Kafka: starting Tansu")
+    daemon = kafka.start(folder, pair, s3_port=storage.ports["s3"], wanted=_wanted(before, say))
+    processes.wait_until(daemon, lambda: kafka.complaint(daemon), seconds=30)
+    say(f"Kafka: answers at 127.0.0.1:{daemon.ports['kafka']}")
+    return daemon
+
+
+def _ours(settings: Settings) -> set[str]:
+    return {
+        name
+        for name, pointers in _POINTED.items()
+        if not any(settings.origins[pointer] in _STATED for pointer in pointers)
+    }
+
+
+def _status(settings: Settings, name: str, needed: set[str]) -> ServerStatus:
+    room = {"s3": s3, "kafka": kafka, "replay": source}[name]
+    daemon = processes.recall(_folder(settings, name))
+    if name not in needed and not (daemon and daemon.is_alive()):
+        pointer = next(p for p in _POINTED[name] if settings.origins[p] in _STATED)
+        remark = f"not embedded: {pointer} is set in the {settings.origins[pointer]}; `stocks doctor` asks yours"
+        return ServerStatus(name, "", None, False, False, None, remark)
+    if daemon is None:
+        return ServerStatus(name, "", None, False, False, None, "never started here: stocks up")
+    address = f"127.0.0.1:{daemon.ports[name]}"
+    if not daemon.is_alive():
+        taken = [
+            f"port {port} is held by {processes.holder(port)}"
+            for port in daemon.ports.values()
+            if not processes.is_free(port)
+        ]
+        remark = "; ".join([*taken, "stocks up starts it" + (" on another port" if taken else "")])
+        return ServerStatus(name, address, None, False, False, daemon.log, remark)
+    wrong = s3.complaint(daemon, _pair(_keys(settings))) if room is s3 else room.complaint(daemon)
+    remark = f"{wrong}: stocks up restarts it" if wrong else ""
+    return ServerStatus(name, address, daemon.pid, True, wrong is None, daemon.log, remark)
+
+
+def _wanted(before: Daemon | None, say: Say) -> dict[str, int]:
+    """The ports of last time, so that addresses stay; one that somebody took meanwhile is named."""
+    ports = before.ports if before else {}
+    for port in ports.values():
+        if not processes.is_free(port):
+            say(f"port {port}, used last time, is now held by {processes.holder(port)}: taking another")
+    return ports
+
+
+def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
+    """What clients of the running servers need, as settings."""
+    at = {}
+    for name in ("s3", "kafka", "replay"):
+        daemon = processes.recall(_folder(settings, name))
+        at[name] = f"127.0.0.1:{daemon.ports[name]}" if up and daemon else _NOWHERE
+    values: dict[str, str | Path] = {
+        "MINIO_ENDPOINT": f"http://{at['s3']}",
+        "MINIO_ACCESS_KEY": keys["access"],
+        "MINIO_SECRET_KEY": keys["secret"],
+        "MINIO_REGION": s3.REGION,
+        "KAFKA_BROKER": at["kafka"],
+        "KAFKA_PARTITIONS": "3",
+        # a join takes half of it there
+        "KAFKA_SESSION_TIMEOUT_MS": "6000",
+    }
+    if "replay" in _ours(settings):
+        values |= {
+            "FINNHUB_BASE_URL": f"http://{at['replay']}/api/v1",
+            "FINNHUB_WS_URL": f"ws://{at['replay']}",
+            "FINNHUB_API_KEY": keys["finnhub"],
+            "STOCKS_WATCHLIST": source.SYMBOLS,
+            "CLOSE_SETTLE_SECONDS": "0",
+        }
+    header = "# Written by `stocks up` and `stocks down`. The environment and .env win over it.\n"
+    return header + "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def _keys(settings: Settings) -> dict[str, str]:
+    """The generated keys of this home: made once, readable by their owner alone."""
+    path = _folder(settings) / "keys.json"
+    if path.exists():
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    keys = {
+        "access": secrets.token_hex(10),
+        "secret": secrets.token_hex(20),
+        "finnhub": f"replay{secrets.token_hex(10)}",
+    }
+    processes.write_private(path, json.dumps(keys))
+    return keys
+
+
+def _pair(keys: dict[str, str]) -> Keys:
+    return Keys(access=keys["access"], secret=keys["secret"])
+
+
+def _folder(settings: Settings, name: str = "") -> Path:
+    return settings.home / "embedded" / name
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """One ``up`` or ``down`` of a home at a time."""
+    folder = _folder(settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise EmbeddedError(
+            f"cannot write to {folder} ({error.strerror}): make it writable, or set STOCKS_HOME to a folder that is"
+        ) from error
+    with lock:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise EmbeddedError(
+                        f"another `stocks up` or `down` holds {folder / 'lock'} since two minutes"
+                    ) from None
+                time.sleep(0.1)
+        yield
+
+
+def _silent(text: str) -> None:
+    """Where nobody listens."""

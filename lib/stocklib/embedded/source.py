@@ -1,0 +1,54 @@
+"""The replay server as a daemon: Finnhub's API over recorded bars, on loopback, with a generated key."""
+
+import http.client
+import json
+import sys
+from pathlib import Path
+
+from stocklib.embedded import processes
+from stocklib.embedded.processes import Daemon
+from stocklib.settings import Settings
+
+DATA = Path(__file__).parent / "replay" / "data"
+SYMBOLS = DATA / "stock_symbols.json"
+
+
+def start(folder: Path, settings: Settings, *, key: str, wanted: dict[str, int]) -> Daemon:
+    """Start the server at the instant and the speed that the settings say, on the wanted port where it is free."""
+    ports = processes.free_ports(["replay"], wanted=wanted)
+    command = [sys.executable, "-m", "stocklib.embedded.replay", "--port", str(ports["replay"]), "--key", key]
+    command += _options(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    return processes.start("replay", command, folder=folder, ports=ports, environ={}, flavour=flavour(settings))
+
+
+def flavour(settings: Settings) -> str:
+    """What a running server must have been started with to be the one that the settings ask for."""
+    return " ".join(_options(settings))
+
+
+def complaint(daemon: Daemon) -> str | None:
+    """None when the virtual clock can be read, else what went wrong."""
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.ports["replay"], timeout=5)
+    try:
+        connection.request("GET", "/replay/clock")
+        answer = connection.getresponse()
+        body = answer.read()
+        json.loads(body)["now"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        return str(error) or repr(error)
+    finally:
+        connection.close()
+    return None
+
+
+def stop(daemon: Daemon) -> None:
+    """End the server; it holds nothing but its clock."""
+    processes.stop(daemon, grace=2)
+
+
+def _options(settings: Settings) -> list[str]:
+    options = ["--start", str(settings.replay_start), "--speed", str(settings.replay_speed)]
+    if settings.replay_data:
+        options += ["--data", str(settings.root / Path(settings.replay_data).expanduser())]
+    return options
