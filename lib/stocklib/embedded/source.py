@@ -3,6 +3,7 @@
 import http.client
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from stocklib.embedded import processes
@@ -13,11 +14,14 @@ DATA = Path(__file__).parent / "replay" / "data"
 SYMBOLS = DATA / "stock_symbols.json"
 
 
-def start(folder: Path, settings: Settings, *, key: str, wanted: dict[str, int]) -> Daemon:
-    """Start the server at the instant and the speed that the settings say, on the wanted port where it is free."""
+def start(folder: Path, settings: Settings, *, key: str, wanted: dict[str, int], options: Sequence[str] = ()) -> Daemon:
+    """Start the server at the instant and the speed that the settings say, on the wanted port where it is free.
+
+    ``options`` are further ones of its command line.
+    """
     ports = processes.free_ports(["replay"], wanted=wanted)
     command = [sys.executable, "-m", "stocklib.embedded.replay", "--port", str(ports["replay"]), "--key", key]
-    command += _options(settings)
+    command += [*_options(settings), *options]
     folder.mkdir(parents=True, exist_ok=True)
     return processes.start("replay", command, folder=folder, ports=ports, environ={}, flavour=flavour(settings))
 

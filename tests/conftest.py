@@ -1,0 +1,154 @@
+"""What every test may ask for: the embedded pair (one for the session), settings of its own on it, a replay server.
+
+``stack``            the addresses and keys of one embedded S3 and one embedded Kafka, started when first asked for
+``service_environ``  these, plus a bucket, topics, a group and a STOCKS_HOME of the test's own
+``settings``         the same, read
+``replay``           starts a replay server and returns settings that point at it
+"""
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+import stocklib.settings
+from stocklib import embedded
+from stocklib.embedded import processes, source
+from stocklib.settings import Settings, describe, project_root, read_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class StartReplay(Protocol):
+    """Start a replay server: New York start, ``step`` or a factor, more options of its command line, more settings."""
+
+    def __call__(
+        self,
+        *,
+        start: str = ...,
+        speed: str = ...,
+        options: Sequence[str] = ...,
+        environ: Mapping[str, str] = ...,
+    ) -> Settings: ...
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the environment nor the checkout's .env reaches a test."""
+    for name in [*(name for name, _, _ in describe()), "STOCKS_DEMO", "STOCKS_DEMO_HOME", "AWS_PROFILE"]:
+        monkeypatch.delenv(name, raising=False)
+    read = stocklib.settings._read_env_file
+    theirs = project_root() / ".env"
+    monkeypatch.setattr(
+        stocklib.settings, "_read_env_file", lambda path: {} if path == theirs == ROOT / ".env" else read(path)
+    )
+
+
+@pytest.fixture(scope="session")
+def guard() -> Iterator[Callable[[Path], None]]:
+    """Call it with a home before starting servers there: they end with the session, however that ends."""
+    guardian = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "guardian.py")], stdin=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert guardian.stdin is not None
+    stdin = guardian.stdin
+
+    def guard_home(home: Path) -> None:
+        stdin.write(f"{home}\n")
+        stdin.flush()
+
+    yield guard_home
+    stdin.close()
+    guardian.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def stack(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where the session's embedded S3 and Kafka are, as settings."""
+    home = tmp_path_factory.mktemp("stack")
+    guard(home)
+    # a key of one's own says that no replay server is wanted
+    environ = {"STOCKS_HOME": str(home), "FINNHUB_API_KEY": "not-a-key"}
+    embedded.up(read_settings(environ=environ))
+    running = read_settings(environ=environ)
+    return {
+        "KAFKA_BROKER": running.kafka_broker,
+        "MINIO_ENDPOINT": running.minio_endpoint,
+        "MINIO_ACCESS_KEY": running.minio_access_key,
+        "MINIO_SECRET_KEY": running.minio_secret_key.reveal(),
+    }
+
+
+@pytest.fixture
+def service_environ(stack: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Kafka and S3 with names that no other test uses."""
+    own = uuid.uuid4().hex[:12]
+    return {
+        **stack,
+        "STOCKS_HOME": str(tmp_path / "home"),
+        "MINIO_BUCKET": f"lake-{own}",
+        "MINIO_ARTIFACTS_BUCKET": f"artifacts-{own}",
+        "KAFKA_TOPIC": f"quotes-{own}",
+        "KAFKA_TRADES_TOPIC": f"trades-{own}",
+        "KAFKA_DLQ_TOPIC": f"dlq-{own}",
+        "KAFKA_GROUP": f"group-{own}",
+        "KAFKA_PARTITIONS": "2",
+        # the embedded broker takes half of it for a join
+        "KAFKA_SESSION_TIMEOUT_MS": "2000",
+        "BATCH_MAX_SECONDS": "1",
+    }
+
+
+@pytest.fixture
+def settings(service_environ: dict[str, str]) -> Settings:
+    """Settings of the test's own on the session's embedded pair."""
+    return read_settings(environ=service_environ)
+
+
+@pytest.fixture
+def replay(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartReplay]:
+    """A function that starts a replay server on a free port; each ends with the test."""
+    started = []
+
+    def start_replay(
+        *,
+        start: str = "2012-12-14T09:29:00",
+        speed: str = "step",
+        options: Sequence[str] = (),
+        environ: Mapping[str, str] = {},
+    ) -> Settings:
+        home = tmp_path_factory.mktemp("replay")
+        guard(home)
+        asked = {"STOCKS_HOME": str(home), "REPLAY_START": start, "REPLAY_SPEED": speed}
+        daemon = source.start(
+            home / "embedded" / "replay",
+            read_settings(environ=asked),
+            key="replay-key",
+            wanted={},
+            options=options,
+        )
+        started.append(daemon)
+        processes.wait_until(daemon, lambda: source.complaint(daemon), seconds=60)
+        at = f"127.0.0.1:{daemon.ports['replay']}"
+        return read_settings(
+            environ={
+                **asked,
+                "FINNHUB_BASE_URL": f"http://{at}/api/v1",
+                "FINNHUB_WS_URL": f"ws://{at}",
+                "FINNHUB_API_KEY": "replay-key",
+                "FINNHUB_CALLS_PER_MINUTE": "0",
+                "FINNHUB_CALLS_PER_SECOND": "0",
+                "POLL_SECONDS": "0",
+                "CLOSE_SETTLE_SECONDS": "0",
+                "STOCKS_WATCHLIST": str(source.SYMBOLS),
+                **environ,
+            }
+        )
+
+    yield start_replay
+    for daemon in started:
+        source.stop(daemon)
