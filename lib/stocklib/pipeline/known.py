@@ -1,0 +1,87 @@
+"""What the warehouse already holds of daily history: which bars, fetched when, with which splits known, which profiles.
+
+Read from everything that is loaded, published or not, so that a backfill that was killed goes on where it was.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from stocklib.quotes import CorporateAction, from_epoch
+from stocklib.sessions import Session, new_york_date
+from stocklib.warehouse import Warehouse
+
+_BARS = ("ytd_historical_quotes", "daily_historical_quotes")
+
+
+@dataclass(frozen=True)
+class KnownSymbol:
+    """What is held of one symbol: its bars as trade date → fetches, and the ranges whose splits were asked for."""
+
+    bars: dict[date, set[datetime]] = field(default_factory=lambda: defaultdict(set))
+    checks: list[tuple[date, date]] = field(default_factory=list)
+    splits: set[date] = field(default_factory=set)
+    profile_at: datetime | None = None
+
+    @property
+    def last_fetch(self) -> date | None:
+        """The New York date of the newest fetch of a bar."""
+        newest = max((fetched_at for fetches in self.bars.values() for fetched_at in fetches), default=None)
+        return new_york_date(newest) if newest else None
+
+    def is_new(self, action: CorporateAction) -> bool:
+        """Whether this is a split that was not known so far."""
+        return action.kind == "split" and action.action_date not in self.splits
+
+    def misses(self, sessions: Iterable[Session], *, settle: timedelta) -> list[date]:
+        """The sessions without a bar that is final and whose splits are known."""
+        return [s.session_date for s in sessions if not self._holds(s, settle)]
+
+    def _holds(self, session: Session, settle: timedelta) -> bool:
+        day = session.session_date
+        return any(
+            fetched_at >= session.close + settle and self._is_covered(day, new_york_date(fetched_at))
+            for fetched_at in self.bars.get(day, ())
+        )
+
+    def _is_covered(self, day: date, fetched_on: date) -> bool:
+        # the rule by which the warehouse admits a bar: every split after its day was asked for
+        return any(first <= day + timedelta(days=1) and last >= fetched_on for first, last in self.checks)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is held of every symbol, and one of the sources that it came from."""
+
+    symbols: dict[str, KnownSymbol]
+    source: str | None
+
+    def of(self, symbol: str) -> KnownSymbol:
+        """What is held of a symbol; nothing, if so."""
+        return self.symbols.get(symbol) or KnownSymbol()
+
+
+def read_known(warehouse: Warehouse) -> Known:
+    """Ask the warehouse what it has loaded. A record that lacks something says nothing."""
+    found: dict[str, KnownSymbol] = defaultdict(KnownSymbol)
+    profiles: dict[str, datetime] = {}
+    sources: set[str] = set()
+    for dataset in _BARS:
+        for symbol, day, fetched_at, source in _full(warehouse, dataset, "symbol", "date", "fetched_at", "source"):
+            found[symbol].bars[date.fromisoformat(day)].add(from_epoch(float(fetched_at)))
+            sources.add(source)
+    for symbol, kind, day in _full(warehouse, "corporate_actions", "symbol", "kind", "date"):
+        if kind == "split":
+            found[symbol].splits.add(date.fromisoformat(day))
+    for symbol, day, checked_to in _full(warehouse, "corporate_actions", "symbol", "date", "checked_to"):
+        found[symbol].checks.append((date.fromisoformat(day), date.fromisoformat(checked_to)))
+    for symbol, fetched_at in _full(warehouse, "company_profiles", "symbol", "fetched_at"):
+        profiles[symbol] = max(profiles.get(symbol, from_epoch(0)), from_epoch(float(fetched_at)))
+    held = {symbol: replace(found[symbol], profile_at=profiles.get(symbol)) for symbol in {*found, *profiles}}
+    return Known(held, min(sources, default=None))
+
+
+def _full(warehouse: Warehouse, dataset: str, *fields: str) -> Iterator[tuple[Any, ...]]:
+    return (row for row in warehouse.records(dataset, fields) if None not in row)
