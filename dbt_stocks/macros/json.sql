@@ -1,0 +1,30 @@
+{# Fields of a RAW record, by their path. A value that is not what it should be becomes null: silver judges it. #}
+
+{% macro json_text(path, record="record") -%}
+    {{ adapter.dispatch("json_text")(path, record) }}
+{%- endmacro %}
+
+{% macro duckdb__json_text(path, record) -%}
+    ({{ record }} ->> '$.{{ path }}')
+{%- endmacro %}
+
+{% macro snowflake__json_text(path, record) -%}
+    {{ record }}:{{ path }}::varchar
+{%- endmacro %}
+
+
+{% macro json_as(type, path) -%}
+    try_cast({{ json_text(path) }} as {{ type }})
+{%- endmacro %}
+
+
+{# Prices go through double: sources write 438.1799, 4.381799e2 and 438.17990000000003, and mean the same. #}
+{% macro json_price(path) -%}
+    try_cast(try_cast({{ json_text(path) }} as double) as {{ price_type() }})
+{%- endmacro %}
+
+
+{# Epoch seconds (fraction allowed) or milliseconds, as a UTC timestamp. #}
+{% macro json_instant(path, per_second=1) -%}
+    {{ epoch_to_timestamp("try_cast(" ~ json_text(path) ~ " as double)", per_second) }}
+{%- endmacro %}

@@ -1,0 +1,28 @@
+with landed as (
+
+    select * from {{ source("raw", "corporate_actions") }}
+
+),
+
+renamed as (
+
+    select
+        {{ json_text("symbol") }} as symbol,
+        {{ json_text("kind") }} as kind,
+        {{ json_as("date", "date") }} as action_date,
+        {{ json_as("date", "checked_to") }} as checked_to,
+        {{ json_as("double", "from_factor") }} as from_factor,
+        {{ json_as("double", "to_factor") }} as to_factor,
+        {{ json_as("double", "amount") }} as amount,
+        {{ json_as("boolean", "split_adjusted") }} as split_adjusted,
+        {{ json_text("data_source") }} as data_source,
+        {{ json_text("source") }} as source,
+        {{ json_instant("fetched_at") }} as fetched_at,
+        object_key,
+        line_no,
+        load_id
+    from landed
+
+)
+
+select * from renamed

@@ -1,0 +1,7 @@
+with calendar as (
+
+    select * from {{ source("raw", "trading_sessions") }}
+
+)
+
+select * from calendar

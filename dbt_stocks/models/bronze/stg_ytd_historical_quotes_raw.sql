@@ -1,0 +1,15 @@
+with landed as (
+
+    select * from {{ source("raw", "ytd_historical_quotes") }}
+
+),
+
+renamed as (
+
+    select
+        {{ candle_columns() }}
+    from landed
+
+)
+
+select * from renamed

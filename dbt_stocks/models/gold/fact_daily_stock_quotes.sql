@@ -1,0 +1,170 @@
+{{ config(materialized="incremental", unique_key=["symbol", "quote_date"], meta={"spans": "quote_date"}) }}
+{% set since = since_load() %}
+
+-- A touched symbol is computed anew from its first touched date on.
+with touched as (
+
+    {{ touched_symbols(since) }}
+
+),
+
+history as (
+
+    select
+        symbol,
+        quote_date,
+        open_price,
+        high_price,
+        low_price,
+        close_price,
+        volume,
+        data_source,
+        is_final,
+        case when is_final then 1 else 4 end as preference
+    from {{ ref("stg_historical_quotes_cleaned") }}
+
+),
+
+streamed as (
+
+    select
+        symbol,
+        quote_date,
+        open_price,
+        high_price,
+        low_price,
+        close_price,
+        volume,
+        data_source,
+        is_final,
+        case data_source when 'trades' then 2 else 3 end as preference
+    from {{ ref("int_daily_bars") }}
+
+),
+
+splits as (
+
+    select symbol, action_date, from_factor, to_factor
+    from {{ ref("stg_corporate_actions_cleaned") }}
+    where kind = 'split'
+
+),
+
+candidates as (
+
+    select h.*
+    from history as h
+    inner join touched as t on h.symbol = t.symbol and h.quote_date >= t.first_date
+    union all
+    select s.*
+    from streamed as s
+    inner join touched as t on s.symbol = t.symbol and s.quote_date >= t.first_date
+
+),
+
+-- history wins over trades, trades over quotes; a history bar that was asked for too early comes last
+chosen as (
+
+    select * from candidates
+    qualify row_number() over (partition by symbol, quote_date order by preference) = 1
+
+),
+
+{% if is_incremental() %}
+day_before as (
+
+    select b.symbol, max(b.quote_date) as quote_date
+    from {{ this }} as b
+    inner join touched as t on b.symbol = t.symbol and b.quote_date < t.first_date
+    group by b.symbol
+
+),
+{% endif %}
+
+with_day_before as (
+
+    select symbol, quote_date, close_price from chosen
+    {% if is_incremental() %}
+    union all
+    select b.symbol, b.quote_date, b.close_price
+    from {{ this }} as b
+    inner join day_before as d on b.symbol = d.symbol and b.quote_date = d.quote_date
+    {% endif %}
+
+),
+
+factors as (
+
+    select
+        d.symbol,
+        d.quote_date,
+        {{ product("s.to_factor") }} / {{ product("s.from_factor") }} as split_factor
+    from with_day_before as d
+    inner join splits as s on d.symbol = s.symbol and s.action_date > d.quote_date
+    group by d.symbol, d.quote_date
+
+),
+
+returns as (
+
+    select
+        d.symbol,
+        d.quote_date,
+        coalesce(f.split_factor, 1.0) as split_factor,
+        {{ as_double("d.close_price") }} / coalesce(f.split_factor, 1.0) as adjusted,
+        lag({{ as_double("d.close_price") }} / coalesce(f.split_factor, 1.0)) over (
+            partition by d.symbol order by d.quote_date
+        ) as adjusted_before
+    from with_day_before as d
+    left join factors as f on d.symbol = f.symbol and d.quote_date = f.quote_date
+
+),
+
+bars as (
+
+    select
+        c.symbol,
+        c.quote_date,
+        c.open_price,
+        c.high_price,
+        c.low_price,
+        c.close_price,
+        c.volume,
+        r.split_factor,
+        {{ as_percent("r.adjusted / r.adjusted_before - 1") }} as daily_return_percent,
+        c.data_source,
+        c.is_final
+    from chosen as c
+    inner join returns as r on c.symbol = r.symbol and c.quote_date = r.quote_date
+
+),
+
+described as (
+
+    select
+        symbol,
+        quote_date,
+        open_price,
+        high_price,
+        low_price,
+        close_price,
+        volume,
+        split_factor,
+        daily_return_percent,
+        case
+            when daily_return_percent > 0 then 'up'
+            when daily_return_percent < 0 then 'down'
+            when daily_return_percent = 0 then 'flat'
+        end as price_direction,
+        case
+            when abs(daily_return_percent) < 1 then 'low'
+            when abs(daily_return_percent) <= 3 then 'medium'
+            when abs(daily_return_percent) > 3 then 'high'
+        end as volatility_category,
+        data_source,
+        is_final
+    from bars
+
+)
+
+select * from described

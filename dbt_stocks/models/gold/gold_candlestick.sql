@@ -1,0 +1,283 @@
+{{ config(
+    materialized="incremental",
+    unique_key=["symbol", "resolution", "candle_time"],
+    meta={"spans": "candle_time"},
+) }}
+{% set since = since_load() %}
+{% set daily = ref("fact_daily_stock_quotes") %}
+{% set session_days = ref("int_daily_bars") %}
+{% set bars_of_days %}(
+    select symbol, quote_date, max(hour_bars) as hour_bars from {{ session_days }} group by symbol, quote_date
+){% endset %}
+{% set trend_bars = 20 %}
+{% set resolutions = {"1m": 1, "5m": 5, "1h": 60} %}
+
+-- The bars of touched days are computed anew, and the trend of the bars whose window reaches one of them.
+with touched as (
+
+    {{ touched_days(since) }}
+
+),
+
+touched_symbols as (
+
+    {{ touched_symbols(since) }}
+
+),
+
+sessions as (
+
+    select calendar_date, session_open, session_close from {{ ref("stg_trading_sessions") }}
+    where is_trading_day
+
+),
+
+splits as (
+
+    select * from {{ ref("stg_corporate_actions_cleaned") }}
+    where kind = 'split'
+
+),
+
+session_days as (
+
+    select * from {{ session_days }}
+
+),
+
+quote_ticks as (
+
+    select
+        q.symbol,
+        q.quote_date,
+        'quotes' as data_source,
+        q.market_timestamp,
+        q.current_price as price,
+        cast(null as {{ price_type() }}) as volume,
+        s.session_close,
+        row_number() over (
+            partition by q.symbol, q.quote_date
+            order by q.market_timestamp, q.last_fetched_at, q.kafka_partition, q.kafka_offset, q.object_key, q.line_no
+        ) as tick_no
+    from {{ ref("stg_stock_quotes_cleaned") }} as q
+    inner join sessions as s on q.quote_date = s.calendar_date
+    where q.quote_date in (select quote_date from touched)
+        and (q.symbol, q.quote_date) in (select symbol, quote_date from touched)
+        and q.data_quality_flag <> 'outside_day_range'
+        and q.market_timestamp between s.session_open and s.session_close
+
+),
+
+trade_ticks as (
+
+    select
+        t.symbol,
+        t.quote_date,
+        'trades' as data_source,
+        t.market_timestamp,
+        t.price,
+        cast(t.volume as {{ price_type() }}) as volume,
+        s.session_close,
+        row_number() over (
+            partition by t.symbol, t.quote_date
+            order by t.market_timestamp, t.fetched_at, t.kafka_partition, t.kafka_offset, t.event_id
+        ) as tick_no
+    from {{ ref("stg_stock_trades_cleaned") }} as t
+    inner join sessions as s on t.quote_date = s.calendar_date
+    where t.quote_date in (select quote_date from touched)
+        and (t.symbol, t.quote_date) in (select symbol, quote_date from touched)
+        and t.market_timestamp between s.session_open and s.session_close
+
+),
+
+ticks as (
+
+    select * from quote_ticks
+    union all
+    select * from trade_ticks
+
+),
+
+intraday as (
+
+    {% for resolution, minutes in resolutions.items() %}
+    select
+        symbol,
+        '{{ resolution }}' as resolution,
+        {{ session_bucket("market_timestamp", "session_close", minutes) }} as candle_time,
+        {{ minutes }} as minutes,
+        quote_date,
+        data_source,
+        min_by(price, tick_no) as candle_open,
+        max(price) as candle_high,
+        min(price) as candle_low,
+        max_by(price, tick_no) as candle_close,
+        cast(round(sum(volume)) as bigint) as volume,
+        {{ vwap("price", "volume") }} as vwap,
+        count(*) as tick_count,
+        max(session_close) as session_close
+    from ticks
+    group by 1, 2, 3, 4, 5, 6
+    {% if not loop.last %} union all {% endif %}
+    {% endfor %}
+
+),
+
+-- a bar is final when the symbol was asked for after the bar's end; the session's last one, after the close settled
+intraday_bars as (
+
+    select
+        i.symbol,
+        i.resolution,
+        i.candle_time,
+        i.quote_date,
+        i.candle_open,
+        i.candle_high,
+        i.candle_low,
+        i.candle_close,
+        i.volume,
+        i.vwap,
+        i.tick_count,
+        i.data_source,
+        d.is_final or (
+            {{ add_seconds("i.candle_time", "60 * i.minutes") }} < i.session_close
+            and d.last_fetched_at >= {{ add_seconds("i.candle_time", "60 * i.minutes") }}
+        ) as is_final
+    from intraday as i
+    inner join session_days as d
+        on i.symbol = d.symbol and i.quote_date = d.quote_date and i.data_source = d.data_source
+    qualify row_number() over (
+        partition by i.symbol, i.resolution, i.candle_time
+        order by case i.data_source when 'trades' then 1 else 2 end
+    ) = 1
+
+),
+
+daily_bars as (
+
+    select
+        f.symbol,
+        '1d' as resolution,
+        cast(f.quote_date as timestamp) as candle_time,
+        f.quote_date,
+        f.open_price as candle_open,
+        f.high_price as candle_high,
+        f.low_price as candle_low,
+        f.close_price as candle_close,
+        f.volume,
+        d.vwap,
+        d.tick_count,
+        f.data_source,
+        f.is_final
+    from {{ daily }} as f
+    left join session_days as d
+        on f.symbol = d.symbol and f.quote_date = d.quote_date and f.data_source = d.data_source
+    where f.quote_date in (select quote_date from touched)
+        and (f.symbol, f.quote_date) in (select symbol, quote_date from touched)
+
+),
+
+new_bars as (
+
+    select * from intraday_bars
+    union all
+    select * from daily_bars
+
+),
+
+bars as (
+
+    select *, true as is_new from new_bars
+    {% if is_incremental() %}
+    union all
+    select
+        b.symbol,
+        b.resolution,
+        b.candle_time,
+        cast(b.candle_time as date) as quote_date,
+        b.candle_open,
+        b.candle_high,
+        b.candle_low,
+        b.candle_close,
+        b.volume,
+        b.vwap,
+        b.tick_count,
+        b.data_source,
+        b.is_final,
+        false as is_new
+    from {{ this }} as b
+    where b.candle_time >= least(
+            {{ reach_back(since, trend_bars, bars_of_days, weight="d.hour_bars") }},
+            {{ reach_back(since, trend_bars, daily) }}
+        )
+        and b.symbol in (select symbol from touched_symbols)
+        and (b.symbol, cast(b.candle_time as date)) not in (select symbol, quote_date from touched)
+    {% endif %}
+
+),
+
+factors as (
+
+    select
+        d.symbol,
+        d.quote_date,
+        {{ product("s.to_factor") }} / {{ product("s.from_factor") }} as split_factor,
+        max(s.changed_load_id) > {{ since }} as is_new_split
+    from (select distinct symbol, quote_date from bars) as d
+    inner join splits as s on d.symbol = s.symbol and s.action_date > d.quote_date
+    group by d.symbol, d.quote_date
+
+),
+
+-- the trend is on its own bar's basis: earlier closes are adjusted to it
+adjusted as (
+
+    select
+        b.*,
+        coalesce(f.split_factor, 1.0) as split_factor,
+        coalesce(f.is_new_split, false) as is_new_split,
+        cast(round({{ as_double("b.candle_close") }} / coalesce(f.split_factor, 1.0), 10) as decimal(28, 10))
+            as adjusted_close
+    from bars as b
+    left join factors as f on b.symbol = f.symbol and b.quote_date = f.quote_date
+
+),
+
+with_trend as (
+
+    select
+        *,
+        case
+            when count(*) {{ over_last_candles(trend_bars) }} = {{ trend_bars }}
+                then {{ as_price(
+                    as_double("sum(adjusted_close) " ~ over_last_candles(trend_bars))
+                    ~ " / " ~ trend_bars ~ " * split_factor"
+                ) }}
+        end as trend_line,
+        max(case when is_new or is_new_split then 1 else 0 end) {{ over_last_candles(trend_bars) }} as is_reached
+    from adjusted
+
+),
+
+changed as (
+
+    select
+        symbol,
+        resolution,
+        candle_time,
+        candle_open,
+        candle_high,
+        candle_low,
+        candle_close,
+        volume,
+        vwap,
+        tick_count,
+        trend_line,
+        data_source,
+        is_final
+    from with_trend
+    where is_reached = 1
+
+)
+
+select * from changed

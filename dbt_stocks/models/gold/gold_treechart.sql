@@ -1,0 +1,77 @@
+{% set daily = ref("fact_daily_stock_quotes") %}
+with kpi as (
+
+    select * from {{ ref("gold_kpi") }}
+
+),
+
+symbols as (
+
+    select * from {{ ref("dim_stock_symbols") }}
+
+),
+
+performance as (
+
+    select symbol, quote_date, volatility_30day_percent from {{ ref("fact_stock_performance") }}
+
+),
+
+last_days as (
+
+    select symbol, max(quote_date) as quote_date from {{ daily }}
+    group by symbol
+
+),
+
+-- of a session in the last month: an older one has nothing to say about now
+minutes as (
+
+    select symbol, cast(candle_time as date) as quote_date, candle_close from {{ ref("gold_candlestick") }}
+    where resolution = '1m'
+        and candle_time >= {{ month_before_last(daily) }}
+
+),
+
+averages as (
+
+    select
+        m.symbol,
+        {{ as_price(as_double("sum(m.candle_close)") ~ " / count(*)") }} as avg_price
+    from minutes as m
+    inner join last_days as l on m.symbol = l.symbol and m.quote_date = l.quote_date
+    group by m.symbol
+
+),
+
+described as (
+
+    select
+        k.symbol,
+        s.sector,
+        {{ as_price(as_double("s.shares_outstanding") ~ " * " ~ as_double("k.current_price")) }} as market_cap,
+        a.avg_price,
+        k.change_percent,
+        p.volatility_30day_percent
+    from kpi as k
+    inner join symbols as s on k.symbol = s.symbol
+    inner join last_days as l on k.symbol = l.symbol
+    left join averages as a on k.symbol = a.symbol
+    left join performance as p on k.symbol = p.symbol and l.quote_date = p.quote_date
+
+),
+
+compared as (
+
+    select
+        *,
+        cast(round(
+            {{ as_double("volatility_30day_percent") }}
+            / nullif({{ as_double("median(volatility_30day_percent) over ()") }}, 0),
+            6
+        ) as {{ percent_type() }}) as relative_volatility
+    from described
+
+)
+
+select * from compared

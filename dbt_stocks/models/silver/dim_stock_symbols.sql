@@ -1,0 +1,76 @@
+{{ config(materialized="table") }}
+
+with profiles as (
+
+    select * from {{ ref("stg_company_profiles_raw") }}
+    where symbol is not null
+    qualify row_number() over (partition by symbol order by fetched_at desc, object_key, line_no) = 1
+
+),
+
+sectors as (
+
+    select * from {{ ref("sectors") }}
+
+),
+
+changes as (
+
+    select old as symbol, new as current_symbol from {{ ref("symbol_changes") }}
+
+),
+
+days as (
+
+    select symbol, quote_date, 0 as events from {{ ref("stg_historical_quotes_cleaned") }}
+    union all
+    select symbol, quote_date, case when data_source = 'quotes' then event_count else 0 end
+    from {{ ref("int_daily_bars") }}
+
+),
+
+seen as (
+
+    select
+        symbol,
+        min(quote_date) as first_quote_date,
+        max(quote_date) as last_quote_date,
+        cast(sum(events) as bigint) as total_quotes
+    from days
+    group by symbol
+
+),
+
+symbols as (
+
+    select symbol from seen
+    union
+    select symbol from profiles
+
+),
+
+described as (
+
+    select
+        y.symbol,
+        coalesce(p.company_name, y.symbol) as company_name,
+        p.exchange,
+        coalesce(own.sector, later.sector, p.finnhub_industry, 'Unknown') as sector,
+        coalesce(own.industry, later.industry, p.finnhub_industry, 'Unknown') as industry,
+        p.currency,
+        p.ipo_date,
+        cast(round(p.shares_outstanding_millions * 1000000) as bigint) as shares_outstanding,
+        coalesce(c.current_symbol, y.symbol) as current_symbol,
+        n.first_quote_date,
+        n.last_quote_date,
+        coalesce(n.total_quotes, 0) as total_quotes
+    from symbols as y
+    left join seen as n on y.symbol = n.symbol
+    left join profiles as p on y.symbol = p.symbol
+    left join changes as c on y.symbol = c.symbol
+    left join sectors as own on y.symbol = own.symbol
+    left join sectors as later on c.current_symbol = later.symbol
+
+)
+
+select * from described

@@ -1,0 +1,134 @@
+{{ config(unique_key=["symbol", "quote_date", "data_source"], meta={"spans": "quote_date"}) }}
+{% set since = since_load() %}
+
+-- A day as its quotes, and as its trades, tell it.
+with quotes as (
+
+    select * from {{ ref("stg_stock_quotes_cleaned") }}
+
+),
+
+trades as (
+
+    select * from {{ ref("stg_stock_trades_cleaned") }}
+
+),
+
+sessions as (
+
+    select calendar_date, session_open, session_close from {{ ref("stg_trading_sessions") }}
+    where is_trading_day
+
+),
+
+touched_by_quotes as (
+
+    select distinct symbol, quote_date from quotes where load_id > {{ since }}
+
+),
+
+touched_by_trades as (
+
+    select distinct symbol, quote_date from trades where load_id > {{ since }}
+
+),
+
+quotes_of_day as (
+
+    select
+        q.*,
+        s.session_close,
+        {{ session_bucket("q.market_timestamp", "s.session_close", 60) }} as hour_bucket,
+        max(q.last_fetched_at) over (partition by q.symbol, q.quote_date) as day_last_fetched_at,
+        max(q.load_id) over (partition by q.symbol, q.quote_date) as day_load_id,
+        sum(q.times_seen) over (partition by q.symbol, q.quote_date) as day_events
+    from quotes as q
+    inner join sessions as s on q.quote_date = s.calendar_date
+    where q.quote_date in (select quote_date from touched_by_quotes)
+        and (q.symbol, q.quote_date) in (select symbol, quote_date from touched_by_quotes)
+        and q.market_timestamp >= s.session_open
+
+),
+
+-- the last quote says all four: what polling happened to miss, the source did not
+bars_from_quotes as (
+
+    select
+        symbol,
+        quote_date,
+        'quotes' as data_source,
+        day_open as open_price,
+        day_high as high_price,
+        day_low as low_price,
+        current_price as close_price,
+        prev_close,
+        cast(null as bigint) as volume,
+        cast(null as {{ price_type() }}) as vwap,
+        count(*) over (partition by symbol, quote_date) as tick_count,
+        count(distinct case when market_timestamp <= session_close then hour_bucket end) over (partition by symbol, quote_date) as hour_bars,
+        day_events as event_count,
+        market_timestamp as as_of,
+        day_last_fetched_at as last_fetched_at,
+        day_last_fetched_at >= {{ settled_after("session_close") }} as is_final,
+        day_load_id as load_id
+    from quotes_of_day
+    where data_quality_flag <> 'outside_day_range'
+    qualify row_number() over (
+        partition by symbol, quote_date
+        order by market_timestamp desc, last_fetched_at desc, kafka_partition desc, kafka_offset desc, object_key, line_no
+    ) = 1
+
+),
+
+trades_of_day as (
+
+    select
+        t.*,
+        s.session_close,
+        {{ session_bucket("t.market_timestamp", "s.session_close", 60) }} as hour_bucket,
+        row_number() over (
+            partition by t.symbol, t.quote_date
+            order by t.market_timestamp, t.fetched_at, t.kafka_partition, t.kafka_offset, t.event_id
+        ) as tick_no
+    from trades as t
+    inner join sessions as s on t.quote_date = s.calendar_date
+    where t.quote_date in (select quote_date from touched_by_trades)
+        and (t.symbol, t.quote_date) in (select symbol, quote_date from touched_by_trades)
+        and t.market_timestamp between s.session_open and s.session_close
+
+),
+
+bars_from_trades as (
+
+    select
+        symbol,
+        quote_date,
+        'trades' as data_source,
+        min_by(price, tick_no) as open_price,
+        max(price) as high_price,
+        min(price) as low_price,
+        max_by(price, tick_no) as close_price,
+        cast(null as {{ price_type() }}) as prev_close,
+        cast(round(sum(cast(volume as {{ price_type() }}))) as bigint) as volume,
+        {{ vwap("price", "volume") }} as vwap,
+        count(*) as tick_count,
+        count(distinct hour_bucket) as hour_bars,
+        count(*) as event_count,
+        max(market_timestamp) as as_of,
+        max(fetched_at) as last_fetched_at,
+        max(fetched_at) >= {{ settled_after("max(session_close)") }} as is_final,
+        max(load_id) as load_id
+    from trades_of_day
+    group by symbol, quote_date
+
+),
+
+bars as (
+
+    select * from bars_from_quotes
+    union all
+    select * from bars_from_trades
+
+)
+
+select * from bars

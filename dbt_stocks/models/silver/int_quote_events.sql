@@ -1,0 +1,117 @@
+{{ config(unique_key=["event_id"], meta={"spans": "quote_date"}) }}
+
+-- Delivery repeats, an event does not: one row an event, judged, whatever the number of messages and objects that
+-- brought it. A message without our headers is an event of its own.
+with landed as (
+
+    select * from {{ ref("stg_stock_quotes_raw") }}
+    where load_id > {{ since_load() }}
+
+),
+
+sessions as (
+
+    select calendar_date, is_trading_day from {{ ref("stg_trading_sessions") }}
+
+),
+
+identified as (
+
+    select
+        * exclude (fetched_at),
+        coalesce(fetched_at, record_timestamp) as fetched_at,
+        case
+            when run_id is not null and seq is not null and symbol is not null
+                then run_id || '/' || symbol || '/' || seq
+            else kafka_topic_id || '/' || kafka_partition || '/' || kafka_offset
+        end as event_id,
+        coalesce(
+            {{ new_york_date("market_timestamp") }}, {{ new_york_date("record_timestamp") }}, cast('1970-01-01' as date)
+        ) as quote_date
+    from landed
+
+),
+
+judged as (
+
+    select
+        i.*,
+        case
+            when i.symbol is null then 'symbol missing'
+            when i.market_timestamp is null or i.fetched_at is null then 'time missing or not a number'
+            when i.current_price is null or i.day_high is null or i.day_low is null or i.day_open is null
+                or i.prev_close is null
+                then 'price missing or not a number'
+            when least(i.current_price, i.day_high, i.day_low, i.day_open, i.prev_close) <= 0
+                then 'price not positive'
+            when i.day_high < i.day_low then 'high below low'
+            when i.market_timestamp > {{ add_seconds("i.fetched_at", 300) }} then 'from the future'
+            when not coalesce(s.is_trading_day, false) then 'no session on this date'
+        end as reject_reason
+    from identified as i
+    left join sessions as s on i.quote_date = s.calendar_date
+
+),
+
+new_events as (
+
+    select
+        coalesce(event_id, object_key || '/' || line_no) as event_id,
+        symbol,
+        quote_date,
+        current_price,
+        change_amount,
+        change_percent,
+        day_high,
+        day_low,
+        day_open,
+        prev_close,
+        market_timestamp,
+        fetched_at,
+        kafka_topic,
+        kafka_topic_id,
+        kafka_partition,
+        kafka_offset,
+        record_timestamp,
+        run_id,
+        seq,
+        source,
+        reject_reason,
+        case when reject_reason is not null then payload end as payload,
+        object_key,
+        line_no,
+        load_id
+    from judged
+
+),
+
+sightings as (
+
+    select *, true as is_new from new_events
+    {% if is_incremental() %}
+    union all
+    select *, false as is_new from {{ this }}
+    where quote_date in (select quote_date from new_events)
+        and event_id in (select event_id from new_events)
+    {% endif %}
+
+),
+
+-- first seen is a matter of the source's clock and of Kafka's order, never of when it was loaded
+first_sightings as (
+
+    select * from sightings
+    qualify row_number() over (
+        partition by event_id
+        order by fetched_at, kafka_partition, kafka_offset, kafka_topic_id, object_key, line_no
+    ) = 1
+
+),
+
+changed as (
+
+    select * exclude (is_new) from first_sightings where is_new
+
+)
+
+select * from changed

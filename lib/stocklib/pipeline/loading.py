@@ -1,0 +1,85 @@
+"""From the lake into the warehouse's RAW: what has landed and is not loaded yet, all in one transaction.
+
+What can be new is in the last hours of landing, so each dataset is listed from one hour before the newest object that
+is loaded; what ``load_history`` knows is left out. A line that RAW cannot hold goes to ``raw.rejected_lines``; an object
+that cannot be read is named and tried again by the next load.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from stocklib.lake import Lake, LakeObject, parse_key
+from stocklib.settings import Settings
+from stocklib.warehouse import DATASETS, LandedObject, LoadResult, Warehouse, open_warehouse
+
+log = logging.getLogger(__name__)
+
+_OVERLAP = timedelta(hours=1)
+
+
+class OnProgress(Protocol):
+    """Told how far the load is."""
+
+    def __call__(self, done: int, total: int | None = None, text: str = "") -> None: ...
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """What one load brought; ``corrupt`` names the objects that could not be read, with the reason."""
+
+    load_id: int | None
+    objects: int
+    rows: int
+    rejected: int
+    corrupt: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.objects and not self.corrupt:
+            return "nothing new in the lake"
+        text = f"loaded {self.rows:,} lines of {self.objects} objects"
+        text += f"; {self.rejected} lines rejected (raw.rejected_lines)" if self.rejected else ""
+        return text + "".join(f"\nnot loaded: {reason}" for reason in self.corrupt)
+
+
+def load(settings: Settings, *, on_progress: OnProgress | None = None) -> LoadSummary:
+    """Load everything new; ``WarehouseBusy`` when another process is writing and does not finish in time."""
+    lake = Lake(settings)
+    warehouse = open_warehouse(settings)
+    with warehouse.writing():
+        warehouse.initialise()
+        new = [found for dataset in DATASETS for found in _new_objects(lake, warehouse, dataset)]
+        return summary(warehouse.load(_landed(lake, new, on_progress)))
+
+
+def load_all(settings: Settings, warehouse: Warehouse, *, on_progress: OnProgress | None = None) -> LoadSummary:
+    """Load the whole lake into an empty warehouse."""
+    lake = Lake(settings)
+    everything = [found for dataset in DATASETS for found in lake.list(dataset)]
+    return summary(warehouse.load(_landed(lake, everything, on_progress)))
+
+
+def summary(result: LoadResult) -> LoadSummary:
+    """The load's result in words."""
+    done = LoadSummary(result.load_id, result.objects, result.rows, result.rejected, result.corrupt)
+    log.info("load %s: %s", done.load_id, done)
+    return done
+
+
+def _new_objects(lake: Lake, warehouse: Warehouse, dataset: str) -> list[LakeObject]:
+    last = warehouse.last_key(dataset)
+    if last is None:
+        return list(lake.list(dataset))
+    since = parse_key(last).landed_hour - _OVERLAP
+    found = list(lake.list(dataset, since=since))
+    known = warehouse.known_keys(dataset, since=min((o.key for o in found), default=last))
+    return [landed for landed in found if landed.key not in known]
+
+
+def _landed(lake: Lake, objects: list[LakeObject], on_progress: OnProgress | None) -> Iterator[LandedObject]:
+    for number, found in enumerate(objects, start=1):
+        yield LandedObject(found.dataset, found.key, lambda key=found.key: lake.read(key))  # type: ignore[misc]
+        if on_progress is not None:
+            on_progress(number, len(objects), found.dataset)

@@ -1,0 +1,166 @@
+"""From RAW to gold: dbt builds and tests, and readers see the new version only when every test passed.
+
+Write, audit, publish: a failed test leaves the published tables as they were. A change of the models or of a setting
+that they read builds everything anew; otherwise the cost follows what was loaded since.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from stocklib.errors import InputError, TransformFailed, WarehouseError
+from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
+from stocklib.settings import Settings
+from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
+
+log = logging.getLogger(__name__)
+
+FORMATS = ("parquet", "csv")
+
+
+@dataclass(frozen=True)
+class TransformSummary:
+    """What one transform did. ``models`` and ``tests`` count what ran; both 0 when there was nothing to do."""
+
+    models: int
+    tests: int
+    seconds: float
+    full_refresh: bool = False
+
+    def __str__(self) -> str:
+        if not self.models and not self.tests:
+            return "nothing new to transform; the published tables are up to date"
+        anew = ", all of them anew" if self.full_refresh else ""
+        return f"built {self.models} models{anew}, {self.tests} tests passed, published in {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True)
+class RebuildSummary:
+    """What a rebuild loaded and built."""
+
+    loaded: LoadSummary
+    built: TransformSummary
+
+    def __str__(self) -> str:
+        return f"{self.loaded}\n{self.built}"
+
+
+def transform(
+    settings: Settings,
+    *,
+    select: str | None = None,
+    full_refresh: bool = False,
+    on_node: Callable[[str], None] | None = None,
+) -> TransformSummary:
+    """Build and test what the new loads touch, then publish. ``TransformFailed`` says which model or test failed.
+
+    ``select`` is dbt's selection; the default builds every model, and does nothing when nothing changed.
+    """
+    warehouse = open_warehouse(settings)
+    with warehouse.writing():
+        warehouse.initialise()
+        wanted = _wanted_build(settings, warehouse)
+        last = warehouse.last_build()
+        if select is None and not full_refresh and _same(wanted, warehouse.published_build()) and _same(wanted, last):
+            return TransformSummary(0, 0, 0.0)
+        # what was built by other rules cannot be built upon
+        anew = full_refresh or (select is None and (last is None or last.logic != wanted.logic))
+        done = _build(warehouse, wanted, select=select, anew=anew, on_node=on_node)
+        warehouse.publish()
+    return done
+
+
+def rebuild(settings: Settings, *, on_progress: OnProgress | None = None) -> RebuildSummary:
+    """Make the whole warehouse again from the lake alone; the old one stays until the new one is whole."""
+    warehouse = open_warehouse(settings)
+    with warehouse.writing():
+        with warehouse.fresh() as new:
+            loaded = load_all(settings, new, on_progress=on_progress)
+            built = _build(new, _wanted_build(settings, new), select=None, anew=True, on_node=None)
+        warehouse.publish()
+    return RebuildSummary(loaded, built)
+
+
+def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
+    """Pass anything on to dbt, which speaks for itself; the exit code."""
+    warehouse = open_warehouse(settings)
+    with warehouse.writing():
+        warehouse.initialise()
+        return 0 if warehouse.dbt(arguments, quiet=False).success else 1
+
+
+def export(settings: Settings, folder: Path, *, format: str = "parquet") -> list[Path]:
+    """Write every gold table to ``folder``, all of one version; a file there is replaced whole or not at all."""
+    if format not in FORMATS:
+        raise InputError(f"there is no export format {format!r}: one of {', '.join(FORMATS)}")
+    folder = folder.expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    except OSError as error:
+        raise WarehouseError(f"{folder} cannot be written: {error}") from error
+    try:
+        written = open_warehouse(settings).export(beside, fmt=format)
+        for path in written:
+            os.replace(path, folder / path.name)
+        return [folder / path.name for path in written]
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _build(
+    warehouse: Warehouse, wanted: Build, *, select: str | None, anew: bool, on_node: Callable[[str], None] | None
+) -> TransformSummary:
+    began = time.monotonic()
+    # dbt's unit tests hold for every version of the data: the project's own test suite runs them
+    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    arguments += ["--select", *select.split()] if select else []
+    arguments += ["--full-refresh"] if anew else []
+    result = warehouse.dbt(arguments, on_node=on_node)
+    if not result.success:
+        raise TransformFailed(_explain(result))
+    if select is None:
+        warehouse.record_build(wanted)
+    tests = result.counts.get("pass", 0) + result.counts.get("warn", 0)
+    models = sum(1 for _, status, _ in result.nodes if status == "success")
+    return TransformSummary(models, tests, time.monotonic() - began, anew)
+
+
+def _wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
+    project = settings.root / "dbt_stocks"
+    rules = [p for folder in ("models", "macros") for p in sorted((project / folder).rglob("*.sql"))]
+    inputs = [*sorted(project.rglob("*.yml")), *sorted((settings.root / "config").glob("*.csv"))]
+    said = f"{settings.close_settle_seconds} {version('exchange-calendars')}"
+    return Build(warehouse.newest_load(), _digest(rules, said), _digest(inputs, ""), datetime.now(UTC))
+
+
+def _same(wanted: Build, found: Build | None) -> bool:
+    return found is not None and (found.load_id, found.logic, found.inputs) == (
+        wanted.load_id,
+        wanted.logic,
+        wanted.inputs,
+    )
+
+
+def _digest(files: list[Path], said: str) -> str:
+    digest = hashlib.sha256(said.encode())
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _explain(result: DbtResult) -> str:
+    shown = "\n".join(f"  {failure}" for failure in result.failures[:10]) or "  dbt gave no reason"
+    more = f"\n  and {len(result.failures) - 10} more" if len(result.failures) > 10 else ""
+    return (
+        f"dbt failed, and readers still see the last good version:\n{shown}{more}\n"
+        f"dbt's log is {result.log}; `stocks dbt -- build` shows it all"
+    )

@@ -1,0 +1,136 @@
+"""The warehouse: new lake objects in, published gold tables out. One interface, one engine a platform.
+
+``open_warehouse(settings)`` gives the engine that ``STOCKS_WAREHOUSE`` asks for. A caller sees the same on each:
+``load`` appends landed objects to RAW in one transaction, ``dbt`` builds bronze, silver and gold, ``publish`` shows the
+new version to readers, ``query`` reads the published one. Whoever writes does so inside ``with warehouse.writing():``,
+since there is one writer at a time.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from stocklib.errors import WarehouseError
+from stocklib.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The datasets of the lake; RAW has a table of each name.
+DATASETS = (
+    "stock_quotes",
+    "stock_trades",
+    "dead_letters",
+    "daily_historical_quotes",
+    "ytd_historical_quotes",
+    "company_profiles",
+    "corporate_actions",
+)
+# What a reader may rely on: the layout of RAW and of the ops tables.
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class LandedObject:
+    """An object of the lake that is to be loaded. ``read`` gives its decompressed lines, or raises CorruptObject."""
+
+    dataset: str
+    key: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What one load brought. ``corrupt`` names the objects that could not be read, each with the reason."""
+
+    load_id: int | None
+    objects: int
+    rows: int
+    rejected: int
+    corrupt: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DbtResult:
+    """How a dbt run went: what failed and why, one sentence each, and where dbt wrote its log."""
+
+    success: bool
+    failures: tuple[str, ...]
+    counts: dict[str, int]
+    log: Path
+    nodes: tuple[tuple[str, str, float], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Build:
+    """A complete build whose tests passed: up to which load, from which logic, from which inputs beside the lake."""
+
+    load_id: int
+    logic: str
+    inputs: str
+    finished_at: datetime
+
+
+class Warehouse(Protocol):
+    """What every engine can do."""
+
+    def initialise(self) -> None:
+        """Create RAW and ops where they are not there yet; refuse another schema version."""
+
+    def writing(self, *, wait: float = 60.0) -> AbstractContextManager[None]:
+        """Be the one writer; WarehouseBusy names who holds it when it did not come free within ``wait`` seconds."""
+
+    def last_key(self, dataset: str) -> str | None:
+        """The newest object of a dataset that is loaded."""
+
+    def known_keys(self, dataset: str, *, since: str = "") -> set[str]:
+        """The loaded objects of a dataset from the key ``since`` on."""
+
+    def load(self, objects: Iterable[LandedObject]) -> LoadResult:
+        """Append the objects' lines to RAW and remember them, all in one transaction."""
+
+    def records(self, dataset: str, fields: Sequence[str]) -> list[tuple[Any, ...]]:
+        """These fields of every loaded record of a dataset, as text; published or not."""
+
+    def newest_load(self) -> int:
+        """The last load's id; 0 before the first."""
+
+    def dbt(
+        self, args: Sequence[str], *, on_node: Callable[[str], None] | None = None, quiet: bool = True
+    ) -> DbtResult:
+        """Run dbt on the build."""
+
+    def last_build(self) -> Build | None:
+        """The last complete build of the private version."""
+
+    def published_build(self) -> Build | None:
+        """The build that readers see."""
+
+    def record_build(self, build: Build) -> None:
+        """Remember a complete build."""
+
+    def publish(self) -> None:
+        """Show the private version to readers, at once or not at all."""
+
+    def fresh(self) -> AbstractContextManager["Warehouse"]:
+        """An empty private version to fill; it takes the old one's place when the block ends well."""
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
+        """Read the published tables (schemas bronze, silver, gold, ops)."""
+
+    def export(self, folder: Path, *, fmt: str) -> list[Path]:
+        """Write every published gold table to ``folder``, all from the same version."""
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """The engine of these settings. Nothing is opened, created or locked yet."""
+    if settings.warehouse != "local":
+        raise WarehouseError(
+            f"this release's warehouse is local and cannot use {settings.warehouse}: set STOCKS_WAREHOUSE=local"
+        )
+    from stocklib.warehouse.local import LocalWarehouse
+
+    return LocalWarehouse(settings)

@@ -1,0 +1,118 @@
+"""dbt, called in this process: arguments in, what happened out. Its chatter goes to a log file.
+
+dbt is started here and nowhere else. Everything that it writes (target, logs) stays under ``STOCKS_HOME``.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stocklib.warehouse import DbtResult
+
+log = logging.getLogger(__name__)
+
+# The verbs that take variables; the others (deps, clean, debug …) refuse them or need none.
+_WITH_VARS = {"build", "run", "test", "seed", "snapshot", "compile", "show", "docs", "parse", "list", "ls", "source"}
+_LIMIT = 400
+
+
+@dataclass(frozen=True)
+class DbtPlace:
+    """Where a dbt run reads and writes: the project, its target and log folders, environment and variables."""
+
+    project: Path
+    target: Path
+    logs: Path
+    environ: Mapping[str, str]
+    variables: Mapping[str, Any]
+
+
+def run_dbt(
+    args: Sequence[str], place: DbtPlace, *, on_node: Callable[[str], None] | None = None, quiet: bool = True
+) -> DbtResult:
+    """Run dbt; ``on_node`` hears of each finished model and test. Nothing is raised for a failed model."""
+    from dbt.cli.main import dbtRunner
+
+    def listen(event: Any) -> None:
+        if on_node is not None and event.info.name in ("LogModelResult", "LogTestResult", "LogSeedResult"):
+            on_node(event.data.node_info.node_name)
+
+    for folder in (place.target, place.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _environment(place):
+        outcome = dbtRunner(callbacks=[listen]).invoke(_arguments(args, place, quiet=quiet))
+    nodes = tuple(_nodes(outcome.result))
+    failures = [_failure(result, place) for result in _results(outcome.result) if _failed(result)]
+    if outcome.exception is not None:
+        failures.append(_short(str(outcome.exception)))
+    counts: dict[str, int] = {}
+    for _, status, _ in nodes:
+        counts[status] = counts.get(status, 0) + 1
+    return DbtResult(bool(outcome.success), tuple(failures), counts, place.logs / "dbt.log", nodes)
+
+
+def _arguments(args: Sequence[str], place: DbtPlace, *, quiet: bool) -> list[str]:
+    top = ["--no-version-check", "--no-send-anonymous-usage-stats", "--log-path", str(place.logs)]
+    if quiet:
+        top += ["--log-level", "none", "--log-level-file", "info", "--no-use-colors-file", "--no-print"]
+    own = [
+        "--project-dir",
+        str(place.project),
+        "--profiles-dir",
+        str(place.project),
+        "--target-path",
+        str(place.target),
+    ]
+    if args and args[0] in _WITH_VARS and "--vars" not in args:
+        own += ["--vars", json.dumps(dict(place.variables))]
+    return [*top, *args, *own]
+
+
+@contextmanager
+def _environment(place: DbtPlace) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in place.environ}
+    os.environ.update(place.environ)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _results(result: Any) -> list[Any]:
+    return list(getattr(result, "results", None) or [])
+
+
+def _nodes(result: Any) -> Iterator[tuple[str, str, float]]:
+    for one in _results(result):
+        node = getattr(one, "node", None)
+        if node is not None:
+            yield node.name, str(one.status), float(getattr(one, "execution_time", 0.0) or 0.0)
+
+
+def _failed(result: Any) -> bool:
+    return str(result.status) in ("error", "fail", "runtime error")
+
+
+def _failure(result: Any, place: DbtPlace) -> str:
+    node = result.node
+    compiled = getattr(node, "compiled_path", None)
+    where = (
+        f"; its SQL is in {place.target.parent / compiled if not Path(compiled).is_absolute() else compiled}"
+        if compiled
+        else ""
+    )
+    return f"{node.resource_type} {node.name}: {_short(str(result.message))}{where}"
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LIMIT else text[:_LIMIT] + " …"

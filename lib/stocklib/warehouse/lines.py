@@ -1,0 +1,101 @@
+"""The lines of landed objects: read ahead from the lake, each judged before RAW takes it.
+
+In go objects, out come their lines: those that are one JSON object each, and the others with the reason. The judge is
+orjson, which is stricter than an engine's own parser: NaN, infinities and broken Unicode stop here.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import orjson
+
+from stocklib.errors import CorruptObject, WrongSource
+from stocklib.warehouse import LandedObject
+
+_AHEAD = 16
+
+
+@dataclass(frozen=True)
+class CheckedObject:
+    """An object's lines: ``good`` as (number, text), ``bad`` as (number, text, reason); ``sources`` said in them."""
+
+    dataset: str
+    key: str
+    size: int
+    good: list[tuple[int, bytes]]
+    bad: list[tuple[int, str, str]]
+    sources: frozenset[str]
+
+
+def read_ahead(objects: Iterable[LandedObject]) -> Iterator[CheckedObject | CorruptObject]:
+    """The objects in their order, the next few being read meanwhile; a corrupt one comes as its error."""
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="read") as pool:
+        waiting: deque[tuple[LandedObject, Future[bytes]]] = deque()
+        for landed in objects:
+            waiting.append((landed, pool.submit(landed.read)))
+            if len(waiting) >= _AHEAD:
+                yield _check(*waiting.popleft())
+        while waiting:
+            yield _check(*waiting.popleft())
+
+
+def _check(landed: LandedObject, reading: "Future[bytes]") -> CheckedObject | CorruptObject:
+    try:
+        return check_lines(landed.dataset, landed.key, reading.result())
+    except CorruptObject as error:
+        return error
+
+
+def check_lines(dataset: str, key: str, data: bytes) -> CheckedObject:
+    """Judge every line of one object.
+
+    >>> checked = check_lines("stock_quotes", "k", b'{"a":1}\\n{"a":NaN}\\n')
+    >>> len(checked.good), checked.bad[0][0]
+    (1, 2)
+    """
+    good: list[tuple[int, bytes]] = []
+    bad: list[tuple[int, str, str]] = []
+    sources: set[str] = set()
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            bad.append((number, line.decode("utf-8", "replace"), str(error)))
+            continue
+        if not isinstance(record, dict):
+            bad.append((number, line.decode("utf-8", "replace"), "not a JSON object"))
+            continue
+        good.append((number, line))
+        sources.add(_source(record))
+    return CheckedObject(dataset, key, len(data), good, bad, frozenset(sources - {""}))
+
+
+def kind_of(source: str) -> str:
+    """Whether a source is a replay or the live market.
+
+    >>> kind_of("replay"), kind_of("yfinance")
+    ('replayed', 'live')
+    """
+    return "replayed" if source == "replay" else "live"
+
+
+def refuse_other_kind(held: str | None, checked: CheckedObject) -> str | None:
+    """What the warehouse holds once this object is in it; WrongSource when the two do not go together."""
+    for source in sorted(checked.sources):
+        if held is not None and kind_of(source) != held:
+            raise WrongSource(
+                f"{checked.key} holds {kind_of(source)} data (source {source}) and this warehouse {held} data; nothing "
+                "was loaded: use another STOCKS_HOME and MINIO_BUCKET for the one or the other"
+            )
+        held = kind_of(source)
+    return held
+
+
+def _source(record: dict[str, object]) -> str:
+    headers = record.get("headers")
+    source = headers.get("source") if isinstance(headers, dict) else record.get("source")
+    return source if isinstance(source, str) else ""

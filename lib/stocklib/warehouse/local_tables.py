@@ -1,0 +1,101 @@
+"""The tables of the local warehouse that dbt does not make: RAW and ops, and the trading calendar in RAW.
+
+``create`` is idempotent. A file with another schema version is refused, since nobody knows what it holds.
+"""
+
+from importlib.metadata import version
+from typing import Any
+
+from stocklib.errors import WarehouseError
+from stocklib.warehouse import DATASETS, SCHEMA_VERSION
+
+_RAW_TABLE = """
+create table if not exists raw.{name} (
+    record json not null, object_key varchar not null, line_no integer not null, load_id bigint not null,
+    loaded_at timestamp not null
+)
+"""
+
+_TABLES = """
+create schema if not exists raw;
+create schema if not exists ops;
+create table if not exists raw.load_history (
+    dataset varchar, object_key varchar, load_id bigint, lines bigint, loaded_lines bigint, rejected_lines bigint,
+    bytes bigint, loaded_at timestamp
+);
+create table if not exists raw.rejected_lines (
+    dataset varchar, object_key varchar, line_no integer, raw_text varchar, reason varchar, load_id bigint,
+    loaded_at timestamp
+);
+create table if not exists raw.trading_sessions (
+    calendar_date date, is_trading_day boolean, is_early_close boolean, session_open timestamp,
+    session_close timestamp, holiday varchar
+);
+create table if not exists ops.schema_version (version integer, calendar varchar);
+create table if not exists ops.warehouse_source (kind varchar, first_object varchar);
+create table if not exists ops.model_loads (model varchar, load_id bigint, finished_at timestamp);
+create table if not exists ops.builds (load_id bigint, logic varchar, inputs varchar, finished_at timestamp);
+create table if not exists ops.freshness (dataset varchar, last_object varchar, load_id bigint, loaded_at timestamp);
+create table if not exists ops.pipeline_runs (
+    verb varchar, status varchar, load_id bigint, detail varchar, started_at timestamp, finished_at timestamp
+);
+"""
+
+
+def create(con: Any) -> None:
+    """Create what is missing; fill the trading calendar anew when the library that knows it has changed."""
+    found = _version(con)
+    calendar = version("exchange-calendars")
+    if found == (SCHEMA_VERSION, calendar):
+        return
+    if found is not None and found[0] != SCHEMA_VERSION:
+        raise WarehouseError(
+            f"the warehouse has schema version {found[0]} and this release writes {SCHEMA_VERSION}: "
+            "run `stocks rebuild`, which makes it again from the lake"
+        )
+    rows = _calendar_rows()
+    con.begin()
+    con.execute(_TABLES)
+    for name in DATASETS:
+        con.execute(_RAW_TABLE.format(name=name))
+    con.execute("delete from raw.trading_sessions")
+    con.register("calendar_rows", rows)
+    con.execute("insert into raw.trading_sessions select * from calendar_rows order by calendar_date")
+    con.unregister("calendar_rows")
+    # another calendar can change what was built: the next transform builds everything anew
+    con.execute("delete from ops.builds")
+    con.execute("delete from ops.schema_version")
+    con.execute("insert into ops.schema_version values (?, ?)", [SCHEMA_VERSION, calendar])
+    con.commit()
+
+
+def _version(con: Any) -> tuple[int, str] | None:
+    there = con.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'ops' and table_name = 'schema_version'"
+    ).fetchone()[0]
+    row = con.execute("select version, calendar from ops.schema_version").fetchone() if there else None
+    return (int(row[0]), str(row[1])) if row else None
+
+
+def _calendar_rows() -> Any:
+    """Every date that the calendar knows, so that the table does not depend on what was loaded so far."""
+    import pyarrow as pa
+
+    from stocklib.sessions import FIRST_DATE, LAST_DATE, calendar_days
+
+    days = list(calendar_days(FIRST_DATE, LAST_DATE))
+    return pa.table(
+        {
+            "calendar_date": pa.array([day["calendar_date"] for day in days], pa.date32()),
+            "is_trading_day": pa.array([day["is_trading_day"] for day in days], pa.bool_()),
+            "is_early_close": pa.array([day["is_early_close"] for day in days], pa.bool_()),
+            "session_open": pa.array([_naive(day["session_open"]) for day in days], pa.timestamp("us")),
+            "session_close": pa.array([_naive(day["session_close"]) for day in days], pa.timestamp("us")),
+            "holiday": pa.array([day["holiday"] for day in days], pa.string()),
+        }
+    )
+
+
+def _naive(instant: Any) -> Any:
+    """Timestamps of the warehouse hold UTC without saying so."""
+    return instant.replace(tzinfo=None) if instant else None
