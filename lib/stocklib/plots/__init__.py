@@ -1,0 +1,26 @@
+"""Figures: tidy frames in, Plotly figures in the house template out.
+
+Colours can be told apart by people who do not see red and green: up is blue, down is vermilion, and a symbol keeps its
+colour wherever the same symbols are shown together. Every figure takes the width it is given.
+"""
+
+from stocklib.plots.account import equity_curve
+from stocklib.plots.candles import candlestick
+from stocklib.plots.house import DOWN, PALETTE, UP, colours, library, template
+from stocklib.plots.panels import comparison, kpis, treemap, volatility_bars, ytd_bars
+
+__all__ = [
+    "DOWN",
+    "PALETTE",
+    "UP",
+    "candlestick",
+    "colours",
+    "comparison",
+    "equity_curve",
+    "kpis",
+    "library",
+    "template",
+    "treemap",
+    "volatility_bars",
+    "ytd_bars",
+]

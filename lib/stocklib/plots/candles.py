@@ -1,0 +1,94 @@
+"""Candlesticks with volume underneath and lines on top, without gaps where the exchange was closed."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from stocklib.errors import InputError
+from stocklib.plots.house import DOWN, PALETTE, UP, closed_times, dress, need, text
+
+_NEW_YORK = "America/New_York"
+_LINES = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5])
+
+
+def candlestick(
+    frame: pd.DataFrame,
+    *,
+    overlays: Mapping[str, pd.Series] | None = None,
+    volume: bool = True,
+    title: str | None = None,
+    unit: str = "USD",
+    height: int = 520,
+) -> go.Figure:
+    """One symbol's bars (``date`` or ``time``, open, high, low, close, volume) as candles: up hollow, down filled.
+
+    ``overlays`` are lines over the prices, each a series on the frame's own index: ``{"SMA 20": sma(f["close"], 20)}``.
+    Bars below a day are shown in New York time. Volume, in shares, is left out where the frame has none.
+    """
+    need(frame, "open", "high", "low", "close")
+    if "symbol" in frame and frame["symbol"].nunique() > 1:
+        raise InputError("a candlestick shows one symbol; choose one: " + ", ".join(frame["symbol"].unique()))
+    times = bar_times(frame)
+    with_volume = volume and "volume" in frame and bool(frame["volume"].notna().any())
+    rows = 2 if with_volume else 1
+    drawn = make_subplots(
+        rows=rows, shared_xaxes=True, vertical_spacing=0.03, row_heights=[0.78, 0.22] if rows == 2 else None
+    )
+    drawn.add_trace(_candles(frame, times, unit=unit), row=1, col=1)
+    for number, (name, line) in enumerate((overlays or {}).items()):
+        drawn.add_trace(
+            go.Scatter(
+                x=times,
+                y=line.reindex(frame.index),
+                name=text(name),
+                mode="lines",
+                line={"width": 1.6, "color": _LINES[number % len(_LINES)]},
+                hovertemplate=f"%{{y:,.2f}} {text(unit)}",
+            ),
+            row=1,
+            col=1,
+        )
+    if with_volume:
+        drawn.add_trace(_volume(frame, times), row=2, col=1)
+        drawn.update_yaxes(title_text="shares", nticks=3, tickformat="~s", row=2, col=1)
+    dress(drawn, title=title, height=height, bargap=0.15)
+    drawn.update_xaxes(rangebreaks=closed_times(times), rangeslider_visible=False)
+    drawn.update_yaxes(title_text=text(unit), row=1, col=1)
+    return drawn
+
+
+def bar_times(frame: pd.DataFrame) -> pd.Series:
+    """When each bar was: its date, or its start in New York time (a figure knows no time zones)."""
+    if "time" in frame:
+        return pd.Series(frame["time"].dt.tz_convert(_NEW_YORK).dt.tz_localize(None))
+    need(frame, "date")
+    return frame["date"]
+
+
+def _candles(frame: pd.DataFrame, times: pd.Series, *, unit: str) -> go.Candlestick:
+    name = text(frame["symbol"].iloc[0]) if "symbol" in frame else "price"
+    return go.Candlestick(
+        x=times,
+        open=frame["open"],
+        high=frame["high"],
+        low=frame["low"],
+        close=frame["close"],
+        name=name,
+        hovertemplate="open %{open:,.2f}  high %{high:,.2f}<br>low %{low:,.2f}  close %{close:,.2f} " + text(unit),
+        increasing={"line": {"color": UP, "width": 1.2}, "fillcolor": "rgba(0,0,0,0)"},
+        decreasing={"line": {"color": DOWN, "width": 1.2}, "fillcolor": DOWN},
+    )
+
+
+def _volume(frame: pd.DataFrame, times: pd.Series) -> go.Bar:
+    rising = frame["close"] >= frame["open"]
+    return go.Bar(
+        x=times,
+        y=frame["volume"],
+        name="volume",
+        showlegend=False,
+        marker={"color": rising.map({True: UP, False: DOWN}), "opacity": 0.55, "line": {"width": 0}},
+        hovertemplate="%{y:,.0f} shares",
+    )

@@ -1,0 +1,115 @@
+"""What every figure shares: the template (light and dark), colours, the closed days, and plotly.js itself."""
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io as pio
+
+from stocklib.errors import InputError
+
+# Okabe and Ito's colours, which stay apart under every kind of colour blindness.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8D91")
+UP, DOWN, LEVEL = "#0072B2", "#D55E00", "#8A8D91"
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def template(*, dark: bool = False) -> go.layout.Template:
+    """The house template; its paper is the report's card, light or dark."""
+    ink, soft, grid, paper = (
+        ("#e6e8eb", "#a3a9b2", "rgba(255,255,255,.10)", "#171a21")
+        if dark
+        else ("#1c2430", "#5b6472", "rgba(20,30,50,.09)", "#ffffff")
+    )
+    axis: dict[str, Any] = {
+        "gridcolor": grid,
+        "linecolor": grid,
+        "zerolinecolor": grid,
+        "tickfont": {"color": soft, "size": 12},
+        "title": {"font": {"color": soft, "size": 12}, "standoff": 8},
+        "automargin": True,
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": _FONT, "size": 13, "color": ink},
+            "title": {"x": 0, "xref": "container", "pad": {"l": 12, "t": 4}, "font": {"size": 16, "color": ink}},
+            "paper_bgcolor": paper,
+            "plot_bgcolor": paper,
+            "colorway": list(PALETTE),
+            "margin": {"l": 8, "r": 12, "t": 44, "b": 8},
+            "hovermode": "x unified",
+            "hoverlabel": {"bgcolor": paper, "bordercolor": grid, "font": {"family": _FONT, "size": 12, "color": ink}},
+            "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 12, "color": soft}},
+            "xaxis": {**axis, "showgrid": False},
+            "yaxis": {**axis, "side": "right"},
+            "colorscale": {"diverging": [[0, DOWN], [0.5, "#eceff2"], [1, UP]]},
+            "separators": ".,",
+        }
+    )
+
+
+def figure(*traces: Any, title: str | None = None, height: int = 420, **layout: Any) -> go.Figure:
+    """A figure in the house template, as wide as its place."""
+    drawn = go.Figure(list(traces))
+    dress(drawn, title=title, height=height, **layout)
+    return drawn
+
+
+def dress(drawn: go.Figure, *, title: str | None, height: int, **layout: Any) -> None:
+    """Put a figure into the house template."""
+    heading = {"title": {"text": text(title)}} if title else {"margin": {"t": 28}}
+    drawn.update_layout(template="stocks", height=height, autosize=True, **heading, **layout)
+
+
+def colours(symbols: Iterable[str]) -> dict[str, str]:
+    """A colour for each symbol: the same ones for the same set, in whatever order they come."""
+    return {symbol: PALETTE[n % len(PALETTE)] for n, symbol in enumerate(sorted(set(symbols)))}
+
+
+def signed(values: Iterable[float]) -> list[str]:
+    """Up, down or level, as colours."""
+    return [UP if value > 0 else DOWN if value < 0 else LEVEL for value in values]
+
+
+def closed_times(times: pd.Series) -> list[dict[str, Any]]:
+    """The range breaks that leave out weekends, closed days and, below a day, the hours between the sessions.
+
+    They are read off the bars themselves: a weekday on which no bar is, is closed.
+    """
+    days = pd.DatetimeIndex(times.dt.normalize().unique())
+    missing = pd.bdate_range(days[0], days[-1]).difference(days)
+    breaks: list[dict[str, Any]] = [{"bounds": ["sat", "mon"]}]
+    if len(missing):
+        breaks.append({"values": [f"{day:%Y-%m-%d}" for day in missing]})
+    within = times.dt.hour + times.dt.minute / 60
+    if len(times) > 1 and within.nunique() > 1:
+        width = float(times.diff().min() / pd.Timedelta(hours=1))
+        breaks.append({"bounds": [float(within.max()) + width, float(within.min())], "pattern": "hour"})
+    return breaks
+
+
+def need(frame: pd.DataFrame, *columns: str) -> None:
+    """The columns that a figure is drawn from must be there, and rows too."""
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise InputError(f"the frame lacks {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
+    if frame.empty:
+        raise InputError("the frame has no rows, so there is nothing to draw")
+
+
+def text(value: object) -> str:
+    """Text as a figure may hold it: a company's name is never markup."""
+    return escape(str(value), quote=False)
+
+
+def library() -> str:
+    """plotly.js, to be put into a page once."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+pio.templates["stocks"] = template()
+pio.templates["stocks_dark"] = template(dark=True)

@@ -1,0 +1,165 @@
+"""Figures that set symbols side by side: normalised prices, bars, a treemap by sector, and the numbers themselves."""
+
+import math
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from stocklib.plots.house import PALETTE, closed_times, colours, figure, need, signed, text
+
+
+def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 420) -> go.Figure:
+    """Closes (symbol, date, close), each symbol divided by its own first one and times 100.
+
+    A symbol that begins later than the others says so in the legend.
+    """
+    need(frame, "symbol", "date", "close")
+    closes = frame.dropna(subset=["close"]).sort_values(["symbol", "date"])
+    begin = closes["date"].min()
+    colour = colours(closes["symbol"])
+    traces = []
+    for symbol, bars in closes.groupby("symbol", sort=True):
+        first = bars["date"].iloc[0]
+        late = f" (from {first:%-d %b %Y})" if first > begin else ""
+        traces.append(
+            go.Scatter(
+                x=bars["date"],
+                y=100 * bars["close"] / bars["close"].iloc[0],
+                name=text(symbol) + late,
+                mode="lines",
+                line={"width": 2, "color": colour[str(symbol)]},
+                hovertemplate="%{y:.1f}",
+            )
+        )
+    drawn = figure(*traces, title=title, height=height)
+    drawn.add_hline(y=100, line={"width": 1, "dash": "dot", "color": PALETTE[-1]})
+    drawn.update_xaxes(
+        rangebreaks=closed_times(closes["date"].drop_duplicates().sort_values()), hoverformat="%-d %b %Y"
+    )
+    drawn.update_yaxes(title_text="first session = 100")
+    return drawn
+
+
+def ytd_bars(frame: pd.DataFrame, *, title: str | None = None) -> go.Figure:
+    """Return since the last session of the year before, in percent: symbol, ytd_return_percent, [ytd_base_date]."""
+    need(frame, "symbol", "ytd_return_percent")
+    rows = frame.dropna(subset=["ytd_return_percent"]).sort_values("ytd_return_percent")
+    hover = "%{y}: %{x:+.2f} %"
+    since = None
+    if "ytd_base_date" in rows:
+        hover += " since %{customdata}"
+        since = [f"{day:%-d %b %Y}" for day in pd.to_datetime(rows["ytd_base_date"])]
+    return _bars(rows, "ytd_return_percent", signed(rows["ytd_return_percent"]), hover, "{:+.1f} %", title, since)
+
+
+def volatility_bars(frame: pd.DataFrame, *, title: str | None = None) -> go.Figure:
+    """Annualised volatility of 30 daily returns, in percent: symbol, volatility_30day_percent."""
+    need(frame, "symbol", "volatility_30day_percent")
+    rows = frame.dropna(subset=["volatility_30day_percent"]).sort_values("volatility_30day_percent")
+    hover = "%{y}: %{x:.1f} % a year"
+    return _bars(rows, "volatility_30day_percent", [PALETTE[0]] * len(rows), hover, "{:.1f} %", title, None)
+
+
+def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", height: int = 420) -> go.Figure:
+    """Sectors and the symbols in them (symbol, sector, market_cap, change_percent): size is value, colour is change.
+
+    A symbol without a market value has no size and is left out.
+    """
+    need(frame, "symbol", "sector", "market_cap", "change_percent")
+    rows = frame[frame["market_cap"] > 0].astype({"market_cap": "float64", "change_percent": "float64"})
+    need(rows, "symbol")
+    rows = rows.assign(sector=rows["sector"].fillna("Unknown"), moved=rows["change_percent"] * rows["market_cap"])
+    sectors = rows.groupby("sector")[["market_cap", "moved"]].sum().reset_index()
+    changes = [*(sectors["moved"] / sectors["market_cap"]), *rows["change_percent"]]
+    reach = max(1.0, *(abs(change) for change in changes if not math.isnan(change)), 0.0)
+    return figure(
+        go.Treemap(
+            ids=[*("sector " + sectors["sector"]), *rows["symbol"]],
+            labels=[text(label) for label in (*sectors["sector"], *rows["symbol"])],
+            parents=[""] * len(sectors) + list("sector " + rows["sector"]),
+            values=[*sectors["market_cap"], *rows["market_cap"]],
+            branchvalues="total",
+            marker={
+                "colors": changes,
+                "coloraxis": "coloraxis",
+                "cornerradius": 4,
+                "line": {"width": 1, "color": "rgba(255,255,255,.6)"},
+            },
+            customdata=changes,
+            texttemplate="<b>%{label}</b><br>%{customdata:+.2f} %",
+            hovertemplate=f"%{{label}}<br>%{{customdata:+.2f}} % today<br>%{{value:.4s}} {text(unit)}<extra></extra>",
+            tiling={"pad": 2},
+            pathbar={"visible": False},
+        ),
+        title=title,
+        height=height,
+        coloraxis={
+            "cmin": -reach,
+            "cmid": 0,
+            "cmax": reach,
+            "colorscale": [[0, "#D55E00"], [0.5, "#eceff2"], [1, "#0072B2"]],
+            "colorbar": {"title": {"text": "change, %", "side": "right"}, "thickness": 10, "outlinewidth": 0},
+        },
+    )
+
+
+def kpis(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", columns: int = 3) -> go.Figure:
+    """The latest price of each symbol and its change since the close before (symbol, current_price, change_amount)."""
+    need(frame, "symbol", "current_price", "change_amount")
+    rows = math.ceil(len(frame) / columns)
+    drawn = figure(title=title, height=60 + 130 * rows)
+    values = frame.astype({"current_price": "float64", "change_amount": "float64"})
+    for number, (symbol, price, change) in enumerate(
+        zip(values["symbol"], values["current_price"], values["change_amount"], strict=True)
+    ):
+        drawn.add_trace(
+            go.Indicator(
+                mode="number+delta",
+                value=price,
+                title={"text": f"{text(symbol)}, {text(unit)}", "font": {"size": 14}},
+                number={"valueformat": ",.2f", "font": {"size": 28}},
+                delta={
+                    "reference": price - change,
+                    "relative": True,
+                    "valueformat": "+.2%",
+                    "increasing": {"color": PALETTE[0]},
+                    "decreasing": {"color": PALETTE[1]},
+                    "font": {"size": 15},
+                },
+                domain={"row": number // columns, "column": number % columns},
+            )
+        )
+    drawn.update_layout(grid={"rows": rows, "columns": columns, "pattern": "independent"})
+    return drawn
+
+
+def _bars(
+    rows: pd.DataFrame,
+    column: str,
+    colour: list[str],
+    hover: str,
+    label: str,
+    title: str | None,
+    custom: list[str] | None,
+) -> go.Figure:
+    need(rows, column)
+    bars = go.Bar(
+        y=[text(symbol) for symbol in rows["symbol"]],
+        x=rows[column].astype("float64"),
+        orientation="h",
+        marker={"color": colour},
+        text=[label.format(float(value)) for value in rows[column]],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=custom,
+        hovertemplate=hover + "<extra></extra>",
+    )
+    drawn = figure(bars, title=title, height=max(220, 90 + 34 * len(rows)), hovermode="closest", bargap=0.35)
+    low, high = min(0.0, float(rows[column].min())), max(0.0, float(rows[column].max()))
+    # room for the labels outside the bars
+    room = 0.22 * (high - low or 1.0)
+    drawn.update_xaxes(
+        title_text="%", range=[low - room if low < 0 else 0, high + room], zeroline=True, zerolinewidth=2
+    )
+    drawn.update_yaxes(side="left", type="category")
+    return drawn
