@@ -1,0 +1,318 @@
+"""box: S3. The lake holds objects of JSON lines, written once, never changed, found by the hour in which they landed.
+
+Lines in, keys out; keys in, lines out. One function writes a key and one reads it. A key's hour is when it landed, and
+no trade date; its name ends with the hash of its content, so that the same lines are the same object, and a damaged
+object does not pass for whole. Any S3 will do.
+"""
+
+import gzip
+import hashlib
+import logging
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from stocklib.errors import CorruptObject, LakeError
+from stocklib.quotes import to_epoch
+from stocklib.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DATASETS = (
+    "stock_quotes",
+    "stock_trades",
+    "dead_letters",
+    "daily_historical_quotes",
+    "ytd_historical_quotes",
+    "company_profiles",
+    "corporate_actions",
+)
+_HOUR = "%Y-%m-%dT%H"
+_KEY = re.compile(
+    r"(?P<dataset>[a-z_]+)/landed=(?P<landed>\d{4}-\d\d-\d\dT\d\d)/(?P<what>[^/]+)\+(?P<digest>[0-9a-f]{12})\.ndjson\.gz"
+)
+_WHAT = re.compile(r"[A-Za-z0-9._-]+(\+[A-Za-z0-9._-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyParts:
+    """What a key says: the dataset, the UTC hour of landing, what the object holds, and the hash of its lines."""
+
+    dataset: str
+    landed_hour: datetime
+    what: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class LakeObject:
+    """An object as a listing shows it; ``size`` is that of the compressed bytes."""
+
+    key: str
+    dataset: str
+    landed_hour: datetime
+    size: int
+
+
+def format_key(parts: KeyParts) -> str:
+    """The key of an object: ``<dataset>/landed=<hour>/<what>+<digest>.ndjson.gz``.
+
+    >>> format_key(KeyParts("stock_quotes", datetime(2026, 1, 5, 14, tzinfo=UTC), "q+0+1-9", "0123456789ab"))
+    'stock_quotes/landed=2026-01-05T14/q+0+1-9+0123456789ab.ndjson.gz'
+    """
+    if parts.dataset not in DATASETS:
+        raise LakeError(f"there is no dataset {parts.dataset!r}; the lake holds {', '.join(DATASETS)}")
+    if not _WHAT.fullmatch(parts.what):
+        raise LakeError(f"{parts.what!r} cannot be part of a key: letters, digits and . _ - + only")
+    hour = parts.landed_hour.astimezone(UTC).strftime(_HOUR)
+    return f"{parts.dataset}/landed={hour}/{parts.what}+{parts.digest}.ndjson.gz"
+
+
+def parse_key(key: str) -> KeyParts:
+    """The reverse of ``format_key``; ``LakeError`` for a key that is not ours."""
+    match = _KEY.fullmatch(key)
+    if not match or match["dataset"] not in DATASETS or not _WHAT.fullmatch(match["what"]):
+        raise LakeError(f"{key!r} is not a key of the lake")
+    try:
+        landed_hour = datetime.strptime(match["landed"], _HOUR).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise LakeError(f"{key!r} is not a key of the lake: {error}") from error
+    return KeyParts(match["dataset"], landed_hour, match["what"], match["digest"])
+
+
+def name_batch(topic: str, partition: int, *, first: int, last: int) -> str:
+    """What a batch of a stream is called: its topic, partition, first and last offset.
+
+    >>> name_batch("stock-quotes", 2, first=17, last=5016)
+    'stock-quotes+2+00000000000000000017-00000000000000005016'
+    """
+    return f"{topic}+{partition}+{first:020d}-{last:020d}"
+
+
+def name_history(first: date, last: date, *, fetched_at: datetime) -> str:
+    """What a round of history is called: its first and last date, and when it was fetched.
+
+    >>> name_history(date(2012, 1, 3), date(2012, 12, 13), fetched_at=datetime(2012, 12, 14, tzinfo=UTC))
+    '2012-01-03..2012-12-13+1355443200000'
+    """
+    return f"{first.isoformat()}..{last.isoformat()}+{round(to_epoch(fetched_at) * 1000)}"
+
+
+def check(settings: Settings) -> str:
+    """One sentence about the lake of these settings, for the doctor; ``LakeError`` says which one is wrong."""
+    return Lake(settings).check()
+
+
+class _Unreachable(LakeError):
+    """Worth another try."""
+
+
+class _Missing(LakeError):
+    """No such bucket or object."""
+
+
+class _Exists(LakeError):
+    """There already, which is what was wanted."""
+
+
+class Lake:
+    """The lake's bucket. Safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.bucket = str(settings.minio_bucket)
+        self.endpoint = str(settings.minio_endpoint)
+
+    def ensure_bucket(self) -> None:
+        """Make the bucket unless it is there."""
+        try:
+            self._call("head_bucket", Bucket=self.bucket)
+        except _Missing:
+            region = str(self._settings.minio_region)
+            place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            try:
+                self._call("create_bucket", Bucket=self.bucket, **place)
+            except _Exists:
+                log.debug("somebody else made the bucket %s just now", self.bucket)
+
+    def write(self, dataset: str, what: str, lines: Iterable[bytes], *, landed: datetime) -> str:
+        """Write an object of lines (without their line ends) and return its key.
+
+        The same lines in the same hour are the same key, and an existing key is the same content: it is left alone.
+        """
+        content = b"".join(line + b"\n" for line in lines)
+        if not content:
+            raise LakeError(f"nothing to write to {dataset}: an object has at least one line")
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        key = format_key(KeyParts(dataset, landed, what, digest))
+        packed = gzip.compress(content, compresslevel=1, mtime=0)
+        try:
+            self._put(key, packed)
+        except _Missing:
+            self.ensure_bucket()
+            self._put(key, packed)
+        except _Exists:
+            log.debug("%s is in the lake already", key)
+        return key
+
+    def write_history(
+        self, dataset: str, records: Iterable[Mapping[str, Any]], *, first: date, last: date, fetched_at: datetime
+    ) -> str:
+        """Write what one round of fetching brought, one line a record, and return the key."""
+        what = name_history(first, last, fetched_at=fetched_at)
+        return self.write(dataset, what, map(orjson.dumps, records), landed=datetime.now(UTC))
+
+    def list(self, dataset: str, *, since: datetime | None = None) -> Iterator[LakeObject]:
+        """The objects of a dataset that landed in the hour of ``since`` or later, in the order of their keys.
+
+        What is older is not asked for, so the cost follows what is new.
+        """
+        request = {"Bucket": self.bucket, "Prefix": f"{dataset}/landed="}
+        if since:
+            # the slash matters: without it, a server that keeps folders (SeaweedFS) begins after this hour's
+            request["StartAfter"] = f"{dataset}/landed={since.astimezone(UTC).strftime(_HOUR)}/"
+        while True:
+            page = self._call("list_objects_v2", **request)
+            for entry in page.get("Contents", []):
+                try:
+                    parts = parse_key(entry["Key"])
+                except LakeError:
+                    log.warning("s3://%s/%s is not an object of ours; left out", self.bucket, entry["Key"])
+                    continue
+                yield LakeObject(entry["Key"], parts.dataset, parts.landed_hour, entry["Size"])
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    def read(self, key: str) -> bytes:
+        """An object's lines, uncompressed. ``CorruptObject`` names one that is damaged."""
+        packed = self._get(key)
+        try:
+            content = gzip.decompress(packed)
+        except (OSError, EOFError, zlib.error) as error:
+            raise self._corrupt(key, str(error)) from error
+        self._verify(key, hashlib.sha256(content).hexdigest())
+        return content
+
+    def lines(self, key: str) -> Iterator[bytes]:
+        """An object's lines one by one, without holding it whole; damage is raised where it is met."""
+        hashed = hashlib.sha256()
+        try:
+            with self._open(key) as packed, gzip.GzipFile(fileobj=packed) as content:
+                for line in content:
+                    hashed.update(line)
+                    yield line.rstrip(b"\n")
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise self._corrupt(key, str(error)) from error
+        except _failures() as error:
+            raise self._translate(error, f"reading {key}") from error
+        self._verify(key, hashed.hexdigest())
+
+    def check(self) -> str:
+        """One sentence about the lake, for the doctor; ``LakeError`` when it cannot be listed."""
+        page = self._call("list_objects_v2", Bucket=self.bucket, MaxKeys=1)
+        holds = "holds objects" if page.get("KeyCount") else "is empty"
+        return f"{self.endpoint} answers; bucket {self.bucket} {holds}"
+
+    def _verify(self, key: str, sha256: str) -> None:
+        said = parse_key(key).digest
+        if not sha256.startswith(said):
+            raise self._corrupt(key, f"its lines hash to {sha256[:12]}, its name says {said}")
+
+    def _corrupt(self, key: str, why: str) -> CorruptObject:
+        return CorruptObject(
+            f"s3://{self.bucket}/{key} cannot be read: {why}. Restore it, or remove it and fetch again"
+        )
+
+    def _put(self, key: str, packed: bytes) -> None:
+        self._call("put_object", Bucket=self.bucket, Key=key, Body=packed, IfNoneMatch="*")
+
+    def _get(self, key: str) -> bytes:
+        return bytes(self._run(f"reading {key}", lambda: self._s3.cat_file(f"{self.bucket}/{key}")))
+
+    def _open(self, key: str) -> Any:
+        return self._run(f"opening {key}", lambda: self._s3.open(f"{self.bucket}/{key}", "rb", block_size=4 * 2**20))
+
+    def _call(self, operation: str, **request: Any) -> Any:
+        what = f"{operation} {request.get('Key') or request.get('Prefix') or ''}".strip()
+        return self._run(what, lambda: self._s3.call_s3(operation, **request))
+
+    @retry(
+        stop=stop_after_attempt(4),
+        wait=wait_random_exponential(multiplier=0.2, max=3),
+        retry=retry_if_exception_type(_Unreachable),
+        reraise=True,
+    )
+    def _run(self, what: str, request: Callable[[], Any]) -> Any:
+        try:
+            return request()
+        except _failures() as error:
+            raise self._translate(error, what) from error
+
+    def _translate(self, error: Exception, what: str) -> LakeError:
+        """An error of the client as one of ours: what failed, where, and which setting to look at."""
+        answer = getattr(error.__cause__, "response", None) or {}
+        code = str(answer.get("Error", {}).get("Code", ""))
+        where = f"S3 at {self.endpoint}"
+        # the server's word for it varies: FileExistsError on AWS, EINVAL on MinIO and SeaweedFS
+        if isinstance(error, FileExistsError) or code in ("PreconditionFailed", "412", "BucketAlreadyOwnedByYou"):
+            return _Exists(f"{where}: {what}: there already")
+        if isinstance(error, FileNotFoundError):
+            return _Missing(
+                f"{where} has no {what.removeprefix('reading ')} in bucket {self.bucket}"
+                if what.startswith("reading ")
+                else f"{where} has no bucket {self.bucket} (MINIO_BUCKET); the first write makes it"
+            )
+        if isinstance(error, PermissionError):
+            return LakeError(
+                f"{where} refused {what} ({code or error}): check MINIO_ACCESS_KEY, MINIO_SECRET_KEY and MINIO_REGION, "
+                f"and that they may use the bucket {self.bucket} (MINIO_BUCKET)"
+            )
+        if answer and answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) < 500:
+            return LakeError(f"{where} refused {what}: {code} {error}")
+        hint = "; the embedded stack is started by `stocks up`" if self._embedded else ""
+        return _Unreachable(f"{where} does not answer ({what}: {_first_line(error)}): check MINIO_ENDPOINT{hint}")
+
+    @property
+    def _embedded(self) -> bool:
+        return self._settings.origins["MINIO_ENDPOINT"] not in ("environment", ".env")
+
+    @cached_property
+    def _s3(self) -> Any:
+        import s3fs
+
+        host = urlsplit(self.endpoint).hostname or ""
+        config: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 30, "retries": {"total_max_attempts": 1}}
+        if host == "localhost" or host.startswith("127."):
+            # a proxy for the outside world does not know this machine's own ports
+            config["proxies"] = {}
+        files = s3fs.S3FileSystem(
+            key=self._settings.require("MINIO_ACCESS_KEY"),
+            secret=self._settings.require("MINIO_SECRET_KEY").reveal(),
+            endpoint_url=self.endpoint,
+            client_kwargs={"region_name": self._settings.minio_region},
+            config_kwargs=config,
+            skip_instance_cache=True,
+            use_listings_cache=False,
+        )
+        files.retries = 1
+        return files
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What the client raises; looked up when something was raised, since the import takes a while."""
+    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+    return (OSError, TimeoutError, BotoCoreError, ClientError)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or repr(error)).splitlines()[0][:200]
