@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -63,6 +63,8 @@ class Server:
         return [asked.path for asked in self.asked]
 
     def close(self) -> None:
+        with suppress(OSError):  # wakes the thread that accepts; where that is not allowed, closing does
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._connections:
             connection.close()

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
+from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -83,12 +85,12 @@ class Yahoo:
     ) -> None:
         self._stop = stop or threading.Event()
         self._session = session
-        self._cache = settings.home / "yfinance"
+        self._cache: Path = settings.home / "yfinance"
         self._budget = RateBudget(per_minute=60, per_second=2)
         self._last: _Answer | None = None
         self._retrying = Retrying(
             retry=retry_if_exception_type((SourceUnavailable, RateLimited)),
-            wait=wait_exponential_jitter(initial=first_pause, max=60),
+            wait=wait_exponential_jitter(multiplier=first_pause, max=60, jitter=first_pause),
             stop=stop_after_attempt(attempts),
             sleep=self._pause,
             reraise=True,
@@ -198,8 +200,7 @@ class Yahoo:
         from yfinance.exceptions import YFException, YFRateLimitError, YFTickerMissingError
 
         self._budget.spend(self._stop.wait)
-        self._cache.mkdir(parents=True, exist_ok=True)
-        yfinance.set_tz_cache_location(str(self._cache))
+        _keep_cache(self._cache)
         try:
             with _raising():
                 return ask(yfinance.Ticker(yahoo_symbol(symbol), session=self._session))
@@ -225,6 +226,15 @@ def yahoo_symbol(symbol: str) -> str:
     """
     found = _SHARE_CLASS.fullmatch(symbol)
     return f"{found[1]}-{found[2]}" if found else symbol
+
+
+@cache
+def _keep_cache(folder: Path) -> None:
+    # once, before the first use: yfinance does not take another folder after that
+    import yfinance
+
+    folder.mkdir(parents=True, exist_ok=True)
+    yfinance.set_tz_cache_location(str(folder))
 
 
 @contextmanager

@@ -4,7 +4,8 @@ Read from everything that is loaded, published or not, so that a backfill that w
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -14,6 +15,8 @@ from stocklib.sessions import Session, new_york_date
 from stocklib.warehouse import Warehouse
 
 _BARS = ("ytd_historical_quotes", "daily_historical_quotes")
+_DAY: Callable[[str], date] = date.fromisoformat
+_AT: Callable[[str], datetime] = lambda text: from_epoch(float(text))  # noqa: E731
 
 
 @dataclass(frozen=True)
@@ -64,24 +67,29 @@ class Known:
 
 
 def read_known(warehouse: Warehouse) -> Known:
-    """Ask the warehouse what it has loaded. A record that lacks something says nothing."""
+    """Ask the warehouse what it has loaded. A record that cannot be read says nothing."""
     found: dict[str, KnownSymbol] = defaultdict(KnownSymbol)
     profiles: dict[str, datetime] = {}
     sources: set[str] = set()
     for dataset in _BARS:
-        for symbol, day, fetched_at, source in _full(warehouse, dataset, "symbol", "date", "fetched_at", "source"):
-            found[symbol].bars[date.fromisoformat(day)].add(from_epoch(float(fetched_at)))
+        for symbol, day, fetched_at, source in _read(
+            warehouse, dataset, symbol=str, date=_DAY, fetched_at=_AT, source=str
+        ):
+            found[symbol].bars[day].add(fetched_at)
             sources.add(source)
-    for symbol, kind, day in _full(warehouse, "corporate_actions", "symbol", "kind", "date"):
+    for symbol, kind, day in _read(warehouse, "corporate_actions", symbol=str, kind=str, date=_DAY):
         if kind == "split":
-            found[symbol].splits.add(date.fromisoformat(day))
-    for symbol, day, checked_to in _full(warehouse, "corporate_actions", "symbol", "date", "checked_to"):
-        found[symbol].checks.append((date.fromisoformat(day), date.fromisoformat(checked_to)))
-    for symbol, fetched_at in _full(warehouse, "company_profiles", "symbol", "fetched_at"):
-        profiles[symbol] = max(profiles.get(symbol, from_epoch(0)), from_epoch(float(fetched_at)))
+            found[symbol].splits.add(day)
+    for symbol, first, last in _read(warehouse, "corporate_actions", symbol=str, date=_DAY, checked_to=_DAY):
+        found[symbol].checks.append((first, last))
+    for symbol, fetched_at in _read(warehouse, "company_profiles", symbol=str, fetched_at=_AT):
+        profiles[symbol] = max(profiles.get(symbol, fetched_at), fetched_at)
     held = {symbol: replace(found[symbol], profile_at=profiles.get(symbol)) for symbol in {*found, *profiles}}
     return Known(held, min(sources, default=None))
 
 
-def _full(warehouse: Warehouse, dataset: str, *fields: str) -> Iterator[tuple[Any, ...]]:
-    return (row for row in warehouse.records(dataset, fields) if None not in row)
+def _read(warehouse: Warehouse, dataset: str, **fields: Callable[[Any], Any]) -> Iterator[tuple[Any, ...]]:
+    for row in warehouse.records(dataset, tuple(fields)):
+        if None not in row:
+            with suppress(ValueError, OverflowError):
+                yield tuple(read(text) for read, text in zip(fields.values(), row, strict=True))

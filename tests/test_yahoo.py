@@ -1,0 +1,265 @@
+"""Yahoo as a source of history, through yfinance itself.
+
+What this shows: yfinance's own code runs over real HTTP and its frame becomes our records. What it does not show: that
+Yahoo answers like this today. The server below speaks the shape of Yahoo's chart answers as yfinance 1.7 reads them
+(``/v8/finance/chart``, ``/v10/finance/quoteSummary``, ``/v7/finance/quote``), on this machine; only the session that is
+handed to yfinance sends every request there instead. The prices are those of AAPL around its 7:1 split of 2014-06-09.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import pytest
+import requests
+from misbehaving import Asked, Reply, Server, serving
+
+import stocklib.yahoo
+from stocklib.errors import BadAnswer, DateRangeError, ParameterError, RateLimited, SourceUnavailable, SymbolError
+from stocklib.settings import read_settings
+from stocklib.yahoo import Yahoo, yahoo_symbol
+
+# yfinance's own, which it will mend before pandas 4
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:yfinance")
+
+NEW_YORK = ZoneInfo("America/New_York")
+BEFORE, SPLIT = date(2014, 6, 6), date(2014, 6, 9)
+
+
+class RedirectedSession(requests.Session):
+    """Sends what is meant for Yahoo to a server on this machine."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self.trust_env = False
+        self._at = server.url
+
+    def request(self, method: Any, url: Any, *args: Any, **more: Any) -> requests.Response:
+        parts = urlsplit(str(url))
+        assert parts.hostname is not None
+        assert parts.hostname.endswith("yahoo.com")
+        return super().request(method, f"{self._at}/{parts.hostname}{parts.path}", *args, **more)
+
+
+def opening(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, 9, 30, tzinfo=NEW_YORK).timestamp())
+
+
+def chart(rows: dict[date, list[float | None]], events: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A chart answer: date → open, high, low, close, volume."""
+    columns = list(zip(*rows.values(), strict=True)) if rows else [[]] * 5
+    quote = dict(zip(("open", "high", "low", "close", "volume"), map(list, columns), strict=True))
+    meta = {
+        "currency": "USD",
+        "symbol": "AAPL",
+        "exchangeName": "NMS",
+        "instrumentType": "EQUITY",
+        "exchangeTimezoneName": "America/New_York",
+        "timezone": "EDT",
+        "gmtoffset": -14400,
+        "priceHint": 2,
+        "dataGranularity": "1d",
+        "validRanges": ["1d", "5d", "1mo", "max"],
+        "currentTradingPeriod": {},
+    }
+    result: dict[str, Any] = {
+        "meta": meta,
+        "timestamp": [opening(day) for day in rows],
+        "indicators": {"quote": [quote], "adjclose": [{"adjclose": [row[3] for row in rows.values()]}]},
+    }
+    if events:
+        result["events"] = events
+    return {"chart": {"result": [result], "error": None}}
+
+
+AAPL = chart(
+    {
+        date(2014, 5, 7): [84.251427, 85.331429, 83.961426, 84.618568, 282_864_400],
+        date(2014, 5, 8): [84.037140, 84.915718, 83.770004, 83.998573, 230_297_200],
+        BEFORE: [92.842857, 93.037140, 92.067146, 92.224289, 349_938_400],
+        SPLIT: [92.699997, 93.879997, 91.750000, 93.699997, 301_660_000],
+    },
+    {
+        "splits": {
+            str(opening(SPLIT)): {"date": opening(SPLIT), "numerator": 7, "denominator": 1, "splitRatio": "7:1"}
+        },
+        "dividends": {str(opening(date(2014, 5, 8))): {"amount": 0.47, "date": opening(date(2014, 5, 8))}},
+    },
+)
+UNKNOWN = {
+    "chart": {"result": None, "error": {"code": "Not Found", "description": "No data found, symbol may be delisted"}}
+}
+
+
+class YahooServer:
+    """Cookies and a crumb for everybody; the chart that a test wants."""
+
+    def __init__(self, chart: Any, *, status: int = 200, info: dict[str, Any] | None = None) -> None:
+        self.chart, self.status, self.info = chart, status, info or {}
+        self.failures = 0
+
+    def __call__(self, asked: Asked) -> Reply:
+        if "/v8/finance/chart/" in asked.path:
+            if self.failures > 0:
+                self.failures -= 1
+                return Reply(b"", truncate=False, status=200, headers={"Content-Length": "10"})
+            return Reply(self.chart, status=self.status)
+        if "getcrumb" in asked.path:
+            return Reply(b"a-crumb")
+        if "quoteSummary" in asked.path:
+            return Reply({"quoteSummary": {"result": [{"assetProfile": self.info, "symbol": "AAPL"}], "error": None}})
+        if "/v7/finance/quote" in asked.path:
+            return Reply({"quoteResponse": {"result": [{"symbol": "AAPL"} | self.info], "error": None}})
+        if "fundamentals-timeseries" in asked.path:
+            return Reply({"timeseries": {"result": [], "error": None}})
+        return Reply(b"<html></html>", headers={"Set-Cookie": "A3=x; Path=/"})
+
+
+Open = Callable[[Server], Yahoo]
+
+
+@pytest.fixture
+def yahoo(tmp_path: Path) -> Iterator[Open]:
+    settings = read_settings(environ={"STOCKS_HOME": str(tmp_path / "home")})
+
+    def open_yahoo(server: Server) -> Yahoo:
+        return Yahoo(settings, session=RedirectedSession(server), attempts=2, first_pause=0.01)
+
+    yield open_yahoo
+    import yfinance.base
+    import yfinance.cache
+    from yfinance.data import YfData
+
+    # yfinance keeps one session and one cache for the whole process: the next test gets fresh ones
+    YfData._instances.clear()
+    stocklib.yahoo._keep_cache.cache_clear()
+    yfinance.cache.set_cache_location(str(tmp_path))
+    yfinance.cache._TzCacheManager._tz_cache = None
+    yfinance.cache._CookieCacheManager._Cookie_cache = None
+    yfinance.cache._ISINCacheManager._isin_cache = None
+    yfinance.base._tz_info_fetch_ctr = 0
+
+
+def charts(server: Server) -> list[Asked]:
+    return [asked for asked in server.asked if "/v8/finance/chart/" in asked.path]
+
+
+def test_bars_are_split_adjusted_and_not_dividend_adjusted(yahoo: Open) -> None:
+    with serving(YahooServer(AAPL)) as server, yahoo(server) as source:
+        candles = source.candles("AAPL", "D", date(2014, 5, 7), SPLIT)
+    assert [candle.quote_date for candle in candles] == [date(2014, 5, 7), date(2014, 5, 8), BEFORE, SPLIT]
+    assert candles[2].close_price == 92.224289
+    assert candles[2].volume == 349_938_400
+    assert candles[2].candle_time == datetime(2014, 6, 6, tzinfo=UTC)
+    assert {candle.data_source for candle in candles} == {"yfinance"}
+    # times the seven of the split that follows, it is what was traded
+    assert round(candles[2].close_price * 7, 2) == 645.57
+
+
+def test_one_request_brings_bars_splits_and_dividends_of_the_same_instant(yahoo: Open) -> None:
+    with serving(YahooServer(AAPL)) as server, yahoo(server) as source:
+        source.candles("AAPL", "D", date(2014, 5, 7), SPLIT)
+        before = len(charts(server))
+        checked, split = source.splits("AAPL", date(2014, 5, 7), date.today() + timedelta(days=1))
+        (dividend,) = source.dividends("AAPL", date(2014, 5, 7), date.today())
+        assert len(charts(server)) == before
+    assert (split.action_date, split.from_factor, split.to_factor) == (SPLIT, 1.0, 7.0)
+    # paid as 3.29 a share, which Yahoo answers divided by seven
+    assert (dividend.action_date, dividend.amount) == (date(2014, 5, 8), pytest.approx(3.29))
+    assert checked.kind == "checked"
+    assert checked.checked_to == checked.fetched_at.astimezone(NEW_YORK).date()
+    assert {checked.fetched_at} == {split.fetched_at, dividend.fetched_at}
+
+
+def test_every_question_reaches_to_today_so_that_no_split_is_left_out(yahoo: Open) -> None:
+    with serving(YahooServer(AAPL)) as server, yahoo(server) as source:
+        source.candles("AAPL", "D", date(2014, 5, 7), date(2014, 5, 8))
+        source.close()
+        source.candles("AAPL", "D", date(2014, 5, 7), date(2014, 5, 8))
+    asked = [a for a in charts(server) if "period2" in a.query]
+    assert len(asked) == 2  # and none of them came from yfinance's memory
+    assert all(int(a.query["period2"]) > datetime.now(UTC).timestamp() for a in asked)
+
+
+def test_days_outside_the_range_and_days_without_prices_are_no_bars(yahoo: Open) -> None:
+    answer = chart(
+        {
+            date(2014, 5, 7): [84.2, 85.3, 83.9, 84.6, 100],
+            date(2014, 5, 8): [None, None, None, None, None],
+            date(2014, 5, 9): [0.0, 85.3, 83.9, 84.6, 100],
+            date(2014, 5, 12): [84.2, 85.3, 83.9, 84.6, 0],
+            date(2014, 5, 13): [84.2, 85.3, 83.9, 84.6, 100],
+        }
+    )
+    with serving(YahooServer(answer)) as server, yahoo(server) as source:
+        candles = source.candles("AAPL", "D", date(2014, 5, 7), date(2014, 5, 12))
+    assert [(candle.quote_date.day, candle.volume) for candle in candles] == [(7, 100.0), (12, None)]
+
+
+def test_a_share_class_is_asked_for_as_yahoo_writes_it(yahoo: Open) -> None:
+    with serving(YahooServer(AAPL)) as server, yahoo(server) as source:
+        candles = source.candles("BRK.B", "D", date(2014, 5, 7), SPLIT)
+    assert {asked.path.rsplit("/", 1)[1] for asked in charts(server)} == {"BRK-B"}
+    assert {candle.symbol for candle in candles} == {"BRK.B"}
+    assert yahoo_symbol("RY.TO") == "RY.TO"
+
+
+def test_an_unknown_symbol_is_a_symbol_error(yahoo: Open) -> None:
+    with serving(YahooServer(UNKNOWN, status=404)) as server, yahoo(server) as source:
+        with pytest.raises(SymbolError, match="ZZZZ"):
+            source.candles("ZZZZ", "D", date(2014, 5, 7), SPLIT)
+        with pytest.raises(SymbolError):
+            source.candles("'; drop table", "D", date(2014, 5, 7), SPLIT)
+
+
+def test_too_many_requests_are_rate_limited(yahoo: Open) -> None:
+    with serving(YahooServer({}, status=429)) as server, yahoo(server) as source, pytest.raises(RateLimited):
+        source.candles("AAPL", "D", date(2014, 5, 7), SPLIT)
+
+
+@pytest.mark.parametrize("answer", [b"<html>sorry</html>", b"{}", b"[]", {"chart": {"result": [{}], "error": None}}])
+def test_an_answer_of_another_shape_is_one_of_our_errors(yahoo: Open, answer: Any) -> None:
+    ours = pytest.raises((BadAnswer, SymbolError, SourceUnavailable), match="AAPL")
+    with serving(YahooServer(answer)) as server, yahoo(server) as source, ours:
+        source.candles("AAPL", "D", date(2014, 5, 7), SPLIT)
+
+
+def test_nobody_there_is_unavailable(yahoo: Open) -> None:
+    with serving(YahooServer(AAPL)) as server:
+        pass
+    with yahoo(server) as source, pytest.raises(SourceUnavailable, match="AAPL"):
+        source.candles("AAPL", "D", date(2014, 5, 7), SPLIT)
+
+
+def test_a_range_that_runs_backwards_and_another_resolution_are_refused(yahoo: Open) -> None:
+    with serving(YahooServer(AAPL)) as server, yahoo(server) as source:
+        with pytest.raises(DateRangeError, match="reversed"):
+            source.candles("AAPL", "D", SPLIT, BEFORE)
+        with pytest.raises(ParameterError, match="resolution D"):
+            source.candles("AAPL", "60", BEFORE, SPLIT)
+    assert not server.asked
+
+
+def test_a_profile_comes_in_finnhubs_names(yahoo: Open) -> None:
+    info = {
+        "longName": "Apple Inc.",
+        "country": "United States",
+        "industry": "Consumer Electronics",
+        "currency": "USD",
+        "sharesOutstanding": 14_840_000_000,
+        "fullExchangeName": "NasdaqGS",
+    }
+    with serving(YahooServer(AAPL, info=info)) as server, yahoo(server) as source:
+        profile = source.profile("AAPL")
+    assert profile.fields["name"] == "Apple Inc."
+    assert profile.fields["finnhubIndustry"] == "Consumer Electronics"
+    assert profile.fields["shareOutstanding"] == 14_840.0
+
+
+def test_the_cache_stays_under_the_home(yahoo: Open, tmp_path: Path) -> None:
+    with serving(YahooServer(AAPL)) as server, yahoo(server) as source:
+        source.candles("AAPL", "D", date(2014, 5, 7), SPLIT)
+    assert list((tmp_path / "home" / "yfinance").glob("*.db"))
