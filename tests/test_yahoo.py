@@ -23,7 +23,7 @@ from stocklib.settings import read_settings
 from stocklib.yahoo import Yahoo, yahoo_symbol
 
 # yfinance's own, which it will mend before pandas 4
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:yfinance")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:yfinance.*")
 
 NEW_YORK = ZoneInfo("America/New_York")
 BEFORE, SPLIT = date(2014, 6, 6), date(2014, 6, 9)
