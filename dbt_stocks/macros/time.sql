@@ -53,11 +53,11 @@
 {% macro add_seconds(instant, seconds) -%} {{ adapter.dispatch("add_seconds")(instant, seconds) }} {%- endmacro %}
 
 {% macro duckdb__add_seconds(instant, seconds) -%}
-    ({{ instant }} + to_microseconds(cast({{ seconds }} * 1000000 as bigint)))
+    ({{ instant }} + to_microseconds(cast(({{ seconds }}) * 1000000.0 as bigint)))
 {%- endmacro %}
 
 {% macro snowflake__add_seconds(instant, seconds) -%}
-    timestampadd(microsecond, cast({{ seconds }} * 1000000 as bigint), {{ instant }})
+    timestampadd(microsecond, cast(({{ seconds }}) * 1000000.0 as bigint), {{ instant }})
 {%- endmacro %}
 
 

@@ -1,8 +1,8 @@
 """From the lake into the warehouse's RAW: what has landed and is not loaded yet, all in one transaction.
 
 What can be new is in the last hours of landing, so each dataset is listed from one hour before the newest object that
-is loaded; what ``load_history`` knows is left out. A line that RAW cannot hold goes to ``raw.rejected_lines``; an object
-that cannot be read is named and tried again by the next load.
+is loaded; what ``load_history`` knows is left out. A line that RAW cannot hold goes to ``raw.rejected_lines``; an
+object that cannot be read is named and tried again by the next load.
 """
 
 import logging

@@ -6,7 +6,6 @@ that they read builds everything anew; otherwise the cost follows what was loade
 
 import hashlib
 import logging
-import os
 import shutil
 import tempfile
 import time
@@ -110,7 +109,7 @@ def export(settings: Settings, folder: Path, *, format: str = "parquet") -> list
     try:
         written = open_warehouse(settings).export(beside, fmt=format)
         for path in written:
-            os.replace(path, folder / path.name)
+            path.replace(folder / path.name)
         return [folder / path.name for path in written]
     finally:
         shutil.rmtree(beside, ignore_errors=True)

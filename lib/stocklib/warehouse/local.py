@@ -10,8 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,8 @@ from stocklib.errors import CorruptObject, WarehouseBusy, WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, DbtResult, LandedObject, LoadResult, local_tables
 from stocklib.warehouse.dbt import DbtPlace, run_dbt
-from stocklib.warehouse.lines import CheckedObject, read_ahead, refuse_other_kind
+from stocklib.warehouse.lines import read_ahead
+from stocklib.warehouse.local_load import Load, first_row
 from stocklib.warehouse.lock import hold
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BATCH_ROWS = 200_000
 _reader_numbers = itertools.count()
 
 
@@ -76,7 +75,7 @@ class LocalWarehouse:
     def last_key(self, dataset: str) -> str | None:
         """The newest object of a dataset that is loaded."""
         with self.writing(), self._open() as con:
-            row = con.execute("select last_object from ops.freshness where dataset = ?", [dataset]).fetchone()
+            row = first_row(con, "select last_object from ops.freshness where dataset = ?", [dataset])
         return str(row[0]) if row else None
 
     def known_keys(self, dataset: str, *, since: str = "") -> set[str]:
@@ -92,7 +91,7 @@ class LocalWarehouse:
         corrupt: list[str] = []
         with self.writing(), self._open() as con:
             con.begin()
-            load = _Load(con)
+            load = Load(con)
             for checked in read_ahead(objects):
                 if isinstance(checked, CorruptObject):
                     log.warning("not loaded: %s", checked)
@@ -110,7 +109,7 @@ class LocalWarehouse:
     def newest_load(self) -> int:
         """The last load's id; 0 before the first."""
         with self.writing(), self._open() as con:
-            return int(con.execute("select coalesce(max(load_id), 0) from raw.load_history").fetchone()[0])
+            return int(first_row(con, "select coalesce(max(load_id), 0) from raw.load_history")[0])
 
     def dbt(
         self, args: Sequence[str], *, on_node: Callable[[str], None] | None = None, quiet: bool = True
@@ -187,7 +186,8 @@ class LocalWarehouse:
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
         """Read the published tables; values go in as ``?`` parameters."""
         with self._read() as con:
-            return con.execute(sql, list(params)).df()
+            frame: pd.DataFrame = con.execute(sql, list(params)).df()
+            return frame
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
         """Write every published gold table to ``folder``, all from the same version."""
@@ -258,109 +258,8 @@ class LocalWarehouse:
         )
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """What is remembered of an object once its lines are in RAW."""
-
-    dataset: str
-    key: str
-    size: int
-    good: int
-    bad: tuple[tuple[int, str, str], ...]
-
-
-class _Load:
-    """One load: rows gathered, inserted by the hundred thousand, and remembered at the end."""
-
-    def __init__(self, con: Any) -> None:
-        self._con = con
-        self._load_id = int(con.execute("select coalesce(max(load_id), 0) + 1 from raw.load_history").fetchone()[0])
-        self._loaded_at = datetime.now(UTC).replace(tzinfo=None)
-        row = con.execute("select kind from ops.warehouse_source").fetchone()
-        self._kind: str | None = row[0] if row else None
-        self._kind_known = row is not None
-        self._waiting: dict[str, list[CheckedObject]] = {}
-        self._waiting_rows = 0
-        self._objects: list[_Loaded] = []
-
-    def add(self, checked: CheckedObject) -> None:
-        """Take one object; WrongSource ends the load, and nothing of it stays."""
-        self._kind = refuse_other_kind(self._kind, checked)
-        if self._kind is not None and not self._kind_known:
-            self._con.execute("insert into ops.warehouse_source values (?, ?)", [self._kind, checked.key])
-            self._kind_known = True
-        self._waiting.setdefault(checked.dataset, []).append(checked)
-        self._waiting_rows += len(checked.good)
-        if self._waiting_rows >= _BATCH_ROWS:
-            self._insert_waiting()
-
-    def finish(self, corrupt: list[str]) -> LoadResult:
-        """Commit; without a single readable object there is nothing to remember."""
-        self._insert_waiting()
-        if not self._objects:
-            self._con.rollback()
-            return LoadResult(None, 0, 0, 0, tuple(corrupt))
-        self._remember()
-        self._con.commit()
-        rows = sum(done.good for done in self._objects)
-        rejected = sum(len(done.bad) for done in self._objects)
-        return LoadResult(self._load_id, len(self._objects), rows, rejected, tuple(corrupt))
-
-    def _insert_waiting(self) -> None:
-        import pyarrow as pa
-
-        for dataset, objects in self._waiting.items():
-            rows = {
-                "record": pa.array([text for o in objects for _, text in o.good], pa.string()),
-                "object_key": pa.array([o.key for o in objects for _ in o.good], pa.string()),
-                "line_no": pa.array([number for o in objects for number, _ in o.good], pa.int32()),
-            }
-            self._insert(f"raw.{dataset} select cast(record as json), object_key, line_no", pa.table(rows))
-            self._objects += [_Loaded(o.dataset, o.key, o.size, len(o.good), tuple(o.bad)) for o in objects]
-        self._waiting.clear()
-        self._waiting_rows = 0
-
-    def _remember(self) -> None:
-        import pyarrow as pa
-
-        done = self._objects
-        history = {
-            "dataset": [o.dataset for o in done],
-            "object_key": [o.key for o in done],
-            "lines": [o.good + len(o.bad) for o in done],
-            "loaded_lines": [o.good for o in done],
-            "rejected_lines": [len(o.bad) for o in done],
-            "bytes": [o.size for o in done],
-        }
-        self._insert(
-            "raw.load_history (dataset, object_key, lines, loaded_lines, rejected_lines, bytes, load_id, loaded_at) "
-            "select *",
-            pa.table(history),
-        )
-        bad = [(o.dataset, o.key, *line) for o in done for line in o.bad]
-        if bad:
-            names = ("dataset", "object_key", "line_no", "raw_text", "reason")
-            columns = dict(zip(names, zip(*bad, strict=True), strict=True))
-            self._insert(
-                "raw.rejected_lines select *", pa.table({name: list(column) for name, column in columns.items()})
-            )
-        newest = {dataset: max(o.key for o in done if o.dataset == dataset) for dataset in {o.dataset for o in done}}
-        for dataset, key in newest.items():
-            kept = self._con.execute("select last_object from ops.freshness where dataset = ?", [dataset]).fetchone()
-            self._con.execute("delete from ops.freshness where dataset = ?", [dataset])
-            last = max(key, kept[0]) if kept else key
-            self._con.execute(
-                "insert into ops.freshness values (?, ?, ?, ?)", [dataset, last, self._load_id, self._loaded_at]
-            )
-
-    def _insert(self, into: str, rows: Any) -> None:
-        self._con.register("incoming", rows)
-        self._con.execute(f"insert into {into}, ?, ? from incoming", [self._load_id, self._loaded_at])
-        self._con.unregister("incoming")
-
-
 def _read_build(con: Any) -> Build | None:
-    row = con.execute("select load_id, logic, inputs, finished_at from ops.builds").fetchone()
+    row = first_row(con, "select load_id, logic, inputs, finished_at from ops.builds")
     return Build(int(row[0]), row[1], row[2], row[3].replace(tzinfo=UTC)) if row else None
 
 
@@ -371,7 +270,7 @@ def _free_dbt_file() -> None:
     environment = DuckDBConnectionManager._ENV
     if environment is not None:
         environment.close()
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
 @contextmanager

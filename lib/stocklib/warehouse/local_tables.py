@@ -8,6 +8,7 @@ from typing import Any
 
 from stocklib.errors import WarehouseError
 from stocklib.warehouse import DATASETS, SCHEMA_VERSION
+from stocklib.warehouse.local_load import first_row
 
 _RAW_TABLE = """
 create table if not exists raw.{name} (
@@ -70,10 +71,10 @@ def create(con: Any) -> None:
 
 
 def _version(con: Any) -> tuple[int, str] | None:
-    there = con.execute(
-        "select count(*) from duckdb_tables() where schema_name = 'ops' and table_name = 'schema_version'"
-    ).fetchone()[0]
-    row = con.execute("select version, calendar from ops.schema_version").fetchone() if there else None
+    there = first_row(
+        con, "select count(*) from duckdb_tables() where schema_name = 'ops' and table_name = 'schema_version'"
+    )[0]
+    row = first_row(con, "select version, calendar from ops.schema_version") if there else None
     return (int(row[0]), str(row[1])) if row else None
 
 

@@ -1,0 +1,120 @@
+"""One load into the local warehouse: checked objects in; RAW rows, ``load_history`` and rejected lines out.
+
+Everything happens in the transaction of the connection that is handed in; ``finish`` commits it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stocklib.warehouse import LoadResult
+from stocklib.warehouse.lines import CheckedObject, refuse_other_kind
+
+_BATCH_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What is remembered of an object once its lines are in RAW."""
+
+    dataset: str
+    key: str
+    size: int
+    good: int
+    bad: tuple[tuple[int, str, str], ...]
+
+
+class Load:
+    """One load: rows gathered, inserted by the hundred thousand, and remembered at the end."""
+
+    def __init__(self, con: Any) -> None:
+        self._con = con
+        self._load_id = int(first_row(con, "select coalesce(max(load_id), 0) + 1 from raw.load_history")[0])
+        self._loaded_at = datetime.now(UTC).replace(tzinfo=None)
+        row = first_row(con, "select kind from ops.warehouse_source")
+        self._kind: str | None = row[0] if row else None
+        self._kind_known = row is not None
+        self._waiting: dict[str, list[CheckedObject]] = {}
+        self._waiting_rows = 0
+        self._objects: list[_Loaded] = []
+
+    def add(self, checked: CheckedObject) -> None:
+        """Take one object; WrongSource ends the load, and nothing of it stays."""
+        self._kind = refuse_other_kind(self._kind, checked)
+        if self._kind is not None and not self._kind_known:
+            self._con.execute("insert into ops.warehouse_source values (?, ?)", [self._kind, checked.key])
+            self._kind_known = True
+        self._waiting.setdefault(checked.dataset, []).append(checked)
+        self._waiting_rows += len(checked.good)
+        if self._waiting_rows >= _BATCH_ROWS:
+            self._insert_waiting()
+
+    def finish(self, corrupt: list[str]) -> LoadResult:
+        """Commit; without a single readable object there is nothing to remember."""
+        self._insert_waiting()
+        if not self._objects:
+            self._con.rollback()
+            return LoadResult(None, 0, 0, 0, tuple(corrupt))
+        self._remember()
+        self._con.commit()
+        rows = sum(done.good for done in self._objects)
+        rejected = sum(len(done.bad) for done in self._objects)
+        return LoadResult(self._load_id, len(self._objects), rows, rejected, tuple(corrupt))
+
+    def _insert_waiting(self) -> None:
+        import pyarrow as pa
+
+        for dataset, objects in self._waiting.items():
+            rows = {
+                "record": pa.array([text for o in objects for _, text in o.good], pa.string()),
+                "object_key": pa.array([o.key for o in objects for _ in o.good], pa.string()),
+                "line_no": pa.array([number for o in objects for number, _ in o.good], pa.int32()),
+            }
+            self._insert(f"raw.{dataset} select cast(record as json), object_key, line_no", pa.table(rows))
+            self._objects += [_Loaded(o.dataset, o.key, o.size, len(o.good), tuple(o.bad)) for o in objects]
+        self._waiting.clear()
+        self._waiting_rows = 0
+
+    def _remember(self) -> None:
+        import pyarrow as pa
+
+        done = self._objects
+        history = {
+            "dataset": [o.dataset for o in done],
+            "object_key": [o.key for o in done],
+            "lines": [o.good + len(o.bad) for o in done],
+            "loaded_lines": [o.good for o in done],
+            "rejected_lines": [len(o.bad) for o in done],
+            "bytes": [o.size for o in done],
+        }
+        self._insert(
+            "raw.load_history (dataset, object_key, lines, loaded_lines, rejected_lines, bytes, load_id, loaded_at) "
+            "select *",
+            pa.table(history),
+        )
+        bad = [(o.dataset, o.key, *line) for o in done for line in o.bad]
+        if bad:
+            names = ("dataset", "object_key", "line_no", "raw_text", "reason")
+            columns = dict(zip(names, zip(*bad, strict=True), strict=True))
+            self._insert(
+                "raw.rejected_lines select *", pa.table({name: list(column) for name, column in columns.items()})
+            )
+        newest = {dataset: max(o.key for o in done if o.dataset == dataset) for dataset in {o.dataset for o in done}}
+        for dataset, key in newest.items():
+            kept = first_row(self._con, "select last_object from ops.freshness where dataset = ?", [dataset])
+            self._con.execute("delete from ops.freshness where dataset = ?", [dataset])
+            last = max(key, kept[0]) if kept else key
+            self._con.execute(
+                "insert into ops.freshness values (?, ?, ?, ?)", [dataset, last, self._load_id, self._loaded_at]
+            )
+
+    def _insert(self, into: str, rows: Any) -> None:
+        self._con.register("incoming", rows)
+        self._con.execute(f"insert into {into}, ?, ? from incoming", [self._load_id, self._loaded_at])
+        self._con.unregister("incoming")
+
+
+def first_row(con: Any, sql: str, params: list[Any] | None = None) -> Any:
+    """The first row of an answer, or None. An answer that is not read to its end keeps the connection busy."""
+    rows = con.execute(sql, params or []).fetchall()
+    return rows[0] if rows else None
