@@ -162,11 +162,13 @@ def doctor(lazy: _Lazy) -> None:
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def replay(arguments: tuple[str, ...]) -> None:
+@click.pass_obj
+def replay(lazy: _Lazy, arguments: tuple[str, ...]) -> None:
     """Run the replay server alone: Finnhub's API over recorded bars (--help shows its options)."""
     from stocklib.embedded.replay.__main__ import main as serve
 
-    sys.exit(serve(list(arguments)))
+    own = lazy.settings().replay_data
+    sys.exit(serve([*(["--data", own] if own else []), *arguments]))
 
 
 # ── the arrows ────────────────────────────────────────────────────────────────────────────────────────────────────────

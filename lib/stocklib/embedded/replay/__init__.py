@@ -1,0 +1,10 @@
+"""A replay of Finnhub: its paths, JSON and status codes over recorded daily bars, on a virtual clock.
+
+``python -m stocklib.embedded.replay --help`` runs it alone; the embedded stack runs it as a daemon.
+``recorded_bars`` are the bars that ship with the project: what a pipeline over the replay must come out with.
+"""
+
+from stocklib.embedded.replay.bars import RECORDED, Tape, read_bars, read_tape, recorded_bars, replay_symbols
+from stocklib.embedded.replay.clock import VirtualClock
+
+__all__ = ["RECORDED", "Tape", "VirtualClock", "read_bars", "read_tape", "recorded_bars", "replay_symbols"]

@@ -1,0 +1,66 @@
+"""The virtual clock of a replay: it runs ``speed`` times as fast as this machine's, or steps a second a quote."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from stocklib.errors import EmbeddedError
+from stocklib.sessions import NEW_YORK
+
+
+class VirtualClock:
+    """``speed`` is a factor from 1 to 3600, or None for a clock that moves only by ``tick`` and ``advance``."""
+
+    def __init__(self, start: datetime, *, speed: float | None) -> None:
+        self.speed = speed
+        self.set(start)
+
+    @property
+    def mode(self) -> str:
+        """``step`` or ``speed``."""
+        return "step" if self.speed is None else "speed"
+
+    def now(self) -> datetime:
+        """The virtual instant, UTC."""
+        if self.speed is None:
+            return self._base
+        return self._base + timedelta(seconds=(time.monotonic() - self._since) * self.speed)
+
+    def set(self, instant: datetime) -> None:
+        """Make it this instant now."""
+        self._base = instant.astimezone(UTC)
+        self._since = time.monotonic()
+
+    def advance(self, seconds: float) -> None:
+        """Let so many virtual seconds pass at once."""
+        self.set(self.now() + timedelta(seconds=seconds))
+
+    def tick(self) -> None:
+        """A quote was answered: where the clock steps, that took a second."""
+        if self.speed is None:
+            self._base += timedelta(seconds=1)
+
+
+def read_start(text: str) -> datetime:
+    """A start instant: New York time unless it says otherwise.
+
+    >>> read_start("2012-12-14T09:30")
+    datetime.datetime(2012, 12, 14, 14, 30, tzinfo=datetime.timezone.utc)
+    """
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise EmbeddedError(f"{text!r} is not an instant like 2012-12-14T09:30 (New York time)") from None
+    return (instant if instant.tzinfo else instant.replace(tzinfo=NEW_YORK)).astimezone(UTC)
+
+
+def read_speed(text: str) -> float | None:
+    """``step`` (None), or a factor from 1 to 3600."""
+    if text == "step":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 1 <= speed <= 3600:
+        raise EmbeddedError(f"{text!r} is not a speed: step, or a factor from 1 to 3600")
+    return speed
