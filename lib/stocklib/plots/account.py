@@ -4,42 +4,43 @@ from collections.abc import Mapping
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
+from stocklib.errors import InputError
 from stocklib.metrics import drawdown
-from stocklib.plots.house import PALETTE, closed_times, dress, need, text
+from stocklib.plots.house import PALETTE, closed_times, dress, stack, text
 
 
 def equity_curve(
     curves: Mapping[str, pd.Series], *, title: str | None = None, unit: str = "USD", height: int = 480
 ) -> go.Figure:
     """Named series of an account's value by date, the strategy first, with their drawdowns underneath."""
-    need(pd.DataFrame(dict(curves)), *list(curves)[:1])
-    drawn = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.05, row_heights=[0.7, 0.3])
+    if not curves or any(values.empty for values in curves.values()):
+        raise InputError("an equity curve needs at least one named series with values")
+    drawn = go.Figure()
     for number, (name, values) in enumerate(curves.items()):
-        colour = PALETTE[number % len(PALETTE)] if number else PALETTE[0]
-        line = {"width": 2, "color": colour}
-        drawn.add_trace(
-            go.Scatter(x=values.index, y=values, name=text(name), line=line, hovertemplate=f"%{{y:,.2f}} {text(unit)}"),
-            row=1,
-            col=1,
+        colour = PALETTE[number % len(PALETTE)]
+        drawn.add_scatter(
+            x=values.index,
+            y=values,
+            name=text(name),
+            line={"width": 2, "color": colour},
+            hovertemplate=f"%{{y:,.2f}} {text(unit)}",
         )
-        drawn.add_trace(
-            go.Scatter(
-                x=values.index,
-                y=drawdown(values),
-                name=text(name),
-                showlegend=False,
-                line={"width": 1.2, "color": colour},
-                fill="tozeroy" if number == 0 else None,
-                hovertemplate="%{y:.1f} %",
-            ),
-            row=2,
-            col=1,
+        drawn.add_scatter(
+            x=values.index,
+            y=drawdown(values),
+            yaxis="y2",
+            name=f"{text(name)}, drawdown",
+            showlegend=False,
+            line={"width": 1.2, "color": colour},
+            fill="tozeroy" if number == 0 else None,
+            hovertemplate="%{y:.1f} %",
         )
     dress(drawn, title=title, height=height)
+    stack(drawn, lower=0.28)
     times = pd.Series(next(iter(curves.values())).index)
-    drawn.update_xaxes(rangebreaks=closed_times(times))
-    drawn.update_yaxes(title_text=text(unit), row=1, col=1)
-    drawn.update_yaxes(title_text="drawdown, %", row=2, col=1)
+    drawn.update_xaxes(rangebreaks=closed_times(times), hoverformat="%-d %b %Y")
+    drawn.update_layout(
+        yaxis={"title": {"text": text(unit)}}, yaxis2={"title": {"text": "drawdown"}, "ticksuffix": " %"}
+    )
     return drawn

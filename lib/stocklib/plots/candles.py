@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from stocklib.errors import InputError
-from stocklib.plots.house import DOWN, PALETTE, UP, closed_times, dress, need, text
+from stocklib.plots.house import DOWN, PALETTE, UP, closed_times, dress, need, stack, text
 
 _NEW_YORK = "America/New_York"
 _LINES = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5])
@@ -32,30 +31,24 @@ def candlestick(
         raise InputError("a candlestick shows one symbol; choose one: " + ", ".join(frame["symbol"].unique()))
     times = bar_times(frame)
     with_volume = volume and "volume" in frame and bool(frame["volume"].notna().any())
-    rows = 2 if with_volume else 1
-    drawn = make_subplots(
-        rows=rows, shared_xaxes=True, vertical_spacing=0.03, row_heights=[0.78, 0.22] if rows == 2 else None
-    )
-    drawn.add_trace(_candles(frame, times, unit=unit), row=1, col=1)
+    drawn = go.Figure(_candles(frame, times, unit=unit))
     for number, (name, line) in enumerate((overlays or {}).items()):
-        drawn.add_trace(
-            go.Scatter(
-                x=times,
-                y=line.reindex(frame.index),
-                name=text(name),
-                mode="lines",
-                line={"width": 1.6, "color": _LINES[number % len(_LINES)]},
-                hovertemplate=f"%{{y:,.2f}} {text(unit)}",
-            ),
-            row=1,
-            col=1,
+        drawn.add_scatter(
+            x=times,
+            y=line.reindex(frame.index),
+            name=text(name),
+            mode="lines",
+            line={"width": 1.6, "color": _LINES[number % len(_LINES)]},
+            hovertemplate=f"%{{y:,.2f}} {text(unit)}",
         )
     if with_volume:
-        drawn.add_trace(_volume(frame, times), row=2, col=1)
-        drawn.update_yaxes(title_text="shares", nticks=3, tickformat="~s", row=2, col=1)
+        drawn.add_trace(_volume(frame, times))
+        stack(drawn, lower=0.2)
+        drawn.update_layout(yaxis2={"title": {"text": "shares"}, "nticks": 3, "tickformat": "~s"})
     dress(drawn, title=title, height=height, bargap=0.15)
-    drawn.update_xaxes(rangebreaks=closed_times(times), rangeslider_visible=False)
-    drawn.update_yaxes(title_text=text(unit), row=1, col=1)
+    hover = "%-d %b %Y" if "time" not in frame else "%-d %b %Y, %H:%M New York"
+    drawn.update_xaxes(rangebreaks=closed_times(times), rangeslider_visible=False, hoverformat=hover)
+    drawn.update_layout(yaxis={"title": {"text": text(unit)}})
     return drawn
 
 
@@ -87,6 +80,7 @@ def _volume(frame: pd.DataFrame, times: pd.Series) -> go.Bar:
     return go.Bar(
         x=times,
         y=frame["volume"],
+        yaxis="y2",
         name="volume",
         showlegend=False,
         marker={"color": rising.map({True: UP, False: DOWN}), "opacity": 0.55, "line": {"width": 0}},

@@ -10,9 +10,10 @@ import plotly.io as pio
 
 from stocklib.errors import InputError
 
-# Okabe and Ito's colours, which stay apart under every kind of colour blindness.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8D91")
-UP, DOWN, LEVEL = "#0072B2", "#D55E00", "#8A8D91"
+# After Okabe and Ito, whose colours stay apart under every kind of colour blindness; the blue and the vermilion are a
+# little lighter here, to be read on dark paper too.
+PALETTE = ("#1F80C4", "#DE6A10", "#0A9E78", "#CC79A7", "#E0A100", "#62B8E8", "#8A8D91")
+UP, DOWN, LEVEL = PALETTE[0], PALETTE[1], PALETTE[6]
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -42,8 +43,14 @@ def template(*, dark: bool = False) -> go.layout.Template:
             "hovermode": "x unified",
             "hoverlabel": {"bgcolor": paper, "bordercolor": grid, "font": {"family": _FONT, "size": 12, "color": ink}},
             "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 12, "color": soft}},
-            "xaxis": {**axis, "showgrid": False},
-            "yaxis": {**axis, "side": "right"},
+            "xaxis": {
+                **axis,
+                "showgrid": False,
+                "spikethickness": 1,
+                "spikecolor": soft,
+                "spikedash": "solid",
+            },
+            "yaxis": {**axis, "side": "right", "ticklabelstandoff": 4},
             "colorscale": {"diverging": [[0, DOWN], [0.5, "#eceff2"], [1, UP]]},
             "separators": ".,",
         }
@@ -59,8 +66,21 @@ def figure(*traces: Any, title: str | None = None, height: int = 420, **layout: 
 
 def dress(drawn: go.Figure, *, title: str | None, height: int, **layout: Any) -> None:
     """Put a figure into the house template."""
-    heading = {"title": {"text": text(title)}} if title else {"margin": {"t": 28}}
-    drawn.update_layout(template="stocks", height=height, autosize=True, **heading, **layout)
+    # a legend stands above the axes; without one and without a title nothing does
+    top = 44 if title else 28 if len(drawn.data) > 1 else 8
+    drawn.update_layout(template="stocks", height=height, autosize=True, margin={"t": top}, **layout)
+    if title:
+        drawn.update_layout(title_text=text(title))
+
+
+def stack(drawn: go.Figure, *, lower: float) -> None:
+    """Two panels over one time axis, the ``lower`` share of the height for those on ``y2``; pointing shows both."""
+    drawn.update_layout(
+        xaxis={"anchor": "y2"},
+        yaxis={"domain": [lower + 0.04, 1]},
+        yaxis2={"domain": [0, lower], "side": "right"},
+        hoversubplots="axis",
+    )
 
 
 def colours(symbols: Iterable[str]) -> dict[str, str]:

@@ -5,13 +5,13 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from stocklib.plots.house import PALETTE, closed_times, colours, figure, need, signed, text
+from stocklib.plots.house import DOWN, PALETTE, UP, closed_times, colours, figure, need, signed, text
 
 
 def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 420) -> go.Figure:
     """Closes (symbol, date, close), each symbol divided by its own first one and times 100.
 
-    A symbol that begins later than the others says so in the legend.
+    A symbol that begins later than the others says so where one points at it.
     """
     need(frame, "symbol", "date", "close")
     closes = frame.dropna(subset=["close"]).sort_values(["symbol", "date"])
@@ -20,15 +20,15 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
     traces = []
     for symbol, bars in closes.groupby("symbol", sort=True):
         first = bars["date"].iloc[0]
-        late = f" (from {first:%-d %b %Y})" if first > begin else ""
+        late = f" since {first:%-d %b %Y}" if first > begin else ""
         traces.append(
             go.Scatter(
                 x=bars["date"],
                 y=100 * bars["close"] / bars["close"].iloc[0],
-                name=text(symbol) + late,
+                name=text(symbol),
                 mode="lines",
                 line={"width": 2, "color": colour[str(symbol)]},
-                hovertemplate="%{y:.1f}",
+                hovertemplate="%{y:.1f}" + late,
             )
         )
     drawn = figure(*traces, title=title, height=height)
@@ -87,7 +87,8 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
             },
             customdata=changes,
             texttemplate="<b>%{label}</b><br>%{customdata:+.2f} %",
-            hovertemplate=f"%{{label}}<br>%{{customdata:+.2f}} % today<br>%{{value:.4s}} {text(unit)}<extra></extra>",
+            hovertemplate="%{label}<br>%{customdata:+.2f} % since the close before<br>%{value:.4s} "
+            f"{text(unit)}<extra></extra>",
             tiling={"pad": 2},
             pathbar={"visible": False},
         ),
@@ -97,8 +98,8 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
             "cmin": -reach,
             "cmid": 0,
             "cmax": reach,
-            "colorscale": [[0, "#D55E00"], [0.5, "#eceff2"], [1, "#0072B2"]],
-            "colorbar": {"title": {"text": "change, %", "side": "right"}, "thickness": 10, "outlinewidth": 0},
+            "colorscale": [[0, DOWN], [0.5, "#eceff2"], [1, UP]],
+            "colorbar": {"thickness": 8, "outlinewidth": 0, "ticksuffix": " %", "xpad": 4},
         },
     )
 
@@ -114,7 +115,7 @@ def kpis(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", co
     ):
         drawn.add_trace(
             go.Indicator(
-                mode="number+delta",
+                mode="number" if math.isnan(change) else "number+delta",
                 value=price,
                 title={"text": f"{text(symbol)}, {text(unit)}", "font": {"size": 14}},
                 number={"valueformat": ",.2f", "font": {"size": 28}},
@@ -122,8 +123,8 @@ def kpis(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", co
                     "reference": price - change,
                     "relative": True,
                     "valueformat": "+.2%",
-                    "increasing": {"color": PALETTE[0]},
-                    "decreasing": {"color": PALETTE[1]},
+                    "increasing": {"color": UP},
+                    "decreasing": {"color": DOWN},
                     "font": {"size": 15},
                 },
                 domain={"row": number // columns, "column": number % columns},
@@ -148,7 +149,7 @@ def _bars(
         x=rows[column].astype("float64"),
         orientation="h",
         marker={"color": colour},
-        text=[label.format(float(value)) for value in rows[column]],
+        text=[label.format(float(value)).replace("-", "−") for value in rows[column]],
         textposition="outside",
         cliponaxis=False,
         customdata=custom,
@@ -157,9 +158,9 @@ def _bars(
     drawn = figure(bars, title=title, height=max(220, 90 + 34 * len(rows)), hovermode="closest", bargap=0.35)
     low, high = min(0.0, float(rows[column].min())), max(0.0, float(rows[column].max()))
     # room for the labels outside the bars
-    room = 0.22 * (high - low or 1.0)
+    room = 0.36 * (high - low or 1.0)
     drawn.update_xaxes(
-        title_text="%", range=[low - room if low < 0 else 0, high + room], zeroline=True, zerolinewidth=2
+        ticksuffix=" %", nticks=6, range=[low - room if low < 0 else 0, high + room], zeroline=True, zerolinewidth=2
     )
     drawn.update_yaxes(side="left", type="category")
     return drawn

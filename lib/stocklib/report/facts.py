@@ -32,7 +32,15 @@ class Facts:
 
 
 def gather(settings: Settings) -> Facts:
-    """Read everything that the report shows."""
+    """Read everything that the report shows, all of it from the same published version."""
+    while True:
+        facts = _gather(settings)
+        if market.data_version(settings=settings) == facts.data_version:
+            return facts
+
+
+def _gather(settings: Settings) -> Facts:
+    version = market.data_version(settings=settings)
     daily = market.prices(settings=settings)
     last_date = daily["date"].max()
     recent = daily["date"].drop_duplicates().sort_values().tail(_SESSIONS)
@@ -49,7 +57,7 @@ def gather(settings: Settings) -> Facts:
         session_date=last_date.date(),
         is_final=bool(of_today["is_final"].all()),
         is_replay=market.is_replay(settings=settings),
-        data_version=market.data_version(settings=settings),
+        data_version=version,
         currency=_common(symbols["currency"]),
     )
 

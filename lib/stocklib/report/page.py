@@ -27,18 +27,19 @@ _TERMS = (
 def render(facts: Facts, *, written_at: datetime) -> str:
     """The whole page."""
     charts, left_out = _charts(facts)
+    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in facts.symbols.to_dict("records")]
     figures = _panels(facts)
     parts = {
         "title": f"Market report, {_day(facts.session_date)}",
         "date": _day(facts.session_date),
         "status": _status(facts),
         "banner": _banner(facts),
-        "cards": "\n".join(_card(row, facts) for row in facts.symbols.to_dict("records")),
-        "panels": "\n".join(_panel(name, title, note) for name, title, note in _PANELS if name in figures),
+        "cards": "\n".join(_card(row, facts) for row in rows),
+        "panels": "\n".join(_panel(name, title, note) for name, title, note in _panel_texts(facts) if name in figures),
         "options": "".join(f'<option value="{escape(s)}">{escape(_label(facts, s))}</option>' for s in charts),
         "left_out": escape(f"No chart for {', '.join(left_out)}: the page would grow too large.") if left_out else "",
         "intraday": "" if facts.session.empty else " has-session",
-        "rows": "\n".join(_row(row) for row in facts.symbols.to_dict("records")),
+        "rows": "\n".join(_row(row) for row in rows),
         "unit": escape(facts.currency),
         "terms": escape(_TERMS),
         "version": escape(facts.data_version),
@@ -53,12 +54,17 @@ def render(facts: Facts, *, written_at: datetime) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found.group(1)], template)
 
 
-_PANELS = (
-    ("comparison", "Compared", "Split-adjusted closes; each symbol's first session in view is 100."),
-    ("treemap", "By sector", "Size is market value, colour the change since the close before."),
-    ("ytd", "Year to date", "Since the last session of the year before, or the first session of a symbol."),
-    ("volatility", "Volatility", "Sample deviation of 30 daily returns × √252, in percent a year."),
-)
+def _panel_texts(facts: Facts) -> list[tuple[str, str, str]]:
+    """(figure, title, how to read it) in the page's order."""
+    first = facts.daily.groupby("symbol")["date"].min()
+    late = [f"{symbol} on {_day(day)}" for symbol, day in first.items() if day > first.min()]
+    begins = f" Begins later: {', '.join(late)}." if late else ""
+    return [
+        ("comparison", "Compared", f"Split-adjusted closes; {_day(first.min())} is 100.{begins}"),
+        ("treemap", "By sector", "Size is market value, colour the change since the close before."),
+        ("ytd", "Year to date", "Since the last session of the year before, or the first session of a symbol."),
+        ("volatility", "Volatility", "Sample deviation of 30 daily returns × √252, in percent a year."),
+    ]
 
 
 def _panels(facts: Facts) -> dict[str, Any]:
@@ -68,7 +74,7 @@ def _panels(facts: Facts) -> dict[str, Any]:
     compared = facts.daily[facts.daily["symbol"].isin(biggest)]
     drawn = {"comparison": plots.comparison(compared, height=400)}
     if (symbols["market_cap"] > 0).any():
-        drawn["treemap"] = plots.treemap(symbols, unit=facts.currency, height=400)
+        drawn["treemap"] = plots.treemap(symbols, unit=facts.currency, height=360)
     if symbols["ytd_return_percent"].notna().any():
         drawn["ytd"] = plots.ytd_bars(symbols)
     if symbols["volatility_30day_percent"].notna().any():
@@ -125,14 +131,18 @@ def _card(row: dict[str, Any], facts: Facts) -> str:
     return f"""<a class="card kpi" href="#candles" data-symbol="{escape(symbol)}">
 <span class="symbol">{escape(symbol)}</span><span class="name">{escape(_text(row["company_name"]))}</span>
 <span class="price">{_number(row["current_price"], 2)}</span>
-<span class="{_sign(row["change_percent"])}">{_arrow(row["change_percent"])} {_number(row["change_amount"], 2, sign=True)}
-({_number(row["change_percent"], 2, sign=True)} %)</span>
+<span class="{_sign(row["change_percent"])}">{_change(row)}</span>
 {_sparkline(closes)}
 <span class="small">Year to date {_number(row["ytd_return_percent"], 1, sign=True)} %</span>{stale}</a>"""
 
 
+def _change(row: dict[str, Any]) -> str:
+    amount, percent = (_number(row[name], 2, sign=True) for name in ("change_amount", "change_percent"))
+    return f"{_arrow(row['change_percent'])} {amount} ({percent} %)"
+
+
 def _panel(name: str, title: str, note: str) -> str:
-    wide = " wide" if name == "comparison" else ""
+    wide = " wide" if name in ("comparison", "treemap") else ""
     return f"""<section class="card{wide}" id="{name}"><h2>{title}</h2><p class="note">{escape(note)}</p>
 <div class="figure" data-figure="{name}"></div></section>"""
 
@@ -140,14 +150,13 @@ def _panel(name: str, title: str, note: str) -> str:
 def _row(row: dict[str, Any]) -> str:
     signed = ("change_percent", "ytd_return_percent", "momentum_30day_percent")
     cells = [
-        f'<th scope="row">{escape(row["symbol"])}</th>',
-        f'<td class="left">{escape(_text(row["company_name"]))}</td>',
-        f'<td class="left">{escape(_text(row["sector"]))}</td>',
+        f'<th scope="row">{escape(row["symbol"])}<span class="name">{escape(_text(row["company_name"]))}</span></th>',
         f"<td>{_number(row['current_price'], 2)}</td>",
         *(f'<td class="{_sign(row[name])}">{_number(row[name], 2, sign=True)}</td>' for name in signed),
         f"<td>{_number(row['volatility_30day_percent'], 1)}</td>",
         f"<td>{_number(row['drawdown_percent'], 1)}</td>",
         f"<td>{_number(row['volume'], 0)}</td>",
+        f'<td class="left">{escape(_text(row["sector"]))}</td>',
         f"<td>{row['as_of'].astimezone(NEW_YORK):%-d %b %H:%M}</td>",
     ]
     return f"<tr>{''.join(cells)}</tr>"
