@@ -82,9 +82,7 @@ def open_history(settings: Settings) -> HistorySource:
         from stocklib.yahoo import Yahoo
 
         return Yahoo(settings)
-    from stocklib.finnhub import Finnhub
-
-    return Finnhub(settings)
+    return _open_finnhub(settings)
 
 
 def backfill(
@@ -143,6 +141,12 @@ def daily(
         known = _read_known(settings, source)
         rounds = _Rounds(settings, source, "daily_historical_quotes", HistoryResult(day, day, len(listed)))
         return _fetch(source, known, {symbol: [day] for symbol in listed}, rounds, on_progress)
+
+
+def _open_finnhub(settings: Settings) -> HistorySource:
+    from stocklib.finnhub import Finnhub
+
+    return Finnhub(settings)
 
 
 def _fetch(
@@ -259,9 +263,9 @@ def _range(now: datetime, start: date | None, end: date | None) -> tuple[date, d
 
 def _read_known(settings: Settings, source: HistorySource) -> Known:
     """What is held once all that landed is loaded; ``WrongSource`` when it is recorded data and the source is live."""
+    Lake(settings).ensure_bucket()
     load(settings)
-    warehouse = open_warehouse(settings)
-    known = read_known(warehouse)
+    known = read_known(open_warehouse(settings))
     if known.source is not None and (known.source == "replay") != (source.source == "replay"):
         raise WrongSource(
             f"the warehouse holds history from {known.source} and the source is {source.source}: recorded and live "

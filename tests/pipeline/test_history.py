@@ -1,0 +1,392 @@
+"""History: what is missing is fetched, once, with the splits that make sense of it, whatever interrupts it.
+
+The source is a small Finnhub of the test's own on a real socket, so that its clock, its splits and its refusals can be
+set to the second; S3 and the warehouse are the real ones.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import orjson
+import pytest
+from misbehaving import Asked, Reply, Server, serving
+
+from stocklib.errors import DateRangeError, KeyRefused, PlanRefused, SourceUnavailable, SymbolError, WrongSource
+from stocklib.finnhub import Finnhub
+from stocklib.lake import Lake
+from stocklib.pipeline import history
+from stocklib.pipeline.history import backfill, daily, open_history
+from stocklib.pipeline.loading import load
+from stocklib.sessions import new_york_date, sessions
+from stocklib.settings import Settings, read_settings
+from stocklib.yahoo import Yahoo
+
+pytestmark = pytest.mark.stack
+
+FIRST, LAST = date(2012, 12, 3), date(2012, 12, 13)
+DAYS = [s.session_date for s in sessions(FIRST, LAST)]
+
+
+@dataclass
+class Market:
+    """A Finnhub of the test's own: bars as traded, splits, and a clock. It answers split-adjusted, as of its clock."""
+
+    now: datetime = datetime(2012, 12, 14, 14, 0, tzinfo=UTC)
+    listed: dict[str, date] = field(default_factory=lambda: {"AAPL": date(1980, 12, 12), "MSFT": date(1986, 3, 13)})
+    splits: dict[str, list[tuple[date, float, float]]] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)  # path, or path and symbol → status
+    source: str = ""
+    before: Callable[[Asked], None] = lambda asked: None
+
+    def traded(self, symbol: str, day: date) -> float:
+        return 100.0 + (day - date(2000, 1, 1)).days / 7 + len(symbol)
+
+    def __call__(self, asked: Asked) -> Reply:
+        path = asked.path.removeprefix("/api/v1")
+        symbol = asked.query.get("symbol", "")
+        self.before(asked)
+        date_header = format_datetime(self.now, usegmt=True)
+        headers = {"X-Stocks-Source": self.source} if self.source else {}
+        status = self.refused.get(path) or self.refused.get(f"{path} {symbol}") or self.refused.get(symbol)
+        if status:
+            return Reply({"error": "no"}, status=status, date=date_header, headers=headers)
+        return Reply(self.answer(path, asked.query), date=date_header, headers=headers)
+
+    def answer(self, path: str, query: dict[str, str]) -> Any:
+        symbol = query.get("symbol", "")
+        if path == "/replay/clock":
+            return {"now": self.now.timestamp(), "mode": "step", "speed": 1}
+        if path == "/stock/market-status":
+            return {"isOpen": False, "session": None, "holiday": None, "t": int(self.now.timestamp())}
+        if path == "/stock/profile2":
+            return {"ticker": symbol, "name": symbol} if symbol in self.listed else {}
+        if path == "/stock/candle":
+            return self.candles(symbol, int(query["from"]), int(query["to"]))
+        first, last = date.fromisoformat(query["from"]), date.fromisoformat(query["to"])
+        today = new_york_date(self.now)
+        if path == "/stock/split":
+            return [
+                {"symbol": symbol, "date": f"{day}", "fromFactor": old, "toFactor": new}
+                for day, old, new in self.splits.get(symbol, [])
+                if first <= day <= min(last, today)
+            ]
+        assert path == "/stock/dividend"
+        return [{"symbol": symbol, "date": f"{day}", "amount": 0.5} for day in DAYS[:1] if first <= day <= last]
+
+    def candles(self, symbol: str, first: int, last: int) -> Any:
+        start, end = (datetime.fromtimestamp(at, UTC).date() for at in (first, last))
+        finished = [s.session_date for s in sessions(start, end) if s.close <= self.now]
+        days = [day for day in finished if symbol in self.listed and day >= self.listed[symbol]]
+        if not days:
+            return {"s": "no_data"}
+        prices = [self.traded(symbol, day) / self.factor(symbol, day) for day in days]
+        times = [int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) for day in days]
+        volumes = [1_000_000 * self.factor(symbol, day) for day in days]
+        return {"s": "ok", "t": times, "o": prices, "h": prices, "l": prices, "c": prices, "v": volumes}
+
+    def factor(self, symbol: str, day: date) -> float:
+        product = 1.0
+        for at, old, new in self.splits.get(symbol, []):
+            product *= new / old if day < at <= new_york_date(self.now) else 1
+        return product
+
+
+@pytest.fixture
+def market() -> Market:
+    return Market()
+
+
+@pytest.fixture
+def server(market: Market) -> Iterator[Server]:
+    with serving(market) as running:
+        yield running
+
+
+@pytest.fixture
+def source(server: Server, service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings on the test's own Finnhub, S3 and warehouse; a source that is down is given up soon."""
+    monkeypatch.setattr(history, "_open_finnhub", lambda settings: Finnhub(settings, attempts=2, first_pause=0.01))
+    environ = {
+        **service_environ,
+        "FINNHUB_API_KEY": "a-key",
+        "FINNHUB_BASE_URL": f"{server.url}/api/v1",
+        "FINNHUB_CALLS_PER_MINUTE": "0",
+        "FINNHUB_CALLS_PER_SECOND": "0",
+        "CLOSE_SETTLE_SECONDS": "0",
+    }
+    return read_settings(environ=environ)
+
+
+def landed(settings: Settings, dataset: str) -> list[dict[str, Any]]:
+    lake = Lake(settings)
+    return [orjson.loads(line) for found in lake.list(dataset) for line in lake.lines(found.key)]
+
+
+def bars(settings: Settings, symbol: str, dataset: str = "ytd_historical_quotes") -> list[str]:
+    return [record["date"] for record in landed(settings, dataset) if record["symbol"] == symbol]
+
+
+def calls(server: Server, path: str, symbol: str | None = None) -> list[dict[str, str]]:
+    asked = [a.query for a in server.asked if a.path == f"/api/v1{path}"]
+    return [query for query in asked if symbol in (None, query.get("symbol"))]
+
+
+def fetch(settings: Settings, **more: Any) -> history.HistoryResult:
+    return backfill(settings, **{"symbols": ["AAPL", "MSFT"], "start": FIRST, "end": LAST} | more)
+
+
+def test_a_backfill_lands_bars_splits_dividends_and_profiles_of_many_symbols_together(source: Settings) -> None:
+    result = fetch(source)
+    assert bars(source, "AAPL") == bars(source, "MSFT") == [f"{day}" for day in DAYS]
+    assert len(result.objects) == 3
+    assert (result.bars, result.profiles, result.failed) == (2 * len(DAYS), 2, {})
+    kinds = [(record["symbol"], record["kind"]) for record in landed(source, "corporate_actions")]
+    assert kinds == [(symbol, kind) for symbol in ("AAPL", "MSFT") for kind in ("checked", "dividend")]
+    record = landed(source, "ytd_historical_quotes")[0]
+    assert (record["data_source"], record["source"]) == ("finnhub", "finnhub")
+    assert datetime.fromtimestamp(record["fetched_at"], UTC) == datetime(2012, 12, 14, 14, tzinfo=UTC)
+
+
+def test_what_is_held_is_not_asked_for_again(source: Settings, server: Server) -> None:
+    fetch(source)
+    server.asked.clear()
+    result = fetch(source)
+    assert (result.bars, result.objects, result.up_to_date) == (0, [], 2)
+    assert set(server.paths()) == {"/api/v1/stock/market-status"}
+    assert "2 symbols lacked nothing" in str(result)
+
+
+def test_a_new_day_is_fetched_alone(source: Settings, server: Server, market: Market) -> None:
+    fetch(source, end=DAYS[-2])
+    server.asked.clear()
+    result = fetch(source)
+    assert result.bars == 2
+    assert bars(source, "AAPL") == [f"{day}" for day in DAYS]
+    midnight = f"{int(datetime(2012, 12, 13, tzinfo=UTC).timestamp())}"
+    assert {(query["from"], query["to"]) for query in calls(server, "/stock/candle")} == {(midnight, midnight)}
+
+
+def test_a_run_that_was_cut_short_goes_on_where_it_was(source: Settings, server: Server, market: Market) -> None:
+    market.refused["MSFT"] = 401
+    with pytest.raises(KeyRefused):
+        fetch(source)
+    assert bars(source, "AAPL") == [f"{day}" for day in DAYS]
+    assert calls(server, "/stock/candle", "AAPL")
+    server.asked.clear()
+    market.refused.clear()
+    fetch(source)
+    assert not calls(server, "/stock/candle", "AAPL")
+    assert bars(source, "MSFT") == [f"{day}" for day in DAYS]
+
+
+def test_bars_whose_splits_did_not_land_are_fetched_again(source: Settings, server: Server) -> None:
+    lines = [orjson.dumps(candle_record("AAPL", day)) for day in DAYS]
+    Lake(source).ensure_bucket()
+    Lake(source).write("ytd_historical_quotes", "2012-12-03..2012-12-13+1", lines, landed=datetime.now(UTC))
+    fetch(source, symbols=["AAPL"])
+    assert len(bars(source, "AAPL")) == 2 * len(DAYS)
+    server.asked.clear()
+    assert fetch(source, symbols=["AAPL"]).up_to_date == 1
+
+
+def candle_record(symbol: str, day: date) -> dict[str, Any]:
+    at = datetime(2012, 12, 14, 14, tzinfo=UTC).timestamp()
+    prices = dict.fromkeys(("open", "high", "low", "close"), 1.0)
+    marks = {"volume": 1, "data_source": "finnhub", "source": "finnhub", "fetched_at": at}
+    return {"symbol": symbol, "date": f"{day}", **prices, **marks}
+
+
+def test_a_bar_that_was_fetched_before_its_close_settled_is_fetched_again(source: Settings, market: Market) -> None:
+    patient = replace(source, values={**source.values, "CLOSE_SETTLE_SECONDS": 1200.0})
+    market.now = datetime(2012, 12, 13, 21, 5, tzinfo=UTC)
+    fetch(patient, symbols=["AAPL"], start=LAST)
+    market.now = datetime(2012, 12, 13, 21, 30, tzinfo=UTC)
+    assert fetch(patient, symbols=["AAPL"], start=LAST).bars == 1
+    assert fetch(patient, symbols=["AAPL"], start=LAST).bars == 0
+
+
+def as_traded(settings: Settings, symbol: str) -> dict[str, set[float]]:
+    """Each answered close turned back by the splits between its date and its fetch, as the warehouse does it."""
+    actions = [record for record in landed(settings, "corporate_actions") if record["symbol"] == symbol]
+    found: dict[str, set[float]] = {}
+    for record in landed(settings, "ytd_historical_quotes"):
+        if record["symbol"] != symbol:
+            continue
+        fetched_on = f"{new_york_date(datetime.fromtimestamp(record['fetched_at'], UTC))}"
+        checked = [a for a in actions if a["kind"] == "checked"]
+        day = record["date"]
+        assert any(a["date"] <= day and a["checked_to"] >= fetched_on for a in checked), "splits unknown"
+        factor = 1.0
+        for at, old, new in {(a["date"], a["from_factor"], a["to_factor"]) for a in actions if a["kind"] == "split"}:
+            factor *= new / old if day < at <= fetched_on else 1
+        found.setdefault(day, set()).add(round(record["close"] * factor, 6))
+    return found
+
+
+def test_a_split_since_the_last_fetch_refetches_the_whole_symbol_and_changes_no_traded_price(
+    source: Settings, server: Server, market: Market
+) -> None:
+    market.splits["AAPL"] = [(date(2012, 12, 11), 1, 7)]
+    market.now = datetime(2012, 12, 10, 23, tzinfo=UTC)
+    fetch(source, end=None)
+    market.now = datetime(2012, 12, 14, 14, tzinfo=UTC)
+    server.asked.clear()
+    fetch(source)
+    days = [f"{day}" for day in DAYS]
+    assert bars(source, "AAPL") == days[:6] + days
+    assert bars(source, "MSFT") == days
+    assert as_traded(source, "AAPL") == {f"{day}": {round(market.traded("AAPL", day), 6)} for day in DAYS}
+    server.asked.clear()
+    assert fetch(source).up_to_date == 2
+
+
+def test_a_split_that_appears_between_two_calls_at_midnight_corrupts_nothing(source: Settings, market: Market) -> None:
+    market.splits["AAPL"] = [(date(2012, 12, 14), 1, 7)]
+    market.now = datetime(2012, 12, 14, 4, 59, 59, tzinfo=UTC)  # a second before midnight in New York
+
+    def midnight(asked: Asked) -> None:
+        if asked.path.endswith("/stock/split"):
+            market.now = datetime(2012, 12, 14, 5, 0, 1, tzinfo=UTC)
+
+    market.before = midnight
+    fetch(source, symbols=["AAPL"])
+    assert as_traded(source, "AAPL") == {f"{day}": {round(market.traded("AAPL", day), 6)} for day in DAYS}
+
+
+def test_a_reverse_split_is_read_as_well(source: Settings, market: Market) -> None:
+    market.splits["AAPL"] = [(date(2012, 12, 6), 10, 1), (date(2012, 12, 12), 2, 3)]
+    fetch(source, symbols=["AAPL"])
+    assert as_traded(source, "AAPL") == {f"{day}": {round(market.traded("AAPL", day), 6)} for day in DAYS}
+
+
+def test_a_symbol_listed_later_has_no_earlier_bars_and_lands_nothing_when_asked_again(
+    source: Settings, server: Server, market: Market
+) -> None:
+    market.listed["NEW"] = DAYS[5]
+    fetch(source, symbols=["NEW"])
+    assert bars(source, "NEW") == [f"{day}" for day in DAYS[5:]]
+    server.asked.clear()
+    result = fetch(source, symbols=["NEW"])
+    assert (result.bars, result.objects, result.failed) == (0, [], {})
+    assert len(server.asked) - len(calls(server, "/stock/market-status")) == 1
+
+
+def test_an_unknown_symbol_is_reported_and_the_rest_goes_on(source: Settings) -> None:
+    result = fetch(source, symbols=["ZZZZ", "AAPL", "MSFT"])
+    assert list(result.failed) == ["ZZZZ"]
+    assert result.bars == 2 * len(DAYS)
+    assert "failed: ZZZZ" in str(result)
+
+
+def test_refused_splits_leave_a_symbol_out_and_say_why(source: Settings, market: Market) -> None:
+    market.refused["/stock/split AAPL"] = 403
+    result = fetch(source)
+    assert "/stock/split for AAPL" in result.failed["AAPL"]
+    assert "HISTORY_SOURCE=yfinance" in result.failed["AAPL"]
+    assert bars(source, "AAPL") == []
+    assert bars(source, "MSFT") == [f"{day}" for day in DAYS]
+
+
+def test_a_plan_without_candles_ends_the_run_and_names_the_other_source(source: Settings, market: Market) -> None:
+    market.refused["/stock/candle"] = 403
+    with pytest.raises(PlanRefused, match="HISTORY_SOURCE=yfinance"):
+        fetch(source)
+    assert not landed(source, "ytd_historical_quotes")
+
+
+def test_refused_dividends_do_not_keep_the_bars_out(source: Settings, market: Market) -> None:
+    market.refused["/stock/dividend"] = 403
+    result = fetch(source)
+    assert (result.failed, result.bars) == ({}, 2 * len(DAYS))
+
+
+def test_a_source_that_goes_away_ends_the_run_after_landing_what_there_is(source: Settings, market: Market) -> None:
+    market.refused["MSFT"] = market.refused["IBM"] = 503
+    with pytest.raises(SourceUnavailable):
+        fetch(source, symbols=["AAPL", "MSFT", "IBM"])
+    assert bars(source, "AAPL") == [f"{day}" for day in DAYS]
+
+
+def test_what_is_no_symbol_is_refused_before_anything_is_asked(source: Settings, server: Server) -> None:
+    with pytest.raises(SymbolError):
+        fetch(source, symbols=["'; drop table"])
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "says"),
+    [
+        (date(2012, 12, 20), None, "lies ahead"),
+        (date(2012, 12, 3), date(2012, 12, 20), "lies ahead"),
+        (date(2012, 12, 13), date(2012, 12, 3), "backwards"),
+    ],
+)
+def test_a_range_that_makes_no_sense_is_refused(source: Settings, start: date, end: date | None, says: str) -> None:
+    with pytest.raises(DateRangeError, match=says):
+        backfill(source, symbols=["AAPL"], start=start, end=end)
+
+
+def test_a_range_without_a_session_is_nothing_to_do(source: Settings) -> None:
+    result = fetch(source, start=date(2012, 12, 8), end=date(2012, 12, 9))
+    assert "no session from 2012-12-08 to 2012-12-09" in str(result)
+
+
+def test_the_default_range_is_the_year_of_the_source_with_the_session_before_it(source: Settings) -> None:
+    result = backfill(source, symbols=["AAPL"])
+    assert (result.first, result.last) == (date(2011, 12, 30), LAST)
+    assert result.bars == len(sessions(date(2011, 12, 30), LAST))
+
+
+def test_a_day_is_fetched_alone_and_counts_for_the_backfill(source: Settings, server: Server) -> None:
+    result = daily(source, symbols=["AAPL", "MSFT"])
+    assert (result.first, result.bars) == (LAST, 2)
+    assert bars(source, "AAPL", "daily_historical_quotes") == [f"{LAST}"]
+    assert not landed(source, "ytd_historical_quotes")
+    server.asked.clear()
+    assert fetch(source, start=LAST).up_to_date == 2
+    assert daily(source, LAST, symbols=["AAPL"]).bars == 1
+
+
+@pytest.mark.parametrize(
+    ("day", "why"),
+    [(date(2012, 12, 9), "a weekend"), (date(2012, 10, 29), "Exchange closed"), (date(2012, 7, 4), "July 4th")],
+)
+def test_a_day_without_a_session_is_nothing_to_do_and_says_so(source: Settings, day: date, why: str) -> None:
+    result = daily(source, day, symbols=["AAPL"])
+    assert f"{day}" in str(result)
+    assert why.lower() in str(result).lower()
+    assert not result.objects
+
+
+def test_a_day_that_is_not_over_is_refused(source: Settings, market: Market) -> None:
+    with pytest.raises(DateRangeError, match="not over"):
+        daily(source, date(2012, 12, 14), symbols=["AAPL"])
+    with pytest.raises(DateRangeError, match="ahead"):
+        daily(source, date(2012, 12, 17), symbols=["AAPL"])
+
+
+def test_live_history_is_refused_where_recorded_history_is_held(source: Settings, market: Market) -> None:
+    market.source = "replay"
+    fetch(source, symbols=["AAPL"])
+    load(source)
+    market.source = ""
+    with pytest.raises(WrongSource, match="replay"):
+        fetch(source, symbols=["MSFT"])
+    assert bars(source, "MSFT") == []
+
+
+def test_profiles_are_fetched_again_after_a_month(source: Settings, server: Server, market: Market) -> None:
+    fetch(source, symbols=["AAPL"])
+    market.now += timedelta(days=20)
+    assert fetch(source, symbols=["AAPL"]).profiles == 0
+    market.now += timedelta(days=11)
+    assert fetch(source, symbols=["AAPL"]).profiles == 1
+
+
+def test_history_source_names_who_is_asked(source: Settings) -> None:
+    chosen = replace(source, values={**source.values, "HISTORY_SOURCE": "yfinance"})
+    assert isinstance(open_history(chosen), Yahoo)
+    assert isinstance(open_history(source), Finnhub)
