@@ -75,7 +75,10 @@ def _set_clock(settings: Settings, day: date) -> None:
 
 def _is_final(settings: Settings, day: date) -> bool:
     """Whether every symbol's bar of the day is published and final."""
-    frame = open_warehouse(settings).query(
+    warehouse = open_warehouse(settings)
+    if warehouse.published_build() is None:
+        return False
+    frame = warehouse.query(
         "select count(*) as bars from gold.fact_daily_stock_quotes where quote_date = ? and is_final",
         (day,),
     )

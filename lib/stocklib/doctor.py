@@ -77,4 +77,7 @@ def _s3(settings: Settings) -> str:
 def _warehouse(settings: Settings) -> str:
     from stocklib.warehouse import open_warehouse
 
-    return open_warehouse(settings).check()
+    build = open_warehouse(settings).published_build()
+    if build is None:
+        return f"{settings.warehouse}; nothing is published yet: stocks load && stocks transform"
+    return f"{settings.warehouse}; published at {build.finished_at:%Y-%m-%d %H:%M} UTC, up to load {build.load_id}"

@@ -82,6 +82,8 @@ def run(
                 log_output=False,
                 # no unencrypted TCP port for the kernel: a socket file that only its owner may open
                 config=Config({"KernelManager": {"transport": "ipc"}}),
+                # the kernel reports its own ending as an error
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             )
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(f"{name} failed: {error.ename}: {error.evalue}\nThe executed copy: {target}") from None
