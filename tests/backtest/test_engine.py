@@ -1,0 +1,165 @@
+"""The account: worked by hand, blind to the future, and plain about what it cannot trade."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stocklib.backtest import buy_and_hold, run, sma_crossover, summary
+from stocklib.errors import InputError
+
+DAYS = pd.date_range("2012-01-02", periods=6, freq="D")
+
+
+def bars(opens: list[float], closes: list[float]) -> pd.DataFrame:
+    days = pd.date_range("2012-01-02", periods=len(opens), freq="D")
+    return pd.DataFrame({"symbol": "AAPL", "date": days, "open": opens, "close": closes})
+
+
+def test_an_account_worked_by_hand_bar_by_bar() -> None:
+    # in after bar 0: bought at bar 1's open, 20: 50 shares. Out after bar 2: sold at bar 3's open, 30: 1500.
+    # in again after bar 4: bought at bar 5's open, 15: 100 shares, worth 1400 at the close of 14.
+    prices = bars([10, 20, 24, 30, 18, 15], [11, 22, 26, 28, 16, 14])
+    signal = pd.Series([1, 1, 0, 0, 1, 0], DAYS)
+    result = run(prices, signal, cash=1000)
+    assert result.shares.tolist() == [0, 50, 50, 0, 0, 100]
+    assert result.equity.tolist() == [1000, 1100, 1300, 1500, 1500, 1400]
+    trades = result.trades
+    assert trades["entry_date"].tolist() == [DAYS[1], DAYS[5]]
+    assert trades["exit_date"].iloc[0] == DAYS[3]
+    assert pd.isna(trades["exit_date"].iloc[1])
+    assert trades["entry_price"].tolist() == [20, 15]
+    assert trades["exit_price"].tolist() == [30, 14]
+    assert trades["profit"].tolist() == [500, -100]
+    assert trades["return_percent"].round(9).tolist() == [50, -6.666666667]
+    assert result.costs == 0
+
+
+def test_costs_worked_by_hand() -> None:
+    # 1 % slippage and 1 % commission. Bought at 20 × 1.01 = 20.20; 1000 / (20.20 × 1.01) shares. Sold at 30 × 0.99.
+    prices = bars([10, 20, 24, 30], [11, 22, 26, 28])
+    result = run(prices, pd.Series([1, 1, 0, 0], DAYS[:4]), commission_bps=100, slippage_bps=100, cash=1000)
+    shares = 1000 / 20.402
+    assert result.shares.tolist() == pytest.approx([0, shares, shares, 0])
+    assert result.equity.iloc[-1] == pytest.approx(shares * 29.7 * 0.99)
+    slippage, commission = shares * (0.20 + 0.30), shares * (0.202 + 0.297)
+    assert result.costs == pytest.approx(slippage + commission)
+    # what the trade brought without costs, at the same number of shares, less the costs, is what it brought
+    assert result.trades["profit"].iloc[0] == pytest.approx(shares * 10 - result.costs)
+
+
+def test_buy_and_hold_pays_once_and_follows_the_closes() -> None:
+    prices = bars([10, 20, 24, 30], [11, 22, 26, 28])
+    result = run(prices, buy_and_hold(prices), commission_bps=50, cash=1000)
+    shares = 1000 / (20 * 1.005)
+    assert result.equity.tolist() == pytest.approx([1000, shares * 22, shares * 26, shares * 28])
+    assert len(result.trades) == 1
+    assert result.costs == pytest.approx(shares * 20 * 0.005)
+
+
+def test_a_signal_of_the_last_bar_is_never_traded() -> None:
+    prices = bars([10, 20], [11, 22])
+    assert run(prices, pd.Series([0, 1], DAYS[:2])).trades.empty
+
+
+def walk(seed: int, count: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    closes = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, count)))
+    return bars(list(closes * np.exp(rng.normal(0, 0.005, count))), list(closes))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), cut=st.integers(2, 58), shuffle=st.integers(0, 10_000))
+def test_shuffling_the_future_changes_nothing_before_it(seed: int, cut: int, shuffle: int) -> None:
+    prices = walk(seed, 60)
+    order = np.random.default_rng(shuffle).permutation(np.arange(cut, 60))
+    other = prices.copy()
+    other.loc[cut:, ["open", "close"]] = prices.loc[order, ["open", "close"]].to_numpy()
+    first, second = (run(each, sma_crossover(each, 3, 8), commission_bps=5) for each in (prices, other))
+    assert first.equity.iloc[:cut].tolist() == second.equity.iloc[:cut].tolist()
+    # what is held at the first shuffled bar was decided before it, too
+    assert first.shares.gt(0).iloc[: cut + 1].tolist() == second.shares.gt(0).iloc[: cut + 1].tolist()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), commission=st.floats(0, 200), slippage=st.floats(0, 200))
+def test_costs_never_help_and_the_trades_account_for_the_money(seed: int, commission: float, slippage: float) -> None:
+    prices = walk(seed, 50)
+    signal = sma_crossover(prices, 2, 5)
+    free = run(prices, signal)
+    paid = run(prices, signal, commission_bps=commission, slippage_bps=slippage)
+    assert paid.equity.iloc[-1] <= free.equity.iloc[-1] * (1 + 1e-12)
+    assert paid.equity.iloc[-1] == pytest.approx(10_000 + paid.trades["profit"].sum())
+
+
+def test_a_crossover_holds_while_the_fast_average_is_above() -> None:
+    prices = bars([1] * 6, [10, 10, 10, 16, 10, 1])
+    # SMA 2: -, 10, 10, 13, 13, 5.5; SMA 3: -, -, 10, 12, 12, 9
+    assert sma_crossover(prices, 2, 3).tolist() == [0, 0, 0, 1, 1, 0]
+
+
+def test_equal_prices_never_cross() -> None:
+    closes = [0.1 + 0.2] * 3 + [0.3] * 20
+    assert sma_crossover(bars([1] * 23, closes), 3, 7).sum() == 0
+
+
+@pytest.mark.parametrize(("fast", "slow"), [(0, 5), (5, 5), (9, 5), (-1, 3)])
+def test_a_crossover_needs_a_fast_and_a_slow_window(fast: int, slow: int) -> None:
+    with pytest.raises(InputError, match="fast="):
+        sma_crossover(walk(1, 30), fast, slow)
+
+
+def test_a_window_longer_than_the_data_never_holds() -> None:
+    assert sma_crossover(walk(1, 10), 5, 50).sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: f.iloc[::-1], "in order of time"),
+        (lambda f: pd.concat([f, f.tail(1)]), "in order of time"),
+        (lambda f: f.assign(open=f["open"].where(f.index != 3)), "2012-01-05"),
+        (lambda f: f.assign(close=f["close"].where(f.index != 3, 0.0)), "2012-01-05"),
+        (lambda f: f.assign(close=-f["close"]), "zero or negative"),
+        (lambda f: f.head(1), "too few"),
+        (lambda f: f.head(0), "too few"),
+        (lambda f: f.drop(columns="open"), "lack open"),
+        (lambda f: f.assign(symbol=["AAPL", *["FB"] * (len(f) - 1)]), "AAPL, FB"),
+    ],
+)
+def test_bars_that_cannot_be_traded_are_refused(change, said) -> None:  # type: ignore[no-untyped-def]
+    frame = change(walk(1, 8))
+    with pytest.raises(InputError, match=said):
+        run(frame, pd.Series(1.0, index=frame["date"]))
+
+
+@pytest.mark.parametrize("value", [0.5, -1, np.nan, 2])
+def test_a_signal_is_0_or_1(value: float) -> None:
+    prices = walk(1, 6)
+    signal = buy_and_hold(prices)
+    signal.iloc[3] = value
+    with pytest.raises(InputError, match="2012-01-05"):
+        run(prices, signal)
+
+
+def test_a_signal_of_other_dates_is_refused() -> None:
+    prices = walk(1, 6)
+    with pytest.raises(InputError, match="own dates"):
+        run(prices, buy_and_hold(prices).iloc[1:])
+
+
+@pytest.mark.parametrize("wrong", [{"cash": 0}, {"commission_bps": -1}, {"slippage_bps": 10_000}, {"cash": np.nan}])
+def test_nonsense_costs_are_refused(wrong: dict[str, float]) -> None:
+    prices = walk(1, 6)
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        run(prices, buy_and_hold(prices), **wrong)
+
+
+def test_a_summary_sets_results_side_by_side() -> None:
+    prices = walk(3, 260)
+    table = summary({"crossover": run(prices, sma_crossover(prices, 5, 20)), "hold": run(prices, buy_and_hold(prices))})
+    assert list(table.columns) == ["crossover", "hold"]
+    assert table.loc["trades", "hold"] == 1
+    assert table.loc["max drawdown %", "hold"] <= 0
+    assert table.notna().all().all()
