@@ -1,0 +1,110 @@
+"""What a landed line looks like, and which messages may become one.
+
+A message in; a reason why not, or one line of JSON, out. The payload's bytes are spliced in untouched, so that what
+lands is what was sent, to the last digit; only raw line ends, which JSON allows between its tokens, become spaces.
+"""
+
+import base64
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from stocklib.stream import Message
+
+Judge = Callable[[bytes | None], str | None]
+
+# Finnhub's own names: what a quote and what a trade cannot do without.
+_QUOTE = (("symbol",), ("c", "h", "l", "o", "pc", "t", "fetched_at"))
+_TRADE = (("s",), ("p", "t", "v", "fetched_at"))
+_SPACES = bytes.maketrans(b"\r\n", b"  ")
+
+
+def judge_quote(value: bytes | None) -> str | None:
+    """Why this is not a quote's message: not UTF-8, not one JSON object, a field missing, a number that is none.
+
+    >>> judge_quote(b'{"symbol":"AAPL","c":1.5,"h":2,"l":1,"o":1,"pc":1,"t":1355495400,"fetched_at":1355495400}')
+    >>> judge_quote(b'{"symbol":"AAPL","c":NaN}')[:8]
+    'not JSON'
+    """
+    return _judge(value, *_QUOTE)
+
+
+def judge_trade(value: bytes | None) -> str | None:
+    """Why this is not a trade's message."""
+    return _judge(value, *_TRADE)
+
+
+def accept(value: bytes | None) -> str | None:
+    """Any message will do: a dead letter is landed as it is."""
+    return None
+
+
+def format_line(message: Message) -> bytes:
+    """A message that was judged well, as a line."""
+    return b'%b,"payload":%b}' % (_envelope(message), (message.value or b"").translate(_SPACES))
+
+
+def format_dead_letter(message: Message) -> bytes:
+    """A dead letter as a line: its payload as a string, since it may be anything, and the reason."""
+    payload: dict[str, Any] = {"reason": message.headers.get("reason", "")}
+    try:
+        payload["payload"] = None if message.value is None else message.value.decode()
+    except UnicodeDecodeError:
+        payload["payload_base64"] = base64.b64encode(message.value or b"").decode()
+    return b"%b,%b" % (_envelope(message), orjson.dumps(payload)[1:])
+
+
+def explain(message: Message, reason: str) -> dict[str, str]:
+    """The headers of a dead letter: those of the message, where it was, and why it was refused."""
+    origin = {
+        "topic": message.topic,
+        "topic_id": message.topic_id,
+        "partition": str(message.partition),
+        "offset": str(message.offset),
+        "reason": reason,
+    }
+    return {**message.headers, **origin}
+
+
+def _judge(value: bytes | None, texts: tuple[str, ...], numbers: tuple[str, ...]) -> str | None:
+    if value is None:
+        return "no value"
+    try:
+        record = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        return f"not JSON: {error.msg} at {error.pos}"
+    if type(record) is not dict:
+        return "not a JSON object"
+    for name in texts:
+        if not isinstance(record.get(name), str) or not record[name]:
+            return f"{name} is missing or no text"
+    for name in numbers:
+        number = record.get(name)
+        # a float minus itself is 0, unless it is infinite
+        if type(number) is float and number - number == 0:
+            continue
+        if type(number) is not int:
+            return f"{name} is missing or no finite number"
+    return None
+
+
+def _envelope(message: Message) -> bytes:
+    return b'%b,"offset":%d,"timestamp":%d,"key":%b,"headers":%b' % (
+        _origin(message.topic, message.topic_id, message.partition),
+        message.offset,
+        message.timestamp_ms,
+        _quoted(message.key),
+        orjson.dumps(message.headers),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _origin(topic: str, topic_id: str, partition: int) -> bytes:
+    return orjson.dumps({"topic": topic, "topic_id": topic_id, "partition": partition})[:-1]
+
+
+@lru_cache(maxsize=16_384)
+def _quoted(text: str | None) -> bytes:
+    return orjson.dumps(text)

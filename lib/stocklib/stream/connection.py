@@ -1,0 +1,157 @@
+"""How Kafka is reached: addresses and security from the settings, topics, and errors that say what to mend."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from stocklib.errors import StreamError
+from stocklib.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_ALREADY_EXISTS = 36
+_CONNECT_MS = 10_000
+
+
+def create_topics(settings: Settings) -> None:
+    """Create the topics of these settings where they do not exist yet; nothing in them is deleted by age."""
+    partitions = {
+        settings.kafka_topic: settings.kafka_partitions,
+        settings.kafka_trades_topic: settings.kafka_partitions,
+        settings.kafka_dlq_topic: 1,
+    }
+    # Kafka deletes by the record's timestamp, and that of a replayed 2012 is old
+    wanted = {name: {"num_partitions": n, "configs": {"retention.ms": "-1"}} for name, n in partitions.items()}
+    with _admin(settings, "creating topics") as admin:
+        answers = admin.create_topics(wanted, raise_errors=False)["topics"]
+    refused = {
+        answer["name"]: answer["error_message"] or answer["error_code"]
+        for answer in answers
+        if answer["error_code"] not in (0, _ALREADY_EXISTS)
+    }
+    if refused:
+        raise StreamError(f"Kafka at {settings.kafka_broker} refused to create topics: {refused}")
+
+
+def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
+    """The id that Kafka gave each topic when it was created; a topic that is made anew gets another one."""
+    names = list(topics)
+    with _admin(settings, f"asking for the topics {', '.join(names)}") as admin:
+        return {
+            found["name"]: str(found["topic_id"]) for found in admin.describe_topics(names) if not found["error_code"]
+        }
+
+
+def check(settings: Settings) -> str:
+    """One sentence about Kafka, for the doctor; ``StreamError`` says which setting is wrong."""
+    topic = str(settings.kafka_topic)
+    found = topic in topic_ids(settings, [topic])
+    holds = f"topic {topic} is there" if found else f"topic {topic} is not there yet: the first run makes it"
+    return f"{settings.kafka_broker} answers ({settings.kafka_security_protocol}); {holds}"
+
+
+def connect(settings: Settings, make: Callable[..., Any], **options: Any) -> Any:
+    """A client made by ``make`` with the addresses and the security of the settings; ``StreamError`` if it cannot be.
+
+    The client itself says no more than that it could not begin: the reason is only in what it logs.
+    """
+    _reach(settings)
+    with _said() as said:
+        try:
+            return make(**_security(settings), bootstrap_timeout_ms=_CONNECT_MS, **options)
+        except failures() as error:
+            reason = "; ".join(dict.fromkeys(said[-3:])) or str(error)
+            sasl = (
+                "" if "SASL" not in settings.kafka_security_protocol else ", KAFKA_SASL_MECHANISM, _USERNAME, _PASSWORD"
+            )
+            raise StreamError(
+                f"Kafka at {settings.kafka_broker} was reached, but the connection failed ({reason}): check "
+                f"KAFKA_SECURITY_PROTOCOL (now {settings.kafka_security_protocol}), KAFKA_SSL_CAFILE{sasl}"
+            ) from error
+
+
+@contextmanager
+def translated(settings: Settings, what: str) -> Iterator[None]:
+    """Errors of the client as ``StreamError``."""
+    try:
+        yield
+    except failures() as error:
+        raise StreamError(f"Kafka at {settings.kafka_broker} failed {what}: {error!r}; check that it runs") from error
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What the client raises, a missing certificate file and a mechanism that it does not know included."""
+    from kafka.errors import KafkaError
+
+    return (KafkaError, ValueError, OSError)
+
+
+@contextmanager
+def _admin(settings: Settings, what: str) -> Iterator[Any]:
+    from kafka import KafkaAdminClient
+
+    admin = connect(settings, KafkaAdminClient)
+    try:
+        with translated(settings, what):
+            yield admin
+    finally:
+        admin.close()
+
+
+def _security(settings: Settings) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "bootstrap_servers": [address.strip() for address in settings.kafka_broker.split(",")],
+        "security_protocol": settings.kafka_security_protocol,
+        "client_id": "stocks",
+    }
+    if "SASL" in settings.kafka_security_protocol:
+        options |= {
+            "sasl_mechanism": settings.require("KAFKA_SASL_MECHANISM"),
+            "sasl_plain_username": settings.require("KAFKA_SASL_USERNAME"),
+            "sasl_plain_password": settings.require("KAFKA_SASL_PASSWORD").reveal(),
+        }
+    if settings.kafka_ssl_cafile:
+        options["ssl_cafile"] = settings.kafka_ssl_cafile
+    return options
+
+
+def _reach(settings: Settings) -> None:
+    """Whether any broker takes a connection: the plainest error comes first, and at once."""
+    wrong = []
+    for address in settings.kafka_broker.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdigit():
+            raise StreamError(f"KAFKA_BROKER={settings.kafka_broker!r}: expected host:port, several with commas")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
+        except OSError as error:
+            wrong.append(f"{address.strip()}: {error.strerror or error}")
+        else:
+            return
+    embedded = settings.origins["KAFKA_BROKER"] not in ("environment", ".env")
+    hint = "; the embedded one is started by `stocks up`" if embedded else ""
+    raise StreamError(f"Kafka does not answer ({'; '.join(wrong)}): check that it runs, and KAFKA_BROKER{hint}")
+
+
+@contextmanager
+def _said() -> Iterator[list[str]]:
+    """What the client logs while it connects, kept from the log itself."""
+    said: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage()[:300])
+
+    keep, logger = Keep(logging.WARNING), logging.getLogger("kafka")
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(keep)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.removeHandler(keep)
+        logger.setLevel(level)
+        logger.propagate = propagate

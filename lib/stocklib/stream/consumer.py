@@ -1,0 +1,203 @@
+"""Reading: in polls, as a member of a group, committing only what the caller says is safe."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from stocklib.errors import StreamError
+from stocklib.settings import Settings
+from stocklib.stream.connection import connect, create_topics, failures, topic_ids, translated
+
+log = logging.getLogger(__name__)
+
+# How often a running consumer asks whether a topic was made anew under its name.
+_IDENTITY_SECONDS = 30.0
+
+
+class Partition(NamedTuple):
+    """One partition of a topic."""
+
+    topic: str
+    number: int
+
+
+class Message(NamedTuple):
+    """What was read. ``timestamp_ms`` is the record's own; in key and headers, bytes that are no UTF-8 are escaped."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: str | None
+    value: bytes | None
+    headers: dict[str, str]
+
+
+class Consumer:
+    """A member of the group ``KAFKA_GROUP``, to be used from one thread.
+
+    ``on_lost`` is called with the partitions that this member no longer owns, while it is inside ``poll`` or ``close``:
+    what was read from them and not committed will be read again, here or elsewhere, and is to be forgotten.
+    """
+
+    def __init__(
+        self, settings: Settings, topics: Iterable[str], *, on_lost: Callable[[set[Partition]], None] | None = None
+    ) -> None:
+        self._settings = settings
+        self._topics = list(topics)
+        self._on_lost = on_lost or _ignore
+        self._assigned: set[Partition] = set()
+        create_topics(settings)
+        self._ids = topic_ids(settings, self._topics)
+        self._asked = time.monotonic()
+        self._client = _connect(settings)
+        with translated(settings, "subscribing"):
+            self._client.subscribe(self._topics, listener=_listener(self))
+
+    @property
+    def assigned(self) -> set[Partition]:
+        """The partitions that this member reads now; empty until the group has settled."""
+        return {_partition(p) for p in self._client.assignment()}
+
+    def poll(self, seconds: float, *, limit: int = 5000) -> dict[Partition, list[Message]]:
+        """What has come, in the order of offsets; waits up to ``seconds`` when nothing has."""
+        with translated(self._settings, "reading"):
+            records = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
+            if self._assigned:
+                records = self._without_stale(records)
+        if time.monotonic() - self._asked > _IDENTITY_SECONDS:
+            records = self._check_identity(records)
+        return {_partition(p): self._messages(found) for p, found in records.items()}
+
+    def commit(self, offsets: Mapping[Partition, int]) -> bool:
+        """Tell Kafka that everything before these offsets is safe.
+
+        False when Kafka did not take it (the group is changing, or the broker is away): the next commit covers it, or
+        the messages come again.
+        """
+        from kafka import OffsetAndMetadata
+
+        # the topic's id goes along, so that an offset of a deleted topic is not taken for one of its successor
+        marks = {_native(p): OffsetAndMetadata(offset, self._ids.get(p.topic, ""), -1) for p, offset in offsets.items()}
+        try:
+            self._client.commit(marks, timeout_ms=10_000)
+        except failures() as error:
+            log.warning("Kafka at %s did not take a commit: %r", self._settings.kafka_broker, error)
+            return False
+        return True
+
+    def pause(self) -> None:
+        """Read nothing until ``resume``; membership stays as long as ``poll`` is called."""
+        self._client.pause(*self._client.assignment())
+
+    def resume(self) -> None:
+        """Read again."""
+        self._client.resume(*self._client.paused())
+
+    def lag(self) -> dict[Partition, int]:
+        """How many messages each partition has beyond what was read; known after the first poll that asked for it."""
+        behind = {}
+        for native in self._client.assignment():
+            end = self._client.highwater(native)
+            if end is not None:
+                with translated(self._settings, "asking for a position"):
+                    behind[_partition(native)] = max(0, end - self._client.position(native, timeout_ms=1000))
+        return behind
+
+    def close(self) -> None:
+        """Leave the group."""
+        with translated(self._settings, "leaving the group"):
+            self._client.close(autocommit=False, timeout_ms=5000)
+
+    def _messages(self, records: list[Any]) -> list[Message]:
+        topic_id = self._ids.get(records[0].topic, "")
+        return [
+            Message(
+                record.topic,
+                topic_id,
+                record.partition,
+                record.offset,
+                record.timestamp,
+                None if record.key is None else record.key.decode("utf-8", "backslashreplace"),
+                record.value,
+                {name: (text or b"").decode("utf-8", "backslashreplace") for name, text in record.headers},
+            )
+            for record in records
+        ]
+
+    def _without_stale(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
+        """After an assignment: go back to the start where the committed offset is that of an earlier topic."""
+        fresh, self._assigned = self._assigned, set()
+        self._ids |= topic_ids(self._settings, self._topics)
+        for partition in fresh:
+            mark = self._client.committed(_native(partition), metadata=True, timeout_ms=10_000)
+            if mark and mark.metadata and mark.metadata != self._ids.get(partition.topic):
+                records = self._begin_anew([partition], records)
+        return records
+
+    def _check_identity(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
+        self._asked = time.monotonic()
+        try:
+            ids = topic_ids(self._settings, self._topics)
+        except StreamError as error:
+            log.debug("asking for topic ids: %s", error)
+            return records
+        changed = {topic for topic, topic_id in ids.items() if topic_id != self._ids.get(topic)}
+        self._ids |= ids
+        return self._begin_anew([p for p in self.assigned if p.topic in changed], records) if changed else records
+
+    def _begin_anew(self, partitions: list[Partition], records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
+        log.warning(
+            "%s was created anew: reading it from its start", ", ".join(f"{p.topic}/{p.number}" for p in partitions)
+        )
+        self._on_lost(set(partitions))
+        natives = [_native(p) for p in partitions]
+        with translated(self._settings, "going back to the start"):
+            self._client.seek_to_beginning(*natives)
+        return {native: found for native, found in records.items() if native not in natives}
+
+
+def _connect(settings: Settings) -> Any:
+    from kafka import KafkaConsumer
+
+    session_ms = settings.kafka_session_timeout_ms
+    return connect(
+        settings,
+        KafkaConsumer,
+        group_id=settings.kafka_group,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=max(1, min(3000, session_ms // 3)),
+        max_partition_fetch_bytes=4 * 2**20,
+        fetch_max_wait_ms=200,
+    )
+
+
+def _listener(consumer: Consumer) -> Any:
+    from kafka import ConsumerRebalanceListener
+
+    class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+        def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+            consumer._on_lost({_partition(p) for p in revoked})
+
+        def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+            consumer._assigned |= {_partition(p) for p in assigned}
+
+    return Listener()
+
+
+def _partition(native: Any) -> Partition:
+    return Partition(native.topic, native.partition)
+
+
+def _native(partition: Partition) -> Any:
+    from kafka import TopicPartition
+
+    return TopicPartition(partition.topic, partition.number)
+
+
+def _ignore(partitions: set[Partition]) -> None:
+    """Where nobody buffers."""
