@@ -53,7 +53,7 @@ def _symbols(settings: Settings) -> str:
 def _source(settings: Settings) -> str:
     from stocklib.finnhub import Finnhub
 
-    with Finnhub(settings) as finnhub:
+    with Finnhub(settings, attempts=2) as finnhub:
         status = finnhub.market_status()
         state = "open" if status.is_open else f"closed{f' ({status.holiday})' if status.holiday else ''}"
         return (

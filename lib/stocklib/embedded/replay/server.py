@@ -69,6 +69,9 @@ def make_application(exchange: Exchange, clock: VirtualClock, *, rules: Rules) -
 
 
 async def _serve(application: Application, host: str, port: int) -> None:
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
     try:
         sockets = bind_sockets(port, address=host)
     except OSError as error:
@@ -77,9 +80,6 @@ async def _serve(application: Application, host: str, port: int) -> None:
         raise EmbeddedError(f"port {port} is in use: stop what listens there, or choose another with --port") from error
     server = HTTPServer(application)
     server.add_sockets(sockets)
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
     await ended.wait()
     server.stop()
     await server.close_all_connections()

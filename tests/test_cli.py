@@ -1,0 +1,128 @@
+"""The command line: every verb explains itself, and whatever goes wrong is a sentence, not a traceback."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from stocklib.cli import main
+
+STOCKS = Path(sys.executable).parent / "stocks"
+
+
+def run(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [STOCKS, *arguments], env={**os.environ, **(environ or {})}, capture_output=True, text=True, check=False
+    )
+
+
+def test_every_verb_has_help() -> None:
+    for verb in main.commands:
+        if verb not in ("replay", "dbt"):
+            told = CliRunner().invoke(main, [verb, "--help"])
+            assert told.exit_code == 0, verb
+            assert "Usage:" in told.output
+    assert {"demo", "up", "produce", "consume", "load", "transform", "rebuild", "export", "query"} <= set(main.commands)
+
+
+def test_help_works_where_the_settings_are_broken(tmp_path: Path) -> None:
+    told = CliRunner(env={"KAFKA_PARTITIONS": "many"}).invoke(main, ["produce", "--help"])
+    assert told.exit_code == 0
+
+
+def test_a_malformed_setting_is_a_sentence(tmp_path: Path) -> None:
+    told = run("status", environ={"STOCKS_HOME": str(tmp_path), "KAFKA_PARTITIONS": "many"})
+    assert told.returncode == 1
+    assert told.stderr.startswith("Error: KAFKA_PARTITIONS='many' (from the environment) is not valid")
+    assert "Traceback" not in told.stderr
+
+
+def test_settings_masks_every_secret(tmp_path: Path) -> None:
+    told = run("settings", environ={"STOCKS_HOME": str(tmp_path), "FINNHUB_API_KEY": "s3cr3tvalue"})
+    assert told.returncode == 0
+    assert "s3cr3tvalue" not in told.stdout + told.stderr
+    assert "***" in told.stdout
+
+
+def test_a_wrong_command_line_is_status_two() -> None:
+    assert run("run", "daily_load", "-p", "day").returncode == 2
+    assert run("fly").returncode == 2
+
+
+def test_the_doctor_names_each_system_that_does_not_answer(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{unused.getsockname()[1]}"
+        environ = {
+            "STOCKS_HOME": str(tmp_path),
+            "KAFKA_BROKER": nobody,
+            "MINIO_ENDPOINT": f"http://{nobody}",
+            "MINIO_ACCESS_KEY": "a",
+            "MINIO_SECRET_KEY": "s3cr3tvalue",
+            "FINNHUB_BASE_URL": f"http://{nobody}/api/v1",
+            "FINNHUB_API_KEY": "s3cr3tvalue",
+        }
+        told = run("doctor", environ=environ)
+    assert told.returncode == 1
+    failed = {line.split()[1]: line for line in told.stdout.splitlines() if line.startswith("FAIL")}
+    assert set(failed) == {"source", "kafka", "s3"}
+    assert "KAFKA_BROKER" in failed["kafka"]
+    assert "MINIO_ENDPOINT" in failed["s3"]
+    assert "s3cr3tvalue" not in told.stdout + told.stderr
+
+
+def test_the_doctor_asks_for_a_missing_key(tmp_path: Path) -> None:
+    told = run("doctor", environ={"STOCKS_HOME": str(tmp_path)})
+    assert "FINNHUB_API_KEY is not set: put it into .env" in told.stdout
+
+
+def test_query_before_anything_is_published_says_what_to_do(tmp_path: Path) -> None:
+    told = run("query", "select 1", environ={"STOCKS_HOME": str(tmp_path)})
+    assert told.returncode == 1
+    assert "stocks transform" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_verb_that_waits_ends_cleanly_when_asked_to(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    process = subprocess.Popen(
+        [STOCKS, "replay", "--port", str(port)],
+        env={**os.environ, "STOCKS_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "replaying" in process.stdout.readline()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("verb", ["load", "consume"])
+def test_a_service_that_is_down_is_a_sentence(tmp_path: Path, verb: str) -> None:
+    environ = {
+        "STOCKS_HOME": str(tmp_path),
+        "KAFKA_BROKER": "127.0.0.1:1",
+        "MINIO_ENDPOINT": "http://127.0.0.1:1",
+        "MINIO_ACCESS_KEY": "a",
+        "MINIO_SECRET_KEY": "b",
+        "FINNHUB_BASE_URL": "http://127.0.0.1:1/api/v1",
+        "FINNHUB_API_KEY": "k",
+    }
+    told = run(verb, environ=environ)
+    assert told.returncode == 1
+    assert "Error: " in told.stderr
+    assert "Traceback" not in told.stderr
