@@ -4,10 +4,12 @@ The source is a small Finnhub of the test's own on a real socket, so that its cl
 set to the second; S3 and the warehouse are the real ones.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,6 +24,7 @@ from stocklib.pipeline.history import backfill, daily, open_history
 from stocklib.pipeline.loading import load
 from stocklib.sessions import new_york_date, sessions
 from stocklib.settings import Settings, read_settings
+from stocklib.warehouse import open_warehouse
 from stocklib.yahoo import Yahoo
 
 pytestmark = pytest.mark.stack
@@ -105,8 +108,18 @@ def server(market: Market) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with nothing in it: made once, copied for each test."""
+    home = tmp_path_factory.mktemp("empty")
+    open_warehouse(read_settings(environ={"STOCKS_HOME": str(home)})).initialise()
+    return home / "warehouse"
+
+
 @pytest.fixture
-def source(server: Server, service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+def source(
+    server: Server, service_environ: dict[str, str], empty_warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
     """Settings on the test's own Finnhub, S3 and warehouse; a source that is down is given up soon."""
     monkeypatch.setattr(history, "_open_finnhub", lambda settings: Finnhub(settings, attempts=2, first_pause=0.01))
     environ = {
@@ -117,7 +130,9 @@ def source(server: Server, service_environ: dict[str, str], monkeypatch: pytest.
         "FINNHUB_CALLS_PER_SECOND": "0",
         "CLOSE_SETTLE_SECONDS": "0",
     }
-    return read_settings(environ=environ)
+    settings = read_settings(environ=environ)
+    shutil.copytree(empty_warehouse, settings.home / "warehouse")
+    return settings
 
 
 def landed(settings: Settings, dataset: str) -> list[dict[str, Any]]:

@@ -106,10 +106,11 @@ def backfill(
         if not days:
             note = f"no session from {first} to {last}: nothing to fetch"
             return HistoryResult(first, last, len(listed), note=note)
-        known = _read_known(settings, source)
+        lake = Lake(settings)
+        known = _read_known(settings, source, lake)
         settle = timedelta(seconds=settings.close_settle_seconds)
         wanted = {symbol: known.of(symbol).misses(days, settle=settle) for symbol in listed}
-        rounds = _Rounds(settings, source, "ytd_historical_quotes", HistoryResult(first, last, len(listed)))
+        rounds = _Rounds(lake, source, "ytd_historical_quotes", HistoryResult(first, last, len(listed)))
         return _fetch(source, known, wanted, rounds, on_progress)
 
 
@@ -138,8 +139,9 @@ def daily(
             raise DateRangeError(
                 f"the session of {day} is not over: it closes at {found.close:%H:%M} UTC; ask after that"
             )
-        known = _read_known(settings, source)
-        rounds = _Rounds(settings, source, "daily_historical_quotes", HistoryResult(day, day, len(listed)))
+        lake = Lake(settings)
+        known = _read_known(settings, source, lake)
+        rounds = _Rounds(lake, source, "daily_historical_quotes", HistoryResult(day, day, len(listed)))
         return _fetch(source, known, {symbol: [day] for symbol in listed}, rounds, on_progress)
 
 
@@ -187,8 +189,8 @@ def _fetch(
 class _Rounds:
     """Gathers what the symbols bring, and lands it every so many symbols or seconds."""
 
-    def __init__(self, settings: Settings, source: HistorySource, dataset: str, result: HistoryResult) -> None:
-        self._lake = Lake(settings)
+    def __init__(self, lake: Lake, source: HistorySource, dataset: str, result: HistoryResult) -> None:
+        self._lake = lake
         self._source = source
         self._dataset = dataset
         self._waiting: list[Fetched] = []
@@ -261,9 +263,9 @@ def _range(now: datetime, start: date | None, end: date | None) -> tuple[date, d
     return first, min(end or finished, finished)
 
 
-def _read_known(settings: Settings, source: HistorySource) -> Known:
+def _read_known(settings: Settings, source: HistorySource, lake: Lake) -> Known:
     """What is held once all that landed is loaded; ``WrongSource`` when it is recorded data and the source is live."""
-    Lake(settings).ensure_bucket()
+    lake.ensure_bucket()
     load(settings)
     known = read_known(open_warehouse(settings))
     if known.source is not None and (known.source == "replay") != (source.source == "replay"):
