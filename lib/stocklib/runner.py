@@ -9,6 +9,7 @@ import ast
 import logging
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def run(
     target.parent.mkdir(parents=True, exist_ok=True)
     log.info("running %s as %s", source.name, run_id)
     try:
-        with _kernel_environment(settings):
+        with _kernel_environment(settings), tempfile.TemporaryDirectory(prefix="stocks-") as sockets:
             papermill.execute_notebook(
                 str(source),
                 str(target),
@@ -80,8 +81,8 @@ def run(
                 cwd=str(source.parent),
                 progress_bar=progress,
                 log_output=False,
-                # no unencrypted TCP port for the kernel: a socket file that only its owner may open
-                config=Config({"KernelManager": {"transport": "ipc"}}),
+                # no unencrypted TCP port for the kernel: socket files in a folder that only its owner may open
+                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
                 # the kernel reports its own ending as an error
                 extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             )
