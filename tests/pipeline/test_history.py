@@ -171,7 +171,7 @@ def test_what_is_held_is_not_asked_for_again(source: Settings, server: Server) -
     result = fetch(source)
     assert (result.bars, result.objects, result.up_to_date) == (0, [], 2)
     assert set(server.paths()) == {"/api/v1/stock/market-status"}
-    assert "2 symbols lacked nothing" in str(result)
+    assert "nothing was missing" in str(result)
 
 
 def test_a_new_day_is_fetched_alone(source: Settings, server: Server, market: Market) -> None:

@@ -67,10 +67,12 @@ class HistoryResult:
         if self.note:
             return self.note
         span = f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+        brought = (
+            f"landed {self.bars:,} bars, {self.actions:,} splits, dividends and checks, and {self.profiles} profiles "
+            f"in {len(self.objects)} objects"
+        )
         lines = [
-            f"{span}, {self.symbols} symbols from {self.source}: landed {self.bars:,} bars, {self.actions:,} splits, "
-            f"dividends and checks, and {self.profiles} profiles in {len(self.objects)} objects; "
-            f"{self.up_to_date} symbols lacked nothing"
+            f"{span}, {self.symbols} symbols from {self.source}: {brought if self.objects else 'nothing was missing'}"
         ]
         lines += [f"failed: {symbol}: {reason}" for symbol, reason in self.failed.items()]
         return "\n".join(lines)

@@ -7,7 +7,7 @@ the next bell is. All in the source's time.
 import logging
 from datetime import date, datetime, timedelta
 
-from stocklib.errors import BadAnswer, PlanRefused
+from stocklib.errors import BadAnswer, PlanRefused, RateLimited, SourceUnavailable
 from stocklib.finnhub import Finnhub
 from stocklib.sessions import is_open, last_finished_session, new_york_date, next_session, session
 
@@ -30,12 +30,12 @@ class MarketHours:
         self._settled: date | None = None
 
     def is_open(self) -> bool:
-        """Whether the regular session is on, as the source says; the calendar where its answer makes no sense."""
+        """Whether the regular session is on, as the source says; as the calendar does where it says nothing."""
         now = self._finnhub.now()
         if self._asked is None or self._is_old(self._asked, now):
             try:
                 self._open = self._finnhub.market_status().is_open
-            except (BadAnswer, PlanRefused) as error:
+            except (BadAnswer, PlanRefused, RateLimited, SourceUnavailable) as error:
                 log.warning("%s; going by the trading calendar", error)
                 self._open = is_open(now)
             self._asked = self._finnhub.now()

@@ -46,6 +46,11 @@ class Poller:
         """Whether as many quotes are published as were asked for."""
         return self.limit is not None and self.quotes >= self.limit
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the source did not answer the last call."""
+        return self._silences > 0
+
     def poll(self, symbols: list[str]) -> list[str]:
         """One round; the symbols that gave no quote."""
         missing = []
@@ -56,16 +61,26 @@ class Poller:
                 missing.append(symbol)
         return missing
 
+    def wait_for_source(self, error: Exception) -> None:
+        """Pause after a call that the source did not answer, longer each time until it answers one."""
+        pause = min(_FIRST_PAUSE * 2**self._silences, _LONGEST_PAUSE)
+        self._silences += 1
+        log.error("%s; quotes go on when it answers, next try in %.0f s", error, pause)
+        # this machine's time, not the source's: a clock that is not there cannot be waited on
+        if self._stop.wait(pause):
+            raise Interrupted("stopped while the source was down")
+
     def _poll(self, symbol: str) -> bool:
         try:
             quote = self._finnhub.quote(symbol)
         except (NoQuote, BadAnswer, PlanRefused) as error:
             log.log(logging.DEBUG if self.skipped[symbol] else logging.WARNING, "%s", error)
             self.skipped[symbol] += 1
+            self._silences = 0
             return False
         except (SourceUnavailable, RateLimited) as error:
             self.failed[symbol] += 1
-            self._wait_for_source(error)
+            self.wait_for_source(error)
             return False
         self._silences = 0
         self._producer.publish(self._topic, symbol, quote.to_json(), timestamp=quote.fetched_at)
@@ -73,11 +88,3 @@ class Poller:
         self.first = self.first or quote.fetched_at
         self.last = quote.fetched_at
         return True
-
-    def _wait_for_source(self, error: Exception) -> None:
-        pause = min(_FIRST_PAUSE * 2**self._silences, _LONGEST_PAUSE)
-        self._silences += 1
-        log.error("%s; quotes go on when it answers, next try in %.0f s", error, pause)
-        # this machine's time, not the source's: a clock that is not there cannot be waited on
-        if self._stop.wait(pause):
-            raise Interrupted("stopped while the source was down")

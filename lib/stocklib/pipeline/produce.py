@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from stocklib.clocks import Deadline, Stop
-from stocklib.errors import Interrupted
+from stocklib.errors import Interrupted, SourceUnavailable
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.heartbeat import Heartbeat
 from stocklib.pipeline.hours import MarketHours
@@ -27,7 +27,8 @@ from stocklib.stream import Producer
 log = logging.getLogger(__name__)
 
 _LOG_SECONDS = 60.0
-_LAST_ROUND_TRIES = 3
+# How often a symbol without a last price is asked again, and how often a source that does not answer (half an hour).
+_LAST_ROUND_TRIES, _LAST_ROUND_SILENCES = 3, 30
 
 Progress = Callable[[int, int | None, str], None]
 
@@ -119,7 +120,7 @@ class _Run:
                     self._round()
                 elif closing := self.hours.closing():
                     self._last_round()
-                    if until_close and self.hours.settled == closing >= today.session_date:
+                    if until_close and self.hours.settled == closing >= today.session_date and not self._is_over:
                         return f"the session of {closing} is over"
                 else:
                     self._wait_for_the_bell()
@@ -175,23 +176,30 @@ class _Run:
         self._count("polling")
         rest = self.settings.poll_seconds - (self.finnhub.now() - began).total_seconds()
         if rest > 0 and not self._is_over:
-            self.finnhub.wait(rest)
+            self._wait(rest)
 
     def _last_round(self) -> None:
         """After the close nothing moves any more: whoever gave no price is asked again before the day is left."""
-        missing = self.symbols
-        for _ in range(_LAST_ROUND_TRIES):
+        missing, tries, silences = self.symbols, 0, 0
+        while missing and not self._is_over and tries < _LAST_ROUND_TRIES and silences < _LAST_ROUND_SILENCES:
             missing = self.poller.poll(missing)
             self._count("the market is closed")
-            if not missing or self._is_over:
-                return
-        log.warning("no last price of %s", ", ".join(missing))
+            silences += self.poller.is_unanswered
+            tries += not self.poller.is_unanswered
+        if missing and not self._is_over:
+            log.warning("no last price of %s", ", ".join(missing))
+
+    def _wait(self, seconds: float) -> None:
+        try:
+            self.finnhub.wait(seconds)
+        except SourceUnavailable as error:
+            self.poller.wait_for_source(error)
 
     def _wait_for_the_bell(self) -> None:
         seconds, bell = self.hours.until_next()
         self.beat(f"waiting for the bell of {bell.isoformat()}")
         self.on_progress(self.poller.quotes, self.poller.limit, f"the market opens {_clock(bell)} New York")
-        self.finnhub.wait(seconds)
+        self._wait(seconds)
 
     def _count(self, state: str) -> None:
         self.rounds += 1

@@ -1,0 +1,148 @@
+"""When quotes are asked for: the source's word on the market, the calendar's on when that may change."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import orjson
+import pytest
+from misbehaving import Asked, Reply, serving
+
+from stocklib.finnhub import Finnhub
+from stocklib.pipeline.hours import MarketHours
+from stocklib.sessions import is_open
+from stocklib.settings import read_settings
+
+
+@dataclass
+class Exchange:
+    """The market status of a stepping replay whose clock a test sets; ``says`` overrules the calendar."""
+
+    now: datetime
+    says: Callable[[datetime], object] = is_open
+    asked: int = 0
+
+    def __call__(self, request: Asked) -> Reply:
+        if request.method == "POST":
+            move = orjson.loads(request.body)
+            self.now += timedelta(seconds=move["advance"])
+        headers = {"X-Stocks-Source": "replay"}
+        date_header = format_datetime(self.now, usegmt=True)
+        if request.path == "/replay/clock":
+            return Reply({"now": self.now.timestamp(), "mode": "step"}, headers=headers, date=date_header)
+        self.asked += 1
+        status = {"isOpen": self.says(self.now), "session": None, "holiday": None, "t": self.now.timestamp()}
+        return Reply(status, headers=headers, date=date_header)
+
+
+Start = Callable[..., tuple[Exchange, Finnhub, MarketHours]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    opened = []
+
+    def begin(now: datetime, *, settle: float = 0, **more: Callable[[datetime], object]) -> object:
+        exchange = Exchange(now, **more)
+        serves = serving(exchange)
+        server = serves.__enter__()
+        environ = {"STOCKS_HOME": str(tmp_path), "FINNHUB_API_KEY": "k", "FINNHUB_BASE_URL": f"{server.url}/api/v1"}
+        limits = {"FINNHUB_CALLS_PER_MINUTE": "0", "FINNHUB_CALLS_PER_SECOND": "0"}
+        finnhub = Finnhub(read_settings(environ=environ | limits))
+        opened.append((serves, finnhub))
+        return exchange, finnhub, MarketHours(finnhub, settle=settle)
+
+    yield begin  # type: ignore[misc]
+    for serves, finnhub in opened:
+        finnhub.close()
+        serves.__exit__(None, None, None)
+
+
+def new_york(day: int, hour: int, minute: int = 0, second: int = 0) -> datetime:
+    """An instant of December 2012 by the clock of New York."""
+    return datetime(2012, 12, day, hour + 5, minute, second, tzinfo=UTC)
+
+
+def test_the_status_is_asked_for_once_a_minute_and_at_the_bells(start: Start) -> None:
+    exchange, finnhub, hours = start(new_york(14, 9, 29, 30))
+    assert not hours.is_open()
+    begun = exchange.asked
+    for _ in range(29):
+        finnhub.wait(1)
+        assert not hours.is_open()
+    assert exchange.asked == begun
+    finnhub.wait(1)
+    assert hours.is_open()
+    assert exchange.asked == begun + 1
+    for _ in range(120):
+        finnhub.wait(1)
+        assert hours.is_open()
+    assert exchange.asked == begun + 3
+
+
+def test_before_the_bell_no_round_is_due_and_the_wait_ends_at_it(start: Start) -> None:
+    _, finnhub, hours = start(new_york(14, 9, 29, 10))
+    assert hours.closing() is None
+    seconds, bell = hours.until_next()
+    assert (seconds, bell) == (50, new_york(14, 9, 30))
+    finnhub.wait(seconds)
+    assert hours.is_open()
+
+
+def test_after_the_close_one_round_is_due_and_no_other(start: Start) -> None:
+    _, _, hours = start(new_york(14, 16, 0, 1))
+    assert hours.closing() == date(2012, 12, 14)
+    assert hours.settled == date(2012, 12, 14)
+    assert hours.closing() is None
+
+
+def test_a_close_that_has_yet_to_settle_is_heard_twice(start: Start) -> None:
+    _, finnhub, hours = start(new_york(14, 16, 0, 1), settle=1200)
+    assert hours.closing() == date(2012, 12, 14)
+    assert hours.settled is None
+    assert hours.closing() is None
+    while hours.closing() is None:
+        seconds, _ = hours.until_next()
+        assert 0 < seconds <= 60
+        finnhub.wait(seconds)
+    assert finnhub.now() == new_york(14, 16, 20)
+    assert hours.settled == date(2012, 12, 14)
+
+
+def test_on_a_weekend_the_last_session_is_heard_once_and_the_next_bell_is_mondays(start: Start) -> None:
+    _, _, hours = start(new_york(15, 11))
+    assert hours.closing() == date(2012, 12, 14)
+    assert hours.closing() is None
+    assert hours.until_next() == (60, new_york(17, 9, 30))
+
+
+def test_a_half_day_ends_at_one(start: Start) -> None:
+    exchange, finnhub, hours = start(new_york(24, 12, 59, 59))
+    assert hours.is_open()
+    finnhub.wait(1)
+    assert not hours.is_open()
+    assert hours.closing() == date(2012, 12, 24)
+    assert exchange.now == new_york(24, 13)
+
+
+def test_a_market_that_stays_shut_against_the_calendar_is_asked_again_after_a_minute(start: Start) -> None:
+    exchange, finnhub, hours = start(new_york(14, 11), says=lambda _: False)
+    assert not hours.is_open()
+    assert hours.closing() is None
+    seconds, _ = hours.until_next()
+    assert seconds == 60
+    finnhub.wait(seconds)
+    begun = exchange.asked
+    assert not hours.is_open()
+    assert exchange.asked == begun + 1
+
+
+def test_a_status_that_makes_no_sense_gives_way_to_the_calendar(start: Start) -> None:
+    exchange, finnhub, hours = start(new_york(14, 11))
+    finnhub.now()
+    exchange.says = lambda _: "perhaps"
+    assert hours.is_open()
+    finnhub.wait(6 * 3600)
+    assert not hours.is_open()
