@@ -9,13 +9,14 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from stocklib.errors import InputError, TransformFailed, WarehouseError
+from stocklib.errors import InputError, StocksError, TransformFailed, WarehouseError
 from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
@@ -72,7 +73,8 @@ def transform(
             return TransformSummary(0, 0, 0.0)
         # what was built by other rules cannot be built upon
         anew = full_refresh or (select is None and (last is None or last.logic != wanted.logic))
-        done = _build(warehouse, wanted, select=select, anew=anew, on_node=on_node)
+        with _recorded(warehouse, "transform"):
+            done = _build(warehouse, wanted, select=select, anew=anew, on_node=on_node)
         warehouse.publish()
     return done
 
@@ -83,7 +85,8 @@ def rebuild(settings: Settings, *, on_progress: OnProgress | None = None) -> Reb
     with warehouse.writing():
         with warehouse.fresh() as new:
             loaded = load_all(settings, new, on_progress=on_progress)
-            built = _build(new, _wanted_build(settings, new), select=None, anew=True, on_node=None)
+            with _recorded(new, "rebuild"):
+                built = _build(new, _wanted_build(settings, new), select=None, anew=True, on_node=None)
         warehouse.publish()
     return RebuildSummary(loaded, built)
 
@@ -131,6 +134,18 @@ def _build(
     tests = result.counts.get("pass", 0) + result.counts.get("warn", 0)
     models = sum(1 for _, status, _ in result.nodes if status == "success")
     return TransformSummary(models, tests, time.monotonic() - began, anew)
+
+
+@contextmanager
+def _recorded(warehouse: Warehouse, verb: str) -> Iterator[None]:
+    """Remember in ops that the step ran, and how it ended."""
+    began = datetime.now(UTC)
+    try:
+        yield
+    except StocksError as error:
+        warehouse.record_run(verb, "failed", started_at=began, detail=str(error)[:1000])
+        raise
+    warehouse.record_run(verb, "succeeded", started_at=began, detail="")
 
 
 def _wanted_build(settings: Settings, warehouse: Warehouse) -> Build:

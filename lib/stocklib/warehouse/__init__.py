@@ -77,6 +77,9 @@ class Build:
 class Warehouse(Protocol):
     """What every engine can do."""
 
+    def check(self) -> str:
+        """Where it is and what it holds, in a sentence."""
+
     def initialise(self) -> None:
         """Create RAW and ops where they are not there yet; refuse another schema version."""
 
@@ -111,6 +114,9 @@ class Warehouse(Protocol):
 
     def record_build(self, build: Build) -> None:
         """Remember a complete build."""
+
+    def record_run(self, verb: str, status: str, *, started_at: datetime, detail: str) -> None:
+        """Remember that a step ran, and how it ended."""
 
     def publish(self) -> None:
         """Show the private version to readers, at once or not at all."""

@@ -59,7 +59,15 @@ def run_dbt(
 def _arguments(args: Sequence[str], place: DbtPlace, *, quiet: bool) -> list[str]:
     top = ["--no-version-check", "--no-send-anonymous-usage-stats", "--log-path", str(place.logs)]
     if quiet:
-        top += ["--log-level", "none", "--log-level-file", "info", "--no-use-colors-file", "--no-print"]
+        top += [
+            "--log-level",
+            "none",
+            "--log-level-file",
+            "info",
+            "--no-use-colors",
+            "--no-use-colors-file",
+            "--no-print",
+        ]
     own = [
         "--project-dir",
         str(place.project),
@@ -105,11 +113,7 @@ def _failed(result: Any) -> bool:
 def _failure(result: Any, place: DbtPlace) -> str:
     node = result.node
     compiled = getattr(node, "compiled_path", None)
-    where = (
-        f"; its SQL is in {place.target.parent / compiled if not Path(compiled).is_absolute() else compiled}"
-        if compiled
-        else ""
-    )
+    where = f"; its SQL is in {place.target.parent / compiled}" if compiled else ""
     return f"{node.resource_type} {node.name}: {_short(str(result.message))}{where}"
 
 

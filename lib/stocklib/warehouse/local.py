@@ -4,21 +4,22 @@ Under ``STOCKS_HOME/warehouse``: ``build.duckdb`` (load and dbt write it, under 
 in by rename after the tests passed; opened read-only, for as long as one query takes).
 """
 
-import itertools
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stocklib.errors import CorruptObject, WarehouseBusy, WarehouseError
+from stocklib.errors import CorruptObject, WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, DbtResult, LandedObject, LoadResult, local_tables
 from stocklib.warehouse.dbt import DbtPlace, run_dbt
 from stocklib.warehouse.lines import read_ahead
+from stocklib.warehouse.local_files import make_folder, open_private, open_published, remove_strays, stray_name
 from stocklib.warehouse.local_load import Load, first_row
 from stocklib.warehouse.lock import hold
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-
-_reader_numbers = itertools.count()
 
 
 class LocalWarehouse:
@@ -38,7 +37,8 @@ class LocalWarehouse:
         self._folder = settings.home / "warehouse"
         self._build = build or self._folder / "build.duckdb"
         self._published = self._folder / "published.duckdb"
-        self._depth = 0
+        # whether this thread is the writer already
+        self._held = threading.local()
 
     def check(self) -> str:
         """What ``stocks doctor`` says of it."""
@@ -52,20 +52,20 @@ class LocalWarehouse:
     @contextmanager
     def writing(self, *, wait: float = 60.0) -> Iterator[None]:
         """Be the one writer; a block inside such a block is the same writer."""
-        if self._depth:
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
+        if getattr(self._held, "now", False):
+            yield
             return
-        self._make_folder()
-        with hold(self._folder / "lock", wait=wait):
-            self._depth = 1
-            try:
-                yield
-            finally:
-                self._depth = 0
+        make_folder(self._folder)
+        with hold(self._folder / "lock", wait=wait), self._holding():
+            yield
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        self._held.now = True
+        try:
+            yield
+        finally:
+            self._held.now = False
 
     def initialise(self) -> None:
         """Create RAW and ops where they are not there yet."""
@@ -130,7 +130,7 @@ class LocalWarehouse:
         """The build that readers see."""
         if not self._published.exists():
             return None
-        with self._read() as con:
+        with open_published(self._published) as con:
             return _read_build(con)
 
     def record_build(self, build: Build) -> None:
@@ -138,31 +138,37 @@ class LocalWarehouse:
         with self.writing(), self._open() as con:
             con.begin()
             con.execute("delete from ops.builds")
-            finished = build.finished_at.astimezone(UTC).replace(tzinfo=None)
-            con.execute(
-                "insert into ops.builds values (?, ?, ?, ?)", [build.load_id, build.logic, build.inputs, finished]
-            )
+            row = [build.load_id, build.logic, build.inputs, _naive(build.finished_at)]
+            con.execute("insert into ops.builds values (?, ?, ?, ?)", row)
             con.commit()
+
+    def record_run(self, verb: str, status: str, *, started_at: datetime, detail: str) -> None:
+        """Remember that a step ran, and how it ended."""
+        with self.writing(), self._open() as con:
+            con.execute(
+                "insert into ops.pipeline_runs select ?, ?, coalesce(max(load_id), 0), ?, ?, ? from raw.load_history",
+                [verb, status, detail, _naive(started_at), _naive(datetime.now(UTC))],
+            )
 
     def publish(self) -> None:
         """Copy the private file beside the published one and swap it in: readers see the old or the new, never half."""
         with self.writing():
-            for stray in self._folder.glob("published.*.tmp"):
-                stray.unlink(missing_ok=True)
+            remove_strays(self._folder)
             with self._open() as con:
                 con.execute("force checkpoint")
-            copy = self._folder / f"published.{os.getpid()}.tmp"
+            copy = stray_name(self._folder, "publishing")
             try:
                 shutil.copyfile(self._build, copy)
                 with copy.open("rb+") as file:
                     os.fsync(file.fileno())
                 copy.replace(self._published)
             except OSError as error:
-                copy.unlink(missing_ok=True)
                 raise WarehouseError(
-                    f"the new version could not be copied to {self._published}: {error}; readers still see the old "
-                    "one. It needs as much free space as the file has"
+                    f"the new version could not be copied to {self._published}: {error}; readers still see "
+                    "the old one. It needs as much free space as the old one takes"
                 ) from error
+            finally:
+                copy.unlink(missing_ok=True)
 
     @contextmanager
     def fresh(self) -> Iterator["LocalWarehouse"]:
@@ -173,9 +179,9 @@ class LocalWarehouse:
             shutil.rmtree(beside.parent, ignore_errors=True)
             try:
                 other = LocalWarehouse(self._settings, build=beside)
-                other._depth = 1
-                other.initialise()
-                yield other
+                with other._holding():
+                    other.initialise()
+                    yield other
                 _wal(self._build).unlink(missing_ok=True)
                 beside.replace(self._build)
             finally:
@@ -185,73 +191,34 @@ class LocalWarehouse:
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
         """Read the published tables; values go in as ``?`` parameters."""
-        with self._read() as con:
+        with open_published(self._published) as con:
             frame: pd.DataFrame = con.execute(sql, list(params)).df()
             return frame
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
         """Write every published gold table to ``folder``, all from the same version."""
         options = {"parquet": "format parquet", "csv": "format csv, header true"}[fmt]
-        written = []
-        with self._read(outside=True) as con:
+        written: list[Path] = []
+        with open_published(self._published, writes_files=True) as con:
             tables = con.execute(
                 "select table_name from duckdb_tables() where schema_name = 'gold' order by 1"
             ).fetchall()
             for (name,) in tables:
                 path = folder / f"{name}.{fmt}"
-                con.execute(f"copy (select * from gold.{name} order by all) to '{_quoted(path)}' ({options})")  # noqa: S608
+                target = str(path).replace("'", "''")
+                con.execute(f"copy (select * from gold.{name} order by all) to '{target}' ({options})")  # noqa: S608
                 written.append(path)
         return written
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @contextmanager
-    def _open(self) -> Iterator[Any]:
-        """The private file, open for writing; whatever is not committed when the block ends is gone."""
-        import duckdb
-
-        self._make_folder()
-        with _told_plainly(self._build):
-            con = duckdb.connect(str(self._build), config=_config())
-            try:
-                yield con
-            finally:
-                con.close()
-
-    @contextmanager
-    def _read(self, *, outside: bool = False) -> Iterator[Any]:
-        """The published file as it is now. Through a name of its own: under one that this process has open already,
-        DuckDB would hand out the version of that time."""
-        import duckdb
-
-        link = self._folder / f"published.{os.getpid()}-{next(_reader_numbers)}.tmp"
-        try:
-            os.link(self._published, link)
-        except FileNotFoundError:
-            raise WarehouseError(
-                f"nothing is published yet at {self._published}: run `stocks load` and `stocks transform`, "
-                "or `make demo`"
-            ) from None
-        with _told_plainly(self._published):
-            try:
-                con = duckdb.connect(str(link), read_only=True, config={**_config(), "enable_external_access": outside})
-            finally:
-                link.unlink(missing_ok=True)
-            try:
-                yield con
-            finally:
-                con.close()
-
-    def _make_folder(self) -> None:
-        try:
-            self._build.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WarehouseError(f"{self._build.parent} cannot be made: {error}; choose another STOCKS_HOME") from error
+    def _open(self) -> AbstractContextManager[Any]:
+        return open_private(self._build)
 
     def _dbt_place(self) -> DbtPlace:
         return DbtPlace(
             project=self._settings.root / "dbt_stocks",
-            target=self._build.parent / "dbt" / "target",
+            target=self._folder / "dbt" / self._build.parent.name / "target",
             logs=self._settings.home / "logs",
             environ={"STOCKS_DBT_TARGET": "local", "STOCKS_WAREHOUSE_FILE": str(self._build)},
             variables={"close_settle_seconds": self._settings.close_settle_seconds},
@@ -273,33 +240,10 @@ def _free_dbt_file() -> None:
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
-@contextmanager
-def _told_plainly(path: Path) -> Iterator[None]:
-    """The engine's errors as ours."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.IOException as error:
-        if "lock" in str(error).lower():
-            raise WarehouseBusy(f"{path} is open in another program: {_first_line(error)}") from error
-        raise WarehouseError(f"{path} cannot be read or written: {_first_line(error)}; is the disk full?") from error
-    except duckdb.Error as error:
-        raise WarehouseError(_first_line(error)) from error
-
-
-def _config() -> dict[str, Any]:
-    # extensions are downloads: what is not built in is not used
-    return {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": os.cpu_count() or 1}
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
-
-
 def _wal(path: Path) -> Path:
     return path.with_name(path.name + ".wal")
+
+
+def _naive(instant: datetime) -> datetime:
+    """Timestamps of the warehouse hold UTC without saying so."""
+    return instant.astimezone(UTC).replace(tzinfo=None)

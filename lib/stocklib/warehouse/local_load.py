@@ -56,9 +56,18 @@ class Load:
             self._con.rollback()
             return LoadResult(None, 0, 0, 0, tuple(corrupt))
         self._remember()
-        self._con.commit()
         rows = sum(done.good for done in self._objects)
         rejected = sum(len(done.bad) for done in self._objects)
+        self._con.execute(
+            "insert into ops.pipeline_runs values ('load', 'succeeded', ?, ?, ?, ?)",
+            [
+                self._load_id,
+                f"{rows} lines, {rejected} rejected",
+                self._loaded_at,
+                datetime.now(UTC).replace(tzinfo=None),
+            ],
+        )
+        self._con.commit()
         return LoadResult(self._load_id, len(self._objects), rows, rejected, tuple(corrupt))
 
     def _insert_waiting(self) -> None:

@@ -1,0 +1,109 @@
+"""The two files of the local warehouse and how they are opened: one to write, in private; one to read, as it is now."""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stocklib.errors import WarehouseBusy, WarehouseError
+
+# extensions are downloads: what is not built in is not used
+_CONFIG: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_numbers = itertools.count()
+
+
+@contextmanager
+def open_private(path: Path) -> Iterator[Any]:
+    """Open for writing; what is not committed when the block ends is gone."""
+    import duckdb
+
+    make_folder(path.parent)
+    with _told_plainly(path), contextlib.closing(duckdb.connect(str(path), config=dict(_CONFIG))) as con:
+        yield con
+
+
+@contextmanager
+def open_published(path: Path, *, writes_files: bool = False) -> Iterator[Any]:
+    """Open the version that is published now, to read only. ``writes_files`` allows COPY to a file."""
+    import duckdb
+
+    config: dict[str, Any] = {**_CONFIG, "enable_external_access": writes_files}
+    with _told_plainly(path):
+        with _own_name(path) as name:
+            con = duckdb.connect(str(name), read_only=True, config=config)
+        with contextlib.closing(con):
+            yield con
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder of the warehouse."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseError(f"{folder} cannot be made: {error}; choose another STOCKS_HOME") from error
+
+
+def remove_strays(folder: Path) -> None:
+    """Remove what processes that died left behind. The caller is the one writer."""
+    for stray in folder.glob(".publishing-*.tmp"):
+        stray.unlink(missing_ok=True)
+    for stray in folder.glob(".reading-*.tmp"):
+        if not _is_alive(stray.name.split("-")[1]):
+            stray.unlink(missing_ok=True)
+
+
+def stray_name(folder: Path, purpose: str) -> Path:
+    """The name of a temporary file beside the warehouse's files, which tells whose it is."""
+    return folder / f".{purpose}-{os.getpid()}-{next(_numbers)}.tmp"
+
+
+@contextmanager
+def _own_name(path: Path) -> Iterator[Path]:
+    """Another name of the same file. Under a name that this process has open, DuckDB gives the version of that time."""
+    link = stray_name(path.parent, "reading")
+    try:
+        os.link(path, link)
+    except FileNotFoundError:
+        raise WarehouseError(
+            f"nothing is published yet at {path}: run `stocks load` and `stocks transform`, or `make demo`"
+        ) from None
+    except OSError:
+        # a file system without hard links, or somebody else's folder: the plain name will do
+        yield path
+        return
+    try:
+        yield link
+    finally:
+        link.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told_plainly(path: Path) -> Iterator[None]:
+    """The engine's errors as ours."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.IOException as error:
+        if "lock" in str(error).lower():
+            raise WarehouseBusy(f"{path} is open in another program: {_first_line(error)}") from error
+        raise WarehouseError(f"{path} cannot be read or written: {_first_line(error)}; is the disk full?") from error
+    except duckdb.Error as error:
+        raise WarehouseError(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
