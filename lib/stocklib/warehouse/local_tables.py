@@ -3,6 +3,7 @@
 ``create`` is idempotent. A file with another schema version is refused, since nobody knows what it holds.
 """
 
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -78,6 +79,7 @@ def _version(con: Any) -> tuple[int, str] | None:
     return (int(row[0]), str(row[1])) if row else None
 
 
+@cache
 def _calendar_rows() -> Any:
     """Every date that the calendar knows, so that the table does not depend on what was loaded so far."""
     import pyarrow as pa
