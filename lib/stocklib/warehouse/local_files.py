@@ -12,6 +12,7 @@ from stocklib.errors import WarehouseBusy, WarehouseError
 
 # extensions are downloads: what is not built in is not used
 _CONFIG: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_DISK_SIGNS = ("Could not write", "No space left", "File too large")
 _numbers = itertools.count()
 
 
@@ -87,12 +88,13 @@ def _told_plainly(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except duckdb.IOException as error:
-        if "lock" in str(error).lower():
-            raise WarehouseBusy(f"{path} is open in another program: {_first_line(error)}") from error
-        raise WarehouseError(f"{path} cannot be read or written: {_first_line(error)}; is the disk full?") from error
     except duckdb.Error as error:
-        raise WarehouseError(_first_line(error)) from error
+        said = _first_line(error)
+        if isinstance(error, duckdb.IOException) and "lock" in said.lower():
+            raise WarehouseBusy(f"{path} is open in another program: {said}") from error
+        if isinstance(error, duckdb.IOException) or any(sign in said for sign in _DISK_SIGNS):
+            raise WarehouseError(f"{path} cannot be read or written: {said}; is the disk full?") from error
+        raise WarehouseError(said) from error
 
 
 def _first_line(error: Exception) -> str:
