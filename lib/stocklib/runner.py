@@ -194,12 +194,23 @@ def open_lab(settings: Settings, *, port: int, browser: bool) -> int:
     import sys
 
     command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}"]
-    command += [f"--ServerApp.root_dir={settings.root / 'notebooks'}", "--LabApp.news_url=None"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command += [f"--ServerApp.root_dir={settings.root / 'notebooks'}", f"--LabApp.user_settings_dir={_lab(settings)}"]
     if not browser:
         command.append("--no-browser")
+    if os.geteuid() == 0:  # in a container
+        command.append("--allow-root")
     with _kernel_environment(settings):
         try:
             return subprocess.run(command, check=False).returncode
         except KeyboardInterrupt:
             return 0
+
+
+def _lab(settings: Settings) -> Path:
+    """The folder of JupyterLab's settings; at first, it fetches neither news nor updates."""
+    folder = settings.home / "lab"
+    first = folder / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    if not first.exists():
+        first.parent.mkdir(parents=True, exist_ok=True)
+        first.write_text('{"fetchNews": "false", "checkForUpdates": false}\n', encoding="utf-8")
+    return folder
