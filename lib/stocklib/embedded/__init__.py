@@ -74,6 +74,8 @@ def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
             replay = _begin_replay(settings, keys, say)
         if "s3" in ours or "kafka" in ours:
             storage = _run_s3(settings, keys, say)
+            for bucket in (settings.minio_bucket, settings.minio_artifacts_bucket):
+                s3.make_bucket(storage, _pair(keys), bucket)
         if "kafka" in ours and storage:
             _run_kafka(settings, keys, storage, say)
         if "replay" in ours:
@@ -214,7 +216,7 @@ def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
             "CLOSE_SETTLE_SECONDS": "0",
         }
     header = "# Written by `stocks up` and `stocks down`. The environment and .env win over it.\n"
-    return header + "".join(f"{name}={value}\n" for name, value in values.items())
+    return header + "".join(f"{name}='{value}'\n" for name, value in values.items())
 
 
 def _keys(settings: Settings) -> dict[str, str]:
