@@ -1,11 +1,13 @@
-"""Files that mirror another: environment.yml (of uv.lock) and .env.example (of the list in settings.py).
+"""Files that mirror others: environment.yml (of uv.lock), .env.example (of settings.py), docs/tables.md (of dbt's YAML).
 
 ``python tests/mirrors.py`` writes them anew; tests/test_project.py says when one is out of date.
 """
 
+import re
 import tomllib
 from pathlib import Path
 
+import yaml
 from packaging.requirements import Requirement
 
 from stocklib.settings import describe
@@ -59,6 +61,41 @@ def env_example() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+_TABLES_HEAD = """\
+# The tables
+
+Every table of the warehouse with its grain and its columns. Written by `python tests/mirrors.py` from the descriptions in
+`dbt_stocks/models`; `stocks dbt -- docs generate` and `stocks dbt -- docs serve` show the same with lineage. Instants
+are UTC, trading dates are New York's, prices are as traded unless a name says otherwise, percent columns are in percent.
+"""
+
+
+def tables_md() -> str:
+    """What docs/tables.md should hold: each layer's models, their descriptions and their columns."""
+    models = ROOT / "dbt_stocks" / "models"
+    blocks = (models / "columns.md").read_text(encoding="utf-8")
+    meanings = {
+        name: " ".join(text.split())
+        for name, text in re.findall(r"{% docs (\w+) %}(.*?){% enddocs %}", blocks, flags=re.DOTALL)
+    }
+    parts = [_TABLES_HEAD]
+    for layer in ("gold", "silver", "bronze"):
+        parts.append(f"## {layer}\n")
+        described = yaml.safe_load((models / layer / f"{layer}.yml").read_text(encoding="utf-8"))["models"]
+        for model in sorted(described, key=lambda model: model["name"]):
+            parts.append(f"### {layer}.{model['name']}\n\n{' '.join(model['description'].split())}\n")
+            rows = [f"| `{column['name']}` | {_meaning(column, meanings)} |" for column in model["columns"]]
+            parts.append("\n".join(["| column | what it is |", "|---|---|", *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def _meaning(column: dict[str, str], meanings: dict[str, str]) -> str:
+    text = " ".join(column.get("description", "").split())
+    return re.sub(r'{{ doc\("(\w+)"\) }}', lambda found: meanings[found[1]], text).replace("|", "\\|")
+
+
 if __name__ == "__main__":
+    (ROOT / "docs").mkdir(exist_ok=True)
+    (ROOT / "docs" / "tables.md").write_text(tables_md(), encoding="utf-8")
     (ROOT / "environment.yml").write_text(environment_yml(), encoding="utf-8")
     (ROOT / ".env.example").write_text(env_example(), encoding="utf-8")

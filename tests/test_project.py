@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mirrors import ROOT, env_example, environment_yml
+from mirrors import ROOT, env_example, environment_yml, tables_md
 from notebook_form import faults, notebooks
 
 LIBRARY = ROOT / "lib" / "stocklib"
@@ -119,6 +119,10 @@ def test_environment_yml_is_that_of_the_lock() -> None:
 
 def test_env_example_has_every_setting() -> None:
     assert (ROOT / ".env.example").read_text() == env_example(), "run: .venv/bin/python tests/mirrors.py"
+
+
+def test_the_list_of_tables_is_that_of_the_models() -> None:
+    assert (ROOT / "docs" / "tables.md").read_text() == tables_md(), "run: .venv/bin/python tests/mirrors.py"
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
