@@ -212,7 +212,7 @@ def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
             "FINNHUB_BASE_URL": f"http://{at['replay']}/api/v1",
             "FINNHUB_WS_URL": f"ws://{at['replay']}",
             "FINNHUB_API_KEY": keys["finnhub"],
-            "STOCKS_WATCHLIST": source.SYMBOLS,
+            "STOCKS_WATCHLIST": source.symbols_file(_folder(settings, "replay"), settings),
             "CLOSE_SETTLE_SECONDS": "0",
         }
     header = "# Written by `stocks up` and `stocks down`. The environment and .env win over it.\n"

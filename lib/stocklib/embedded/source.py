@@ -19,16 +19,22 @@ def start(folder: Path, settings: Settings, *, key: str, wanted: dict[str, int],
 
     ``options`` are further ones of its command line.
     """
+    if settings.replay_data:
+        _write_symbols(symbols_file(folder, settings), _data(settings))
     ports = processes.free_ports(["replay"], wanted=wanted)
     command = [sys.executable, "-m", "stocklib.embedded.replay", "--port", str(ports["replay"]), "--key", key]
     command += [*_options(settings), *options]
-    folder.mkdir(parents=True, exist_ok=True)
     return processes.start("replay", command, folder=folder, ports=ports, environ={}, flavour=flavour(settings))
 
 
 def flavour(settings: Settings) -> str:
     """What a running server must have been started with to be the one that the settings ask for."""
     return " ".join(_options(settings))
+
+
+def symbols_file(folder: Path, settings: Settings) -> Path:
+    """The watchlist of everything that the server replays: the recorded five, or what the user's own bars hold."""
+    return folder / "stock_symbols.json" if settings.replay_data else SYMBOLS
 
 
 def complaint(daemon: Daemon) -> str | None:
@@ -51,8 +57,19 @@ def stop(daemon: Daemon) -> None:
     processes.stop(daemon, grace=2)
 
 
+def _write_symbols(path: Path, data: Path) -> None:
+    """Also the moment in which bars that cannot be replayed are refused, in the caller's own process."""
+    from stocklib.embedded.replay import replay_symbols
+
+    text = json.dumps({"symbols": replay_symbols(data)}, indent=2) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _data(settings: Settings) -> Path:
+    return settings.root / Path(settings.replay_data).expanduser()
+
+
 def _options(settings: Settings) -> list[str]:
     options = ["--start", str(settings.replay_start), "--speed", str(settings.replay_speed)]
-    if settings.replay_data:
-        options += ["--data", str(settings.root / Path(settings.replay_data).expanduser())]
-    return options
+    return [*options, "--data", str(_data(settings))] if settings.replay_data else options

@@ -94,7 +94,7 @@ def recorded_bars() -> pd.DataFrame:
 
 def replay_symbols(data: Path | None = None) -> list[str]:
     """The symbols that a replay of this file (None: the recorded bars) answers for."""
-    return sorted(read_bars(data or RECORDED)["symbol"].unique())
+    return read_tape(data).symbols
 
 
 def read_tape(path: Path | None = None) -> Tape:
