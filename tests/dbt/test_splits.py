@@ -1,0 +1,123 @@
+"""Prices are stored as traded, whatever splits lay between a bar and its fetch, and in whatever order it loads."""
+
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from landed import (
+    RECORDED_SPLITS,
+    actions,
+    candles,
+    gold_hashes,
+    landed,
+    messages,
+    recorded,
+    recorded_bars,
+    settings_in,
+    utc,
+)
+from story import Story, session_polls
+
+BEFORE, AFTER = "2005-02-19T02:00", "2005-04-02T02:00"
+FIRST, LAST = date(2004, 11, 1), date(2005, 4, 1)
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """AAPL and IBM around AAPL's split of 2005-02-28: fetched before it, streamed through it, fetched after it."""
+    story = Story(settings_in(tmp_path_factory.mktemp("split")))
+    symbols = ["AAPL", "IBM"]
+    story.tell(
+        landed(
+            "ytd_historical_quotes", candles(recorded_bars(FIRST, date(2005, 2, 18), symbols), utc(BEFORE)), name="h1"
+        ),
+        landed("corporate_actions", actions(symbols, utc(BEFORE), splits=RECORDED_SPLITS), name="a1"),
+    )
+    days = [date(2005, 2, 24), date(2005, 2, 25), date(2005, 2, 28), date(2005, 3, 1)]
+    # the first day comes last
+    for number, day in enumerate([*days[1:], days[0]]):
+        lines = messages(
+            session_polls(day, every=600, symbols=symbols), run_id=day.isoformat(), first_offset=1000 * number
+        )
+        story.tell(landed("stock_quotes", lines, name=f"q{number}"))
+    story.note("streamed")
+    after = recorded_bars(date(2005, 2, 22), LAST, symbols)
+    story.tell(
+        landed("daily_historical_quotes", candles(after, utc(AFTER), splits=RECORDED_SPLITS), name="h2"),
+        landed("corporate_actions", actions(symbols, utc(AFTER), splits=RECORDED_SPLITS), name="a2"),
+    )
+    story.note("whole")
+    return story
+
+
+def wanted(symbol: str) -> pd.DataFrame:
+    frame = recorded()
+    return frame[(frame["symbol"] == symbol) & (frame["day"] >= FIRST) & (frame["day"] <= LAST)].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("symbol", ["AAPL", "IBM"])
+def test_fetches_before_and_after_a_split_give_one_series_as_traded(story: Story, symbol: str) -> None:
+    facts = story.frames["whole/fact_daily_stock_quotes"]
+    facts = facts[facts["symbol"] == symbol].reset_index(drop=True)
+    expected = wanted(symbol)
+    assert facts["quote_date"].dt.date.tolist() == expected["day"].tolist()
+    for name in ("open", "high", "low", "close"):
+        assert facts[f"{name}_price"].tolist() == expected[name].tolist()
+    assert facts["volume"].tolist() == expected["volume"].tolist()
+
+
+def test_returns_and_averages_cross_the_split_on_adjusted_closes(story: Story) -> None:
+    expected = wanted("AAPL")
+    factor = expected["day"].map(lambda day: 2.0 if day < date(2005, 2, 28) else 1.0)
+    adjusted = expected["close"] / factor
+    gold = story.query(
+        "select f.split_factor, f.daily_return_percent, p.* from gold.fact_daily_stock_quotes as f "
+        "join gold.fact_stock_performance as p using (symbol, quote_date) where symbol = 'AAPL' order by quote_date"
+    )
+    assert gold["split_factor"].tolist() == factor.tolist()
+    for name, values in {
+        "adj_close_price": adjusted,
+        "daily_return_percent": adjusted.pct_change() * 100,
+        "ma_30day": adjusted.rolling(30).mean(),
+        "volatility_30day_percent": adjusted.pct_change().rolling(30).std() * 252**0.5 * 100,
+    }.items():
+        pd.testing.assert_series_equal(gold[name], values, check_names=False, atol=2e-6, rtol=0)
+
+
+def test_a_trend_across_the_split_is_on_each_bars_own_basis(story: Story) -> None:
+    expected = wanted("AAPL")
+    factor = expected["day"].map(lambda day: 2.0 if day < date(2005, 2, 28) else 1.0)
+    trend = (expected["close"] / factor).rolling(20).mean() * factor
+    candles_1d = story.frames["whole/gold_candlestick"]
+    candles_1d = candles_1d[(candles_1d["resolution"] == "1d") & (candles_1d["symbol"] == "AAPL")].reset_index(
+        drop=True
+    )
+    pd.testing.assert_series_equal(candles_1d["trend_line"], trend, check_names=False, atol=2e-6, rtol=0)
+
+
+def test_history_replaces_what_quotes_said_of_a_day(story: Story) -> None:
+    sources = story.frames["streamed/fact_daily_stock_quotes"].query("quote_date >= '2005-02-24'")["data_source"]
+    assert set(sources) == {"quotes"}
+    sources = story.frames["whole/fact_daily_stock_quotes"].query("quote_date >= '2005-02-24'")["data_source"]
+    assert set(sources) == {"finnhub"}
+
+
+def test_gold_does_not_depend_on_the_order_or_the_number_of_loads(story: Story, tmp_path: Path) -> None:
+    other = story.told_at_once(settings_in(tmp_path))
+    assert gold_hashes(other.settings) == story.hashes["whole"]
+
+
+def test_history_whose_splits_are_unknown_waits_in_quarantine(tmp_path: Path) -> None:
+    story = Story(settings_in(tmp_path))
+    bars = recorded_bars(date(2005, 2, 22), date(2005, 3, 4), ["AAPL"])
+    story.tell(
+        landed("ytd_historical_quotes", candles(bars, utc(AFTER), splits=RECORDED_SPLITS), name="h"),
+    )
+    refused = story.query("select reason, count(*) as n from silver.quarantined_candles group by 1")
+    assert refused.to_dict("records") == [{"reason": "splits unknown", "n": len(bars)}]
+    assert story.query("select * from gold.fact_daily_stock_quotes").empty
+    story.tell(landed("corporate_actions", actions(["AAPL"], utc(AFTER), splits=RECORDED_SPLITS), name="a"))
+    assert story.query("select * from silver.quarantined_candles").empty
+    closes = story.query("select close_price as c from gold.fact_daily_stock_quotes order by quote_date")["c"]
+    assert closes.tolist() == [bar.close for bar in bars]
