@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -119,12 +120,9 @@ def browser(profile: Path) -> Iterator[Page]:
         targets = requests.get(f"http://127.0.0.1:{port}/json", timeout=10).json()
         yield Page(next(t["webSocketDebuggerUrl"] for t in targets if t["type"] == "page"))
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        # the group: its renderers write to the profile for a moment after the first process has gone
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
 
 
 def _port(file: Path, process: "subprocess.Popen[bytes]") -> int:

@@ -76,7 +76,7 @@ def symbols(*, settings: Settings | None = None) -> list[str]:
 def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
     """A whole published table: ``gold_kpi``, ``fact_stock_performance``, or with its schema ``silver.dim_…``.
 
-    Raises ``InputError`` that names the tables there are.
+    The rows are in no particular order. Raises ``InputError`` that names the tables there are.
     """
     warehouse = open_warehouse(settings or read_settings())
     schema, _, bare = name.strip().lower().rpartition(".")
@@ -215,7 +215,7 @@ def _nothing(
     )
     ranges = [f"{row.symbol} {row.first_time:%Y-%m-%d} to {row.last_time:%Y-%m-%d}" for row in there.itertuples()]
     asked = f"{first or 'the beginning'} to {last or 'the end'}"
-    return f"there are no {resolution} prices in {asked}; there are: {', '.join(ranges) or f'none at {resolution}'}"
+    return f"there are no {resolution} prices from {asked}; there are: {', '.join(ranges) or f'none at {resolution}'}"
 
 
 def _version(warehouse: Warehouse) -> str:

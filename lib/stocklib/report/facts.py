@@ -9,8 +9,8 @@ from stocklib import market
 from stocklib.errors import DateRangeError, WarehouseError
 from stocklib.settings import Settings
 
-# A year of sessions and a bit, so that the comparison reaches back to the last session of the year before.
-_SESSIONS = 270
+# A year and a bit, so that the comparison reaches back to the last session of the year before.
+_REACH = pd.Timedelta(days=396)
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ def _gather(settings: Settings) -> Facts:
     version = market.data_version(settings=settings)
     daily = market.prices(settings=settings)
     last_date = daily["date"].max()
-    recent = daily["date"].drop_duplicates().sort_values().tail(_SESSIONS)
-    daily = daily[daily["date"] >= recent.iloc[0]]
+    daily = daily[daily["date"] > last_date - _REACH]
     symbols = _symbols(settings, daily)
     if symbols.empty:
         raise WarehouseError("gold has daily bars but no latest prices: run `stocks transform`")

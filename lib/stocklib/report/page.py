@@ -17,7 +17,9 @@ from stocklib.sessions import NEW_YORK
 
 # Symbols beyond this many bytes of candlesticks are left to the notebooks, which keeps the page under 8 MB.
 _CHART_BYTES = 2_400_000
-_COMPARED = 12
+# … and figures that set symbols side by side show the largest ones.
+_COMPARED, _BARS = 12, 30
+_SESSION_NOTE = "Bars within the session show what polling saw: a print between two polls is not in them."
 _TERMS = (
     "The recorded bars are public domain (Quandl WIKI). Finnhub's free plan and Yahoo's data are for personal use: ask "
     "before you redistribute a report made from them. Nothing here is advice to buy or sell."
@@ -37,7 +39,8 @@ def render(facts: Facts, *, written_at: datetime) -> str:
         "cards": "\n".join(_card(row, facts) for row in rows),
         "panels": "\n".join(_panel(name, title, note) for name, title, note in _panel_texts(facts) if name in figures),
         "options": "".join(f'<option value="{escape(s)}">{escape(_label(facts, s))}</option>' for s in charts),
-        "left_out": escape(f"No chart for {', '.join(left_out)}: the page would grow too large.") if left_out else "",
+        "left_out": escape(f"No room on this page for {', '.join(left_out)}.") if left_out else "",
+        "session_note": "" if facts.session.empty else escape(_SESSION_NOTE),
         "intraday": "" if facts.session.empty else " has-session",
         "rows": "\n".join(_row(row) for row in rows),
         "unit": escape(facts.currency),
@@ -58,46 +61,47 @@ def _panel_texts(facts: Facts) -> list[tuple[str, str, str]]:
     """(figure, title, how to read it) in the page's order."""
     first = facts.daily.groupby("symbol")["date"].min()
     late = [f"{symbol} on {_day(day)}" for symbol, day in first.items() if day > first.min()]
-    begins = f" Begins later: {', '.join(late)}." if late else ""
+    begins = f" Begins later: {', '.join(late[:5])}{' …' if len(late) > 5 else ''}." if late else ""
+    most = [f" The {limit} largest of {len(first)}." if len(first) > limit else "" for limit in (_COMPARED, _BARS)]
+    ytd = "Since the last session of the year before, or the first session of a symbol."
     return [
-        ("comparison", "Compared", f"Split-adjusted closes; {_day(first.min())} is 100.{begins}"),
+        ("comparison", "Compared", f"Split-adjusted closes; {_day(first.min())} is 100.{begins}{most[0]}"),
         ("treemap", "By sector", "Size is market value, colour the change since the close before."),
-        ("ytd", "Year to date", "Since the last session of the year before, or the first session of a symbol."),
-        ("volatility", "Volatility", "Sample deviation of 30 daily returns × √252, in percent a year."),
+        ("ytd", "Year to date", ytd + most[1]),
+        ("volatility", "Volatility", f"Sample deviation of 30 daily returns × √252, in percent a year.{most[1]}"),
     ]
 
 
 def _panels(facts: Facts) -> dict[str, Any]:
     """The figures that have something to show."""
-    symbols = facts.symbols
-    biggest = symbols.sort_values("market_cap", ascending=False, na_position="last")["symbol"].head(_COMPARED)
-    compared = facts.daily[facts.daily["symbol"].isin(biggest)]
+    symbols = facts.symbols.sort_values(["market_cap", "symbol"], ascending=[False, True])
+    compared = facts.daily[facts.daily["symbol"].isin(symbols["symbol"].head(_COMPARED))]
     drawn = {"comparison": plots.comparison(compared, height=400)}
     if (symbols["market_cap"] > 0).any():
         drawn["treemap"] = plots.treemap(symbols, unit=facts.currency, height=360)
-    if symbols["ytd_return_percent"].notna().any():
-        drawn["ytd"] = plots.ytd_bars(symbols)
-    if symbols["volatility_30day_percent"].notna().any():
-        drawn["volatility"] = plots.volatility_bars(symbols)
+    largest = symbols.head(_BARS)
+    if largest["ytd_return_percent"].notna().any():
+        drawn["ytd"] = plots.ytd_bars(largest)
+    if largest["volatility_30day_percent"].notna().any():
+        drawn["volatility"] = plots.volatility_bars(largest)
     return {name: _plain(figure) for name, figure in drawn.items()}
 
 
 def _charts(facts: Facts) -> tuple[dict[str, Any], list[str]]:
     """Each symbol's candlesticks, by day and within the session, and the symbols there was no room for."""
     charts: dict[str, Any] = {}
-    left_out: list[str] = []
+    symbols = list(facts.symbols["symbol"])
     size = 0
-    for symbol in facts.symbols["symbol"]:
+    for number, symbol in enumerate(symbols):
         drawn = {"daily": _daily_chart(facts, symbol)}
         if not facts.session.empty and (facts.session["symbol"] == symbol).any():
             bars = facts.session[facts.session["symbol"] == symbol]
             drawn["session"] = _plain(plots.candlestick(bars, unit=facts.currency, height=480))
         size += len(_json(drawn))
         if size > _CHART_BYTES and charts:
-            left_out.append(symbol)
-        else:
-            charts[symbol] = drawn
-    return charts, left_out
+            return charts, symbols[number:]
+        charts[symbol] = drawn
+    return charts, []
 
 
 def _daily_chart(facts: Facts, symbol: str) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""Metrics agree with arithmetic done by hand and with gold, and refuse what has no answer."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from recorded_gold import SYMBOLS, published
+
+from stocklib import market, metrics
+from stocklib.errors import InputError
+from stocklib.settings import Settings
+
+EVERY = [metrics.returns, metrics.total_return, metrics.cagr, metrics.volatility, metrics.sharpe, metrics.max_drawdown]
+
+
+@pytest.fixture(scope="session")
+def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
+
+
+def test_the_volatility_of_gold_is_this_one(gold: Settings) -> None:
+    performance = market.table("fact_stock_performance", settings=gold)
+    for symbol in SYMBOLS:
+        rows = performance[performance["symbol"] == symbol].set_index("quote_date").sort_index()
+        closes = market.prices(symbol, settings=gold).set_index("date")["close"]
+        ours, theirs = metrics.rolling_volatility(closes), rows["volatility_30day_percent"].astype("float64")
+        assert ours.isna().tolist() == theirs.isna().tolist()
+        assert (ours - theirs).abs().max() < 1e-5
+        assert metrics.volatility(closes) == pytest.approx(ours.iloc[-1])
+
+
+def test_the_drawdown_of_gold_is_this_one(gold: Settings) -> None:
+    performance = market.table("fact_stock_performance", settings=gold)
+    rows = performance[performance["symbol"] == "MSFT"].set_index("quote_date").sort_index()
+    closes = market.prices("MSFT", settings=gold).set_index("date")["close"]
+    assert (metrics.drawdown(closes) - rows["drawdown_percent"].astype("float64")).abs().max() < 1e-5
+
+
+def test_a_drawdown_that_was_not_made_good_has_no_recovery() -> None:
+    days = pd.date_range("2012-01-02", periods=5)
+    worst = metrics.max_drawdown(pd.Series([50.0, 100.0, 60.0, 90.0, 70.0], days))
+    assert (worst.percent, worst.peak, worst.trough, worst.recovered) == (-40.0, days[1], days[2], None)
+
+
+def test_prices_that_only_rise_have_no_drawdown() -> None:
+    worst = metrics.max_drawdown(pd.Series([1.0, 2.0, 3.0]))
+    assert (worst.percent, worst.peak, worst.trough, worst.recovered) == (0.0, 0, 0, 0)
+
+
+def test_sharpe_is_net_of_the_risk_free_rate() -> None:
+    # returns of 1 % and 3 %: mean 2 %, deviation √2 %; at 252 % a year a session's rate is 1 %
+    prices = pd.Series([100.0, 101.0, 104.03])
+    assert metrics.sharpe(prices) == pytest.approx(math.sqrt(252) * 2 / math.sqrt(2))
+    assert metrics.sharpe(prices, risk_free_percent=252) == pytest.approx(math.sqrt(252) * 1 / math.sqrt(2))
+
+
+def test_what_does_not_vary_has_no_sharpe_ratio() -> None:
+    assert math.isnan(metrics.sharpe(pd.Series([5.0] * 10)))
+
+
+def test_fewer_returns_than_the_window_have_no_volatility() -> None:
+    prices = pd.Series(np.linspace(1, 2, 30))
+    assert math.isnan(metrics.volatility(prices))
+    assert metrics.rolling_volatility(prices).isna().all()
+    assert metrics.volatility(prices, window=None) > 0
+
+
+def test_a_year_that_doubles_grows_a_hundred_percent() -> None:
+    prices = pd.Series(np.geomspace(10, 20, 253))
+    assert metrics.cagr(prices) == pytest.approx(100)
+    assert metrics.total_return(prices) == pytest.approx(100)
+
+
+@pytest.mark.parametrize("metric", EVERY)
+@pytest.mark.parametrize(
+    ("prices", "said"),
+    [
+        ([], "too few"),
+        ([1.0, np.nan, 2.0], "missing, zero or negative"),
+        ([1.0, 0.0, 2.0], "value of 1 is"),
+        ([1.0, -1.0, 2.0], "missing, zero or negative"),
+        ([1.0, np.inf, 2.0], "missing, zero or negative"),
+    ],
+)
+def test_what_has_no_answer_is_refused(metric: Callable[[pd.Series], object], prices: list[float], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        metric(pd.Series(prices, dtype="float64"))
+
+
+@pytest.mark.parametrize("metric", EVERY)
+@pytest.mark.parametrize("order", [[2, 1, 0], [0, 0, 1]])
+def test_values_out_of_order_are_refused(metric: Callable[[pd.Series], object], order: list[int]) -> None:
+    with pytest.raises(InputError, match="in order of time"):
+        metric(pd.Series([1.0, 2.0, 3.0], index=order))

@@ -1,0 +1,214 @@
+"""The report is one page that needs nothing else, says what it shows, and reads well on a phone."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import chromium
+import pytest
+from recorded_gold import SYMBOLS, copy, published
+
+from stocklib.errors import StocksError, WarehouseError
+from stocklib.report import write_report
+from stocklib.settings import Settings, read_settings
+
+
+@pytest.fixture(scope="session")
+def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
+
+
+@pytest.fixture(scope="module")
+def report(gold: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(gold, path=tmp_path_factory.mktemp("report") / "market.html")
+
+
+def own_text(page: str) -> str:
+    """The page without the library that it carries."""
+    return re.sub(r"<script>/\*\*\s*\* plotly\.js.*?</script>", "", page, flags=re.S)
+
+
+def json_in(page: str, name: str) -> dict[str, object]:
+    found = re.search(rf'<script type="application/json" id="data-{name}">(.*?)</script>', page, re.S)
+    assert found
+    return dict(json.loads(found.group(1)))
+
+
+def test_it_is_one_file_under_8_megabytes(report: Path) -> None:
+    assert report.stat().st_size < 8_000_000
+    assert [path.name for path in report.parent.iterdir()] == ["market.html"]
+
+
+def test_it_names_no_other_address(report: Path) -> None:
+    page = own_text(report.read_text(encoding="utf-8"))
+    assert len(page) < 1_000_000
+    assert not re.findall(r"https?://\S+", page)
+    assert re.findall(r'(?:src|href)="([^"#][^"]*)"', page) == ["data:,"]
+    assert "default-src 'none'" in page
+
+
+def test_it_says_plainly_that_a_replay_is_one(report: Path) -> None:
+    page = report.read_text(encoding="utf-8")
+    assert "Replayed market data: 14 December 2012." in page
+    assert "30 December 2011 to 14 December 2012" in page
+    assert "As of 16:00:00 New York time, 14 December 2012 · session final · 5 symbols" in page
+    assert 'data-as-of=""' in page
+
+
+def test_live_data_has_an_age_and_no_banner(gold: Settings, tmp_path: Path) -> None:
+    live = copy(gold, tmp_path / "home", "update ops.warehouse_source set kind = 'live'")
+    page = write_report(live, path=tmp_path / "live.html").read_text(encoding="utf-8")
+    assert "Replayed" not in own_text(page)
+    assert f'data-as-of="{datetime(2012, 12, 14, 21, tzinfo=UTC).timestamp():.0f}"' in page
+
+
+def test_it_shows_the_numbers_of_gold(report: Path) -> None:
+    page = own_text(report.read_text(encoding="utf-8"))
+    for said in ("509.79", "−19.90 (−3.76 %)", "Year to date −29.9 %", "Information Technology", "14 Dec 16:00"):
+        assert said in page
+    assert set(json_in(page, "charts")) == set(SYMBOLS)
+    assert set(json_in(page, "figures")) == {"comparison", "treemap", "ytd", "volatility"}
+
+
+def test_it_names_the_terms_of_the_data_and_its_version(report: Path) -> None:
+    page = report.read_text(encoding="utf-8")
+    assert "personal use" in page
+    assert "advice" in page
+    assert re.search(r"Data version \d+\.[0-9a-f]{8}, written", page)
+
+
+def test_a_company_s_name_is_never_markup(report: Path) -> None:
+    page = own_text(report.read_text(encoding="utf-8"))
+    assert "International &lt;b&gt;Business&lt;/b&gt; &amp; Machines" in page
+    assert "<script>alert" not in page
+    assert "<b>Business" not in page
+
+
+def test_odd_symbols_are_shown_as_they_are(gold: Settings, tmp_path: Path) -> None:
+    tables = ("fact_daily_stock_quotes", "fact_stock_performance", "gold_kpi", "gold_treechart", "gold_candlestick")
+    odd = "'^GS&<i>'"
+    renamed = [f"update gold.{name} set symbol = {odd} where symbol = 'GOOG'" for name in tables]
+    page = write_report(copy(gold, tmp_path / "home", *renamed), path=tmp_path / "odd.html").read_text()
+    assert '<span class="symbol">^GS&amp;&lt;i&gt;</span>' in page
+    assert "<i>" not in own_text(page)
+    assert "^GS&<i>" in json_in(page, "charts")
+
+
+def test_a_symbol_that_has_not_been_quoted_since_says_so(gold: Settings, tmp_path: Path) -> None:
+    stale = copy(gold, tmp_path / "home", "update gold.gold_kpi set as_of = '2012-12-12 21:00' where symbol = 'FB'")
+    page = write_report(stale, path=tmp_path / "stale.html").read_text(encoding="utf-8")
+    assert page.count("last price 12 Dec") == 1
+
+
+def test_what_is_not_known_leaves_a_dash_and_no_figure(gold: Settings, tmp_path: Path) -> None:
+    bare = copy(
+        gold,
+        tmp_path / "home",
+        "update gold.gold_treechart set market_cap = null, sector = null",
+        "update gold.fact_stock_performance set volatility_30day_percent = null",
+        "update gold.gold_kpi set change_amount = null, change_percent = null",
+        "delete from gold.gold_candlestick where resolution <> '1d'",
+        "delete from silver.dim_stock_symbols",
+        "update gold.fact_daily_stock_quotes set is_final = false where quote_date = '2012-12-14'",
+    )
+    page = own_text(write_report(bare, path=tmp_path / "bare.html").read_text(encoding="utf-8"))
+    assert set(json_in(page, "figures")) == {"comparison", "ytd"}
+    assert "nan" not in re.sub(r'<script type="application/json".*?</script>', "", page, flags=re.S).lower()
+    assert "session still running" in page
+    assert "■ – (– %)" in page
+    assert "has-session" not in page.split("<script")[0]
+
+
+def test_many_symbols_still_fit(gold: Settings, tmp_path: Path) -> None:
+    tables = ("gold.fact_daily_stock_quotes", "gold.fact_stock_performance", "gold.gold_kpi", "gold.gold_treechart")
+    many = [
+        f"insert into {name} select * exclude (n) replace ('S' || lpad(n::varchar, 3, '0') as symbol) "
+        f"from {name}, range(150) as r(n) where symbol = 'AAPL'"
+        for name in tables
+    ]
+    path = write_report(copy(gold, tmp_path / "home", *many), path=tmp_path / "many.html")
+    assert path.stat().st_size < 8_000_000
+    page = own_text(path.read_text(encoding="utf-8"))
+    assert "155 symbols" in page
+    assert "No room on this page for" in page
+    assert "S149" not in json_in(page, "charts")
+
+
+def test_an_old_report_is_replaced_whole_or_not_at_all(gold: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "market.html"
+    path.write_text("the old one")
+    write_report(gold, path=path)
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_named(gold: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StocksError, match=r"cannot be written to .*market\.html.*--out"):
+        write_report(gold, path=tmp_path / "file" / "market.html")
+
+
+def test_where_nothing_is_published_there_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError, match="make demo"):
+        write_report(read_settings(environ={"STOCKS_HOME": str(tmp_path)}), path=tmp_path / "market.html")
+    assert not (tmp_path / "market.html").exists()
+
+
+# ── in a browser ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
+    if chromium.find() is None:
+        pytest.skip("no Chromium on this machine, so the report was not looked at in a browser")
+    with chromium.browser(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
+
+
+SCROLL_THROUGH = """(async () => {
+    for (let y = 0; y < document.body.scrollHeight; y += 300) {
+        scrollTo({top: y, behavior: "instant"});
+        await new Promise((done) => setTimeout(done, 30));
+    }
+})()"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "phone"), [(1280, False), (390, True)])
+@pytest.mark.parametrize("dark", [False, True])
+def test_in_a_browser_it_fits_draws_and_asks_for_nothing(
+    page: chromium.Page, report: Path, *, width: int, phone: bool, dark: bool
+) -> None:
+    page.requests.clear()
+    page.errors.clear()
+    page.open(report.as_uri(), width=width, phone=phone, dark=dark)
+    page.ask(SCROLL_THROUGH)
+    page.wait_for("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 5")
+    assert page.ask("document.documentElement.scrollWidth") <= width
+    assert page.ask("document.querySelectorAll('.js-plotly-plot').length") == 5
+    # no figure is wider than its card
+    assert page.ask("[...document.querySelectorAll('.js-plotly-plot')].every((f) => f.scrollWidth <= innerWidth)")
+    assert page.requests == [report.as_uri()]
+    assert page.errors == []
+
+
+@pytest.mark.browser
+def test_in_a_browser_a_symbol_and_a_range_can_be_chosen(page: chromium.Page, report: Path) -> None:
+    page.open(report.as_uri(), width=390, phone=True)
+    page.ask("document.getElementById('candles').scrollIntoView({behavior: 'instant'})")
+    candles = "document.getElementById('candlestick')"
+    page.wait_for(f"{candles}.data !== undefined")
+    assert page.ask(f"{candles}.data[0].name") == "AAPL"
+    assert page.ask(f"{candles}.data[0].x.length") == 126
+    page.ask(
+        "(() => { const s = document.getElementById('symbol');s.value = 'FB'; s.dispatchEvent(new Event('change')) })()"
+    )
+    page.wait_for(f"{candles}.data[0].name === 'FB'")
+    page.ask("document.querySelector('#range button[value=\"0\"]').click()")
+    page.wait_for(f"{candles}.data.length === 1")
+    assert page.ask(f"{candles}.data[0].x.length") == 78
+    page.ask("document.querySelector('.kpi[data-symbol=IBM]').click()")
+    page.wait_for(f"{candles}.data[0].name === 'IBM'")
