@@ -28,14 +28,14 @@ lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
-	@$(RUN)/sqlfluff lint --disable-progress-bar dbt_stocks/models dbt_stocks/tests
+	@STOCKS_WAREHOUSE_FILE=:memory: $(RUN)/sqlfluff lint --disable-progress-bar dbt_stocks/models dbt_stocks/tests
 	@$(RUN)/nbstripout --verify notebooks/*/*.ipynb
 	@$(RUN)/python tests/notebook_form.py
 
 format: .venv/.made  ## what lint can mend by itself
 	@$(RUN)/ruff check --fix-only .
 	@$(RUN)/ruff format .
-	@$(RUN)/sqlfluff fix --disable-progress-bar dbt_stocks/models dbt_stocks/tests
+	@STOCKS_WAREHOUSE_FILE=:memory: $(RUN)/sqlfluff fix --disable-progress-bar dbt_stocks/models dbt_stocks/tests
 
 notebooks: .venv/.made  ## write the checked tables of the analysis notebooks anew from the demo's gold
 	@$(RUN)/python tests/notebook_form.py --refresh

@@ -90,7 +90,8 @@ def run(
         raise NotebookFailed(f"{name} failed: {error.ename}: {error.evalue}\nThe executed copy: {target}") from None
     except DeadKernelError as error:
         raise NotebookFailed(f"{name} failed: its kernel died ({error}).\nThe executed copy: {target}") from error
-    return Run(run_id=run_id, path=target, result=_last_text(nbformat.read(target, as_version=4)))
+    executed = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]
+    return Run(run_id=run_id, path=target, result=_last_text(executed))
 
 
 def check_parameters(

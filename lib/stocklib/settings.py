@@ -262,6 +262,7 @@ def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = Non
     demo = demo or environ.get("STOCKS_DEMO") == "1"
     dotenv = {} if demo else _read_env_file(root / ".env")
     demo = demo or not any(environ.get(name) or dotenv.get(name) for name in _CONFIGURES)
+    layers: list[tuple[str, Mapping[str, str]]]
     if demo:
         allowed = {name: environ[name] for name in ("STOCKS_LOG", "REPLAY_DATA") if environ.get(name)}
         home = Path(environ.get("STOCKS_DEMO_HOME") or root / ".stocks" / "demo").resolve()

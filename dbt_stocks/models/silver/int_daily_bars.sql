@@ -65,7 +65,9 @@ bars_from_quotes as (
         cast(null as bigint) as volume,
         cast(null as {{ price_type() }}) as vwap,
         count(*) over (partition by symbol, quote_date) as tick_count,
-        count(distinct case when market_timestamp <= session_close then hour_bucket end) over (partition by symbol, quote_date) as hour_bars,
+        count(distinct case when market_timestamp <= session_close then hour_bucket end) over (
+            partition by symbol, quote_date
+        ) as hour_bars,
         day_events as event_count,
         market_timestamp as as_of,
         day_last_fetched_at as last_fetched_at,
@@ -75,7 +77,8 @@ bars_from_quotes as (
     where data_quality_flag <> 'outside_day_range'
     qualify row_number() over (
         partition by symbol, quote_date
-        order by market_timestamp desc, last_fetched_at desc, kafka_partition desc, kafka_offset desc, object_key, line_no
+        order by
+            market_timestamp desc, last_fetched_at desc, kafka_partition desc, kafka_offset desc, object_key, line_no
     ) = 1
 
 ),

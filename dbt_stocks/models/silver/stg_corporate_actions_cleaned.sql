@@ -47,7 +47,9 @@ ordered as (
         row_number() over (
             partition by symbol, action_date, kind order by fetched_at desc, object_key, line_no
         ) as age,
-        max(case when is_new = 0 then changed_load_id end) over (partition by symbol, action_date, kind) as old_changed_load_id,
+        max(case when is_new = 0 then changed_load_id end) over (
+            partition by symbol, action_date, kind
+        ) as old_changed_load_id,
         max(case when is_new = 0 then from_factor end) over (partition by symbol, action_date, kind) as old_from_factor,
         max(case when is_new = 0 then to_factor end) over (partition by symbol, action_date, kind) as old_to_factor,
         max(case when is_new = 0 then amount end) over (partition by symbol, action_date, kind) as old_amount
@@ -73,9 +75,9 @@ latest as (
         load_id,
         case
             when old_changed_load_id is not null
-                and from_factor is not distinct from old_from_factor
-                and to_factor is not distinct from old_to_factor
-                and amount is not distinct from old_amount
+                and coalesce(from_factor, -1) = coalesce(old_from_factor, -1)
+                and coalesce(to_factor, -1) = coalesce(old_to_factor, -1)
+                and coalesce(amount, -1) = coalesce(old_amount, -1)
                 then old_changed_load_id
             else load_id
         end as changed_load_id
