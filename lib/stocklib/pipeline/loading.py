@@ -47,6 +47,7 @@ class LoadSummary:
 def load(settings: Settings, *, on_progress: OnProgress | None = None) -> LoadSummary:
     """Load everything new; ``WarehouseBusy`` when another process is writing and does not finish in time."""
     lake = Lake(settings)
+    lake.ensure_bucket()
     warehouse = open_warehouse(settings)
     with warehouse.writing():
         warehouse.initialise()

@@ -59,23 +59,9 @@ def run_dbt(
 def _arguments(args: Sequence[str], place: DbtPlace, *, quiet: bool) -> list[str]:
     top = ["--no-version-check", "--no-send-anonymous-usage-stats", "--log-path", str(place.logs)]
     if quiet:
-        top += [
-            "--log-level",
-            "none",
-            "--log-level-file",
-            "info",
-            "--no-use-colors",
-            "--no-use-colors-file",
-            "--no-print",
-        ]
-    own = [
-        "--project-dir",
-        str(place.project),
-        "--profiles-dir",
-        str(place.project),
-        "--target-path",
-        str(place.target),
-    ]
+        top += ["--log-level=none", "--log-level-file=info", "--no-use-colors", "--no-use-colors-file", "--no-print"]
+        top += ["--no-write-json"]
+    own = [f"--project-dir={place.project}", f"--profiles-dir={place.project}", f"--target-path={place.target}"]
     if args and args[0] in _WITH_VARS and "--vars" not in args:
         own += ["--vars", json.dumps(dict(place.variables))]
     return [*top, *args, *own]
