@@ -51,7 +51,7 @@ class Consumer:
         self._assigned: set[Partition] = set()
         create_topics(settings)
         self._ids = topic_ids(settings, self._topics)
-        self._asked = time.monotonic()
+        self._joined = self._asked = time.monotonic()
         self._client = _connect(settings)
         with translated(settings, "subscribing"):
             self._client.subscribe(self._topics, listener=_listener(self))
@@ -60,6 +60,12 @@ class Consumer:
     def assigned(self) -> set[Partition]:
         """The partitions that this member reads now; empty until the group has settled."""
         return {_partition(p) for p in self._client.assignment()}
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether the group has not settled yet; one that gives this member nothing has, after two session timeouts."""
+        waited = time.monotonic() - self._joined
+        return not self._client.assignment() and waited < self._settings.kafka_session_timeout_ms / 500
 
     def poll(self, seconds: float, *, limit: int = 5000) -> dict[Partition, list[Message]]:
         """What has come, in the order of offsets; waits up to ``seconds`` when nothing has."""

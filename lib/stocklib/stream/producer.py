@@ -1,12 +1,12 @@
 """Publishing: keyed, numbered, confirmed in the background, and sent again with the same number where that failed."""
 
 import logging
-import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,58 +23,46 @@ _PATIENCE = 60.0
 
 
 @dataclass(slots=True)
-class _Record:
+class _Sent:
+    """A message on its way: what it takes to send it again, and the client's promise."""
+
     topic: str
-    key: str | None
+    key: bytes | None
     value: bytes | None
     timestamp_ms: int
-    headers: Mapping[str, str]
-    seq: int | None
-
-
-@dataclass(slots=True)
-class _Count:
-    """Of one symbol: the last seq given out, and those not confirmed yet, in order."""
-
-    last: int = 0
-    open: dict[int, None] = field(default_factory=dict)
-
-    @property
-    def confirmed(self) -> int:
-        """Everything up to here is confirmed."""
-        return next(iter(self.open)) - 1 if self.open else self.last
+    headers: list[tuple[str, bytes]]
+    symbol: str
+    seq: int
+    promise: Any = None
 
 
 class Producer:
-    """Publishes and confirms in the background; blocks while too much is unconfirmed.
+    """Publishes and confirms in the background; blocks while too much is unconfirmed. For one thread.
 
-    A client that failed for good is replaced, and what it did not confirm is sent again with the same seq. It is made
-    for one publishing thread; the counts may be read from any.
+    Messages are taken for confirmed in the order in which they were published, so that of each symbol everything up to
+    ``confirmed`` is. A client that failed for good is replaced, and what it did not confirm is sent again, same seq.
+    A producer that raised ``StreamError`` has given up, and says so from then on.
     """
 
     def __init__(self, settings: Settings, *, source: str, run_id: str | None = None) -> None:
         self.source = source
         self.run_id = run_id or f"{source}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
         self._settings = settings
-        self._counts: dict[str, _Count] = {}
-        self._unconfirmed: dict[int, _Record] = {}
-        self._sent = 0
+        self._stamp = [("run_id", self.run_id.encode()), ("source", source.encode())]
+        self._last: dict[str, int] = {}
+        self._confirmed: dict[str, int] = {}
+        self._open: deque[_Sent] = deque()
         self._failure: Exception | None = None
-        # confirmations come from the client's own thread
-        self._changed = threading.Condition()
+        self._given_up: StreamError | None = None
         create_topics(settings)
         self._client = _connect(settings)
 
     def publish(self, topic: str, symbol: str, value: bytes, *, timestamp: datetime) -> int:
         """Send an event of a symbol on its way and return its seq; ``timestamp`` is when it was fetched."""
         self._make_room()
-        with self._changed:
-            count = self._counts.setdefault(symbol, _Count())
-            count.last += 1
-            count.open[count.last] = None
-            seq = count.last
-        headers = {"run_id": self.run_id, "seq": str(seq), "source": self.source}
-        self._note(_Record(topic, symbol, value, round(to_epoch(timestamp) * 1000), headers, seq))
+        seq = self._last[symbol] = self._last.get(symbol, 0) + 1
+        headers = [*self._stamp, ("seq", b"%d" % seq)]
+        self._send(_Sent(topic, symbol.encode(), value, round(to_epoch(timestamp) * 1000), headers, symbol, seq))
         return seq
 
     def forward(
@@ -82,30 +70,33 @@ class Producer:
     ) -> None:
         """Send a message that has its headers already, such as a dead letter."""
         self._make_room()
-        self._note(_Record(topic, key, value, timestamp_ms, headers, None))
+        packed = [(name, text.encode()) for name, text in headers.items()]
+        self._send(_Sent(topic, None if key is None else key.encode(), value, timestamp_ms, packed, "", 0))
 
     @property
     def confirmed(self) -> dict[str, int]:
         """Of each symbol the seq up to which everything is confirmed."""
-        with self._changed:
-            return {symbol: count.confirmed for symbol, count in self._counts.items()}
+        self._settle()
+        return {symbol: self._confirmed.get(symbol, 0) for symbol in self._last}
 
     @property
     def unconfirmed(self) -> int:
         """How many messages are on their way."""
-        return len(self._unconfirmed)
+        self._settle()
+        return len(self._open)
 
     def flush(self) -> None:
         """Wait until everything is confirmed; ``StreamError`` says how much is not."""
-        self._wait_until(lambda: not self._unconfirmed)
+        self._wait(0)
 
-    def close(self) -> None:
+    def close(self, *, flush: bool = True) -> None:
         """Flush, then let go of the connection."""
         try:
-            self.flush()
+            if flush:
+                self.flush()
         finally:
             with suppress(*failures()):
-                self._client.close(timeout=5)
+                self._client.close(timeout=0 if self._open else 5)
 
     def __enter__(self) -> "Producer":
         return self
@@ -118,63 +109,60 @@ class Producer:
             with suppress(StreamError):
                 self.close()
 
-    def _note(self, record: _Record) -> None:
-        self._sent += 1
-        serial = self._sent
-        with self._changed:
-            self._unconfirmed[serial] = record
-        self._send(serial, record)
+    def _make_room(self) -> None:
+        self._settle()
+        if self._failure or self._given_up or len(self._open) >= _MAX_UNCONFIRMED:
+            self._wait(_MAX_UNCONFIRMED - 1)
 
-    def _send(self, serial: int, record: _Record) -> None:
-        client = self._client
+    def _send(self, message: _Sent, *, again: bool = False) -> None:
+        if not again:
+            self._open.append(message)
         try:
-            sent = client.send(
-                record.topic,
-                key=None if record.key is None else record.key.encode(),
-                value=record.value,
-                headers=[(name, text.encode()) for name, text in record.headers.items()],
-                timestamp_ms=record.timestamp_ms,
+            message.promise = self._client.send(
+                message.topic,
+                key=message.key,
+                value=message.value,
+                headers=message.headers,
+                timestamp_ms=message.timestamp_ms,
             )
         except failures() as error:
-            self._fail(client, error)
-            return
-        sent.add_callback(self._confirm, serial)
-        sent.add_errback(self._fail, client)
+            message.promise = None
+            self._failure = self._failure or error
 
-    def _confirm(self, serial: int, _: object) -> None:
-        with self._changed:
-            record = self._unconfirmed.pop(serial, None)
-            if record and record.seq and record.key is not None:
-                self._counts[record.key].open.pop(record.seq, None)
-            self._changed.notify_all()
+    def _settle(self) -> None:
+        """Strike off what is confirmed, up to the first message that is not."""
+        while self._open and self._failure is None:
+            first = self._open[0]
+            if first.promise is None or not first.promise.is_done:
+                return
+            if first.promise.failed():
+                self._failure = first.promise.exception
+                return
+            if first.seq:
+                self._confirmed[first.symbol] = first.seq
+            self._open.popleft()
 
-    def _fail(self, client: object, error: Exception) -> None:
-        with self._changed:
-            # a client that was replaced already has nothing more to say
-            if client is self._client and self._failure is None:
-                self._failure = error
-            self._changed.notify_all()
-
-    def _make_room(self) -> None:
-        if self._failure or len(self._unconfirmed) >= _MAX_UNCONFIRMED:
-            self._wait_until(lambda: len(self._unconfirmed) < _MAX_UNCONFIRMED)
-
-    def _wait_until(self, done: Callable[[], bool]) -> None:
-        """Wait for confirmations, replacing a client that failed, for as long as there is progress."""
-        left, since = len(self._unconfirmed), time.monotonic()
-        while self._failure or not done():
+    def _wait(self, most: int) -> None:
+        """Wait until at most so many are unconfirmed, replacing a client that failed, while there is progress."""
+        if self._given_up:
+            raise self._given_up
+        left, since = len(self._open), time.monotonic()
+        while True:
+            self._settle()
             if self._failure:
                 self._replace_client(self._failure, until=since + _PATIENCE)
-            with suppress(*failures()):
-                # what lingers need not
-                self._client.flush(timeout=1)
-            if len(self._unconfirmed) < left:
-                left, since = len(self._unconfirmed), time.monotonic()
+            elif len(self._open) <= most:
+                return
+            if len(self._open) < left:
+                left, since = len(self._open), time.monotonic()
             elif time.monotonic() - since > _PATIENCE:
-                raise self._give_up(None)
-            with self._changed:
-                if not self._failure and not done():
-                    self._changed.wait(timeout=0.1)
+                raise self._give_up("no progress for a minute")
+            with suppress(*failures()):
+                if most:
+                    # only the first: waiting for all would leave the broker idle
+                    self._open[0].promise.get(timeout=1)
+                else:
+                    self._client.flush(timeout=1)
 
     def _replace_client(self, failure: Exception, *, until: float) -> None:
         """Make a new client, and send again, in order, what the old one did not confirm."""
@@ -194,17 +182,16 @@ class Producer:
                 time.sleep(pause)
                 pause = min(pause * 2, 5.0)
         self._failure = None
-        for serial, record in list(self._unconfirmed.items()):
-            if self._failure:
-                break
-            self._send(serial, record)
+        for message in self._open:
+            if self._failure is None and not (message.promise and message.promise.succeeded()):
+                self._send(message, again=True)
 
-    def _give_up(self, error: Exception | None) -> StreamError:
-        why = f" ({error or 'no progress for a minute'})"
-        return StreamError(
-            f"Kafka at {self._settings.kafka_broker} did not confirm {len(self._unconfirmed)} messages{why}: "
+    def _give_up(self, why: object) -> StreamError:
+        self._given_up = StreamError(
+            f"Kafka at {self._settings.kafka_broker} did not confirm {len(self._open)} messages ({why}): "
             f"check that it runs, and KAFKA_BROKER. Confirmed by symbol: {self.confirmed}"
         )
+        return self._given_up
 
 
 def _connect(settings: Settings) -> Any:

@@ -1,0 +1,134 @@
+"""Batches of lines on their way to the lake, and the one thread that writes them.
+
+What the reading thread fills and closes, the writing thread turns into objects, one after the other, trying each until
+it is written. The reading thread asks what is written, and tells Kafka.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tenacity import (
+    RetryCallState,
+    retry,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_when_event_set,
+    wait_exponential,
+)
+
+from stocklib.errors import LakeError
+from stocklib.lake import Lake, name_batch
+from stocklib.stream import Message, Partition
+
+log = logging.getLogger(__name__)
+
+# Batches that may wait for S3 before reading pauses: with the open ones, this bounds the memory.
+_MAX_WAITING = 3
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Consecutive messages of one partition. ``next`` is the offset to commit, past those that became dead letters."""
+
+    dataset: str
+    partition: Partition
+    topic_id: str
+    next: int
+    opened: float = field(default_factory=time.monotonic)
+    lines: list[bytes] = field(default_factory=list)
+    first: int = -1
+    last: int = -1
+    bytes: int = 0
+    lost: bool = False
+
+    def add(self, message: Message, line: bytes) -> None:
+        """Take in a line."""
+        if not self.lines:
+            self.first = message.offset
+        self.last = message.offset
+        self.lines.append(line)
+        self.bytes += len(line) + 1
+
+    def precedes(self, message: Message) -> bool:
+        """Whether the message may be in the same object: of the same topic, and later."""
+        return self.topic_id == message.topic_id and self.next <= message.offset
+
+    @property
+    def what(self) -> str:
+        """What its object is called."""
+        return name_batch(self.partition.topic, self.partition.number, first=self.first, last=self.last)
+
+
+class Uploads:
+    """The batches that are closed and not yet settled, in order."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="lake")
+        self._waiting: deque[tuple[Batch, Future[str]]] = deque()
+        self._abandon = threading.Event()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that reading should."""
+        return len(self._waiting) >= _MAX_WAITING
+
+    @property
+    def partitions(self) -> set[Partition]:
+        """The partitions of which something waits."""
+        return {batch.partition for batch, _ in self._waiting}
+
+    def add(self, batch: Batch) -> None:
+        """Have a batch written."""
+        self._waiting.append((batch, self._worker.submit(self._write, batch)))
+
+    def settled(self) -> Iterator[tuple[Batch, str | LakeError]]:
+        """Take out what is done, in order: each batch with its key, or with what kept it from being written."""
+        while self._waiting and self._waiting[0][1].done():
+            batch, future = self._waiting.popleft()
+            try:
+                yield batch, future.result()
+            except LakeError as error:
+                yield batch, error
+
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        """Mark what waits of these partitions as lost: it will be read again, and must not be committed."""
+        gone = set(partitions)
+        for batch, _ in self._waiting:
+            batch.lost = batch.lost or batch.partition in gone
+
+    def finish(self, *, seconds: float) -> None:
+        """Wait for what is on its way; what is not written by then is given up."""
+        wait([future for _, future in self._waiting], timeout=seconds)
+        self._abandon.set()
+        self._worker.shutdown()
+
+    def _write(self, batch: Batch) -> str:
+        @retry(
+            retry=retry_if_exception_type(LakeError),
+            wait=wait_exponential(multiplier=0.5, max=15),
+            stop=stop_when_event_set(self._abandon),
+            sleep=sleep_using_event(self._abandon),
+            before_sleep=_say_waiting,
+            reraise=True,
+        )
+        def write() -> str:
+            if batch.lost or not batch.lines:
+                return ""
+            # the hour is that of the attempt that succeeds: loaders have moved on from those before
+            return self._lake.write(batch.dataset, batch.what, batch.lines, landed=datetime.now(UTC))
+
+        return write()
+
+
+def _say_waiting(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning(
+        "%s; what was read is kept, next try in %.1f s", error, state.next_action.sleep if state.next_action else 0
+    )
