@@ -45,7 +45,7 @@ def candlestick(
         drawn.add_trace(_volume(frame, times))
         stack(drawn, lower=0.2)
         drawn.update_layout(yaxis2={"title": {"text": "shares"}, "nticks": 3, "tickformat": "~s"})
-    dress(drawn, title=title, height=height, bargap=0.15)
+    dress(drawn, title=title, height=height, bargap=0.15, showlegend=bool(overlays))
     hover = "%-d %b %Y" if "time" not in frame else "%-d %b %Y, %H:%M New York"
     drawn.update_xaxes(rangebreaks=closed_times(times), rangeslider_visible=False, hoverformat=hover)
     drawn.update_layout(yaxis={"title": {"text": text(unit)}})

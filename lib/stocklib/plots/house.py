@@ -52,6 +52,7 @@ def template(*, dark: bool = False) -> go.layout.Template:
             },
             "yaxis": {**axis, "side": "right", "ticklabelstandoff": 4},
             "colorscale": {"diverging": [[0, DOWN], [0.5, "#eceff2"], [1, UP]]},
+            "modebar": {"remove": ["lasso2d", "select2d", "autoscale"], "color": soft, "activecolor": ink},
             "separators": ".,",
         }
     )
@@ -66,8 +67,8 @@ def figure(*traces: Any, title: str | None = None, height: int = 420, **layout: 
 
 def dress(drawn: go.Figure, *, title: str | None, height: int, **layout: Any) -> None:
     """Put a figure into the house template."""
-    # a legend stands above the axes; without one and without a title nothing does
-    top = 44 if title else 28 if len(drawn.data) > 1 else 8
+    # a legend stands above the axes, and a title above that
+    top = (36 if title else 8) + (24 if len(drawn.data) > 1 else 0)
     drawn.update_layout(template="stocks", height=height, autosize=True, margin={"t": top}, **layout)
     if title:
         drawn.update_layout(title_text=text(title))

@@ -108,7 +108,7 @@ def kpis(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", co
     """The latest price of each symbol and its change since the close before (symbol, current_price, change_amount)."""
     need(frame, "symbol", "current_price", "change_amount")
     rows = math.ceil(len(frame) / columns)
-    drawn = figure(title=title, height=60 + 130 * rows)
+    drawn = figure(title=title, height=40 + 110 * rows)
     values = frame.astype({"current_price": "float64", "change_amount": "float64"})
     for number, (symbol, price, change) in enumerate(
         zip(values["symbol"], values["current_price"], values["change_amount"], strict=True)
