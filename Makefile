@@ -4,6 +4,8 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 # the caller's own virtual environment is not ours to touch
 export UV_PROJECT_ENVIRONMENT = .venv
+# certificates that this machine trusts, for networks that inspect TLS
+export UV_SYSTEM_CERTS ?= 1
 unexport VIRTUAL_ENV PYTHONPATH
 
 .DEFAULT_GOAL := help
