@@ -4,7 +4,8 @@
 ``recorded_bars`` are the bars that ship with the project: what a pipeline over the replay must come out with.
 """
 
-from stocklib.embedded.replay.bars import RECORDED, Tape, read_bars, read_tape, recorded_bars, replay_symbols
+from stocklib.embedded.replay.bars import RECORDED, read_bars, read_tape, recorded_bars, replay_symbols
 from stocklib.embedded.replay.clock import VirtualClock
+from stocklib.embedded.replay.tape import Tape
 
 __all__ = ["RECORDED", "Tape", "VirtualClock", "read_bars", "read_tape", "recorded_bars", "replay_symbols"]

@@ -3,12 +3,14 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from stocklib.embedded.replay.api import Rules
 from stocklib.embedded.replay.bars import read_tape
 from stocklib.embedded.replay.clock import VirtualClock, read_speed, read_start
 from stocklib.embedded.replay.exchange import Exchange
-from stocklib.embedded.replay.server import Rules, serve
+from stocklib.embedded.replay.server import serve
 from stocklib.errors import EmbeddedError
 
 
@@ -20,8 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         clock = VirtualClock(read_start(options.start), speed=read_speed(options.speed))
         rules = Rules(key=options.key, free_plan=options.free_plan, calls_per_minute=options.calls_per_minute)
         address = f"http://{options.host}:{options.port}/api/v1"
-        print(f"replaying {', '.join(tape.symbols[:8])} at {address}; Ctrl-C ends it", flush=True)  # noqa: T201
-        serve(Exchange(tape), clock, port=options.port, host=options.host, rules=rules)
+        said = f"replaying {', '.join(tape.symbols[:8])} at {address}; Ctrl-C ends it"
+        ready = partial(print, said, flush=True)
+        serve(Exchange(tape), clock, port=options.port, host=options.host, rules=rules, on_ready=ready)
     except EmbeddedError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -34,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Finnhub's API over recorded daily bars, on a virtual clock.",
         epilog="Without --data it replays AAPL, FB, GOOG, IBM and MSFT from 2000-03-01 to 2013-03-01.",
     )
-    parser.add_argument("--port", type=int, default=8600, help="where to listen (default 8600)")
+    parser.add_argument("--port", type=_port, default=8600, help="where to listen (default 8600)")
     parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
     parser.add_argument("--start", default="2012-12-14T09:29:00", help="New York time (default %(default)s)")
     parser.add_argument("--speed", default="step", help="step (a virtual second a quote), or a factor from 1 to 3600")
@@ -45,8 +48,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--key", default="", help="the only key that is taken (default: any)")
     parser.add_argument("--free-plan", action="store_true", help="403 on candles, splits and dividends")
-    parser.add_argument("--calls-per-minute", type=int, default=0, metavar="N", help="429 above so many; 0: no limit")
+    parser.add_argument("--calls-per-minute", type=_count, default=0, metavar="N", help="429 above so many; 0: any")
     return parser
+
+
+def _port(text: str) -> int:
+    if not 1 <= (port := int(text)) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: 1 to 65535")
+    return port
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return count
 
 
 if __name__ == "__main__":

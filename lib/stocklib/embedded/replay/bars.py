@@ -1,90 +1,27 @@
-"""The recorded bars, and what belongs to them: a file of daily bars in, a ``Tape`` that is quick to ask out.
+"""A file of daily bars in, a checked ``Tape`` out; what is wrong in a file is one error that says where.
 
 A user's own file is a CSV or Parquet with the columns symbol, date, open, high, low, close, volume: prices as traded,
-volume in shares. ``splits.csv``, ``dividends.csv`` and ``companies.csv`` beside it are read where they are.
+volume in shares. ``splits.csv`` (symbol, date, fromFactor, toFactor), ``dividends.csv`` (symbol, date, amount) and
+``companies.csv`` (ticker, and whatever else of Finnhub's profile is known) beside it are read where they are.
 """
 
-import csv
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import date
+import math
+from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from stocklib.embedded.replay.beside import read_beside
+from stocklib.embedded.replay.tape import Bar, Dividend, Split, Tape
 from stocklib.errors import EmbeddedError, SymbolError
 from stocklib.quotes import check_symbol
-from stocklib.sessions import sessions
+from stocklib.sessions import FIRST_DATE, LAST_DATE, sessions
 
-DATA = Path(__file__).parent / "data"
-RECORDED = DATA / "us5_daily_2000_2013.parquet"
+RECORDED = Path(__file__).parent / "data" / "us5_daily_2000_2013.parquet"
 PRICES = ["open", "high", "low", "close"]
 COLUMNS = ["symbol", "date", *PRICES, "volume"]
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One recorded day: prices in dollars as traded, volume in shares."""
-
-    symbol: str
-    day: date
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: int
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """``old`` shares became ``new`` ones before the opening bell of ``day``."""
-
-    symbol: str
-    day: date
-    old: float
-    new: float
-
-
-@dataclass
-class Tape:
-    """Every bar of every symbol by date, with the splits, dividends and companies that are known beside them."""
-
-    days: dict[str, list[date]]
-    bars: dict[str, list[Bar]]
-    splits: dict[str, list[Split]] = field(default_factory=dict)
-    dividends: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    companies: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    @property
-    def symbols(self) -> list[str]:
-        """Every symbol that has a bar."""
-        return sorted(self.bars)
-
-    def bar(self, symbol: str, day: date) -> Bar | None:
-        """The bar of a day, or None."""
-        found = self.before(symbol, day, included=True)
-        return found if found is not None and found.day == day else None
-
-    def before(self, symbol: str, day: date, *, included: bool = False) -> Bar | None:
-        """The last bar before a day (or on it, when it is included), or None."""
-        search = bisect_right if included else bisect_left
-        place = search(self.days.get(symbol, []), day)
-        return self.bars[symbol][place - 1] if place else None
-
-    def between(self, symbol: str, first: date, last: date) -> Sequence[Bar]:
-        """The bars from ``first`` to ``last``, both included."""
-        days = self.days.get(symbol, [])
-        return self.bars.get(symbol, [])[bisect_left(days, first) : bisect_right(days, last)]
-
-    def factor(self, symbol: str, after: date, upto: date) -> float:
-        """How many shares of ``upto`` one share of ``after`` has become: the product of the splits between them."""
-        factor = 1.0
-        for split in self.splits.get(symbol, []):
-            if after < split.day <= upto:
-                factor *= split.new / split.old
-        return factor
 
 
 def recorded_bars() -> pd.DataFrame:
@@ -100,84 +37,96 @@ def replay_symbols(data: Path | None = None) -> list[str]:
 def read_tape(path: Path | None = None) -> Tape:
     """The tape of a file of bars (None: the recorded ones); ``EmbeddedError`` names what is wrong in it, and where."""
     path = path or RECORDED
-    frame = read_bars(path)
-    tape = Tape(days={}, bars={})
-    for symbol, rows in frame.groupby("symbol", sort=True):
-        name = str(symbol)
-        tape.days[name] = list(rows["date"])
-        columns = [rows[column].tolist() for column in COLUMNS[1:]]
-        tape.bars[name] = [Bar(name, *row) for row in zip(*columns, strict=True)]
-    for row in _rows(path.parent / "splits.csv"):
-        split = Split(row["symbol"], date.fromisoformat(row["date"]), float(row["fromFactor"]), float(row["toFactor"]))
+    tape = Tape(bars={str(symbol): _bars(rows) for symbol, rows in read_bars(path).groupby("symbol", sort=True)})
+    for row in read_beside(path.parent / "splits.csv"):
+        split = Split(row["symbol"], row["date"], row["fromFactor"], row["toFactor"])
         tape.splits.setdefault(split.symbol, []).append(split)
-    for row in _rows(path.parent / "dividends.csv"):
-        paid = {"symbol": row["symbol"], "date": row["date"], "amount": float(row["amount"]), "currency": "USD"}
-        tape.dividends.setdefault(row["symbol"], []).append(paid)
-    tape.companies = {row["ticker"]: row for row in _rows(path.parent / "companies.csv")}
+    for row in read_beside(path.parent / "dividends.csv"):
+        paid = Dividend(row["symbol"], row["date"], row["amount"])
+        tape.dividends.setdefault(paid.symbol, []).append(paid)
+    tape.companies = {row["ticker"]: row for row in read_beside(path.parent / "companies.csv")}
     return tape
 
 
 def read_bars(path: Path) -> pd.DataFrame:
     """The checked bars of a CSV or Parquet file, ordered by symbol and date."""
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise EmbeddedError(f"{path} cannot be read as bars: {error}") from error
+    frame = _read(path)
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise EmbeddedError(f"{path} lacks the column {', '.join(missing)}; it must hold {', '.join(COLUMNS)}")
     if frame.empty:
         raise EmbeddedError(f"{path} holds no bars")
-    frame = frame[COLUMNS].copy()
+    frame = frame[COLUMNS].reset_index(drop=True)
+    frame["symbol"] = _each(path, frame, "symbol", check_symbol)
+    frame["date"] = _each(path, frame, "date", _day)
     _check_numbers(path, frame)
-    frame["date"] = _dates(path, frame)
-    frame["symbol"] = _symbols(path, frame)
     _check_days(path, frame)
     return frame.sort_values(["symbol", "date"], ignore_index=True)
 
 
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pd.read_parquet(path)
+        # a symbol may be NA or TRUE
+        return pd.read_csv(path, dtype={"symbol": str, "date": str}, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise EmbeddedError(f"{path} cannot be read as bars: {error}") from error
+
+
+def _each(path: Path, frame: pd.DataFrame, column: str, read: Callable[[Any], Any]) -> "pd.Series[Any]":
+    """A column with each value read; one that cannot be is refused."""
+    known: dict[Any, Any] = {}
+    complaints: dict[Any, str] = {}
+    for value in frame[column].unique():
+        try:
+            known[value] = read(value)
+        except (ValueError, SymbolError) as error:
+            complaints[value] = str(error)
+    wrong = frame[column].isin(list(complaints))
+    _refuse(path, frame, wrong, f"{column}: {next(iter(complaints.values()), '')}")
+    return frame[column].map(known).astype(object)
+
+
+def _day(value: Any) -> date:
+    try:
+        return datetime.fromisoformat(str(value)).date()
+    except ValueError:
+        raise ValueError(f"{str(value)!r} is not a date like 2012-12-14") from None
+
+
 def _check_numbers(path: Path, frame: pd.DataFrame) -> None:
     for column in [*PRICES, "volume"]:
-        frame[column] = pd.to_numeric(frame[column], errors="coerce")
-        _refuse(path, frame, frame[column].isna(), f"{column} is not a number")
-    low, high = frame[PRICES].min(axis=1), frame[PRICES].max(axis=1)
-    _refuse(path, frame, low <= 0, "a price is zero or negative")
-    _refuse(path, frame, (frame["low"] > low) | (frame["high"] < high), "open or close is outside of low to high")
-    _refuse(path, frame, (frame["volume"] < 0) | (frame["volume"] % 1 != 0), "volume is not a number of shares")
-    frame["volume"] = frame["volume"].astype("int64")
-
-
-def _dates(path: Path, frame: pd.DataFrame) -> "pd.Series[Any]":
-    parsed = pd.to_datetime(frame["date"], errors="coerce", format="ISO8601")
-    _refuse(path, frame, parsed.isna(), "date is not like 2012-12-14")
-    return parsed.dt.date
-
-
-def _symbols(path: Path, frame: pd.DataFrame) -> list[str]:
-    try:
-        checked = {symbol: check_symbol(symbol) for symbol in frame["symbol"].unique()}
-    except SymbolError as error:
-        raise EmbeddedError(f"{path}: {error}") from None
-    return [checked[symbol] for symbol in frame["symbol"]]
+        numbers = pd.to_numeric(frame[column], errors="coerce").astype(float)
+        _refuse(path, frame, ~(numbers.abs() < math.inf), f"{column} is not a number")
+        frame[column] = numbers
+    for column in PRICES:
+        _refuse(path, frame, frame[column] <= 0, f"{column} is zero or negative")
+    _refuse(path, frame, frame["high"] < frame["low"], "high is below low")
+    for column in ("open", "close"):
+        outside = (frame[column] > frame["high"]) | (frame[column] < frame["low"])
+        _refuse(path, frame, outside, f"{column} is outside of low to high")
+    shares = frame["volume"]
+    _refuse(path, frame, (shares < 0) | (shares % 1 != 0) | (shares > 2**53), "volume is not a number of shares")
+    frame["volume"] = shares.astype("int64")
 
 
 def _check_days(path: Path, frame: pd.DataFrame) -> None:
-    _refuse(path, frame, frame.duplicated(["symbol", "date"]), "the symbol has this date twice")
+    outside = (frame["date"] < FIRST_DATE) | (frame["date"] > LAST_DATE)
+    _refuse(path, frame, outside, f"date is outside the trading calendar, {FIRST_DATE} to {LAST_DATE}")
     open_days = {found.session_date for found in sessions(frame["date"].min(), frame["date"].max())}
     _refuse(path, frame, ~frame["date"].isin(open_days), "New York was closed on this date")
+    _refuse(path, frame, frame.duplicated(["symbol", "date"]), "the symbol has this date twice")
 
 
 def _refuse(path: Path, frame: pd.DataFrame, wrong: "pd.Series[bool]", what: str) -> None:
     if wrong.any():
-        row = frame.loc[wrong].iloc[0]
-        place = int(wrong.to_numpy().argmax()) + 1
-        raise EmbeddedError(
-            f"{path}, bar {place} ({row['symbol']} {row['date']}): {what}; {int(wrong.sum())} of {len(frame)} bars so"
-        )
+        place = int(wrong.to_numpy().argmax())
+        symbol, day = frame["symbol"].iloc[place], frame["date"].iloc[place]
+        count = f"{int(wrong.sum()):,} of {len(frame):,} bars so"
+        raise EmbeddedError(f"{path}, bar {place + 1} ({symbol} {day}): {what}; {count}")
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+def _bars(rows: pd.DataFrame) -> list[Bar]:
+    columns = [rows[column].tolist() for column in COLUMNS]
+    return [Bar(*row) for row in zip(*columns, strict=True)]

@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from stocklib.errors import EmbeddedError
-from stocklib.sessions import NEW_YORK
+from stocklib.sessions import FIRST_DATE, LAST_DATE, NEW_YORK, new_york_date
 
 
 class VirtualClock:
@@ -26,7 +26,9 @@ class VirtualClock:
         return self._base + timedelta(seconds=(time.monotonic() - self._since) * self.speed)
 
     def set(self, instant: datetime) -> None:
-        """Make it this instant now."""
+        """Make it this instant now; ``EmbeddedError`` when no trading calendar reaches that far."""
+        if not FIRST_DATE <= new_york_date(instant) <= LAST_DATE:
+            raise EmbeddedError(f"{instant:%Y-%m-%d} is no date of the trading calendar, {FIRST_DATE} to {LAST_DATE}")
         self._base = instant.astimezone(UTC)
         self._since = time.monotonic()
 
@@ -48,9 +50,9 @@ def read_start(text: str) -> datetime:
     """
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        return (instant if instant.tzinfo else instant.replace(tzinfo=NEW_YORK)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise EmbeddedError(f"{text!r} is not an instant like 2012-12-14T09:30 (New York time)") from None
-    return (instant if instant.tzinfo else instant.replace(tzinfo=NEW_YORK)).astimezone(UTC)
 
 
 def read_speed(text: str) -> float | None:

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from stocklib.embedded.replay.bars import Bar
+from stocklib.embedded.replay.tape import Bar
 
 Floats = NDArray[np.float64]
 
@@ -26,12 +26,12 @@ _AUCTION = 8.2
 class SessionPath:
     """The prices of one session: ``price[k]`` is that of ``k`` seconds after the open, the last one the close.
 
-    ``high`` and ``low`` are what had been seen by then. Plain lists: a single element is read 20 times as fast.
+    ``high`` and ``low`` are what had been seen by then.
     """
 
-    price: list[float]
-    high: list[float]
-    low: list[float]
+    price: Floats
+    high: Floats
+    low: Floats
 
 
 def session_path(bar: Bar, seconds: int) -> SessionPath:
@@ -39,12 +39,11 @@ def session_path(bar: Bar, seconds: int) -> SessionPath:
 
     >>> from datetime import date
     >>> path = session_path(Bar("AAPL", date(2012, 12, 14), 514.75, 518.13, 505.58, 509.79, 36056400), 23400)
-    >>> path.price[0], max(path.price), min(path.price), path.price[-1]
-    (514.75, 518.13, 505.58, 509.79)
+    >>> [price.item() for price in (path.price[0], path.price.max(), path.price.min(), path.price[-1])]
+    [514.75, 518.13, 505.58, 509.79]
     """
     prices = _prices(bar, seconds)
-    high, low = np.maximum.accumulate(prices), np.minimum.accumulate(prices)
-    return SessionPath(prices.tolist(), high.tolist(), low.tolist())
+    return SessionPath(prices, np.maximum.accumulate(prices), np.minimum.accumulate(prices))
 
 
 def minute_volumes(volume: int, minutes: int) -> NDArray[np.int64]:

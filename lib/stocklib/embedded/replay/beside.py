@@ -1,0 +1,61 @@
+"""The small CSV files beside the bars: splits, dividends, companies; rows in, checked values out."""
+
+import csv
+import math
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from stocklib.errors import EmbeddedError, SymbolError
+from stocklib.quotes import check_symbol
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{text} is not above zero")
+    return number
+
+
+_Read = Callable[[str], Any]
+_MUST: dict[str, dict[str, _Read]] = {
+    "splits.csv": {
+        "symbol": check_symbol,
+        "date": date.fromisoformat,
+        "fromFactor": _positive,
+        "toFactor": _positive,
+    },
+    "dividends.csv": {"symbol": check_symbol, "date": date.fromisoformat, "amount": _positive},
+    "companies.csv": {"ticker": check_symbol},
+}
+_MAY: dict[str, _Read] = {"ipo": date.fromisoformat, "shareOutstanding": _positive}
+
+
+def read_beside(path: Path) -> list[dict[str, Any]]:
+    """The rows of one of these files, none when there is no such file; ``EmbeddedError`` names line and column."""
+    if not path.exists():
+        return []
+    must = _MUST[path.name]
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines)
+            missing = [column for column in must if column not in (reader.fieldnames or [])]
+            if missing:
+                raise EmbeddedError(f"{path} lacks the column {', '.join(missing)}; it must hold {', '.join(must)}")
+            return [_row(path, reader.line_num, row, must) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise EmbeddedError(f"{path} cannot be read: {error}") from error
+
+
+def _row(path: Path, line: int, row: dict[str, Any], must: dict[str, _Read]) -> dict[str, Any]:
+    values: dict[str, Any] = {column: (value or "").strip() for column, value in row.items() if column}
+    for column in values:
+        read_value = must.get(column) or (_MAY.get(column) if values[column] else None)
+        if read_value is None:
+            continue
+        try:
+            values[column] = read_value(values[column])
+        except (ValueError, SymbolError) as error:
+            raise EmbeddedError(f"{path}, line {line}: {column}: {error}") from None
+    return values
