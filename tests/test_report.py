@@ -55,12 +55,14 @@ def test_it_says_plainly_that_a_replay_is_one(report: Path) -> None:
     assert "30 December 2011 to 14 December 2012" in page
     assert "As of 16:00:00 New York time, 14 December 2012 · session final · 5 symbols" in page
     assert 'data-as-of=""' in page
+    assert "reconstructed" in page
 
 
 def test_live_data_has_an_age_and_no_banner(gold: Settings, tmp_path: Path) -> None:
     live = copy(gold, tmp_path / "home", "update ops.warehouse_source set kind = 'live'")
     page = write_report(live, path=tmp_path / "live.html").read_text(encoding="utf-8")
     assert "Replayed" not in own_text(page)
+    assert "reconstructed" not in own_text(page)
     assert f'data-as-of="{datetime(2012, 12, 14, 21, tzinfo=UTC).timestamp():.0f}"' in page
 
 

@@ -19,10 +19,11 @@ from stocklib.sessions import NEW_YORK
 _CHART_BYTES = 2_400_000
 # … and figures that set symbols side by side show the largest ones.
 _COMPARED, _BARS = 12, 30
-_SESSION_NOTE = "Bars within the session show what polling saw: a print between two polls is not in them."
+_POLLED = "Bars within the session show what polling saw: a print between two polls is not in them."
+_RECONSTRUCTED = "Within a replayed session the path is reconstructed from the day's open, high, low and close."
 _TERMS = (
-    "The recorded bars are public domain (Quandl WIKI). Finnhub's free plan and Yahoo's data are for personal use: ask "
-    "before you redistribute a report made from them. Nothing here is advice to buy or sell."
+    "The recorded bars that ship with the workbench are public domain (Quandl WIKI). Finnhub's free plan and Yahoo's "
+    "data are for personal use: ask before you redistribute a report made from them. Nothing here is advice to buy or sell."
 )
 
 
@@ -40,7 +41,7 @@ def render(facts: Facts, *, written_at: datetime) -> str:
         "panels": "\n".join(_panel(name, title, note) for name, title, note in _panel_texts(facts) if name in figures),
         "options": "".join(f'<option value="{escape(s)}">{escape(_label(facts, s))}</option>' for s in charts),
         "left_out": escape(f"No room on this page for {', '.join(left_out)}.") if left_out else "",
-        "session_note": "" if facts.session.empty else escape(_SESSION_NOTE),
+        "session_note": "" if facts.session.empty else escape(_RECONSTRUCTED if facts.is_replay else _POLLED),
         "intraday": "" if facts.session.empty else " has-session",
         "rows": "\n".join(_row(row) for row in rows),
         "unit": escape(facts.currency),
