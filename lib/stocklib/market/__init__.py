@@ -8,20 +8,17 @@ parameter, and a table's name is looked up before it is used.
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from difflib import get_close_matches
-from typing import Any
 
 import pandas as pd
 
-from stocklib.errors import DateRangeError, InputError, SymbolError, WarehouseError
-from stocklib.quotes import check_symbol
+from stocklib.errors import DateRangeError, InputError
+from stocklib.market.catalogue import all_symbols, known_symbols, nothing_there, tables, version, where_clause
 from stocklib.sessions import NEW_YORK
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import Warehouse, open_warehouse
 
 RESOLUTIONS = ("1m", "5m", "1h", "1d")
 ADJUSTMENTS = ("split", "none")
-_SCHEMAS = ("bronze", "silver", "gold", "ops")
 _NUMBERS = ["open", "high", "low", "close", "volume", "split_factor"]
 
 
@@ -52,11 +49,11 @@ def prices(
     if first and last and first > last:
         raise DateRangeError(f"start {first} is after end {last}")
     warehouse = open_warehouse(settings or read_settings())
-    wanted = _known(warehouse, symbols)
+    wanted = known_symbols(warehouse, symbols)
     daily = _daily(warehouse, wanted, first, last)
     bars = daily if resolution == "1d" else _intraday(warehouse, wanted, first, last, resolution=resolution)
     if bars.empty:
-        raise DateRangeError(_nothing(warehouse, wanted, first, last, resolution=resolution))
+        raise DateRangeError(nothing_there(warehouse, wanted, first, last, resolution=resolution))
     if resolution != "1d":
         bars = _with_split_factor(bars, daily)
     if adjust == "split":
@@ -64,13 +61,13 @@ def prices(
             bars[column] = bars[column] / bars["split_factor"]
         bars["volume"] = bars["volume"] * bars["split_factor"]
     bars = bars.drop(columns="split_factor").reset_index(drop=True)
-    bars.attrs = {"resolution": resolution, "adjust": adjust, "data_version": _version(warehouse)}
+    bars.attrs = {"resolution": resolution, "adjust": adjust, "data_version": version(warehouse)}
     return bars
 
 
 def symbols(*, settings: Settings | None = None) -> list[str]:
     """Every symbol that has daily prices, in alphabetical order."""
-    return _symbols(open_warehouse(settings or read_settings()))
+    return all_symbols(open_warehouse(settings or read_settings()))
 
 
 def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
@@ -81,7 +78,7 @@ def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
     warehouse = open_warehouse(settings or read_settings())
     schema, _, bare = name.strip().lower().rpartition(".")
     schema = schema or "gold"
-    known = _tables(warehouse)
+    known = tables(warehouse)
     if (schema, bare) not in known:
         listed = ", ".join(sorted(each if where == "gold" else f"{where}.{each}" for where, each in known))
         raise InputError(f"there is no table {name!r}; there are {listed or 'none yet'}")
@@ -95,7 +92,7 @@ def data_version(*, settings: Settings | None = None) -> str:
 
     Two readers who see the same version see the same numbers.
     """
-    return _version(open_warehouse(settings or read_settings()))
+    return version(open_warehouse(settings or read_settings()))
 
 
 def is_replay(*, settings: Settings | None = None) -> bool:
@@ -109,7 +106,7 @@ def is_replay(*, settings: Settings | None = None) -> bool:
 
 
 def _daily(warehouse: Warehouse, wanted: Sequence[str], first: date | None, last: date | None) -> pd.DataFrame:
-    where, params = _where("quote_date", wanted, first, last)
+    where, params = where_clause("quote_date", wanted, first, last)
     frame = warehouse.query(
         f"""
         select symbol, quote_date as date, open_price as open, high_price as high, low_price as low,
@@ -129,7 +126,7 @@ def _intraday(
 ) -> pd.DataFrame:
     lower = _midnight(first) if first else None
     upper = _midnight(last + timedelta(days=1)) - timedelta(microseconds=1) if last else None
-    where, params = _where("candle_time", wanted, lower, upper)
+    where, params = where_clause("candle_time", wanted, lower, upper)
     frame = warehouse.query(
         f"""
         select symbol, candle_time as time, candle_open as open, candle_high as high, candle_low as low,
@@ -153,76 +150,6 @@ def _with_split_factor(bars: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
     return bars
 
 
-def _where(column: str, wanted: Sequence[str], lower: object, upper: object) -> tuple[str, tuple[Any, ...]]:
-    parts, params = [f"symbol in ({', '.join('?' * len(wanted))})"], [*wanted]
-    for sign, bound in ((">=", lower), ("<=", upper)):
-        if bound is not None:
-            parts.append(f"{column} {sign} ?")
-            params.append(bound)  # type: ignore[arg-type]
-    return " and ".join(parts), tuple(params)
-
-
-def _known(warehouse: Warehouse, asked: str | Iterable[str] | None) -> list[str]:
-    """The symbols that were asked for, each of them one that has prices."""
-    there = _symbols(warehouse)
-    if not there:
-        raise WarehouseError("gold holds no prices yet: run `stocks run backfill_ytd`, or `make demo`")
-    if asked is None:
-        return there
-    listed = [check_symbol(one) for one in ([asked] if isinstance(asked, str) else asked)]
-    if not listed:
-        raise SymbolError("no symbol was asked for; leave symbols out to get all: " + ", ".join(there))
-    for symbol in listed:
-        if symbol not in there:
-            close = get_close_matches(symbol, there, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            shown = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
-            raise SymbolError(f"there are no prices of {symbol}.{hint} There are: {shown}")
-    return list(dict.fromkeys(listed))
-
-
-def _symbols(warehouse: Warehouse) -> list[str]:
-    frame = warehouse.query("select distinct symbol from gold.fact_daily_stock_quotes order by symbol")
-    return [str(symbol) for symbol in frame["symbol"]]
-
-
-def _tables(warehouse: Warehouse) -> set[tuple[str, str]]:
-    marks = ", ".join("?" * len(_SCHEMAS))
-    frame = warehouse.query(
-        f"""
-        select lower(table_schema) as schema_name, lower(table_name) as table_name
-        from information_schema.tables
-        where lower(table_schema) in ({marks})
-        """,  # noqa: S608 - placeholders only
-        _SCHEMAS,
-    )
-    return set(zip(frame["schema_name"], frame["table_name"], strict=True))
-
-
-def _nothing(
-    warehouse: Warehouse, wanted: Sequence[str], first: date | None, last: date | None, *, resolution: str
-) -> str:
-    where, params = _where("candle_time", wanted, None, None)
-    there = warehouse.query(
-        f"""
-        select symbol, min(candle_time) as first_time, max(candle_time) as last_time
-        from gold.gold_candlestick
-        where resolution = ? and {where}
-        group by symbol
-        order by symbol
-        """,  # noqa: S608 - placeholders only
-        (resolution, *params),
-    )
-    ranges = [f"{row.symbol} {row.first_time:%Y-%m-%d} to {row.last_time:%Y-%m-%d}" for row in there.itertuples()]
-    asked = f"{first or 'the beginning'} to {last or 'the end'}"
-    return f"there are no {resolution} prices from {asked}; there are: {', '.join(ranges) or f'none at {resolution}'}"
-
-
-def _version(warehouse: Warehouse) -> str:
-    build = warehouse.published_build()
-    return f"{build.load_id}.{build.logic[:8]}" if build else "unpublished"
-
-
 def _midnight(day: date) -> datetime:
     """The first instant of a New York date, as the warehouse stores instants: UTC, without a zone."""
     return datetime.combine(day, time(), NEW_YORK).astimezone(UTC).replace(tzinfo=None)
@@ -235,7 +162,7 @@ def _day(name: str, value: date | str | None) -> date | None:
         if isinstance(value, str):
             return date.fromisoformat(value.strip())
         return value.date() if isinstance(value, datetime) else date(value.year, value.month, value.day)
-    except (ValueError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         raise DateRangeError(f"{name}={value!r} is not a date; write it as 2012-12-14") from None
 
 

@@ -1,0 +1,87 @@
+"""What gold holds: symbols, tables, ranges, the published version; and the sentences that name them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from difflib import get_close_matches
+from typing import Any
+
+from stocklib.errors import SymbolError, WarehouseError
+from stocklib.quotes import check_symbol
+from stocklib.warehouse import Warehouse
+
+_SCHEMAS = ("bronze", "silver", "gold", "ops")
+
+
+def known_symbols(warehouse: Warehouse, asked: str | Iterable[str] | None) -> list[str]:
+    """The symbols that were asked for, each of them one that has prices."""
+    there = all_symbols(warehouse)
+    if not there:
+        raise WarehouseError("gold holds no prices yet: run `stocks run backfill_ytd`, or `make demo`")
+    if asked is None:
+        return there
+    listed = [check_symbol(one) for one in ([asked] if isinstance(asked, str) else asked)]
+    if not listed:
+        raise SymbolError("no symbol was asked for; leave symbols out to get all: " + ", ".join(there))
+    for symbol in listed:
+        if symbol not in there:
+            close = get_close_matches(symbol, there, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            shown = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
+            raise SymbolError(f"there are no prices of {symbol}.{hint} There are: {shown}")
+    return list(dict.fromkeys(listed))
+
+
+def all_symbols(warehouse: Warehouse) -> list[str]:
+    """Every symbol with daily prices."""
+    frame = warehouse.query("select distinct symbol from gold.fact_daily_stock_quotes order by symbol")
+    return [str(symbol) for symbol in frame["symbol"]]
+
+
+def tables(warehouse: Warehouse) -> set[tuple[str, str]]:
+    """(schema, name) of every published table and view, in lower case."""
+    marks = ", ".join("?" * len(_SCHEMAS))
+    frame = warehouse.query(
+        f"""
+        select lower(table_schema) as schema_name, lower(table_name) as table_name
+        from information_schema.tables
+        where lower(table_schema) in ({marks})
+        """,  # noqa: S608 - placeholders only
+        _SCHEMAS,
+    )
+    return set(zip(frame["schema_name"], frame["table_name"], strict=True))
+
+
+def version(warehouse: Warehouse) -> str:
+    """Which version is published."""
+    build = warehouse.published_build()
+    return f"{build.load_id}.{build.logic[:8]}" if build else "unpublished"
+
+
+def nothing_there(
+    warehouse: Warehouse, wanted: Sequence[str], first: date | None, last: date | None, *, resolution: str
+) -> str:
+    """Why there is no bar in a range: which ranges there are."""
+    where, params = where_clause("candle_time", wanted, None, None)
+    there = warehouse.query(
+        f"""
+        select symbol, min(candle_time) as first_time, max(candle_time) as last_time
+        from gold.gold_candlestick
+        where resolution = ? and {where}
+        group by symbol
+        order by symbol
+        """,  # noqa: S608 - placeholders only
+        (resolution, *params),
+    )
+    ranges = [f"{row.symbol} {row.first_time:%Y-%m-%d} to {row.last_time:%Y-%m-%d}" for row in there.itertuples()]
+    asked = f"{first or 'the beginning'} to {last or 'the end'}"
+    return f"there are no {resolution} prices from {asked}; there are: {', '.join(ranges) or f'none at {resolution}'}"
+
+
+def where_clause(column: str, wanted: Sequence[str], lower: object, upper: object) -> tuple[str, tuple[Any, ...]]:
+    """Some symbols within bounds, both included: placeholders, and the values that take their places."""
+    parts, params = [f"symbol in ({', '.join('?' * len(wanted))})"], [*wanted]
+    for sign, bound in ((">=", lower), ("<=", upper)):
+        if bound is not None:
+            parts.append(f"{column} {sign} ?")
+            params.append(bound)  # type: ignore[arg-type]
+    return " and ".join(parts), tuple(params)

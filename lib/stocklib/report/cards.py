@@ -1,0 +1,89 @@
+"""The report's cards and table rows: one symbol's figures as text, escaped, with a dash for what is not known."""
+
+import math
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from stocklib.report.facts import Facts
+from stocklib.sessions import NEW_YORK
+
+
+def card(row: dict[str, Any], facts: Facts) -> str:
+    """A symbol's card: price, change, the last sixty closes; and a word when it has not been quoted since."""
+    symbol = row["symbol"]
+    closes = facts.daily.loc[facts.daily["symbol"] == symbol, "close"].tail(60).tolist()
+    as_of = row["as_of"].astimezone(NEW_YORK)
+    old = as_of.date() < facts.session_date
+    stale = f'<span class="stale">last price {as_of:%-d %b}</span>' if old else ""
+    return f"""<a class="card kpi" href="#candles" data-symbol="{escape(symbol)}">
+<span class="symbol">{escape(symbol)}</span><span class="name">{escape(text(row["company_name"]))}</span>
+<span class="price">{_number(row["current_price"], 2)}</span>
+<span class="{_sign(row["change_percent"])}">{_change(row)}</span>
+{_sparkline(closes)}
+<span class="small">Year to date {_number(row["ytd_return_percent"], 1, sign=True)} %</span>{stale}</a>"""
+
+
+def table_row(row: dict[str, Any]) -> str:
+    """A symbol's row in the table of all figures."""
+    signed = ("change_percent", "ytd_return_percent", "momentum_30day_percent")
+    cells = [
+        f'<th scope="row">{escape(row["symbol"])}<span class="name">{escape(text(row["company_name"]))}</span></th>',
+        f"<td>{_number(row['current_price'], 2)}</td>",
+        *(f'<td class="{_sign(row[name])}">{_number(row[name], 2, sign=True)}</td>' for name in signed),
+        f"<td>{_number(row['volatility_30day_percent'], 1)}</td>",
+        f"<td>{_number(row['drawdown_percent'], 1)}</td>",
+        f"<td>{_number(row['volume'], 0)}</td>",
+        f'<td class="left">{escape(text(row["sector"]))}</td>',
+        f"<td>{row['as_of'].astimezone(NEW_YORK):%-d %b %H:%M}</td>",
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _change(row: dict[str, Any]) -> str:
+    amount, percent = (_number(row[name], 2, sign=True) for name in ("change_amount", "change_percent"))
+    return f"{_arrow(row['change_percent'])} {amount} ({percent} %)"
+
+
+def _sparkline(values: list[float]) -> str:
+    """The last sixty closes as a line without numbers."""
+    if len(values) < 2:
+        return ""
+    low, high = min(values), max(values)
+    reach = (high - low) or 1.0
+    points = " ".join(
+        f"{200 * n / (len(values) - 1):.1f},{36 - 32 * (value - low) / reach:.1f}" for n, value in enumerate(values)
+    )
+    return (
+        '<svg class="spark" viewBox="0 0 200 40" preserveAspectRatio="none" role="img" aria-label="last 60 closes">'
+        f'<polyline points="{points}"/></svg>'
+    )
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+def _number(value: Any, digits: int, *, sign: bool = False) -> str:
+    if _missing(value):
+        return "–"
+    return f"{float(value):{'+' if sign else ''},.{digits}f}".replace("-", "−")
+
+
+def text(value: Any) -> str:
+    """A text, or a dash; not yet escaped."""
+    return "–" if _missing(value) or not str(value).strip() else str(value)
+
+
+def _sign(value: Any) -> str:
+    return "level" if _missing(value) or value == 0 else "up" if value > 0 else "down"
+
+
+def _arrow(value: Any) -> str:
+    return {"up": "▲", "down": "▼", "level": "■"}[_sign(value)]
+
+
+def day_text(value: Any) -> str:
+    """14 December 2012."""
+    return f"{value:%-d %B %Y}"
