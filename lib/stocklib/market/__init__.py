@@ -38,7 +38,7 @@ def prices(
     then open, high, low, close in the listing's currency, volume in shares (NaN where the source has none), is_final,
     data_source. ``attrs`` says the resolution, the adjustment and the data's version.
 
-    >>> prices("AAPL", "2012-12-10", "2012-12-14")  # doctest: +SKIP
+    A week of Apple: ``prices("AAPL", "2012-12-10", "2012-12-14")``.
 
     Raises ``SymbolError`` for a symbol without prices, ``DateRangeError`` when no bar is in the range; both name what
     there is.
