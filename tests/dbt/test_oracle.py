@@ -2,11 +2,10 @@
 
 import math
 from datetime import date
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from landed import DAY, gold_hashes, recorded, recorded_bars, settings_in
+from landed import DAY, recorded, recorded_bars
 from story import FIRST, SYMBOLS, Story
 
 from stocklib.sessions import sessions
@@ -179,8 +178,3 @@ def test_the_treemap_compares_the_symbols(year: Story) -> None:
 def test_the_calendar_of_gold_ends_with_the_year_after_the_last_quote(year: Story) -> None:
     span = year.query("select min(calendar_date) as a, max(calendar_date) as z from gold.dim_date").iloc[0]
     assert (span["a"].date(), span["z"].date()) == (date(2000, 1, 1), date(2013, 12, 31))
-
-
-def test_a_rebuild_from_the_same_objects_hashes_the_same(year: Story, tmp_path: Path) -> None:
-    other = year.told_at_once(settings_in(tmp_path))
-    assert gold_hashes(other.settings) == year.hashes["streamed twice"]

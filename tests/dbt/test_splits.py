@@ -21,6 +21,7 @@ from story import Story, session_polls
 
 BEFORE, AFTER = "2005-02-19T02:00", "2005-04-02T02:00"
 FIRST, LAST = date(2004, 11, 1), date(2005, 4, 1)
+UNCHECKED = date(2005, 2, 14), date(2005, 2, 16)
 
 
 @pytest.fixture(scope="session")
@@ -33,19 +34,27 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             "ytd_historical_quotes", candles(recorded_bars(FIRST, date(2005, 2, 18), symbols), utc(BEFORE)), name="h1"
         ),
         landed("corporate_actions", actions(symbols, utc(BEFORE), splits=RECORDED_SPLITS), name="a1"),
+        # nobody asked for its splits yet
+        landed("daily_historical_quotes", candles(recorded_bars(*UNCHECKED, ["MSFT"]), utc(BEFORE)), name="h0"),
+    )
+    story.frames["quarantined"] = story.query(
+        "select symbol, reason, count(*) as n from silver.quarantined_candles group by all"
     )
     days = [date(2005, 2, 24), date(2005, 2, 25), date(2005, 2, 28), date(2005, 3, 1)]
     # the first day comes last
-    for number, day in enumerate([*days[1:], days[0]]):
-        lines = messages(
-            session_polls(day, every=600, symbols=symbols), run_id=day.isoformat(), first_offset=1000 * number
+    objects = [
+        landed(
+            "stock_quotes", messages(session_polls(day, every=600, symbols=symbols), run_id=str(day)), name=f"q{day}"
         )
-        story.tell(landed("stock_quotes", lines, name=f"q{number}"))
+        for day in days
+    ]
+    story.tell(*objects[1:])
+    story.tell(objects[0])
     story.note("streamed")
     after = recorded_bars(date(2005, 2, 22), LAST, symbols)
     story.tell(
         landed("daily_historical_quotes", candles(after, utc(AFTER), splits=RECORDED_SPLITS), name="h2"),
-        landed("corporate_actions", actions(symbols, utc(AFTER), splits=RECORDED_SPLITS), name="a2"),
+        landed("corporate_actions", actions([*symbols, "MSFT"], utc(AFTER), splits=RECORDED_SPLITS), name="a2"),
     )
     story.note("whole")
     return story
@@ -108,16 +117,10 @@ def test_gold_does_not_depend_on_the_order_or_the_number_of_loads(story: Story, 
     assert gold_hashes(other.settings) == story.hashes["whole"]
 
 
-def test_history_whose_splits_are_unknown_waits_in_quarantine(tmp_path: Path) -> None:
-    story = Story(settings_in(tmp_path))
-    bars = recorded_bars(date(2005, 2, 22), date(2005, 3, 4), ["AAPL"])
-    story.tell(
-        landed("ytd_historical_quotes", candles(bars, utc(AFTER), splits=RECORDED_SPLITS), name="h"),
-    )
-    refused = story.query("select reason, count(*) as n from silver.quarantined_candles group by 1")
-    assert refused.to_dict("records") == [{"reason": "splits unknown", "n": len(bars)}]
-    assert story.query("select * from gold.fact_daily_stock_quotes").empty
-    story.tell(landed("corporate_actions", actions(["AAPL"], utc(AFTER), splits=RECORDED_SPLITS), name="a"))
+def test_history_whose_splits_are_unknown_waits_in_quarantine(story: Story) -> None:
+    assert story.frames["quarantined"].to_dict("records") == [{"symbol": "MSFT", "reason": "splits unknown", "n": 3}]
     assert story.query("select * from silver.quarantined_candles").empty
-    closes = story.query("select close_price as c from gold.fact_daily_stock_quotes order by quote_date")["c"]
-    assert closes.tolist() == [bar.close for bar in bars]
+    closes = story.query(
+        "select close_price as c from gold.fact_daily_stock_quotes where symbol = 'MSFT' order by quote_date"
+    )
+    assert closes["c"].tolist() == [bar.close for bar in recorded_bars(*UNCHECKED, ["MSFT"])]

@@ -1,0 +1,107 @@
+"""From a real S3 into RAW: only what is new, each object once, whatever is broken among them."""
+
+import gzip
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from landed import messages
+from story import session_polls
+
+from stocklib.errors import LakeError
+from stocklib.lake import KeyParts, Lake, format_key
+from stocklib.pipeline.loading import load
+from stocklib.settings import Settings, read_settings
+from stocklib.warehouse import open_warehouse
+
+pytestmark = pytest.mark.stack
+
+NOON = datetime(2012, 12, 14, 17, 30, tzinfo=UTC)
+
+
+def land(settings: Settings, number: int = 0, *, hour: datetime = NOON, size: int = 5) -> str:
+    """An object of a few quotes; its key."""
+    lines = messages(session_polls()[:size], run_id=f"run-{number}", first_offset=100 * number)
+    return Lake(settings).write("stock_quotes", f"stock-quotes+0+{number:020d}-{number:020d}", lines, landed=hour)
+
+
+def put_raw(settings: Settings, name: str, content: bytes) -> str:
+    """An object as somebody else might leave it."""
+    lake = Lake(settings)
+    lake.ensure_bucket()
+    key = format_key(KeyParts("stock_quotes", NOON, name, "0123456789ab"))
+    lake._s3.pipe_file(f"{lake.bucket}/{key}", content)
+    return key
+
+
+def test_an_empty_lake_is_nothing_to_load(settings: Settings) -> None:
+    assert str(load(settings)) == "nothing new in the lake"
+
+
+def test_what_landed_is_loaded_once_and_only_what_is_new(settings: Settings) -> None:
+    told: list[tuple[int, int | None]] = []
+    land(settings, 1)
+    land(settings, 2)
+    first = load(settings, on_progress=lambda done, total=None, text="": told.append((done, total)))
+    assert (first.load_id, first.objects, first.rows) == (1, 2, 10)
+    assert told == [(1, 2), (2, 2)]
+    assert load(settings).objects == 0
+    # the same hour, the hour before, a later one
+    keys = {
+        land(settings, 3),
+        land(settings, 4, hour=NOON - timedelta(hours=1)),
+        land(settings, 5, hour=NOON + timedelta(hours=9)),
+    }
+    second = load(settings)
+    assert (second.load_id, second.objects) == (2, 3)
+    assert keys < open_warehouse(settings).known_keys("stock_quotes")
+
+
+def test_the_load_looks_back_an_hour_and_no_further(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    land(settings, 1)
+    load(settings)
+    asked: list[tuple[str, Any]] = []
+    listing = Lake.list
+
+    def listen(lake: Lake, dataset: str, *, since: datetime | None = None) -> Any:
+        asked.append((dataset, since))
+        return listing(lake, dataset, since=since)
+
+    monkeypatch.setattr(Lake, "list", listen)
+    load(settings)
+    assert dict(asked)["stock_quotes"] == datetime(2012, 12, 14, 16, tzinfo=UTC)
+    assert dict(asked)["company_profiles"] is None
+
+
+def test_corrupt_objects_are_named_and_the_rest_loads(settings: Settings) -> None:
+    whole = gzip.compress(b'{"payload":{}}\n' * 1000)
+    broken = [put_raw(settings, "cut", whole[: len(whole) // 2]), put_raw(settings, "plain", b"no gzip")]
+    broken.append(put_raw(settings, "other-content", whole))
+    good = land(settings, 1)
+    result = load(settings)
+    assert (result.objects, len(result.corrupt)) == (1, 3)
+    for key in broken:
+        assert any(key in reason for reason in result.corrupt)
+        assert key in str(result)
+    assert open_warehouse(settings).known_keys("stock_quotes") == {good}
+    # still broken, still named, nothing else again
+    assert (load(settings).objects, len(load(settings).corrupt)) == (0, 3)
+
+
+def test_two_loads_at_once_load_everything_once(settings: Settings) -> None:
+    for number in range(6):
+        land(settings, number)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: load(settings), range(2)))
+    assert sorted(result.objects for result in results) == [0, 6]
+
+
+def test_a_lake_that_is_down_is_one_clear_error_and_loads_nothing(
+    service_environ: dict[str, str], settings: Settings
+) -> None:
+    land(settings, 1)
+    down = read_settings(environ={**service_environ, "MINIO_ENDPOINT": "http://127.0.0.1:9"})
+    with pytest.raises(LakeError, match="MINIO_ENDPOINT"):
+        load(down)
+    assert load(settings).objects == 1
