@@ -1,0 +1,109 @@
+"""The reconstructed path of a session: it is the recorded bar, exactly, and the same one everywhere."""
+
+import hashlib
+import random
+import subprocess
+import sys
+from datetime import date
+
+import numpy as np
+import pytest
+
+from stocklib.embedded.replay.path import SessionPath, minute_volumes, session_path
+from stocklib.embedded.replay.tape import Bar, Tape
+from stocklib.sessions import session
+
+DAY = date(2012, 12, 14)
+
+
+def path_of(bar: Bar) -> SessionPath:
+    found = session(bar.day)
+    assert found
+    return session_path(bar, int((found.close - found.open).total_seconds()))
+
+
+def is_the_bar(path: SessionPath, bar: Bar) -> bool:
+    price = path.price
+    ends = (price[0], price[-1]) == (bar.open, bar.close)
+    touched = (price.max(), price.min()) == (bar.high, bar.low)
+    seen = (path.high[-1], path.low[-1]) == (bar.high, bar.low) and path.high[0] == path.low[0] == bar.open
+    return bool(ends and touched and seen and (path.low <= price).all() and (price <= path.high).all())
+
+
+def test_a_session_opens_touches_its_extremes_and_ends_exactly_as_recorded(tape: Tape) -> None:
+    bars = [bar for symbol in tape.symbols for bar in tape.between(symbol, date(2012, 1, 1), date(2012, 12, 31))]
+    assert len(bars) == 250 * 4 + 155
+    rest = [bar for symbol in tape.symbols for bar in tape.bars[symbol] if bar.day.year != 2012]
+    bars += random.Random(1).sample(rest, 700)
+    assert [bar for bar in bars if not is_the_bar(path_of(bar), bar)] == []
+
+
+def test_what_was_seen_so_far_only_widens(tape: Tape) -> None:
+    path = path_of(tape.bars["MSFT"][1000])
+    assert (np.diff(path.high) >= 0).all()
+    assert (np.diff(path.low) <= 0).all()
+
+
+@pytest.mark.parametrize(
+    "prices",
+    [
+        (10, 10, 10, 10),
+        (10, 10, 9, 9),
+        (9, 10, 9, 10),
+        (10, 10, 9, 10),
+        (438.1799, 439.0001, 430.0099, 430.0099),
+        (0.0123, 0.0125, 0.0121, 0.0122),
+        (1, 1000, 0.01, 2),
+        (250_000, 251_000.5, 249_999.99, 250_001),
+    ],
+)
+@pytest.mark.parametrize("seconds", [12_600, 23_400])
+def test_bars_of_every_shape_are_met_exactly(prices: tuple[float, ...], seconds: int) -> None:
+    for symbol in ("A", "B", "C", "D"):
+        bar = Bar(symbol, DAY, *prices, 1000)
+        path = session_path(bar, seconds)
+        assert is_the_bar(path, bar)
+        assert len(path.price) == seconds + 1
+
+
+def test_a_half_day_has_12600_seconds_and_a_whole_one_23400(tape: Tape) -> None:
+    lengths = {}
+    for day in (date(2012, 11, 23), date(2012, 12, 24), DAY):
+        bar = tape.bar("AAPL", day)
+        assert bar
+        lengths[day.isoformat()] = len(path_of(bar).price) - 1
+    assert lengths == {"2012-11-23": 12_600, "2012-12-24": 12_600, "2012-12-14": 23_400}
+
+
+def test_prices_between_the_extremes_are_in_cents(tape: Tape) -> None:
+    bar = tape.bar("AAPL", DAY)
+    assert bar
+    price = path_of(bar).price
+    assert set(price.tolist()) - {bar.open, bar.high, bar.low, bar.close} <= set(np.round(price, 2).tolist())
+    assert len(set(price.tolist())) > 300
+
+
+def test_another_process_sees_the_same_path_and_another_day_another_one(tape: Tape) -> None:
+    bar = Bar("AAPL", DAY, 514.75, 518.13, 505.58, 509.79, 36056400)
+    program = (
+        "import datetime, hashlib; from stocklib.embedded.replay.path import session_path;"
+        "from stocklib.embedded.replay.tape import Bar;"
+        "bar = Bar('AAPL', datetime.date(2012, 12, 14), 514.75, 518.13, 505.58, 509.79, 36056400);"
+        "print(hashlib.sha256(session_path(bar, 23400).price.tobytes()).hexdigest())"
+    )
+    theirs = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+    ours = session_path(bar, 23_400)
+    assert hashlib.sha256(ours.price.tobytes()).hexdigest() == theirs
+    other_day = session_path(Bar("AAPL", date(2012, 12, 13), 514.75, 518.13, 505.58, 509.79, 36056400), 23_400)
+    other_symbol = session_path(Bar("MSFT", DAY, 514.75, 518.13, 505.58, 509.79, 36056400), 23_400)
+    assert (other_day.price != ours.price).any()
+    assert (other_symbol.price != ours.price).any()
+
+
+@pytest.mark.parametrize("volume", [0, 1, 389, 390, 36_056_400, 2_000_000_003])
+@pytest.mark.parametrize("minutes", [210, 390])
+def test_the_minutes_volumes_sum_to_the_days(volume: int, minutes: int) -> None:
+    volumes = minute_volumes(volume, minutes)
+    assert len(volumes) == minutes
+    assert volumes.sum() == volume
+    assert (volumes >= 0).all()
