@@ -28,8 +28,9 @@ class Exchange:
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
-        # half a megabyte each; a replayed session needs one a symbol
-        self._path: Callable[[Bar], SessionPath] = lru_cache(maxsize=512)(_path_of)
+        # half a megabyte each; a replayed session needs one a symbol, and a new one takes a millisecond
+        kept = min(len(tape.symbols) + 8, 256)
+        self._path: Callable[[Bar], SessionPath] = lru_cache(maxsize=kept)(_path_of)
 
     def quote(self, symbol: str, now: datetime) -> dict[str, Any]:
         """The quote at this instant; zeros and nulls for a symbol that has no price yet."""
@@ -66,7 +67,10 @@ class Exchange:
         company = self.tape.companies.get(symbol)
         if company is None or (company.get("ipo") or date.min) > new_york_date(now):
             return {}
-        shares = company.get("shareOutstanding") or 0.0
+        # they were counted once, after every split of the tape: in 2004 Apple had half of them, at twice the price
+        bar = self._last_bar(symbol, now)
+        later = self.tape.factor(symbol, bar.day if bar else new_york_date(now), date.max)
+        shares = round((company.get("shareOutstanding") or 0.0) / later, 4)
         return {
             **{name: company.get(name, "") for name in _PROFILE},
             "ipo": company["ipo"].isoformat() if company.get("ipo") else "",
