@@ -19,12 +19,13 @@ _AHEAD = 16
 
 @dataclass(frozen=True)
 class CheckedObject:
-    """An object's lines: ``good`` as (number, text), ``bad`` as (number, text, reason); ``sources`` said in them."""
+    """An object's lines: the ``good`` ones with their ``numbers``; ``bad`` as (number, text, reason); the ``sources``."""
 
     dataset: str
     key: str
     size: int
-    good: list[tuple[int, bytes]]
+    good: list[bytes]
+    numbers: list[int]
     bad: list[tuple[int, str, str]]
     sources: frozenset[str]
 
@@ -55,11 +56,12 @@ def check_lines(dataset: str, key: str, data: bytes) -> CheckedObject:
     >>> len(checked.good), checked.bad[0][0]
     (1, 2)
     """
-    good: list[tuple[int, bytes]] = []
+    good: list[bytes] = []
+    numbers: list[int] = []
     bad: list[tuple[int, str, str]] = []
     sources: set[str] = set()
     for number, line in enumerate(data.split(b"\n"), start=1):
-        if not line.strip():
+        if not line or line.isspace():
             continue
         try:
             record = orjson.loads(line)
@@ -69,9 +71,10 @@ def check_lines(dataset: str, key: str, data: bytes) -> CheckedObject:
         if not isinstance(record, dict):
             bad.append((number, line.decode("utf-8", "replace"), "not a JSON object"))
             continue
-        good.append((number, line))
+        good.append(line)
+        numbers.append(number)
         sources.add(_source(record))
-    return CheckedObject(dataset, key, len(data), good, bad, frozenset(sources - {""}))
+    return CheckedObject(dataset, key, len(data), good, numbers, bad, frozenset(sources - {""}))
 
 
 def kind_of(source: str) -> str:
