@@ -1,41 +1,16 @@
 """When quotes are asked for: the source's word on the market, the calendar's on when that may change."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from email.utils import format_datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
-import orjson
 import pytest
-from misbehaving import Asked, Reply, serving
+from exchange import Exchange
+from misbehaving import serving
 
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.hours import MarketHours
-from stocklib.sessions import is_open
 from stocklib.settings import read_settings
-
-
-@dataclass
-class Exchange:
-    """The market status of a stepping replay whose clock a test sets; ``says`` overrules the calendar."""
-
-    now: datetime
-    says: Callable[[datetime], object] = is_open
-    asked: int = 0
-
-    def __call__(self, request: Asked) -> Reply:
-        if request.method == "POST":
-            move = orjson.loads(request.body)
-            self.now += timedelta(seconds=move["advance"])
-        headers = {"X-Stocks-Source": "replay"}
-        date_header = format_datetime(self.now, usegmt=True)
-        if request.path == "/replay/clock":
-            return Reply({"now": self.now.timestamp(), "mode": "step"}, headers=headers, date=date_header)
-        self.asked += 1
-        status = {"isOpen": self.says(self.now), "session": None, "holiday": None, "t": self.now.timestamp()}
-        return Reply(status, headers=headers, date=date_header)
-
 
 Start = Callable[..., tuple[Exchange, Finnhub, MarketHours]]
 

@@ -1,7 +1,7 @@
 """One quote after the other: asked for, published, counted. The inside of a round.
 
-A symbol without a usable price is counted and logged once; a source that does not answer is waited for, ever longer;
-a refused key goes up as ``KeyRefused``.
+A symbol without a usable price is counted and logged once; a source that stops answering is waited for, ever longer;
+one that never answered, and a refused key, end the run.
 """
 
 import logging
@@ -23,6 +23,8 @@ from stocklib.stream import Producer
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
+# A source that has not answered a single one of so many calls is not down for a while: something is set up wrong.
+_PATIENCE = 3
 
 
 class Poller:
@@ -80,6 +82,8 @@ class Poller:
             return False
         except (SourceUnavailable, RateLimited) as error:
             self.failed[symbol] += 1
+            if not self.quotes and not self.skipped and self.failed.total() >= _PATIENCE:
+                raise
             self.wait_for_source(error)
             return False
         self._silences = 0
