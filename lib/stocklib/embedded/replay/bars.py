@@ -71,7 +71,7 @@ def _read(path: Path) -> pd.DataFrame:
         # a symbol may be NA or TRUE
         return pd.read_csv(path, dtype={"symbol": str, "date": str}, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise EmbeddedError(f"{path} cannot be read as bars: {error}") from error
+        raise EmbeddedError(f"{path} cannot be read as bars: {' '.join(str(error).split())}") from error
 
 
 def _each(path: Path, frame: pd.DataFrame, column: str, read: Callable[[Any], Any]) -> "pd.Series[Any]":
