@@ -3,20 +3,22 @@
 import json
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from conftest import StartReplay
 
+from stocklib.embedded import processes, source
 from stocklib.embedded.replay.clock import read_start as new_york
 from stocklib.finnhub import Finnhub
-from stocklib.settings import Settings
+from stocklib.settings import Settings, read_settings
 
 KEY = {"X-Finnhub-Token": "replay-key"}
 AT = "/api/v1"
@@ -36,8 +38,12 @@ class Answer:
 Ask = Callable[..., Answer]
 
 
-def asking(settings: Settings, *, host: str = "127.0.0.1") -> Ask:
-    where = f"{host}:{urlsplit(settings.finnhub_base_url).port}"
+def port_of(settings: Settings) -> int:
+    return urlsplit(settings.finnhub_base_url).port or 0
+
+
+def asking(port: int, *, host: str = "127.0.0.1") -> Ask:
+    where = f"{host}:{port}"
 
     def ask(path: str, *, method: str = "GET", headers: Mapping[str, str] = KEY, body: bytes | None = None) -> Answer:
         connection = HTTPConnection(where, timeout=10)
@@ -54,9 +60,23 @@ def move(ask: Ask, **what: Any) -> Answer:
     return ask("/replay/clock", method="POST", headers={}, body=json.dumps(what).encode())
 
 
+@pytest.fixture(scope="module")
+def server(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    """One server for the tests that need no other rules than a key."""
+    home = tmp_path_factory.mktemp("replay")
+    guard(home)
+    settings = read_settings(environ={"STOCKS_HOME": str(home), "REPLAY_SPEED": "step"})
+    daemon = source.start(home / "embedded" / "replay", settings, key="replay-key", wanted={})
+    processes.wait_until(daemon, lambda: source.complaint(daemon), seconds=60)
+    yield asking(daemon.ports["replay"])
+    source.stop(daemon)
+
+
 @pytest.fixture
-def ask(replay: StartReplay) -> Ask:
-    return asking(replay(start="2012-12-14T10:00:00"))
+def ask(server: Ask) -> Ask:
+    """It is ten in the morning."""
+    move(server, now=new_york("2012-12-14T10:00").timestamp())
+    return server
 
 
 def test_every_path_answers_with_its_source_and_the_virtual_time(ask: Ask) -> None:
@@ -133,7 +153,7 @@ def test_odd_symbols_and_bytes_are_unknown_symbols(ask: Ask) -> None:
 
 
 def test_a_free_plan_has_no_history_and_sixty_calls_a_minute_are_a_limit(replay: StartReplay) -> None:
-    ask = asking(replay(options=["--free-plan", "--calls-per-minute", "6"]))
+    ask = asking(port_of(replay(options=["--free-plan", "--calls-per-minute", "6"])))
     for path in (
         "/stock/candle?symbol=AAPL&resolution=D&from=1&to=2",
         "/stock/split?symbol=AAPL&from=2005-01-01&to=2005-12-31",
@@ -178,7 +198,7 @@ def test_a_clock_that_is_sent_nonsense_stays_where_it_was(ask: Ask) -> None:
 
 
 def test_a_running_clock_runs_so_many_times_as_fast(replay: StartReplay) -> None:
-    ask = asking(replay(start="2012-12-14T10:00:00", speed="600"))
+    ask = asking(port_of(replay(start="2012-12-14T10:00:00", speed="600")))
     began, first = time.monotonic(), ask("/replay/clock").body
     assert (first["mode"], first["speed"]) == ("speed", 600)
     deadline = began + 10
@@ -203,10 +223,10 @@ def test_the_clock_is_moved_from_this_machine_only(replay: StartReplay) -> None:
             own = "127.0.0.1"
     if own.startswith("127."):
         pytest.skip("this machine has no address but loopback")
-    settings = replay(options=["--host", "0.0.0.0"])
-    ask = asking(settings)
+    port = port_of(replay(options=["--host", "0.0.0.0"]))
+    ask = asking(port)
     before = ask("/replay/clock").body
-    elsewhere = asking(settings, host=own)
+    elsewhere = asking(port, host=own)
     assert elsewhere(f"{AT}/stock/market-status").status == 200
     assert elsewhere("/replay/clock").status == 403
     assert move(elsewhere, advance=3600).status == 403
