@@ -167,8 +167,9 @@ def replay(lazy: _Lazy, arguments: tuple[str, ...]) -> None:
     """Run the replay server alone: Finnhub's API over recorded bars (--help shows its options)."""
     from stocklib.embedded.replay.__main__ import main as serve
 
-    own = lazy.settings().replay_data
-    sys.exit(serve([*(["--data", own] if own else []), *arguments]))
+    settings = lazy.settings()
+    own = [f"--data={settings.root / Path(settings.replay_data).expanduser()}"] if settings.replay_data else []
+    sys.exit(serve([*own, *arguments]))
 
 
 # ── the arrows ────────────────────────────────────────────────────────────────────────────────────────────────────────
