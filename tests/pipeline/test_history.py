@@ -5,16 +5,16 @@ set to the second; S3 and the warehouse are the real ones.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from email.utils import format_datetime
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from misbehaving import Asked, Reply, Server, serving
+from misbehaving import Server, serving
+from small_finnhub import DAYS, FIRST, LAST, Market
 
 from stocklib.errors import DateRangeError, KeyRefused, PlanRefused, SourceUnavailable, SymbolError, WrongSource
 from stocklib.finnhub import Finnhub
@@ -28,73 +28,6 @@ from stocklib.warehouse import open_warehouse
 from stocklib.yahoo import Yahoo
 
 pytestmark = pytest.mark.stack
-
-FIRST, LAST = date(2012, 12, 3), date(2012, 12, 13)
-DAYS = [s.session_date for s in sessions(FIRST, LAST)]
-
-
-@dataclass
-class Market:
-    """A Finnhub of the test's own: bars as traded, splits, and a clock. It answers split-adjusted, as of its clock."""
-
-    now: datetime = datetime(2012, 12, 14, 14, 0, tzinfo=UTC)
-    listed: dict[str, date] = field(default_factory=lambda: {"AAPL": date(1980, 12, 12), "MSFT": date(1986, 3, 13)})
-    splits: dict[str, list[tuple[date, float, float]]] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)  # path, or path and symbol → status
-    source: str = ""
-    before: Callable[[Asked], None] = lambda asked: None
-
-    def traded(self, symbol: str, day: date) -> float:
-        return 100.0 + (day - date(2000, 1, 1)).days / 7 + len(symbol)
-
-    def __call__(self, asked: Asked) -> Reply:
-        path = asked.path.removeprefix("/api/v1")
-        symbol = asked.query.get("symbol", "")
-        self.before(asked)
-        date_header = format_datetime(self.now, usegmt=True)
-        headers = {"X-Stocks-Source": self.source} if self.source else {}
-        status = self.refused.get(path) or self.refused.get(f"{path} {symbol}") or self.refused.get(symbol)
-        if status:
-            return Reply({"error": "no"}, status=status, date=date_header, headers=headers)
-        return Reply(self.answer(path, asked.query), date=date_header, headers=headers)
-
-    def answer(self, path: str, query: dict[str, str]) -> Any:
-        symbol = query.get("symbol", "")
-        if path == "/replay/clock":
-            return {"now": self.now.timestamp(), "mode": "step", "speed": 1}
-        if path == "/stock/market-status":
-            return {"isOpen": False, "session": None, "holiday": None, "t": int(self.now.timestamp())}
-        if path == "/stock/profile2":
-            return {"ticker": symbol, "name": symbol} if symbol in self.listed else {}
-        if path == "/stock/candle":
-            return self.candles(symbol, int(query["from"]), int(query["to"]))
-        first, last = date.fromisoformat(query["from"]), date.fromisoformat(query["to"])
-        today = new_york_date(self.now)
-        if path == "/stock/split":
-            return [
-                {"symbol": symbol, "date": f"{day}", "fromFactor": old, "toFactor": new}
-                for day, old, new in self.splits.get(symbol, [])
-                if first <= day <= min(last, today)
-            ]
-        assert path == "/stock/dividend"
-        return [{"symbol": symbol, "date": f"{day}", "amount": 0.5} for day in DAYS[:1] if first <= day <= last]
-
-    def candles(self, symbol: str, first: int, last: int) -> Any:
-        start, end = (datetime.fromtimestamp(at, UTC).date() for at in (first, last))
-        finished = [s.session_date for s in sessions(start, end) if s.close <= self.now]
-        days = [day for day in finished if symbol in self.listed and day >= self.listed[symbol]]
-        if not days:
-            return {"s": "no_data"}
-        prices = [self.traded(symbol, day) / self.factor(symbol, day) for day in days]
-        times = [int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) for day in days]
-        volumes = [1_000_000 * self.factor(symbol, day) for day in days]
-        return {"s": "ok", "t": times, "o": prices, "h": prices, "l": prices, "c": prices, "v": volumes}
-
-    def factor(self, symbol: str, day: date) -> float:
-        product = 1.0
-        for at, old, new in self.splits.get(symbol, []):
-            product *= new / old if day < at <= new_york_date(self.now) else 1
-        return product
 
 
 @pytest.fixture
@@ -165,23 +98,18 @@ def test_a_backfill_lands_bars_splits_dividends_and_profiles_of_many_symbols_tog
     assert datetime.fromtimestamp(record["fetched_at"], UTC) == datetime(2012, 12, 14, 14, tzinfo=UTC)
 
 
-def test_what_is_held_is_not_asked_for_again(source: Settings, server: Server) -> None:
-    fetch(source)
+def test_a_new_day_is_fetched_alone_and_what_is_held_is_not_asked_for(source: Settings, server: Server) -> None:
+    fetch(source, end=DAYS[-2])
+    server.asked.clear()
+    assert fetch(source).bars == 2
+    assert bars(source, "AAPL") == [f"{day}" for day in DAYS]
+    midnight = f"{int(datetime(2012, 12, 13, tzinfo=UTC).timestamp())}"
+    assert {(query["from"], query["to"]) for query in calls(server, "/stock/candle")} == {(midnight, midnight)}
     server.asked.clear()
     result = fetch(source)
     assert (result.bars, result.objects, result.up_to_date) == (0, [], 2)
     assert set(server.paths()) == {"/api/v1/stock/market-status"}
     assert "nothing was missing" in str(result)
-
-
-def test_a_new_day_is_fetched_alone(source: Settings, server: Server, market: Market) -> None:
-    fetch(source, end=DAYS[-2])
-    server.asked.clear()
-    result = fetch(source)
-    assert result.bars == 2
-    assert bars(source, "AAPL") == [f"{day}" for day in DAYS]
-    midnight = f"{int(datetime(2012, 12, 13, tzinfo=UTC).timestamp())}"
-    assert {(query["from"], query["to"]) for query in calls(server, "/stock/candle")} == {(midnight, midnight)}
 
 
 def test_a_run_that_was_cut_short_goes_on_where_it_was(source: Settings, server: Server, market: Market) -> None:
@@ -212,15 +140,6 @@ def candle_record(symbol: str, day: date) -> dict[str, Any]:
     prices = dict.fromkeys(("open", "high", "low", "close"), 1.0)
     marks = {"volume": 1, "data_source": "finnhub", "source": "finnhub", "fetched_at": at}
     return {"symbol": symbol, "date": f"{day}", **prices, **marks}
-
-
-def test_a_bar_that_was_fetched_before_its_close_settled_is_fetched_again(source: Settings, market: Market) -> None:
-    patient = replace(source, values={**source.values, "CLOSE_SETTLE_SECONDS": 1200.0})
-    market.now = datetime(2012, 12, 13, 21, 5, tzinfo=UTC)
-    fetch(patient, symbols=["AAPL"], start=LAST)
-    market.now = datetime(2012, 12, 13, 21, 30, tzinfo=UTC)
-    assert fetch(patient, symbols=["AAPL"], start=LAST).bars == 1
-    assert fetch(patient, symbols=["AAPL"], start=LAST).bars == 0
 
 
 def as_traded(settings: Settings, symbol: str) -> dict[str, set[float]]:
@@ -258,25 +177,6 @@ def test_a_split_since_the_last_fetch_refetches_the_whole_symbol_and_changes_no_
     assert fetch(source).up_to_date == 2
 
 
-def test_a_split_that_appears_between_two_calls_at_midnight_corrupts_nothing(source: Settings, market: Market) -> None:
-    market.splits["AAPL"] = [(date(2012, 12, 14), 1, 7)]
-    market.now = datetime(2012, 12, 14, 4, 59, 59, tzinfo=UTC)  # a second before midnight in New York
-
-    def midnight(asked: Asked) -> None:
-        if asked.path.endswith("/stock/split"):
-            market.now = datetime(2012, 12, 14, 5, 0, 1, tzinfo=UTC)
-
-    market.before = midnight
-    fetch(source, symbols=["AAPL"])
-    assert as_traded(source, "AAPL") == {f"{day}": {round(market.traded("AAPL", day), 6)} for day in DAYS}
-
-
-def test_a_reverse_split_is_read_as_well(source: Settings, market: Market) -> None:
-    market.splits["AAPL"] = [(date(2012, 12, 6), 10, 1), (date(2012, 12, 12), 2, 3)]
-    fetch(source, symbols=["AAPL"])
-    assert as_traded(source, "AAPL") == {f"{day}": {round(market.traded("AAPL", day), 6)} for day in DAYS}
-
-
 def test_a_symbol_listed_later_has_no_earlier_bars_and_lands_nothing_when_asked_again(
     source: Settings, server: Server, market: Market
 ) -> None:
@@ -310,12 +210,6 @@ def test_a_plan_without_candles_ends_the_run_and_names_the_other_source(source: 
     with pytest.raises(PlanRefused, match="HISTORY_SOURCE=yfinance"):
         fetch(source)
     assert not landed(source, "ytd_historical_quotes")
-
-
-def test_refused_dividends_do_not_keep_the_bars_out(source: Settings, market: Market) -> None:
-    market.refused["/stock/dividend"] = 403
-    result = fetch(source)
-    assert (result.failed, result.bars) == ({}, 2 * len(DAYS))
 
 
 def test_a_source_that_goes_away_ends_the_run_after_landing_what_there_is(source: Settings, market: Market) -> None:
@@ -391,14 +285,6 @@ def test_live_history_is_refused_where_recorded_history_is_held(source: Settings
     with pytest.raises(WrongSource, match="replay"):
         fetch(source, symbols=["MSFT"])
     assert bars(source, "MSFT") == []
-
-
-def test_profiles_are_fetched_again_after_a_month(source: Settings, server: Server, market: Market) -> None:
-    fetch(source, symbols=["AAPL"])
-    market.now += timedelta(days=20)
-    assert fetch(source, symbols=["AAPL"]).profiles == 0
-    market.now += timedelta(days=11)
-    assert fetch(source, symbols=["AAPL"]).profiles == 1
 
 
 def test_history_source_names_who_is_asked(source: Settings) -> None:
