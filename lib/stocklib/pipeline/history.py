@@ -6,11 +6,8 @@ reported and the rest goes on; a refused key, or a source that is gone, ends the
 """
 
 import logging
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from stocklib.errors import (
     BadAnswer,
@@ -22,9 +19,10 @@ from stocklib.errors import (
     WrongSource,
 )
 from stocklib.lake import Lake
-from stocklib.pipeline.fetching import Fetched, HistorySource, fetch_symbol
+from stocklib.pipeline.fetching import HistorySource, fetch_symbol
 from stocklib.pipeline.known import Known, read_known
 from stocklib.pipeline.loading import load
+from stocklib.pipeline.rounds import HistoryResult, Rounds
 from stocklib.quotes import check_symbol
 from stocklib.sessions import (
     holiday,
@@ -39,43 +37,10 @@ from stocklib.warehouse import open_warehouse
 
 log = logging.getLogger(__name__)
 
-_ROUND_SYMBOLS = 20
-_ROUND_SECONDS = 30.0
 _REFUSALS = 3  # so many symbols refused in a row, and none answered: it is the plan, not the symbol
 _SILENCES = 2
 
 Progress = Callable[[int, int | None, str], None]
-
-
-@dataclass(frozen=True)
-class HistoryResult:
-    """What a fetch brought. ``failed`` says for each symbol that failed why; ``note`` why there was nothing to do."""
-
-    first: date
-    last: date
-    symbols: int
-    source: str = ""
-    up_to_date: int = 0
-    bars: int = 0
-    actions: int = 0
-    profiles: int = 0
-    objects: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    note: str = ""
-
-    def __str__(self) -> str:
-        if self.note:
-            return self.note
-        span = f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
-        brought = (
-            f"landed {self.bars:,} bars, {self.actions:,} splits, dividends and checks, and {self.profiles} profiles "
-            f"in {len(self.objects)} objects"
-        )
-        lines = [
-            f"{span}, {self.symbols} symbols from {self.source}: {brought if self.objects else 'nothing was missing'}"
-        ]
-        lines += [f"failed: {symbol}: {reason}" for symbol, reason in self.failed.items()]
-        return "\n".join(lines)
 
 
 def open_history(settings: Settings) -> HistorySource:
@@ -112,7 +77,7 @@ def backfill(
         known = _read_known(settings, source, lake)
         settle = timedelta(seconds=settings.close_settle_seconds)
         wanted = {symbol: known.of(symbol).misses(days, settle=settle) for symbol in listed}
-        rounds = _Rounds(lake, source, "ytd_historical_quotes", HistoryResult(first, last, len(listed)))
+        rounds = Rounds(lake, source, "ytd_historical_quotes", HistoryResult(first, last, len(listed)))
         return _fetch(source, known, wanted, rounds, on_progress)
 
 
@@ -143,7 +108,7 @@ def daily(
             )
         lake = Lake(settings)
         known = _read_known(settings, source, lake)
-        rounds = _Rounds(lake, source, "daily_historical_quotes", HistoryResult(day, day, len(listed)))
+        rounds = Rounds(lake, source, "daily_historical_quotes", HistoryResult(day, day, len(listed)))
         return _fetch(source, known, {symbol: [day] for symbol in listed}, rounds, on_progress)
 
 
@@ -157,7 +122,7 @@ def _fetch(
     source: HistorySource,
     known: Known,
     wanted: dict[str, list[date]],
-    rounds: "_Rounds",
+    rounds: Rounds,
     on_progress: Progress | None,
 ) -> HistoryResult:
     refused = silent = 0
@@ -186,67 +151,6 @@ def _fetch(
         on_progress(len(wanted), len(wanted), "")
     log.info("%s", rounds.result)
     return rounds.result
-
-
-class _Rounds:
-    """Gathers what the symbols bring, and lands it every so many symbols or seconds."""
-
-    def __init__(self, lake: Lake, source: HistorySource, dataset: str, result: HistoryResult) -> None:
-        self._lake = lake
-        self._source = source
-        self._dataset = dataset
-        self._waiting: list[Fetched] = []
-        self._since = time.monotonic()
-        self.result = replace(result, source=source.source)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no symbol has brought anything."""
-        return not self._waiting and not self.result.objects and not self.result.up_to_date
-
-    def add(self, symbol: str, fetched: Fetched, *, complete: bool) -> None:
-        """Take what a symbol brought; ``complete``: nothing of it was missing."""
-        self.result = replace(self.result, up_to_date=self.result.up_to_date + complete)
-        if fetched.candles or fetched.profile:
-            self._waiting.append(fetched)
-        if len(self._waiting) >= _ROUND_SYMBOLS or time.monotonic() - self._since >= _ROUND_SECONDS:
-            self.land()
-
-    def fail(self, symbol: str, error: Exception) -> None:
-        """Remember why a symbol failed."""
-        log.warning("%s: %s", symbol, error)
-        self.result.failed[symbol] = str(error)
-
-    def land(self) -> None:
-        """Write what is waiting. Bars first: those whose splits did not follow are fetched again."""
-        waiting, self._waiting, self._since = self._waiting, [], time.monotonic()
-        marks = {"source": self._source.source, "data_source": self._source.data_source}
-        candles = [candle for fetched in waiting for candle in fetched.candles]
-        actions = [action for fetched in waiting for action in fetched.actions]
-        profiles = [fetched.profile for fetched in waiting if fetched.profile]
-        self._write(self._dataset, [candle.to_record(source=marks["source"]) for candle in candles], waiting)
-        self._write("corporate_actions", [action.to_record(**marks) for action in actions], waiting)
-        self._write("company_profiles", [profile.to_record(**marks) for profile in profiles], waiting)
-        self.result = replace(
-            self.result,
-            bars=self.result.bars + len(candles),
-            actions=self.result.actions + len(actions),
-            profiles=self.result.profiles + len(profiles),
-        )
-
-    def _write(self, dataset: str, records: list[dict[str, Any]], waiting: list[Fetched]) -> None:
-        if not records:
-            return
-        dates = [date.fromisoformat(record["date"]) for record in records if "date" in record]
-        key = self._lake.write_history(
-            dataset,
-            records,
-            first=min(dates, default=self.result.first),
-            last=max(dates, default=self.result.last),
-            fetched_at=max(fetched.fetched_at for fetched in waiting),
-        )
-        self.result.objects.append(str(key))
-        log.info("landed %d lines in %s", len(records), key)
 
 
 def _symbols(settings: Settings, symbols: list[str] | None) -> list[str]:

@@ -6,19 +6,15 @@ adjusted for splits and not for dividends: the basis of Finnhub's daily candles.
 keeps its cache under ``STOCKS_HOME``.
 """
 
-import logging
-import math
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from fractions import Fraction
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
@@ -36,33 +32,12 @@ from stocklib.errors import (
 from stocklib.quotes import Candle, CompanyProfile, CorporateAction, check_symbol
 from stocklib.sessions import new_york_date
 from stocklib.settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-log = logging.getLogger(__name__)
+from stocklib.yahoo import frames
+from stocklib.yahoo.frames import Answer
 
 # A share class, not an exchange: Yahoo writes BRK-B, but VOD.L (London), 7203.T, AIR.F and ABC.V as everybody does.
 _SHARE_CLASS = re.compile(r"([A-Z]+)\.([A-EG-K])")
 _FRESH = timedelta(seconds=60)
-# Finnhub's name in a profile → Yahoo's
-_PROFILE = {
-    "name": "longName",
-    "exchange": "fullExchangeName",
-    "country": "country",
-    "currency": "currency",
-    "finnhubIndustry": "industry",
-    "weburl": "website",
-    "phone": "phone",
-}
-
-
-@dataclass(frozen=True)
-class _Answer:
-    symbol: str
-    start: date
-    fetched_at: datetime
-    frame: "pd.DataFrame"
 
 
 class Yahoo:
@@ -87,7 +62,7 @@ class Yahoo:
         self._session = session
         self._cache: Path = settings.home / "yfinance"
         self._budget = RateBudget(per_minute=60, per_second=2)
-        self._last: _Answer | None = None
+        self._last: Answer | None = None
         self._retrying = Retrying(
             retry=retry_if_exception_type((SourceUnavailable, RateLimited)),
             wait=wait_exponential_jitter(multiplier=first_pause, max=60, jitter=first_pause),
@@ -121,16 +96,14 @@ class Yahoo:
             raise ParameterError(f"Yahoo's history is read in daily bars here: resolution D, not {resolution!r}")
         first, last = _day(start), _day(end)
         answer = self._ask(symbol, first, last)
-        rows = (_candle(answer, day, row) for day, row in _rows(answer) if first <= day <= last)
-        return [candle for candle in rows if candle is not None]
+        return [candle for candle in frames.read_candles(answer) if first <= candle.quote_date <= last]
 
     def splits(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
         """What is known of a symbol's splits from ``start`` to ``end``: that they were asked for, then each of them."""
         answer = self._ask(symbol, start, end)
         asked_to = min(end, new_york_date(answer.fetched_at))
         checked = CorporateAction(answer.symbol, "checked", start, answer.fetched_at, checked_to=asked_to)
-        found = [_split(answer, day, ratio) for day, ratio in _split_ratios(answer) if start <= day <= asked_to]
-        return [checked, *found]
+        return [checked, *(split for split in frames.read_splits(answer) if start <= split.action_date <= asked_to)]
 
     def dividends(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
         """The dividends that went ex from ``start`` to ``end``, in the amounts that were paid.
@@ -139,18 +112,7 @@ class Yahoo:
         """
         answer = self._ask(symbol, start, end)
         asked_to = min(end, new_york_date(answer.fetched_at))
-        ratios = _split_ratios(answer)
-        return [
-            CorporateAction(
-                answer.symbol,
-                "dividend",
-                day,
-                answer.fetched_at,
-                amount=round(row["Dividends"] * math.prod(ratio for at, ratio in ratios if at > day), 9),
-            )
-            for day, row in _rows(answer)
-            if row["Dividends"] > 0 and start <= day <= asked_to
-        ]
+        return [dividend for dividend in frames.read_dividends(answer) if start <= dividend.action_date <= asked_to]
 
     def profile(self, symbol: str) -> CompanyProfile:
         """Who is behind a symbol, in Finnhub's names (shares outstanding and market value in millions)."""
@@ -158,20 +120,13 @@ class Yahoo:
         info = self._retrying(self._call, symbol, lambda ticker: dict(ticker.info))
         if not info.get("longName") and not info.get("shortName"):
             raise SymbolError(f"Yahoo knows no company behind {symbol}: check its spelling in the watchlist")
-        fields: dict[str, Any] = {"ticker": symbol} | {
-            ours: info[theirs] for ours, theirs in _PROFILE.items() if info.get(theirs)
-        }
-        fields.setdefault("name", info.get("shortName"))
-        for ours, theirs in (("shareOutstanding", "sharesOutstanding"), ("marketCapitalization", "marketCap")):
-            if isinstance(info.get(theirs), int | float):
-                fields[ours] = info[theirs] / 1e6
-        return CompanyProfile(symbol, fields, self.now())
+        return CompanyProfile(symbol, frames.read_profile(symbol, info), self.now())
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise Interrupted("stopped while waiting for Yahoo to answer again")
 
-    def _ask(self, symbol: str, start: date, end: date) -> _Answer:
+    def _ask(self, symbol: str, start: date, end: date) -> Answer:
         symbol = check_symbol(symbol)
         if start > end:
             raise DateRangeError(f"history of {symbol}: the range from {start} to {end} is reversed")
@@ -180,7 +135,7 @@ class Yahoo:
             last = self._last = self._retrying(self._fetch, symbol, start)
         return last
 
-    def _fetch(self, symbol: str, start: date) -> _Answer:
+    def _fetch(self, symbol: str, start: date) -> Answer:
         """Everything from ``start`` to now. The end lies ahead so that yfinance never answers from its own memory."""
         asked_at = self.now()
         end = new_york_date(asked_at) + timedelta(days=2)
@@ -193,7 +148,7 @@ class Yahoo:
         # a split counts from midnight in New York on: an answer must not lie on both sides of it
         if new_york_date(asked_at) != new_york_date(self.now()):
             return self._fetch(symbol, start)
-        return _Answer(symbol, start, asked_at, frame)
+        return Answer(symbol, start, asked_at, frame)
 
     def _call(self, symbol: str, ask: Any) -> Any:
         import yfinance
@@ -248,42 +203,6 @@ def _raising() -> Iterator[None]:
         yield
     finally:
         YfConfig.debug.hide_exceptions = before
-
-
-def _rows(answer: _Answer) -> Iterator[tuple[date, dict[str, float]]]:
-    """Each row under its trade date: the index is midnight of the exchange's own time zone."""
-    for index, row in zip(answer.frame.index, answer.frame.to_dict("records"), strict=True):
-        yield index.date(), {str(name): float(value) for name, value in row.items() if name != "Adj Close"}
-
-
-def _candle(answer: _Answer, day: date, row: dict[str, float]) -> Candle | None:
-    prices = [row[name] for name in ("Open", "High", "Low", "Close")]
-    if not all(math.isfinite(price) and price > 0 for price in prices):
-        log.warning("Yahoo has no prices for %s on %s", answer.symbol, day)
-        return None
-    # yfinance writes 0 where Yahoo has no volume, so a 0 says nothing
-    volume = row["Volume"] if math.isfinite(row["Volume"]) and row["Volume"] > 0 else None
-    start = datetime.combine(day, time.min, UTC)
-    opened, high, low, close = prices
-    return Candle(answer.symbol, "D", start, opened, high, low, close, volume, "yfinance", answer.fetched_at)
-
-
-def _split_ratios(answer: _Answer) -> list[tuple[date, float]]:
-    """The splits up to the day of the answer as (date, new shares for one old)."""
-    today = new_york_date(answer.fetched_at)
-    return [(day, row["Stock Splits"]) for day, row in _rows(answer) if row["Stock Splits"] > 0 and day <= today]
-
-
-def _split(answer: _Answer, day: date, ratio: float) -> CorporateAction:
-    exact = Fraction(ratio).limit_denominator(10_000)
-    return CorporateAction(
-        answer.symbol,
-        "split",
-        day,
-        answer.fetched_at,
-        from_factor=float(exact.denominator),
-        to_factor=float(exact.numerator),
-    )
 
 
 def _day(edge: date | datetime) -> date:

@@ -1,0 +1,106 @@
+"""What yfinance's frame of daily history means: one answer in, our records out. Pure."""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from stocklib.quotes import Candle, CorporateAction
+from stocklib.sessions import new_york_date
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+# Finnhub's name in a profile → Yahoo's
+_PROFILE = {
+    "name": "longName",
+    "exchange": "fullExchangeName",
+    "country": "country",
+    "currency": "currency",
+    "finnhubIndustry": "industry",
+    "weburl": "website",
+    "phone": "phone",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one request brought: everything of a symbol from ``start`` to the day of the answer."""
+
+    symbol: str
+    start: date
+    fetched_at: datetime
+    frame: "pd.DataFrame"
+
+
+def read_candles(answer: Answer) -> list[Candle]:
+    """The bars, oldest first; a row without all four prices is left out and logged."""
+    candles = (_candle(answer, day, row) for day, row in _rows(answer))
+    return [candle for candle in candles if candle is not None]
+
+
+def read_splits(answer: Answer) -> list[CorporateAction]:
+    """The splits up to the day of the answer."""
+    return [_split(answer, day, ratio) for day, ratio in _split_ratios(answer)]
+
+
+def read_dividends(answer: Answer) -> list[CorporateAction]:
+    """The dividends in the amounts that were paid: Yahoo divides them by the later splits of the same answer."""
+    ratios = _split_ratios(answer)
+    found = []
+    for day, row in _rows(answer):
+        if row["Dividends"] > 0:
+            paid = round(row["Dividends"] * math.prod(ratio for at, ratio in ratios if at > day), 9)
+            found.append(CorporateAction(answer.symbol, "dividend", day, answer.fetched_at, amount=paid))
+    return found
+
+
+def read_profile(symbol: str, info: Mapping[str, Any]) -> dict[str, Any]:
+    """What Yahoo knows of a company in Finnhub's names; shares outstanding and market value in millions."""
+    fields: dict[str, Any] = {"ticker": symbol, "name": info.get("shortName")}
+    fields |= {ours: info[theirs] for ours, theirs in _PROFILE.items() if info.get(theirs)}
+    for ours, theirs in (("shareOutstanding", "sharesOutstanding"), ("marketCapitalization", "marketCap")):
+        if isinstance(info.get(theirs), int | float):
+            fields[ours] = info[theirs] / 1e6
+    return fields
+
+
+def _rows(answer: Answer) -> Iterator[tuple[date, dict[str, float]]]:
+    """Each row under its trade date: the index is midnight of the exchange's own time zone."""
+    for index, row in zip(answer.frame.index, answer.frame.to_dict("records"), strict=True):
+        yield index.date(), {str(name): float(value) for name, value in row.items() if name != "Adj Close"}
+
+
+def _candle(answer: Answer, day: date, row: dict[str, float]) -> Candle | None:
+    prices = [row[name] for name in ("Open", "High", "Low", "Close")]
+    if not all(math.isfinite(price) and price > 0 for price in prices):
+        log.warning("Yahoo has no prices for %s on %s", answer.symbol, day)
+        return None
+    # yfinance writes 0 where Yahoo has no volume, so a 0 says nothing
+    volume = row["Volume"] if math.isfinite(row["Volume"]) and row["Volume"] > 0 else None
+    start = datetime.combine(day, time.min, UTC)
+    opened, high, low, close = prices
+    return Candle(answer.symbol, "D", start, opened, high, low, close, volume, "yfinance", answer.fetched_at)
+
+
+def _split_ratios(answer: Answer) -> list[tuple[date, float]]:
+    """The splits up to the day of the answer as (date, new shares for one old)."""
+    today = new_york_date(answer.fetched_at)
+    return [(day, row["Stock Splits"]) for day, row in _rows(answer) if row["Stock Splits"] > 0 and day <= today]
+
+
+def _split(answer: Answer, day: date, ratio: float) -> CorporateAction:
+    exact = Fraction(ratio).limit_denominator(10_000)
+    return CorporateAction(
+        answer.symbol,
+        "split",
+        day,
+        answer.fetched_at,
+        from_factor=float(exact.denominator),
+        to_factor=float(exact.numerator),
+    )
