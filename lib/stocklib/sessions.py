@@ -6,7 +6,7 @@ closings of September 2001 and of Hurricane Sandy are in it); it is imported on 
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -35,6 +35,8 @@ class Session:
         return self.open <= instant < self.close
 
 
+# asked for every quote; the calendar itself takes long
+@lru_cache(maxsize=16_384)
 def session(day: date) -> Session | None:
     """The session of a New York date, or None when the exchange is closed all day.
 

@@ -13,14 +13,11 @@ from typing import Any
 from stocklib.embedded.replay.candles import MINUTES, PERIODS, daily_candles, intraday_candles
 from stocklib.embedded.replay.path import SessionPath, session_path
 from stocklib.embedded.replay.tape import Bar, Tape
-from stocklib.sessions import LAST_DATE, NEW_YORK, Session, calendar_days, holiday, new_york_date
-from stocklib.sessions import session as read_session
+from stocklib.sessions import LAST_DATE, NEW_YORK, Session, calendar_days, holiday, new_york_date, session
 
 RESOLUTIONS = (*MINUTES, *PERIODS)
 _NOBODY = {"c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0}
 _PROFILE = ("country", "currency", "exchange", "finnhubIndustry", "logo", "name", "phone", "ticker", "weburl")
-# without it two thirds of a quote's time go into asking the calendar about the same day again
-session = lru_cache(maxsize=4096)(read_session)
 
 
 class Exchange:
