@@ -3,6 +3,7 @@
 ``stack``            the addresses and keys of one embedded S3 and one embedded Kafka, started when first asked for
 ``service_environ``  these, plus a bucket, topics, a group and a STOCKS_HOME of the test's own
 ``settings``         the same, read
+``spare``            settings of the test's own on a second pair, whose servers may be killed
 ``replay``           starts a replay server and returns settings that point at it
 """
 
@@ -71,6 +72,37 @@ def stack(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactor
     """Where the session's embedded S3 and Kafka are, as settings."""
     home = tmp_path_factory.mktemp("stack")
     guard(home)
+    return start_again(home)
+
+
+@pytest.fixture
+def service_environ(stack: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Kafka and S3 with names that no other test uses."""
+    return stack | names_of_its_own(tmp_path)
+
+
+@pytest.fixture
+def settings(service_environ: dict[str, str]) -> Settings:
+    """Settings of the test's own on the session's embedded pair."""
+    return read_settings(environ=service_environ)
+
+
+@pytest.fixture(scope="session")
+def spare_home(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of the pair that tests may kill."""
+    home = tmp_path_factory.mktemp("spare")
+    guard(home)
+    return home
+
+
+@pytest.fixture
+def spare(spare_home: Path, tmp_path: Path) -> Settings:
+    """Settings of the test's own on a pair whose servers it may kill; ``start_again`` completes it."""
+    return read_settings(environ=start_again(spare_home) | names_of_its_own(tmp_path))
+
+
+def start_again(home: Path) -> dict[str, str]:
+    """Start what does not run of the embedded pair of a home, and return where it is, as settings."""
     # a key of one's own says that no replay server is wanted
     environ = {"STOCKS_HOME": str(home), "FINNHUB_API_KEY": "not-a-key"}
     embedded.up(read_settings(environ=environ))
@@ -83,12 +115,10 @@ def stack(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactor
     }
 
 
-@pytest.fixture
-def service_environ(stack: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """Kafka and S3 with names that no other test uses."""
+def names_of_its_own(tmp_path: Path) -> dict[str, str]:
+    """A bucket, topics, a group and a home that no other test uses."""
     own = uuid.uuid4().hex[:12]
     return {
-        **stack,
         "STOCKS_HOME": str(tmp_path / "home"),
         "MINIO_BUCKET": f"lake-{own}",
         "MINIO_ARTIFACTS_BUCKET": f"artifacts-{own}",
@@ -101,12 +131,6 @@ def service_environ(stack: dict[str, str], tmp_path: Path) -> dict[str, str]:
         "KAFKA_SESSION_TIMEOUT_MS": "2000",
         "BATCH_MAX_SECONDS": "1",
     }
-
-
-@pytest.fixture
-def settings(service_environ: dict[str, str]) -> Settings:
-    """Settings of the test's own on the session's embedded pair."""
-    return read_settings(environ=service_environ)
 
 
 @pytest.fixture

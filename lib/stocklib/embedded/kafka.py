@@ -49,7 +49,7 @@ def complaint(daemon: Daemon) -> str | None:
 
 def stop(daemon: Daemon) -> None:
     """End the broker: what it acknowledged is in S3 already."""
-    processes.stop(daemon, grace=2)
+    processes.stop(daemon, grace=0.5)
 
 
 def find_binary(folder: Path) -> Path:

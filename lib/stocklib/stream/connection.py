@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from stocklib.settings import Settings
 log = logging.getLogger(__name__)
 
 _ALREADY_EXISTS = 36
+_REACH_SECONDS = 3.0
 _CONNECT_MS = 10_000
 
 
@@ -57,11 +59,23 @@ def connect(settings: Settings, make: Callable[..., Any], **options: Any) -> Any
 
     The client itself says no more than that it could not begin: the reason is only in what it logs.
     """
+    from kafka.net.compat import KafkaNetClient
+
     _reach(settings)
+    begun: list[Any] = []
+
+    def begin(**configuration: Any) -> Any:
+        begun.append(KafkaNetClient(**configuration))
+        return begun[-1]
+
     with _said() as said:
         try:
-            return make(**_security(settings), bootstrap_timeout_ms=_CONNECT_MS, **options)
+            return make(**_security(settings), bootstrap_timeout_ms=_CONNECT_MS, kafka_client=begin, **options)
         except failures() as error:
+            # what was begun would leave its thread behind
+            for client in begun:
+                client.close()
+                client._net.stop(timeout_ms=2000)
             reason = "; ".join(dict.fromkeys(said[-3:])) or str(error)
             sasl = (
                 "" if "SASL" not in settings.kafka_security_protocol else ", KAFKA_SASL_MECHANISM, _USERNAME, _PASSWORD"
@@ -125,7 +139,8 @@ def _reach(settings: Settings) -> None:
         if not host or not port.isdigit():
             raise StreamError(f"KAFKA_BROKER={settings.kafka_broker!r}: expected host:port, several with commas")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_SECONDS) as connection:
+                _shake_hands(settings, connection, host)
         except OSError as error:
             wrong.append(f"{address.strip()}: {error.strerror or error}")
         else:
@@ -133,6 +148,20 @@ def _reach(settings: Settings) -> None:
     embedded = settings.origins["KAFKA_BROKER"] not in ("environment", ".env")
     hint = "; the embedded one is started by `stocks up`" if embedded else ""
     raise StreamError(f"Kafka does not answer ({'; '.join(wrong)}): check that it runs, and KAFKA_BROKER{hint}")
+
+
+def _shake_hands(settings: Settings, connection: socket.socket, host: str) -> None:
+    """Try TLS where it is asked for: against a broker without it, the client itself waits for ever."""
+    if "SSL" not in settings.kafka_security_protocol:
+        return
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile or None)
+        context.wrap_socket(connection, server_hostname=host).close()
+    except (OSError, ssl.SSLError) as error:
+        raise StreamError(
+            f"Kafka at {settings.kafka_broker} was reached, but TLS failed ({error}): check KAFKA_SECURITY_PROTOCOL "
+            f"(now {settings.kafka_security_protocol}) and KAFKA_SSL_CAFILE ({settings.kafka_ssl_cafile or 'not set'})"
+        ) from error
 
 
 @contextmanager

@@ -35,6 +35,17 @@ class _Sent:
     seq: int
     promise: Any = None
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it was confirmed without an offset: as one that a broker says it has seen before.
+
+        After a kill -9 between taking note of a batch and writing it, the embedded broker says so of messages that it
+        does not have. Sending again is safe: they keep their seq.
+        """
+        return bool(
+            self.promise and self.promise.is_done and self.promise.succeeded() and self.promise.value.offset < 0
+        )
+
 
 class Producer:
     """Publishes and confirms in the background; blocks while too much is unconfirmed. For one thread.
@@ -95,8 +106,7 @@ class Producer:
             if flush:
                 self.flush()
         finally:
-            with suppress(*failures()):
-                self._client.close(timeout=0 if self._open else 5)
+            _drop(self._client, at_once=bool(self._open))
 
     def __enter__(self) -> "Producer":
         return self
@@ -138,9 +148,18 @@ class Producer:
             if first.promise.failed():
                 self._failure = first.promise.exception
                 return
+            if first.is_doubtful:
+                self._send_doubtful_again()
+                return
             if first.seq:
                 self._confirmed[first.symbol] = first.seq
             self._open.popleft()
+
+    def _send_doubtful_again(self) -> None:
+        doubtful = [message for message in self._open if message.is_doubtful]
+        log.warning("Kafka confirmed %d messages as seen before, without an offset: sending them again", len(doubtful))
+        for message in doubtful:
+            self._send(message, again=True)
 
     def _wait(self, most: int) -> None:
         """Wait until at most so many are unconfirmed, replacing a client that failed, while there is progress."""
@@ -169,8 +188,7 @@ class Producer:
         if isinstance(failure, _final()):
             raise self._give_up(failure) from failure
         log.warning("Kafka at %s failed the producer (%r): making a new one", self._settings.kafka_broker, failure)
-        with suppress(*failures()):
-            self._client.close(timeout=0)
+        _drop(self._client, at_once=True)
         pause = 0.2
         while True:
             try:
@@ -209,6 +227,14 @@ def _connect(settings: Settings) -> Any:
         request_timeout_ms=10_000,
         delivery_timeout_ms=30_000,
     )
+
+
+def _drop(client: Any, *, at_once: bool) -> None:
+    if at_once:
+        # close() begins with a flush that will not come, and would leave a thread behind that sends on
+        client._sender.force_close()
+    with suppress(*failures()):
+        client.close(timeout=5)
 
 
 def _final() -> tuple[type[Exception], ...]:

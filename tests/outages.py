@@ -1,0 +1,94 @@
+"""Outages to order: a server killed by its record, and a proxy that can be cut between a client and a server."""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from stocklib.embedded import processes
+
+
+def kill(home: Path, name: str) -> None:
+    """kill -9 an embedded server (``s3``, ``kafka``) of a home, and wait until it is gone."""
+    daemon = processes.recall(home / "embedded" / name)
+    assert daemon
+    os.kill(daemon.pid, signal.SIGKILL)
+    wait_for(lambda: not daemon.is_alive())
+
+
+def wait_for(truth: Callable[[], bool], *, seconds: float = 30) -> None:
+    """Wait until something is true; fail when it does not become so."""
+    deadline = time.monotonic() + seconds
+    while not truth():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.02)
+
+
+class Proxy:
+    """Passes TCP on to ``host:port`` until it is cut; ``mend`` lets connections through again."""
+
+    def __init__(self, target: str) -> None:
+        self._host, _, port = target.rpartition(":")
+        self._target_port = int(port)
+        self._open = True
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = self._run(self._listen())
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def cut(self) -> None:
+        """Break every connection, and refuse new ones."""
+        self._open = False
+        self._run(self._hang_up())
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._open = True
+
+    def __enter__(self) -> "Proxy":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self._hang_up())
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, "127.0.0.1", 0)
+
+    async def _close(self) -> None:
+        self._server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    async def _hang_up(self) -> None:
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._open:
+            writer.transport.abort()
+            return
+        with suppress(OSError):
+            upstream, onward = await asyncio.open_connection(self._host, self._target_port)
+            self._writers |= {writer, onward}
+            await asyncio.gather(self._pass(reader, onward), self._pass(upstream, writer))
+            self._writers -= {writer, onward}
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
