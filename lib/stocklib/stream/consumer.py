@@ -51,7 +51,8 @@ class Consumer:
         self._assigned: set[Partition] = set()
         create_topics(settings)
         self._ids = topic_ids(settings, self._topics)
-        self._joined = self._asked = time.monotonic()
+        self._settled = False
+        self._asked = time.monotonic()
         self._client = _connect(settings)
         with translated(settings, "subscribing"):
             self._client.subscribe(self._topics, listener=_listener(self))
@@ -63,16 +64,15 @@ class Consumer:
 
     @property
     def is_joining(self) -> bool:
-        """Whether the group has not settled yet; one that gives this member nothing has, after two session timeouts."""
-        waited = time.monotonic() - self._joined
-        return not self._client.assignment() and waited < self._settings.kafka_session_timeout_ms / 500
+        """Whether the group has not settled yet who reads what."""
+        return not self._settled
 
     def poll(self, seconds: float, *, limit: int = 5000) -> dict[Partition, list[Message]]:
         """What has come, in the order of offsets; waits up to ``seconds`` when nothing has."""
         with translated(self._settings, "reading"):
             records = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
             if self._assigned:
-                records = self._without_stale(records)
+                records = self._begin_assigned(records)
         if time.monotonic() - self._asked > _IDENTITY_SECONDS:
             records = self._check_identity(records)
         return {_partition(p): self._messages(found) for p, found in records.items()}
@@ -133,15 +133,23 @@ class Consumer:
             for record in records
         ]
 
-    def _without_stale(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
-        """After an assignment: go back to the start where the committed offset is that of an earlier topic."""
+    def _begin_assigned(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
+        """Read what was just assigned from where it is committed; what this poll brought of it comes again.
+
+        The client keeps its position in a partition that stays with it over a rebalance, although ``on_lost`` was told
+        of it and what was read is forgotten: without this, that would be skipped.
+        """
         fresh, self._assigned = self._assigned, set()
         self._ids |= topic_ids(self._settings, self._topics)
         for partition in fresh:
-            mark = self._client.committed(_native(partition), metadata=True, timeout_ms=10_000)
-            if mark and mark.metadata and mark.metadata != self._ids.get(partition.topic):
-                records = self._begin_anew([partition], records)
-        return records
+            native = _native(partition)
+            mark = self._client.committed(native, metadata=True, timeout_ms=10_000)
+            # the offset of a topic that was deleted says nothing about its successor
+            if mark is None or (mark.metadata and mark.metadata != self._ids.get(partition.topic)):
+                self._client.seek_to_beginning(native)
+            else:
+                self._client.seek(native, mark.offset)
+        return {native: found for native, found in records.items() if _partition(native) not in fresh}
 
     def _check_identity(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
         self._asked = time.monotonic()
@@ -187,10 +195,14 @@ def _listener(consumer: Consumer) -> Any:
 
     class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-            consumer._on_lost({_partition(p) for p in revoked})
+            lost = {_partition(p) for p in revoked}
+            consumer._assigned -= lost
+            consumer._settled = False
+            consumer._on_lost(lost)
 
         def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
             consumer._assigned |= {_partition(p) for p in assigned}
+            consumer._settled = True
 
     return Listener()
 
