@@ -4,7 +4,6 @@ The demo's own settings in; a warehouse, executed notebooks and one HTML report 
 one that a live pipeline takes: only the addresses differ.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from datetime import time as clock_time
 from pathlib import Path
 
 from stocklib import embedded, runner
-from stocklib.errors import DateRangeError, StreamError
+from stocklib.demo.beside import LandingBeside
+from stocklib.errors import DateRangeError
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.produce import produce
@@ -87,17 +87,14 @@ def _is_final(settings: Settings, day: date) -> bool:
 
 def _stream(settings: Settings, say: Say) -> None:
     """Produce and land side by side, until everything that was confirmed has landed."""
-    stop = threading.Event()
-    landed = _Counter()
-    with ThreadPoolExecutor(1) as background:
-        landing = background.submit(land, settings, stop=stop, on_batch=landed.add)
-        try:
-            produced = produce(settings, until_close=True, on_progress=_every(say, 5000))
-            say(_indent(str(produced)))
-            landed.wait_for(produced.quotes, unless=landing.done, seconds=60)
-        finally:
-            stop.set()
-        say(_indent(str(landing.result())))
+    with LandingBeside() as landing:
+        produced = produce(settings, until_close=True, on_progress=_every(say, 5000))
+        say(_indent(str(produced)))
+        landing.wait_for(produced.quotes, seconds=60)
+    say(_indent(landing.result))
+    if landing.landed > produced.quotes:
+        # an earlier demo was interrupted, and what it had left in Kafka came first
+        say(_indent(str(land(settings, until_idle=5))))
 
 
 def _execute_analyses(settings: Settings) -> list[Path]:
@@ -120,26 +117,6 @@ def _step(say: Say, text: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     say(f"    {time.monotonic() - began:.1f} s")
-
-
-class _Counter:
-    """How many messages have landed so far, counted in the landing thread."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._changed = threading.Condition()
-
-    def add(self, batch: object) -> None:
-        with self._changed:
-            self._count += int(getattr(batch, "messages", 0))
-            self._changed.notify_all()
-
-    def wait_for(self, wanted: int, *, unless: Callable[[], bool], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        with self._changed:
-            while self._count < wanted and not unless():
-                if not self._changed.wait(timeout=0.5) and time.monotonic() > deadline:
-                    raise StreamError(f"{self._count} of {wanted} quotes landed within {seconds:.0f} s; see the log")
 
 
 def _every(say: Say, count: int) -> Callable[..., None]:
