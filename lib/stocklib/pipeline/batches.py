@@ -44,7 +44,7 @@ class Batch:
     lines: list[bytes] = field(default_factory=list)
     first: int = -1
     last: int = -1
-    bytes: int = 0
+    size: int = 0
     lost: bool = False
 
     def add(self, message: Message, line: bytes) -> None:
@@ -53,7 +53,7 @@ class Batch:
             self.first = message.offset
         self.last = message.offset
         self.lines.append(line)
-        self.bytes += len(line) + 1
+        self.size += len(line) + 1
 
     def precedes(self, message: Message) -> bool:
         """Whether the message may be in the same object: of the same topic, and later."""

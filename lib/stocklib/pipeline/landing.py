@@ -190,7 +190,7 @@ class _Landing:
             else:
                 batch.add(message, form(message))
             batch.next = message.offset + 1
-            if len(batch.lines) >= self._max_lines or batch.bytes >= self._max_bytes:
+            if len(batch.lines) >= self._max_lines or batch.size >= self._max_bytes:
                 self._close(partition)
                 batch = None
         self._ends.read += len(messages)
@@ -213,8 +213,8 @@ class _Landing:
         for partition, batch in list(self._open.items()):
             if now - batch.opened >= self._settings.batch_max_seconds:
                 self._close(partition)
-        while sum(batch.bytes for batch in self._open.values()) > _MAX_OPEN_BYTES:
-            self._close(max(self._open, key=lambda partition: self._open[partition].bytes))
+        while sum(batch.size for batch in self._open.values()) > _MAX_OPEN_BYTES:
+            self._close(max(self._open, key=lambda partition: self._open[partition].size))
 
     def _close(self, partition: Partition) -> None:
         self._uploads.add(self._open.pop(partition))
@@ -247,10 +247,10 @@ class _Landing:
         first, last, count = batch.first, batch.last, len(batch.lines)
         self.result.messages += count
         self.result.objects += 1
-        self.result.bytes += batch.bytes
+        self.result.bytes += batch.size
         log.info("landed %s messages of %s/%d, offsets %d to %d, in %s", f"{count:,}", topic, number, first, last, key)
         if self._on_batch:
-            self._on_batch(LandedBatch(batch.dataset, key, topic, number, first, last, count, batch.bytes))
+            self._on_batch(LandedBatch(batch.dataset, key, topic, number, first, last, count, batch.size))
 
     def _join(self) -> Consumer:
         return Consumer(self._settings, self._topics, on_lost=self._forget)
