@@ -1,7 +1,9 @@
 {# Incremental strategy `replace`: what the query gives takes the place of the rows that share its unique_key.
 
    The key is what is replaced as a whole, so it may be wider than one row: a model that computes whole days says
-   (symbol, quote_date). Only the days that the new rows span are searched: meta.spans names that column. #}
+   (symbol, quote_date). Only the days that the new rows span are searched: meta.spans names that column. Such a model
+   ends with `order by` it, so that an engine which keeps the least and the greatest value of each piece of a table
+   finds a day without reading the others. #}
 {% macro get_incremental_replace_sql(arguments) %}
     {% set target = arguments["target_relation"] %}
     {% set fresh = arguments["temp_relation"] %}

@@ -47,10 +47,16 @@
 {%- endmacro %}
 
 
-{# A month before the last date of a table, as a literal, so that an engine reads no older part of another. #}
-{% macro month_before_last(days) -%}
-    {#- a linter compiles without a warehouse to ask -#}
-    {%- set asks = execute and flags.WHICH in ["build", "run"] -%}
-    {%- set last = run_query("select max(quote_date) from " ~ days).columns[0].values()[0] if asks else none -%}
-    {{ add_days("cast('" ~ (last or "1900-02-01") ~ "' as date)", -31) }}
+{# The earliest of the symbols' last dates, of those within a month of the very last: as a literal, so that an engine
+   reads no older part of another table. #}
+{% macro earliest_last_date(days) -%}
+    {%- set found = none -%}
+    {%- if execute -%}
+        {%- set found = run_query(
+            "with lasts as (select symbol, max(quote_date) as last_date from " ~ days ~ " group by symbol) "
+            ~ "select min(last_date) from lasts "
+            ~ "where last_date >= (select " ~ add_days("max(last_date)", -31) ~ " from lasts)"
+        ).columns[0].values()[0] -%}
+    {%- endif -%}
+    cast('{{ found or "1900-01-01" }}' as date)
 {%- endmacro %}

@@ -168,3 +168,4 @@ described as (
 )
 
 select * from described
+order by quote_date

@@ -147,3 +147,4 @@ performance as (
 )
 
 select * from performance
+order by quote_date

@@ -142,7 +142,8 @@ intraday_bars as (
         d.is_final or (
             {{ add_seconds("i.candle_time", "60 * i.minutes") }} < i.session_close
             and d.last_fetched_at >= {{ add_seconds("i.candle_time", "60 * i.minutes") }}
-        ) as is_final
+        ) as is_final,
+        true as is_new
     from intraday as i
     inner join session_days as d
         on i.symbol = d.symbol and i.quote_date = d.quote_date and i.data_source = d.data_source
@@ -168,28 +169,25 @@ daily_bars as (
         d.vwap,
         d.tick_count,
         f.data_source,
-        f.is_final
+        f.is_final,
+        t.symbol is not null as is_new
     from {{ daily }} as f
+    left join touched as t on f.symbol = t.symbol and f.quote_date = t.quote_date
     left join session_days as d
         on f.symbol = d.symbol and f.quote_date = d.quote_date and f.data_source = d.data_source
-    where f.quote_date in (select quote_date from touched)
-        and (f.symbol, f.quote_date) in (select symbol, quote_date from touched)
-
-),
-
-new_bars as (
-
-    select * from intraday_bars
-    union all
-    select * from daily_bars
+    where f.quote_date >= {{ reach_back(since, trend_bars, daily) }}
+        and f.symbol in (select symbol from touched_symbols)
 
 ),
 
 bars as (
 
-    select *, true as is_new from new_bars
+    select * from intraday_bars
+    union all
+    select * from daily_bars
     {% if is_incremental() %}
     union all
+    -- the bars around them, whose trend they share
     select
         b.symbol,
         b.resolution,
@@ -206,10 +204,8 @@ bars as (
         b.is_final,
         false as is_new
     from {{ this }} as b
-    where b.candle_time >= least(
-            {{ reach_back(since, trend_bars, bars_of_days, weight="d.hour_bars") }},
-            {{ reach_back(since, trend_bars, daily) }}
-        )
+    where b.candle_time >= {{ reach_back(since, trend_bars, bars_of_days, weight="d.hour_bars") }}
+        and b.resolution <> '1d'
         and b.symbol in (select symbol from touched_symbols)
         and (b.symbol, cast(b.candle_time as date)) not in (select symbol, quote_date from touched)
     {% endif %}
@@ -281,3 +277,4 @@ changed as (
 )
 
 select * from changed
+order by candle_time

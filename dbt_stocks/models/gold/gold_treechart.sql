@@ -29,7 +29,7 @@ minutes as (
 
     select symbol, cast(candle_time as date) as quote_date, candle_close from {{ ref("gold_candlestick") }}
     where resolution = '1m'
-        and candle_time >= {{ month_before_last(daily) }}
+        and candle_time >= {{ earliest_last_date(daily) }}
 
 ),
 

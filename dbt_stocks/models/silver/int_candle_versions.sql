@@ -192,3 +192,4 @@ judged as (
 )
 
 select * from judged
+order by quote_date

@@ -2,19 +2,7 @@
 {% set since = since_load() %}
 
 -- A day as its quotes, and as its trades, tell it.
-with quotes as (
-
-    select * from {{ ref("stg_stock_quotes_cleaned") }}
-
-),
-
-trades as (
-
-    select * from {{ ref("stg_stock_trades_cleaned") }}
-
-),
-
-sessions as (
+with sessions as (
 
     select calendar_date, session_open, session_close from {{ ref("stg_trading_sessions") }}
     where is_trading_day
@@ -23,13 +11,15 @@ sessions as (
 
 touched_by_quotes as (
 
-    select distinct symbol, quote_date from quotes where load_id > {{ since }}
+    select distinct symbol, quote_date from {{ ref("stg_stock_quotes_cleaned") }}
+    where load_id > {{ since }}
 
 ),
 
 touched_by_trades as (
 
-    select distinct symbol, quote_date from trades where load_id > {{ since }}
+    select distinct symbol, quote_date from {{ ref("stg_stock_trades_cleaned") }}
+    where load_id > {{ since }}
 
 ),
 
@@ -42,7 +32,7 @@ quotes_of_day as (
         max(q.last_fetched_at) over (partition by q.symbol, q.quote_date) as day_last_fetched_at,
         max(q.load_id) over (partition by q.symbol, q.quote_date) as day_load_id,
         sum(q.times_seen) over (partition by q.symbol, q.quote_date) as day_events
-    from quotes as q
+    from {{ ref("stg_stock_quotes_cleaned") }} as q
     inner join sessions as s on q.quote_date = s.calendar_date
     where q.quote_date in (select quote_date from touched_by_quotes)
         and (q.symbol, q.quote_date) in (select symbol, quote_date from touched_by_quotes)
@@ -93,7 +83,7 @@ trades_of_day as (
             partition by t.symbol, t.quote_date
             order by t.market_timestamp, t.fetched_at, t.kafka_partition, t.kafka_offset, t.event_id
         ) as tick_no
-    from trades as t
+    from {{ ref("stg_stock_trades_cleaned") }} as t
     inner join sessions as s on t.quote_date = s.calendar_date
     where t.quote_date in (select quote_date from touched_by_trades)
         and (t.symbol, t.quote_date) in (select symbol, quote_date from touched_by_trades)
@@ -135,3 +125,4 @@ bars as (
 )
 
 select * from bars
+order by quote_date

@@ -115,3 +115,4 @@ changed as (
 )
 
 select * from changed
+order by quote_date

@@ -1,13 +1,6 @@
 {{ config(unique_key=["symbol", "quote_date"], meta={"spans": "quote_date"}) }}
 
-with versions as (
-
-    select * from {{ ref("int_candle_versions") }}
-    where reject_reason is null
-
-),
-
-sessions as (
+with sessions as (
 
     select calendar_date, session_close from {{ ref("stg_trading_sessions") }}
 
@@ -15,14 +8,16 @@ sessions as (
 
 touched as (
 
-    select distinct symbol, quote_date from versions where load_id > {{ since_load() }}
+    select distinct symbol, quote_date from {{ ref("int_candle_versions") }}
+    where load_id > {{ since_load() }} and reject_reason is null
 
 ),
 
 known as (
 
-    select * from versions
-    where quote_date in (select quote_date from touched)
+    select * from {{ ref("int_candle_versions") }}
+    where reject_reason is null
+        and quote_date in (select quote_date from touched)
         and (symbol, quote_date) in (select symbol, quote_date from touched)
 
 ),
@@ -67,3 +62,4 @@ flagged as (
 )
 
 select * from flagged
+order by quote_date

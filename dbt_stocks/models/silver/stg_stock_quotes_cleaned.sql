@@ -1,15 +1,9 @@
 {% set same_state = "partition by symbol, market_timestamp, current_price, day_high, day_low, day_open, prev_close" %}
 {{ config(unique_key=["symbol", "quote_date"], meta={"spans": "quote_date"}) }}
 
--- Whole days of a symbol are computed anew when an event of theirs is new.
-with events as (
-
-    select * from {{ ref("int_quote_events") }}
-    where reject_reason is null
-
-),
-
-sessions as (
+-- Whole days of a symbol are computed anew when an event of theirs is new. The events are named twice rather than
+-- imported once: a shared import would be read as a whole.
+with sessions as (
 
     select calendar_date, session_open, session_close from {{ ref("stg_trading_sessions") }}
 
@@ -17,14 +11,16 @@ sessions as (
 
 touched as (
 
-    select distinct symbol, quote_date from events where load_id > {{ since_load() }}
+    select distinct symbol, quote_date from {{ ref("int_quote_events") }}
+    where load_id > {{ since_load() }} and reject_reason is null
 
 ),
 
 known as (
 
-    select * from events
-    where quote_date in (select quote_date from touched)
+    select * from {{ ref("int_quote_events") }}
+    where reject_reason is null
+        and quote_date in (select quote_date from touched)
         and (symbol, quote_date) in (select symbol, quote_date from touched)
 
 ),
@@ -89,3 +85,4 @@ flagged as (
 )
 
 select * from flagged
+order by quote_date

@@ -95,3 +95,4 @@ changed as (
 )
 
 select * from changed
+order by quote_date
