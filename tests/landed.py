@@ -157,6 +157,37 @@ def messages(
     return lines
 
 
+def trade_messages(
+    trades: Iterable[tuple[str, float, float, datetime]], *, run_id: str = "run", seqs: Iterable[int] | None = None
+) -> list[bytes]:
+    """Stream lines of trades: (symbol, price, volume, when)."""
+    trades = list(trades)
+    return [
+        orjson.dumps(
+            {
+                "topic": "stock-trades",
+                "topic_id": "topic-t",
+                "partition": 0,
+                "offset": offset,
+                "timestamp": round(epoch(at) * 1000),
+                "key": symbol,
+                "headers": {"run_id": run_id, "seq": str(seq), "source": "replay"},
+                "payload": {
+                    "s": symbol,
+                    "p": price,
+                    "v": volume,
+                    "t": round(epoch(at) * 1000),
+                    "c": ["1"],
+                    "fetched_at": epoch(at),
+                },
+            }
+        )
+        for offset, (seq, (symbol, price, volume, at)) in enumerate(
+            zip(seqs or range(len(trades)), trades, strict=True)
+        )
+    ]
+
+
 # ── history ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

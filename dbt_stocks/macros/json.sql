@@ -20,7 +20,15 @@
 
 {# Prices go through double: sources write 438.1799, 4.381799e2 and 438.17990000000003, and mean the same. #}
 {% macro json_price(path) -%}
+    {{ adapter.dispatch("json_price")(path) }}
+{%- endmacro %}
+
+{% macro duckdb__json_price(path) -%}
     try_cast(try_cast({{ json_text(path) }} as double) as {{ price_type() }})
+{%- endmacro %}
+
+{% macro snowflake__json_price(path) -%}
+    try_to_decimal({{ json_text(path) }}, 18, 6)
 {%- endmacro %}
 
 

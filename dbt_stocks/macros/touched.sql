@@ -51,7 +51,7 @@
    reads no older part of another table. #}
 {% macro earliest_last_date(days) -%}
     {%- set found = none -%}
-    {%- if execute -%}
+    {%- if execute and load_relation(days) is not none -%}
         {%- set found = run_query(
             "with lasts as (select symbol, max(quote_date) as last_date from " ~ days ~ " group by symbol) "
             ~ "select min(last_date) from lasts "

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from landed import (
     RECORDED_SPLITS,
+    Split,
     actions,
     candles,
     gold_hashes,
@@ -15,13 +16,30 @@ from landed import (
     recorded,
     recorded_bars,
     settings_in,
+    trade_messages,
     utc,
 )
 from story import Story, session_polls
 
+STREAMED = "symbol in ('AAPL', 'IBM') and quote_date >= '2005-02-24'"
 BEFORE, AFTER = "2005-02-19T02:00", "2005-04-02T02:00"
 FIRST, LAST = date(2004, 11, 1), date(2005, 4, 1)
 UNCHECKED = date(2005, 2, 14), date(2005, 2, 16)
+# a split that the source forgot to tell of at first
+FORGOTTEN = Split("GOOG", date(2005, 3, 1), 1, 3)
+
+
+FORGOTTEN_BARS = recorded_bars(date(2005, 2, 14), date(2005, 3, 3), ["GOOG"])
+# equal trades are two; one that was sent again is one; what comes after the bell is no part of the session
+BELL = "2005-03-01T14:30:"
+TRADES = [
+    ("TRD", 10.0, 100.0, utc(BELL + "00")),
+    ("TRD", 10.0, 100.0, utc(BELL + "00")),
+    ("TRD", 10.6, 50.0, utc(BELL + "59")),
+    ("TRD", 10.6, 50.0, utc(BELL + "59")),
+    ("TRD", 9.0, 0.4, utc("2005-03-01T21:00:00")),
+    ("TRD", 1.0, 5.0, utc("2005-03-01T21:00:01")),
+]
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +54,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         landed("corporate_actions", actions(symbols, utc(BEFORE), splits=RECORDED_SPLITS), name="a1"),
         # nobody asked for its splits yet
         landed("daily_historical_quotes", candles(recorded_bars(*UNCHECKED, ["MSFT"]), utc(BEFORE)), name="h0"),
+        landed("ytd_historical_quotes", candles(FORGOTTEN_BARS, utc(AFTER), splits=[FORGOTTEN]), name="h3"),
+        landed("corporate_actions", actions(["GOOG"], utc(AFTER)), name="a3"),
     )
     story.frames["quarantined"] = story.query(
         "select symbol, reason, count(*) as n from silver.quarantined_candles group by all"
@@ -49,7 +69,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         for day in days
     ]
     story.tell(*objects[1:])
-    story.tell(objects[0])
+    trades = trade_messages(TRADES, seqs=[0, 1, 2, 2, 3, 4])
+    story.tell(
+        objects[0],
+        landed("stock_trades", trades, name="t"),
+        landed("corporate_actions", actions(["GOOG"], utc(AFTER), splits=[FORGOTTEN], checked=False), name="a4"),
+    )
     story.note("streamed")
     after = recorded_bars(date(2005, 2, 22), LAST, symbols)
     story.tell(
@@ -106,9 +131,9 @@ def test_a_trend_across_the_split_is_on_each_bars_own_basis(story: Story) -> Non
 
 
 def test_history_replaces_what_quotes_said_of_a_day(story: Story) -> None:
-    sources = story.frames["streamed/fact_daily_stock_quotes"].query("quote_date >= '2005-02-24'")["data_source"]
+    sources = story.frames["streamed/fact_daily_stock_quotes"].query(STREAMED)["data_source"]
     assert set(sources) == {"quotes"}
-    sources = story.frames["whole/fact_daily_stock_quotes"].query("quote_date >= '2005-02-24'")["data_source"]
+    sources = story.frames["whole/fact_daily_stock_quotes"].query(STREAMED)["data_source"]
     assert set(sources) == {"finnhub"}
 
 
@@ -124,3 +149,26 @@ def test_history_whose_splits_are_unknown_waits_in_quarantine(story: Story) -> N
         "select close_price as c from gold.fact_daily_stock_quotes where symbol = 'MSFT' order by quote_date"
     )
     assert closes["c"].tolist() == [bar.close for bar in recorded_bars(*UNCHECKED, ["MSFT"])]
+
+
+def test_a_split_that_is_told_late_mends_what_was_stored_before(story: Story) -> None:
+    told = story.query(
+        "select h.close_price as c, h.split_factor as f, d.split_factor as g "
+        "from silver.stg_historical_quotes_cleaned as h join gold.fact_daily_stock_quotes as d using (symbol, quote_date) where symbol = 'GOOG' order by quote_date"
+    )
+    assert told["c"].tolist() == [bar.close for bar in FORGOTTEN_BARS]
+    factors = [3.0 if bar.day < FORGOTTEN.day else 1.0 for bar in FORGOTTEN_BARS]
+    assert (told["f"].tolist(), told["g"].tolist()) == (factors, factors)
+
+
+def test_bars_of_trades_have_volume_and_the_average_that_it_weighs(story: Story) -> None:
+    bars = story.query("select * from gold.gold_candlestick where symbol = 'TRD' order by resolution, candle_time")
+    day = bars[bars["resolution"] == "1d"].iloc[0]
+    vwap = (10 * 200 + 10.6 * 50 + 9 * 0.4) / 250.4
+    assert [day[f"candle_{name}"] for name in ("open", "high", "low", "close")] == [10, 10.6, 9, 9]
+    assert (day["volume"], day["tick_count"], day["data_source"], day["is_final"]) == (250, 4, "trades", True)
+    assert day["vwap"] == pytest.approx(vwap, abs=1e-6)
+    minutes = bars[bars["resolution"] == "1m"]
+    assert minutes["candle_time"].dt.strftime("%H:%M").tolist() == ["14:30", "20:59"]
+    assert minutes["volume"].tolist() == [250, 0]
+    assert minutes["tick_count"].tolist() == [3, 1]
