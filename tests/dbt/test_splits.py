@@ -154,7 +154,8 @@ def test_history_whose_splits_are_unknown_waits_in_quarantine(story: Story) -> N
 def test_a_split_that_is_told_late_mends_what_was_stored_before(story: Story) -> None:
     told = story.query(
         "select h.close_price as c, h.split_factor as f, d.split_factor as g "
-        "from silver.stg_historical_quotes_cleaned as h join gold.fact_daily_stock_quotes as d using (symbol, quote_date) where symbol = 'GOOG' order by quote_date"
+        "from silver.stg_historical_quotes_cleaned as h "
+        "join gold.fact_daily_stock_quotes as d using (symbol, quote_date) where symbol = 'GOOG' order by quote_date"
     )
     assert told["c"].tolist() == [bar.close for bar in FORGOTTEN_BARS]
     factors = [3.0 if bar.day < FORGOTTEN.day else 1.0 for bar in FORGOTTEN_BARS]

@@ -6,6 +6,7 @@ dbt is started here and nowhere else. Everything that it writes (target, logs) s
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,15 @@ class DbtPlace:
     variables: Mapping[str, Any]
 
 
+def reads_warehouse(args: Sequence[str]) -> bool:
+    """Whether these arguments have dbt open the warehouse; showing the documentation must not lock it for hours.
+
+    >>> reads_warehouse(["build"]), reads_warehouse(["docs", "serve", "--port", "8080"])
+    (True, False)
+    """
+    return "serve" not in args[:2] and not {"--help", "--version", "-h"} & set(args)
+
+
 def run_dbt(
     args: Sequence[str], place: DbtPlace, *, on_node: Callable[[str], None] | None = None, quiet: bool = True
 ) -> DbtResult:
@@ -44,8 +54,11 @@ def run_dbt(
 
     for folder in (place.target, place.logs):
         folder.mkdir(parents=True, exist_ok=True)
-    with _environment(place):
-        outcome = dbtRunner(callbacks=[listen]).invoke(_arguments(args, place, quiet=quiet))
+    try:
+        with _environment(place):
+            outcome = dbtRunner(callbacks=[listen]).invoke(_arguments(args, place, quiet=quiet))
+    finally:
+        _free_local_file()
     nodes = tuple(_nodes(outcome.result))
     failures = [_failure(result, place) for result in _results(outcome.result) if _failed(result)]
     if outcome.exception is not None:
@@ -79,6 +92,16 @@ def _environment(place: DbtPlace) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _free_local_file() -> None:
+    """On DuckDB, dbt keeps the file open, and locked for everybody else, until it is told to let go."""
+    connections = sys.modules.get("dbt.adapters.duckdb.connections")
+    if connections is not None:
+        manager = connections.DuckDBConnectionManager
+        if manager._ENV is not None:
+            manager._ENV.close()
+        manager.close_all_connections()
 
 
 def _results(result: Any) -> list[Any]:

@@ -19,7 +19,7 @@ _AHEAD = 16
 
 @dataclass(frozen=True)
 class CheckedObject:
-    """An object's lines: the ``good`` ones with their ``numbers``; ``bad`` as (number, text, reason); the ``sources``."""
+    """An object's lines: the ``good`` ones and their ``numbers``; ``bad`` as (number, text, reason); ``sources``."""
 
     dataset: str
     key: str

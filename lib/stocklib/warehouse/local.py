@@ -4,6 +4,7 @@ Under ``STOCKS_HOME/warehouse``: ``build.duckdb`` (load and dbt write it, under 
 in by rename after the tests passed; opened read-only, for as long as one query takes).
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from stocklib.errors import CorruptObject, WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, DbtResult, LandedObject, LoadResult, local_tables
-from stocklib.warehouse.dbt import DbtPlace, run_dbt
+from stocklib.warehouse.dbt import DbtPlace, reads_warehouse, run_dbt
 from stocklib.warehouse.lines import read_ahead
 from stocklib.warehouse.local_files import make_folder, open_private, open_published, remove_strays, stray_name
 from stocklib.warehouse.local_load import Load, first_row
@@ -115,11 +116,8 @@ class LocalWarehouse:
         self, args: Sequence[str], *, on_node: Callable[[str], None] | None = None, quiet: bool = True
     ) -> DbtResult:
         """Run dbt on the private file, then free the file."""
-        with self.writing():
-            try:
-                return run_dbt(args, self._dbt_place(), on_node=on_node, quiet=quiet)
-            finally:
-                _free_dbt_file()
+        with self.writing() if reads_warehouse(args) else contextlib.nullcontext():
+            return run_dbt(args, self._dbt_place(), on_node=on_node, quiet=quiet)
 
     def last_build(self) -> Build | None:
         """The last complete build of the private file."""
@@ -228,16 +226,6 @@ class LocalWarehouse:
 def _read_build(con: Any) -> Build | None:
     row = first_row(con, "select load_id, logic, inputs, finished_at from ops.builds")
     return Build(int(row[0]), row[1], row[2], row[3].replace(tzinfo=UTC)) if row else None
-
-
-def _free_dbt_file() -> None:
-    """dbt keeps the file open, and locked, until it is told to let go."""
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-
-    environment = DuckDBConnectionManager._ENV
-    if environment is not None:
-        environment.close()
-    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
 def _wal(path: Path) -> Path:
