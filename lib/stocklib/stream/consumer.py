@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 # How often a running consumer asks whether a topic was made anew under its name.
 _IDENTITY_SECONDS = 30.0
+# A group that takes longer to settle is worth a word.
+_SETTLE_SECONDS = 30.0
 
 
 class Partition(NamedTuple):
@@ -52,7 +54,7 @@ class Consumer:
         create_topics(settings)
         self._ids = topic_ids(settings, self._topics)
         self._settled = False
-        self._asked = time.monotonic()
+        self._asked = self._joining_since = time.monotonic()
         self._client = _connect(settings)
         with translated(settings, "subscribing"):
             self._client.subscribe(self._topics, listener=_listener(self))
@@ -71,6 +73,8 @@ class Consumer:
         """What has come, in the order of offsets; waits up to ``seconds`` when nothing has."""
         with translated(self._settings, "reading"):
             records = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
+            if self.is_joining:
+                self._say_joining()
             if self._assigned:
                 records = self._begin_assigned(records)
         if time.monotonic() - self._asked > _IDENTITY_SECONDS:
@@ -116,6 +120,16 @@ class Consumer:
         """Leave the group."""
         with translated(self._settings, "leaving the group"):
             self._client.close(autocommit=False, timeout_ms=5000)
+
+    def _say_joining(self) -> None:
+        if time.monotonic() - self._joining_since > _SETTLE_SECONDS:
+            self._joining_since = time.monotonic()
+            log.warning(
+                "the consumer group %s has not settled for %.0f s: another member is slow, or was killed and has not "
+                "expired; on the embedded broker, `stocks down` and `stocks up` set it free",
+                self._settings.kafka_group,
+                _SETTLE_SECONDS,
+            )
 
     def _messages(self, records: list[Any]) -> list[Message]:
         topic_id = self._ids.get(records[0].topic, "")
@@ -198,6 +212,7 @@ def _listener(consumer: Consumer) -> Any:
             lost = {_partition(p) for p in revoked}
             consumer._assigned -= lost
             consumer._settled = False
+            consumer._joining_since = time.monotonic()
             consumer._on_lost(lost)
 
         def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
