@@ -1,0 +1,20 @@
+"""box: S3. The lake holds objects of JSON lines, written once, never changed, found by the hour in which they landed.
+
+Lines in, keys out; keys in, lines out. One function writes a key and one reads it. An object's name ends with the hash
+of its lines, so that the same lines are the same object, and a damaged object does not pass for whole.
+"""
+
+from stocklib.lake.keys import DATASETS, KeyParts, format_key, name_batch, name_history, parse_key
+from stocklib.lake.objects import Lake, LakeObject, check
+
+__all__ = [
+    "DATASETS",
+    "KeyParts",
+    "Lake",
+    "LakeObject",
+    "check",
+    "format_key",
+    "name_batch",
+    "name_history",
+    "parse_key",
+]

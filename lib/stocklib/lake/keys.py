@@ -1,0 +1,91 @@
+"""The one grammar of the lake's keys: ``<dataset>/landed=<hour>/<what>+<digest>.ndjson.gz``.
+
+A key's hour is when the object landed, in UTC, and no trade date; its digest is that of the lines within.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from stocklib.errors import LakeError
+from stocklib.quotes import to_epoch
+
+DATASETS = (
+    "stock_quotes",
+    "stock_trades",
+    "dead_letters",
+    "daily_historical_quotes",
+    "ytd_historical_quotes",
+    "company_profiles",
+    "corporate_actions",
+)
+_HOUR = "%Y-%m-%dT%H"
+_KEY = re.compile(
+    r"(?P<dataset>[a-z_]+)/landed=(?P<landed>\d{4}-\d\d-\d\dT\d\d)/(?P<what>[^/]+)\+(?P<digest>[0-9a-f]{12})\.ndjson\.gz"
+)
+_WHAT = re.compile(r"[A-Za-z0-9._-]+(\+[A-Za-z0-9._-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyParts:
+    """What a key says: the dataset, the UTC hour of landing, what the object holds, and the hash of its lines."""
+
+    dataset: str
+    landed_hour: datetime
+    what: str
+    digest: str
+
+
+def format_key(parts: KeyParts) -> str:
+    """The key of an object: ``<dataset>/landed=<hour>/<what>+<digest>.ndjson.gz``.
+
+    >>> format_key(KeyParts("stock_quotes", datetime(2026, 1, 5, 14, tzinfo=UTC), "q+0+1-9", "0123456789ab"))
+    'stock_quotes/landed=2026-01-05T14/q+0+1-9+0123456789ab.ndjson.gz'
+    """
+    if parts.dataset not in DATASETS:
+        raise LakeError(f"there is no dataset {parts.dataset!r}; the lake holds {', '.join(DATASETS)}")
+    if not _WHAT.fullmatch(parts.what):
+        raise LakeError(f"{parts.what!r} cannot be part of a key: letters, digits and . _ - + only")
+    hour = parts.landed_hour.astimezone(UTC).strftime(_HOUR)
+    return f"{parts.dataset}/landed={hour}/{parts.what}+{parts.digest}.ndjson.gz"
+
+
+def parse_key(key: str) -> KeyParts:
+    """The reverse of ``format_key``; ``LakeError`` for a key that is not ours."""
+    match = _KEY.fullmatch(key)
+    if not match or match["dataset"] not in DATASETS or not _WHAT.fullmatch(match["what"]):
+        raise LakeError(f"{key!r} is not a key of the lake")
+    try:
+        landed_hour = datetime.strptime(match["landed"], _HOUR).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise LakeError(f"{key!r} is not a key of the lake: {error}") from error
+    return KeyParts(match["dataset"], landed_hour, match["what"], match["digest"])
+
+
+def name_batch(topic: str, partition: int, *, first: int, last: int) -> str:
+    """What a batch of a stream is called: its topic, partition, first and last offset.
+
+    >>> name_batch("stock-quotes", 2, first=17, last=5016)
+    'stock-quotes+2+00000000000000000017-00000000000000005016'
+    """
+    return f"{topic}+{partition}+{first:020d}-{last:020d}"
+
+
+def name_history(first: date, last: date, *, fetched_at: datetime) -> str:
+    """What a round of history is called: its first and last date, and when it was fetched.
+
+    >>> name_history(date(2012, 1, 3), date(2012, 12, 13), fetched_at=datetime(2012, 12, 14, tzinfo=UTC))
+    '2012-01-03..2012-12-13+1355443200000'
+    """
+    return f"{first.isoformat()}..{last.isoformat()}+{round(to_epoch(fetched_at) * 1000)}"
+
+
+def start_of_hour(dataset: str, instant: datetime) -> str:
+    """What precedes every key of a dataset that landed in this hour or later, and follows those before.
+
+    The slash matters: without it, a server that keeps folders (SeaweedFS) would begin after this hour.
+
+    >>> start_of_hour("stock_quotes", datetime(2026, 1, 5, 14, 59, tzinfo=UTC))
+    'stock_quotes/landed=2026-01-05T14/'
+    """
+    return f"{dataset}/landed={instant.astimezone(UTC).strftime(_HOUR)}/"
