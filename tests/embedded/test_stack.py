@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -188,6 +189,36 @@ def test_servers_that_the_user_has_are_not_started(tmp_path: Path) -> None:
     assert [server.alive for server in stack.servers] == [False, False, False]
     assert "KAFKA_BROKER is set in the environment" in stack.servers[1].remark
     assert read_settings(environ=environ).kafka_broker == "broker.example.org:9092"
+
+
+def test_the_replay_runs_as_asked_and_is_started_anew_when_it_is_asked_for_otherwise(
+    tmp_path: Path, guard: Callable[[Path], None]
+) -> None:
+    home = tmp_path / "home"
+    guard(home)
+    elsewhere = {"KAFKA_BROKER": "broker.example.org:9092", "MINIO_ENDPOINT": "https://s3.example.org"}
+
+    def read(speed: str = "step") -> Settings:
+        return read_settings(environ={"STOCKS_HOME": str(home), "REPLAY_SPEED": speed, **elsewhere})
+
+    def ask_clock() -> dict[str, object]:
+        with urllib.request.urlopen(read().finnhub_base_url.replace("/api/v1", "/replay/clock"), timeout=5) as answer:
+            return dict(json.load(answer))
+
+    embedded.up(read())
+    assert ask_clock()["mode"] == "step"
+    assert read().symbols == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+    first, address = pids(read())["replay"], read().finnhub_base_url
+    embedded.up(read())
+    assert pids(read())["replay"] == first
+    embedded.up(read("60"))
+    assert ask_clock()["speed"] == 60
+    assert pids(read())["replay"] != first
+    assert read().finnhub_base_url == address
+    # what is elsewhere is neither started nor given a key of ours
+    assert "MINIO" not in read().embedded_env.read_text()
+    embedded.down(read())
+    assert read().finnhub_base_url == "http://127.0.0.1:1/api/v1"
 
 
 def test_a_platform_without_the_servers_is_told_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

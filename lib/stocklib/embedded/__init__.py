@@ -5,19 +5,15 @@
 that the servers write lies under ``STOCKS_HOME/embedded``, and is there again after the next ``up``.
 """
 
-import fcntl
-import json
-import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from stocklib.embedded import kafka, processes, s3, source
+from stocklib.embedded.home import folder_of, locked, read_keys
 from stocklib.embedded.processes import Daemon
 from stocklib.embedded.s3 import Keys
-from stocklib.errors import EmbeddedError
 from stocklib.settings import Settings
 
 __all__ = ["ServerStatus", "Stack", "down", "status", "up"]
@@ -66,9 +62,9 @@ def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
     Calling it again does nothing; a stack of which a part died is completed. Raises ``EmbeddedError``.
     """
     say = on_progress or _silent
-    with _locked(settings):
+    with locked(settings):
         ours = _ours(settings)
-        keys = _keys(settings)
+        keys = read_keys(settings)
         storage: Daemon | None = None
         if "replay" in ours:
             replay = _begin_replay(settings, keys, say)
@@ -93,20 +89,20 @@ def status(settings: Settings) -> list[ServerStatus]:
 
 def down(settings: Settings) -> None:
     """Stop every embedded server of this home, also those that the settings no longer want; the data stays."""
-    if not _folder(settings).is_dir():
+    if not folder_of(settings).is_dir():
         return
-    with _locked(settings):
+    with locked(settings):
         for name, room in (("kafka", kafka), ("s3", s3), ("replay", source)):
-            daemon = processes.recall(_folder(settings, name))
+            daemon = processes.recall(folder_of(settings, name))
             if daemon:
                 room.stop(daemon)
         if settings.embedded_env.exists():
             # an address that nobody listens on: the old port may be somebody else's by tomorrow
-            processes.write_private(settings.embedded_env, _env(settings, _keys(settings), up=False))
+            processes.write_private(settings.embedded_env, _env(settings, read_keys(settings), up=False))
 
 
 def _begin_replay(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
-    folder = _folder(settings, "replay")
+    folder = folder_of(settings, "replay")
     before = processes.recall(folder)
     if before and before.is_alive():
         if before.flavour == source.flavour(settings) and source.complaint(before) is None:
@@ -118,7 +114,7 @@ def _begin_replay(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
 
 
 def _run_s3(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
-    folder, pair = _folder(settings, "s3"), _pair(keys)
+    folder, pair = folder_of(settings, "s3"), _pair(keys)
     before = processes.recall(folder)
     if before and before.is_alive():
         if s3.complaint(before, pair) is None:
@@ -135,7 +131,7 @@ def _run_s3(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
 
 
 def _run_kafka(settings: Settings, keys: dict[str, str], storage: Daemon, say: Say) -> Daemon:
-    folder, pair = _folder(settings, "kafka"), _pair(keys)
+    folder, pair = folder_of(settings, "kafka"), _pair(keys)
     before = processes.recall(folder)
     if before and before.is_alive():
         # a broker older than its S3 server may hold on to what the dead one said
@@ -161,7 +157,7 @@ def _ours(settings: Settings) -> set[str]:
 
 def _status(settings: Settings, name: str, needed: set[str]) -> ServerStatus:
     room = {"s3": s3, "kafka": kafka, "replay": source}[name]
-    daemon = processes.recall(_folder(settings, name))
+    daemon = processes.recall(folder_of(settings, name))
     if name not in needed and not (daemon and daemon.is_alive()):
         pointer = next(p for p in _POINTED[name] if settings.origins[p] in _STATED)
         remark = f"not embedded: {pointer} is set in the {settings.origins[pointer]}; `stocks doctor` asks yours"
@@ -177,7 +173,7 @@ def _status(settings: Settings, name: str, needed: set[str]) -> ServerStatus:
         ]
         remark = "; ".join([*taken, "stocks up starts it" + (" on another port" if taken else "")])
         return ServerStatus(name, address, None, False, False, daemon.log, remark)
-    wrong = s3.complaint(daemon, _pair(_keys(settings))) if room is s3 else room.complaint(daemon)
+    wrong = s3.complaint(daemon, _pair(read_keys(settings))) if room is s3 else room.complaint(daemon)
     remark = f"{wrong}: stocks up restarts it" if wrong else ""
     return ServerStatus(name, address, daemon.pid, True, wrong is None, daemon.log, remark)
 
@@ -195,76 +191,40 @@ def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
     """What clients of the running servers need, as settings."""
     at = {}
     for name in ("s3", "kafka", "replay"):
-        daemon = processes.recall(_folder(settings, name))
+        daemon = processes.recall(folder_of(settings, name))
         at[name] = f"127.0.0.1:{daemon.ports[name]}" if up and daemon else _NOWHERE
-    values: dict[str, str | Path] = {
-        "MINIO_ENDPOINT": f"http://{at['s3']}",
-        "MINIO_ACCESS_KEY": keys["access"],
-        "MINIO_SECRET_KEY": keys["secret"],
-        "MINIO_REGION": s3.REGION,
-        "KAFKA_BROKER": at["kafka"],
-        "KAFKA_PARTITIONS": "3",
-        # a join takes half of it there
-        "KAFKA_SESSION_TIMEOUT_MS": "6000",
-    }
-    if "replay" in _ours(settings):
+    ours = _ours(settings)
+    values: dict[str, str | Path] = {}
+    if "s3" in ours:
+        values |= {
+            "MINIO_ENDPOINT": f"http://{at['s3']}",
+            "MINIO_ACCESS_KEY": keys["access"],
+            "MINIO_SECRET_KEY": keys["secret"],
+            "MINIO_REGION": s3.REGION,
+        }
+    if "kafka" in ours:
+        values |= {
+            "KAFKA_BROKER": at["kafka"],
+            "KAFKA_PARTITIONS": "3",
+            # a join takes half of it there
+            "KAFKA_SESSION_TIMEOUT_MS": "6000",
+        }
+    if "replay" in ours:
         values |= {
             "FINNHUB_BASE_URL": f"http://{at['replay']}/api/v1",
             "FINNHUB_WS_URL": f"ws://{at['replay']}",
             "FINNHUB_API_KEY": keys["finnhub"],
-            "STOCKS_WATCHLIST": source.symbols_file(_folder(settings, "replay"), settings),
+            "STOCKS_WATCHLIST": source.symbols_file(folder_of(settings, "replay"), settings),
             "CLOSE_SETTLE_SECONDS": "0",
+            "FINNHUB_CALLS_PER_MINUTE": "0",
+            "FINNHUB_CALLS_PER_SECOND": "0",
         }
     header = "# Written by `stocks up` and `stocks down`. The environment and .env win over it.\n"
     return header + "".join(f"{name}='{value}'\n" for name, value in values.items())
 
 
-def _keys(settings: Settings) -> dict[str, str]:
-    """The generated keys of this home: made once, readable by their owner alone."""
-    path = _folder(settings) / "keys.json"
-    if path.exists():
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    keys = {
-        "access": secrets.token_hex(10),
-        "secret": secrets.token_hex(20),
-        "finnhub": f"replay{secrets.token_hex(10)}",
-    }
-    processes.write_private(path, json.dumps(keys))
-    return keys
-
-
 def _pair(keys: dict[str, str]) -> Keys:
     return Keys(access=keys["access"], secret=keys["secret"])
-
-
-def _folder(settings: Settings, name: str = "") -> Path:
-    return settings.home / "embedded" / name
-
-
-@contextmanager
-def _locked(settings: Settings) -> Iterator[None]:
-    """One ``up`` or ``down`` of a home at a time."""
-    folder = _folder(settings)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
-    except OSError as error:
-        raise EmbeddedError(
-            f"cannot write to {folder} ({error.strerror}): make it writable, or set STOCKS_HOME to a folder that is"
-        ) from error
-    with lock:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise EmbeddedError(
-                        f"another `stocks up` or `down` holds {folder / 'lock'} since two minutes"
-                    ) from None
-                time.sleep(0.1)
-        yield
 
 
 def _silent(text: str) -> None:

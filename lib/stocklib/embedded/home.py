@@ -1,0 +1,58 @@
+"""What the embedded stack keeps in its home: a folder a server, generated keys, and a lock."""
+
+import fcntl
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stocklib.embedded import processes
+from stocklib.errors import EmbeddedError
+from stocklib.settings import Settings
+
+
+def folder_of(settings: Settings, name: str = "") -> Path:
+    """The folder of the stack, or of one of its servers."""
+    return settings.home / "embedded" / name
+
+
+@contextmanager
+def locked(settings: Settings) -> Iterator[None]:
+    """One ``up`` or ``down`` of a home at a time."""
+    folder = folder_of(settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise EmbeddedError(
+            f"cannot write to {folder} ({error.strerror}): make it writable, or set STOCKS_HOME to a folder that is"
+        ) from error
+    with lock:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise EmbeddedError(
+                        f"another `stocks up` or `down` holds {folder / 'lock'} since two minutes"
+                    ) from None
+                time.sleep(0.1)
+        yield
+
+
+def read_keys(settings: Settings) -> dict[str, str]:
+    """The generated keys of this home: made once, readable by their owner alone."""
+    path = folder_of(settings) / "keys.json"
+    if path.exists():
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    keys = {
+        "access": secrets.token_hex(10),
+        "secret": secrets.token_hex(20),
+        "finnhub": f"replay{secrets.token_hex(10)}",
+    }
+    processes.write_private(path, json.dumps(keys))
+    return keys
