@@ -118,7 +118,7 @@ def test_what_is_not_known_leaves_a_dash_and_no_figure(gold: Settings, tmp_path:
     page = own_text(write_report(bare, path=tmp_path / "bare.html").read_text(encoding="utf-8"))
     assert set(json_in(page, "figures")) == {"comparison", "ytd"}
     assert "nan" not in re.sub(r'<script type="application/json".*?</script>', "", page, flags=re.S).lower()
-    assert "session still running" in page
+    assert "session not final" in page
     assert "■ – (– %)" in page
     assert "has-session" not in page.split("<script")[0]
 

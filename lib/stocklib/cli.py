@@ -103,6 +103,8 @@ def demo(lazy: _Lazy, day: Any) -> None:
     for_real = not lazy.verbose
     if for_real:
         logging.getLogger().setLevel(logging.WARNING)
+    # a supervisor's SIGTERM stops the servers as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run_demo(day=day.date(), say=click.echo)
 
 
@@ -204,18 +206,32 @@ def produce(lazy: _Lazy, duration: float | None, max_quotes: int | None, until_c
 @main.command()
 @_bounds
 @click.option("--until-idle", type=float, help="Stop when nothing came for this many seconds.")
+@click.option("--until-close", is_flag=True, help="Stop when the last quotes of the session have landed.")
 @click.pass_obj
-def consume(lazy: _Lazy, duration: float | None, max_quotes: int | None, until_idle: float | None) -> None:
+def consume(
+    lazy: _Lazy, duration: float | None, max_quotes: int | None, until_idle: float | None, until_close: bool
+) -> None:
     """Land Kafka's messages in the lake, in batches."""
-    from stocklib.pipeline.landing import land
+    from stocklib.pipeline.landing import LandedBatch, land
 
-    with _stop_signal() as stop:
+    landed = 0
+
+    with _progress("messages") as advance, _stop_signal() as stop:
+
+        def show(batch: LandedBatch) -> None:
+            nonlocal landed
+            landed += batch.messages
+            if advance:
+                advance(landed, max_quotes, batch.dataset)
+
         result = land(
             lazy.settings(),
             duration=duration,
             max_quotes=max_quotes,
             until_idle=until_idle,
+            until_close=until_close,
             stop=stop,
+            on_batch=show,
         )
     click.echo(result)
 
@@ -248,6 +264,7 @@ def backfill(lazy: _Lazy, symbols: str | None, start: Any, end: Any) -> None:
         )
     click.echo(result)
     click.echo("next: stocks load && stocks transform")
+    sys.exit(1 if result.failed else 0)
 
 
 @main.command()
@@ -258,18 +275,30 @@ def daily(lazy: _Lazy, symbols: str | None, day: Any) -> None:
     """Fetch one trade date's bars; a weekend or a holiday is nothing to do."""
     from stocklib.pipeline.history import daily
 
-    click.echo(daily(lazy.settings(), _day(day), symbols=_list(symbols)))
+    result = daily(lazy.settings(), _day(day), symbols=_list(symbols))
+    click.echo(result)
+    sys.exit(1 if result.failed else 0)
 
 
 @main.command()
+@click.option("--follow", is_flag=True, help="Load, transform and publish every LOAD_SECONDS until stopped.")
 @click.pass_obj
-def load(lazy: _Lazy) -> None:
+def load(lazy: _Lazy, follow: bool) -> None:
     """Load what is new in the lake into the warehouse."""
     from stocklib.pipeline.loading import load
+    from stocklib.pipeline.transform import transform
 
-    with _progress("objects") as advance:
-        result = load(lazy.settings(), on_progress=advance)
-    click.echo(result)
+    settings = lazy.settings()
+    if not follow:
+        with _progress("objects") as advance:
+            result = load(settings, on_progress=advance)
+        click.echo(result)
+        sys.exit(1 if result.corrupt else 0)
+    with _stop_signal() as stop:
+        while not stop.is_set():
+            click.echo(load(settings))
+            click.echo(transform(settings))
+            stop.wait(settings.load_seconds)
 
 
 @main.command()
@@ -284,12 +313,15 @@ def transform(lazy: _Lazy, select: str | None, full_refresh: bool) -> None:
 
 
 @main.command()
+@click.option("--without-corrupt", is_flag=True, help="Leave objects out that cannot be read.")
 @click.pass_obj
-def rebuild(lazy: _Lazy) -> None:
+def rebuild(lazy: _Lazy, without_corrupt: bool) -> None:
     """Make the whole warehouse again from the lake alone."""
     from stocklib.pipeline.transform import rebuild
 
-    click.echo(rebuild(lazy.settings()))
+    with _progress("objects") as advance:
+        result = rebuild(lazy.settings(), without_corrupt=without_corrupt, on_progress=advance)
+    click.echo(result)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -319,11 +351,13 @@ def query(lazy: _Lazy, sql: str, form: str) -> None:
     """Ask the published tables (schemas bronze, silver, gold) a question in SQL."""
     from stocklib.warehouse import open_warehouse
 
+    if not sql.strip(" ;\n\t"):
+        raise click.UsageError("there is no question in the SQL")
     frame = open_warehouse(lazy.settings()).query(sql)
     if form == "csv":
         click.echo(frame.to_csv(index=False), nl=False)
     elif form == "json":
-        click.echo(frame.to_json(orient="records", date_format="iso", indent=2))
+        click.echo(frame.to_json(orient="records", date_format="iso", double_precision=6, indent=2))
     else:
         _print_table(frame)
 
@@ -341,7 +375,11 @@ def export(lazy: _Lazy, folder: Path, form: str) -> None:
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: reports/market.html")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Default: reports/market.html (the demo's: reports/demo.html)",
+)
 @click.pass_obj
 def report(lazy: _Lazy, out: Path | None) -> None:
     """Write the market report: one HTML file that needs nothing else."""
@@ -444,11 +482,12 @@ def _print_notebooks(settings: Settings) -> None:
 
 def _print_table(frame: Any) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*map(str, frame.columns), box=None, header_style="bold")
+    table = Table(*(escape(str(column)) for column in frame.columns), box=None, header_style="bold")
     for row in frame.astype(object).where(frame.notna(), None).itertuples(index=False):
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(*("" if value is None else escape(str(value)) for value in row))
     console = Console() if sys.stdout.isatty() else Console(width=10_000)
     console.print(table)
 

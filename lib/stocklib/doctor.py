@@ -25,6 +25,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("settings", _settings),
         ("symbols", _symbols),
         ("source", _source),
+        ("history", _history),
         ("kafka", _kafka),
         ("s3", _s3),
         ("warehouse", _warehouse),
@@ -58,8 +59,21 @@ def _source(settings: Settings) -> str:
         state = "open" if status.is_open else f"closed{f' ({status.holiday})' if status.holiday else ''}"
         return (
             f"{finnhub.source} answers at {settings.finnhub_base_url}; its clock says {status.at:%Y-%m-%d %H:%M} UTC, "
-            f"the market is {state}; history comes from {settings.history_source}"
+            f"the market is {state}"
         )
+
+
+def _history(settings: Settings) -> str:
+    """Whether the last finished day of one symbol, and its splits, may be asked for: a free key may not."""
+    from stocklib.pipeline.history import open_history
+    from stocklib.sessions import last_finished_session
+
+    symbol = settings.symbols[0]
+    with open_history(settings) as source:
+        day = last_finished_session(source.now()).session_date
+        bars = source.candles(symbol, "D", day, day)
+        source.splits(symbol, day, day)
+        return f"{source.source} answers with {len(bars) or 'no'} bar of {symbol} on {day}"
 
 
 def _kafka(settings: Settings) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stocklib.errors import NotebookFailed, ParameterError
+from stocklib.errors import NotebookFailed, ParameterError, SettingsError
 from stocklib.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def run(
     values = check_parameters(parameters(settings, name), given or {}, notebook=name)
     run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{name}-{secrets.token_hex(3)}"
     target = settings.home / "runs" / run_id / f"{name}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     log.info("running %s as %s", source.name, run_id)
     try:
-        with _kernel_environment(settings), tempfile.TemporaryDirectory(prefix="stocks-") as sockets:
+        with kernel_environment(settings), tempfile.TemporaryDirectory(prefix="stocks-") as sockets:
             papermill.execute_notebook(
                 str(source),
                 str(target),
@@ -148,6 +148,15 @@ def _split(text: str) -> list[Any]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write to {folder} ({error.strerror}): make it writable, or set STOCKS_HOME to a folder that is"
+        ) from error
+
+
 def _find(settings: Settings, name: str) -> Path:
     known = notebooks(settings)
     stem = name.removesuffix(".ipynb")
@@ -157,8 +166,11 @@ def _find(settings: Settings, name: str) -> Path:
 
 
 @contextmanager
-def _kernel_environment(settings: Settings) -> "Iterator[None]":
-    """A kernel inherits the environment: it must read the same settings as this process."""
+def kernel_environment(settings: Settings) -> "Iterator[None]":
+    """A kernel inherits the environment: inside this block it reads the same settings as this process.
+
+    Whoever runs notebooks side by side wraps them all: the environment belongs to the process, not to a thread.
+    """
     wanted = {"JUPYTER_PLATFORM_DIRS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     if settings.demo:
         wanted |= {"STOCKS_DEMO": "1", "STOCKS_DEMO_HOME": str(settings.home)}
@@ -200,7 +212,7 @@ def open_lab(settings: Settings, *, port: int, browser: bool) -> int:
         command.append("--no-browser")
     if os.geteuid() == 0:  # in a container
         command.append("--allow-root")
-    with _kernel_environment(settings):
+    with kernel_environment(settings):
         try:
             return subprocess.run(command, check=False).returncode
         except KeyboardInterrupt:
@@ -212,6 +224,6 @@ def _lab(settings: Settings) -> Path:
     folder = settings.home / "lab"
     first = folder / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     if not first.exists():
-        first.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(first.parent)
         first.write_text('{"fetchNews": "false", "checkForUpdates": false}\n', encoding="utf-8")
     return folder

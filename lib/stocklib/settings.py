@@ -124,7 +124,7 @@ _SETTINGS: dict[str, _Setting] = {
     "STOCKS_WATCHLIST": _Setting(
         "", _text, "a name under config/watchlists/, or a path; empty: config/stock_symbols.json"
     ),
-    "LOAD_SECONDS": _Setting("60", _seconds, "how often a running pipeline loads new objects"),
+    "LOAD_SECONDS": _Setting("60", _seconds, "`stocks load --follow` loads and publishes this often"),
     "BATCH_MAX_QUOTES": _Setting("5000", _positive, "a lake object holds at most this many messages"),
     "BATCH_MAX_BYTES": _Setting("16000000", _positive, "… or this many bytes before compression"),
     "BATCH_MAX_SECONDS": _Setting("60", _seconds, "… or what this many seconds brought"),
@@ -169,7 +169,7 @@ _SETTINGS: dict[str, _Setting] = {
     "STOCKS_LOG": _Setting("INFO", lambda v: _one_of("debug", "info", "warning", "error")(v).upper(), "log level"),
 }
 
-# What says that a person has set this project up for services of their own.
+# What in the environment says that a person has set this project up; in .env, any setting does.
 _CONFIGURES = (
     "FINNHUB_API_KEY",
     "FINNHUB_BASE_URL",
@@ -177,6 +177,7 @@ _CONFIGURES = (
     "MINIO_ENDPOINT",
     "SNOWFLAKE_ACCOUNT",
     "STOCKS_HOME",
+    "REPLAY_DATA",
 )
 # What the demo fixes, whatever the environment says.
 _DEMO = {
@@ -261,10 +262,11 @@ def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = Non
     # set for the kernels of notebooks that a demo runs, which read their settings anew
     demo = demo or environ.get("STOCKS_DEMO") == "1"
     dotenv = {} if demo else _read_env_file(root / ".env")
-    demo = demo or not any(environ.get(name) or dotenv.get(name) for name in _CONFIGURES)
+    configured = any(dotenv.get(name) for name in _SETTINGS) or any(environ.get(name) for name in _CONFIGURES)
+    demo = demo or not configured
     layers: list[tuple[str, Mapping[str, str]]]
     if demo:
-        allowed = {name: environ[name] for name in ("STOCKS_LOG", "REPLAY_DATA") if environ.get(name)}
+        allowed = {name: environ[name] for name in ("STOCKS_LOG",) if environ.get(name)}
         home = Path(environ.get("STOCKS_DEMO_HOME") or root / ".stocks" / "demo").resolve()
         layers = [
             ("demo", _DEMO),

@@ -98,7 +98,7 @@ def _stream(settings: Settings, say: Say) -> None:
 
 
 def _execute_analyses(settings: Settings) -> list[Path]:
-    with ThreadPoolExecutor(2) as pool:
+    with runner.kernel_environment(settings), ThreadPoolExecutor(2) as pool:
         return [done.path for done in pool.map(lambda name: runner.run(settings, name), ANALYSES)]
 
 

@@ -52,9 +52,9 @@ def tables(warehouse: Warehouse) -> set[tuple[str, str]]:
 
 
 def version(warehouse: Warehouse) -> str:
-    """Which version is published."""
+    """Which version is published: its last load, its models, and when it was built (a rebuild counts loads anew)."""
     build = warehouse.published_build()
-    return f"{build.load_id}.{build.logic[:8]}" if build else "unpublished"
+    return f"{build.load_id}.{build.logic[:8]}.{build.finished_at:%Y%m%d%H%M%S}" if build else "unpublished"
 
 
 def nothing_there(

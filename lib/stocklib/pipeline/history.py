@@ -25,6 +25,7 @@ from stocklib.pipeline.loading import load
 from stocklib.pipeline.rounds import HistoryResult, Rounds
 from stocklib.quotes import check_symbol
 from stocklib.sessions import (
+    FIRST_DATE,
     holiday,
     last_finished_session,
     new_york_date,
@@ -109,7 +110,11 @@ def daily(
         lake = Lake(settings)
         known = _read_known(settings, source, lake)
         rounds = Rounds(lake, source, "daily_historical_quotes", HistoryResult(day, day, len(listed)))
-        return _fetch(source, known, {symbol: [day] for symbol in listed}, rounds, on_progress)
+        done = _fetch(source, known, {symbol: [day] for symbol in listed}, rounds, on_progress)
+    for symbol in listed:
+        if symbol not in rounds.with_bars and symbol not in done.failed:
+            done.failed[symbol] = f"{done.source} has no bar of {day} (yet): ask again later, or check the symbol"
+    return done
 
 
 def _open_finnhub(settings: Settings) -> HistorySource:
@@ -159,7 +164,8 @@ def _symbols(settings: Settings, symbols: list[str] | None) -> list[str]:
 
 def _range(now: datetime, start: date | None, end: date | None) -> tuple[date, date]:
     today = new_york_date(now)
-    first = start or previous_session(date(today.year, 1, 1)).session_date
+    january = date(today.year, 1, 1)
+    first = start or (previous_session(january).session_date if january > FIRST_DATE else FIRST_DATE)
     if first > today or (end is not None and end > today):
         raise DateRangeError(f"{max(first, end or first)} lies ahead: the source's date is {today}")
     if end is not None and first > end:

@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from stocklib.errors import LakeError, StreamError
 from stocklib.lake import Lake
 from stocklib.pipeline import forms
 from stocklib.pipeline.batches import Batch, Uploads
+from stocklib.quotes import from_epoch
+from stocklib.sessions import new_york_date, session
 from stocklib.settings import Settings
 from stocklib.stream import Consumer, Message, Partition, Producer
 
@@ -27,6 +30,8 @@ _POLL_MESSAGES = 5000
 _MAX_OPEN_BYTES = 64_000_000
 # How long a run that is stopping waits for S3.
 _LAST_CHANCE = 20.0
+# With --until-close, so long after the last message the session's last round is known to be complete.
+_QUIET_AFTER_CLOSE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +73,31 @@ def land(
     duration: float | None = None,
     max_quotes: int | None = None,
     until_idle: float | None = None,
+    until_close: bool = False,
     stop: threading.Event | None = None,
     on_batch: Callable[[LandedBatch], None] | None = None,
 ) -> LandResult:
-    """Land messages until ``stop`` is set, ``duration`` seconds are over, ``max_quotes`` messages were read, or nothing
-    came for ``until_idle`` seconds. However it ends, what was read is written and committed first.
+    """Land messages until ``stop`` is set, ``duration`` seconds are over, ``max_quotes`` messages were read, nothing
+    came for ``until_idle`` seconds, or (``until_close``) a message of after the session's settled close was the last
+    one. However it ends, what was read is written and committed first.
 
     Raises ``StreamError`` or ``LakeError`` when Kafka or S3 cannot be reached at the start, or S3 at the end; in
     between it waits for them.
     """
     lake = Lake(settings)
     lake.ensure_bucket()
-    landing = _Landing(settings, lake, _Ends(stop or threading.Event(), duration, max_quotes, until_idle), on_batch)
+    landing = _Landing(
+        settings,
+        lake,
+        _Ends(
+            stop or threading.Event(),
+            duration,
+            max_quotes,
+            until_idle,
+            timedelta(seconds=settings.close_settle_seconds) if until_close else None,
+        ),
+        on_batch,
+    )
     try:
         landing.run()
     finally:
@@ -96,7 +114,10 @@ class _Ends:
     duration: float | None
     max_quotes: int | None
     until_idle: float | None
+    # how long after a close the day has settled; None: the run does not end with the session
+    settle: timedelta | None
     read: int = 0
+    newest_ms: int = 0
     began: float = field(default_factory=time.monotonic)
     active: float = field(default_factory=time.monotonic)
 
@@ -110,7 +131,17 @@ class _Ends:
             return f"{self.read:,} messages were asked for"
         if self.until_idle is not None and now - self.active >= self.until_idle:
             return f"nothing came for {self.until_idle:g} seconds"
+        if self.settle is not None and now - self.active >= _QUIET_AFTER_CLOSE and self._has_closed(self.settle):
+            return "the session is over"
         return None
+
+    def _has_closed(self, settle: timedelta) -> bool:
+        """Whether the newest message is of after the close, or of a day without a session."""
+        if not self.newest_ms:
+            return False
+        newest = from_epoch(self.newest_ms / 1000)
+        today = session(new_york_date(newest))
+        return today is None or newest >= today.close + settle
 
     @property
     def limit(self) -> int:
@@ -172,6 +203,7 @@ class _Landing:
         if polled or blocked or consumer.is_joining:
             self._ends.active = time.monotonic()
         for partition, messages in polled.items():
+            self._ends.newest_ms = max(self._ends.newest_ms, *(message.timestamp_ms for message in messages))
             self._take(partition, messages)
         self._close_due()
 

@@ -39,9 +39,8 @@ class HistoryResult:
             f"landed {self.bars:,} bars, {self.actions:,} splits, dividends and checks, and {self.profiles} profiles "
             f"in {len(self.objects)} objects"
         )
-        lines = [
-            f"{span}, {self.symbols} symbols from {self.source}: {brought if self.objects else 'nothing was missing'}"
-        ]
+        nothing = "nothing was missing" if self.up_to_date == self.symbols else "it had nothing new"
+        lines = [f"{span}, {self.symbols} symbols from {self.source}: {brought if self.objects else nothing}"]
         lines += [f"failed: {symbol}: {reason}" for symbol, reason in self.failed.items()]
         return "\n".join(lines)
 
@@ -55,6 +54,7 @@ class Rounds:
         self._dataset = dataset
         self._waiting: list[Fetched] = []
         self._since = time.monotonic()
+        self.with_bars: set[str] = set()
         self.result = replace(result, source=source.source)
 
     @property
@@ -65,6 +65,8 @@ class Rounds:
     def add(self, symbol: str, fetched: Fetched, *, complete: bool) -> None:
         """Take what a symbol brought; ``complete``: nothing of it was missing."""
         self.result = replace(self.result, up_to_date=self.result.up_to_date + complete)
+        if fetched.candles:
+            self.with_bars.add(symbol)
         if fetched.candles or fetched.profile:
             self._waiting.append(fetched)
         if len(self._waiting) >= _ROUND_SYMBOLS or time.monotonic() - self._since >= _ROUND_SECONDS:

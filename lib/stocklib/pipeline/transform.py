@@ -11,12 +11,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from stocklib.errors import InputError, StocksError, TransformFailed, WarehouseError
+from stocklib.errors import CorruptObject, InputError, StocksError, TransformFailed, WarehouseError
 from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
@@ -34,12 +34,16 @@ class TransformSummary:
     tests: int
     seconds: float
     full_refresh: bool = False
+    published: bool = True
 
     def __str__(self) -> str:
         if not self.models and not self.tests:
             return "nothing new to transform; the published tables are up to date"
         anew = ", all of them anew" if self.full_refresh else ""
-        return f"built {self.models} models{anew}, {self.tests} tests passed, published in {self.seconds:.1f} s"
+        built = f"built {self.models} models{anew}, {self.tests} tests passed"
+        if not self.published:
+            return f"{built}; not published, since a part was selected: `stocks transform` publishes the whole"
+        return f"{built}, published in {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def transform(
 ) -> TransformSummary:
     """Build and test what the new loads touch, then publish. ``TransformFailed`` says which model or test failed.
 
-    ``select`` is dbt's selection; the default builds every model, and does nothing when nothing changed.
+    ``select`` is dbt's selection, for a look at one model: it is built and tested, and nothing is published. The
+    default builds every model, and does nothing when nothing changed.
     """
     warehouse = open_warehouse(settings)
     with warehouse.writing():
@@ -76,17 +81,29 @@ def transform(
         with _recorded(warehouse, "transform"):
             done = _build(warehouse, wanted, select=select, anew=anew, on_node=on_node)
         # a part may have passed its tests while the rest of the private version failed: only the whole is published
-        if select is None:
-            warehouse.publish()
+        if select is not None:
+            return replace(done, published=False)
+        warehouse.publish()
     return done
 
 
-def rebuild(settings: Settings, *, on_progress: OnProgress | None = None) -> RebuildSummary:
-    """Make the whole warehouse again from the lake alone; the old one stays until the new one is whole."""
+def rebuild(
+    settings: Settings, *, without_corrupt: bool = False, on_progress: OnProgress | None = None
+) -> RebuildSummary:
+    """Make the whole warehouse again from the lake alone; the old one stays until the new one is whole.
+
+    An object that cannot be read ends it (``CorruptObject``), since the old warehouse may hold its rows;
+    ``without_corrupt`` leaves such objects out.
+    """
     warehouse = open_warehouse(settings)
     with warehouse.writing():
         with warehouse.fresh() as new:
             loaded = load_all(settings, new, on_progress=on_progress)
+            if loaded.corrupt and not without_corrupt:
+                raise CorruptObject(
+                    f"not rebuilt, the warehouse is as it was: {'; '.join(loaded.corrupt)}. Restore the object, or "
+                    "`stocks rebuild --without-corrupt` to do without its rows"
+                )
             with _recorded(new, "rebuild"):
                 built = _build(new, _wanted_build(settings, new), select=None, anew=True, on_node=None)
         warehouse.publish()

@@ -24,9 +24,10 @@ log = logging.getLogger(__name__)
 def write_report(settings: Settings, *, path: Path | None = None) -> Path:
     """Write the report of what is published now, whole or not at all; returns where it is.
 
-    Default: ``reports/market.html`` of the project. Raises ``WarehouseError`` when nothing is published yet.
+    Default: ``reports/market.html`` of the project, ``reports/demo.html`` for the demo. Raises ``WarehouseError`` when
+    nothing is published yet.
     """
-    target = path or settings.root / "reports" / "market.html"
+    target = path or settings.root / "reports" / ("demo.html" if settings.demo else "market.html")
     page = render(gather(settings), written_at=datetime.now(UTC))
     try:
         _write_whole(target, page)

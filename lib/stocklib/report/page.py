@@ -112,7 +112,7 @@ def _daily_chart(facts: Facts, symbol: str) -> dict[str, Any]:
 
 def _status(facts: Facts) -> str:
     when = facts.as_of.astimezone(NEW_YORK)
-    state = "session final" if facts.is_final else "session still running"
+    state = "session final" if facts.is_final else "session not final"
     return f"As of {when:%H:%M:%S} New York time, {when:%-d %B %Y} · {state} · {len(facts.symbols)} symbols"
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from stocklib.errors import WarehouseBusy
+from stocklib.errors import WarehouseBusy, WarehouseError
 
 _POLL_SECONDS = 0.1
 
@@ -21,8 +21,7 @@ _POLL_SECONDS = 0.1
 @contextmanager
 def hold(path: Path, *, wait: float) -> Iterator[None]:
     """Hold the lock, waiting up to ``wait`` seconds; WarehouseBusy names the process that has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    with _open(path) as file:
         _acquire(file, path, time.monotonic() + wait)
         file.seek(0)
         file.truncate()
@@ -33,6 +32,16 @@ def hold(path: Path, *, wait: float) -> Iterator[None]:
         finally:
             file.seek(0)
             file.truncate()
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise WarehouseError(
+            f"cannot write to {path.parent} ({error.strerror}): make it writable, or point STOCKS_HOME elsewhere"
+        ) from error
 
 
 def _acquire(file: IO[str], path: Path, deadline: float) -> None:
