@@ -1,4 +1,4 @@
-"""Files that mirror others: environment.yml (of uv.lock), .env.example (of settings.py), docs/tables.md (of dbt's YAML).
+"""Files that mirror others: environment.yml (uv.lock), .env.example (settings.py), docs/tables.md (dbt's YAML).
 
 ``python tests/mirrors.py`` writes them anew; tests/test_project.py says when one is out of date.
 """
@@ -64,9 +64,10 @@ def env_example() -> str:
 _TABLES_HEAD = """\
 # The tables
 
-Every table of the warehouse with its grain and its columns. Written by `python tests/mirrors.py` from the descriptions in
-`dbt_stocks/models`; `stocks dbt -- docs generate` and `stocks dbt -- docs serve` show the same with lineage. Instants
-are UTC, trading dates are New York's, prices are as traded unless a name says otherwise, percent columns are in percent.
+Every table of the warehouse with its grain and its columns. Written by `python tests/mirrors.py` from the descriptions
+in `dbt_stocks/models`; `stocks dbt -- docs generate` and `stocks dbt -- docs serve` show the same with lineage. Instants
+are UTC, trading dates are New York's, prices are as traded unless a name says otherwise, percent columns are in
+percent.
 """
 
 

@@ -9,10 +9,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from stocklib.cli import main
+from stocklib.cli import _print_table, main
 
 STOCKS = Path(sys.executable).parent / "stocks"
 
@@ -88,6 +89,41 @@ def test_query_before_anything_is_published_says_what_to_do(tmp_path: Path) -> N
     assert told.returncode == 1
     assert "stocks transform" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_a_warehouse_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file where a folder should be")
+    told = run("transform", environ={"STOCKS_HOME": str(tmp_path / "home")})
+    assert told.returncode == 1
+    assert "STOCKS_HOME" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_question_without_words_is_a_wrong_command_line(tmp_path: Path) -> None:
+    assert run("query", " ; ", environ={"STOCKS_HOME": str(tmp_path)}).returncode == 2
+
+
+def test_text_in_brackets_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_table(pd.DataFrame({"[bold]": ["[red]AAPL", "[/x]"]}))
+    printed = capsys.readouterr().out
+    assert "[red]AAPL" in printed
+    assert "[/x]" in printed
+    assert "[bold]" in printed
+
+
+def test_a_demo_that_is_terminated_stops_its_servers(tmp_path: Path) -> None:
+    environ = {**os.environ, "STOCKS_DEMO_HOME": str(tmp_path / "demo")}
+    process = subprocess.Popen([STOCKS, "demo"], env=environ, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        assert any("Kafka: answers" in line for line in process.stdout)
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+        assert process.wait(timeout=60) == 130
+        told = run("--demo", "status", environ={"STOCKS_DEMO_HOME": str(tmp_path / "demo")})
+        assert [line.split()[1] for line in told.stdout.splitlines()] == ["down", "down", "down"]
+    finally:
+        run("--demo", "down", environ={"STOCKS_DEMO_HOME": str(tmp_path / "demo")})
 
 
 def test_a_verb_that_waits_ends_cleanly_when_asked_to(tmp_path: Path) -> None:

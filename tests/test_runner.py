@@ -1,12 +1,13 @@
 """A notebook as a job: wrong parameters are refused before anything runs, and every run leaves its copy."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from stocklib import runner
-from stocklib.errors import NotebookFailed, ParameterError
+from stocklib.errors import NotebookFailed, ParameterError, SettingsError
 from stocklib.settings import Settings, read_settings
 
 
@@ -71,6 +72,20 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(
     with pytest.raises(ParameterError, match=message):
         runner.run(project, "adding", given=given)
     assert not (project.home / "runs").exists()
+
+
+def test_two_notebooks_side_by_side_read_the_same_settings(project: Settings) -> None:
+    with runner.kernel_environment(project), ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: runner.run(project, "adding"), range(3)))
+    assert {run.result.splitlines()[1] for run in done} == {str(project.home)}
+    assert len({run.run_id for run in done}) == 3
+
+
+def test_a_home_that_cannot_be_written_is_one_clear_error(project: Settings) -> None:
+    project.home.parent.mkdir(exist_ok=True)
+    project.home.write_text("a file where a folder should be")
+    with pytest.raises(SettingsError, match="STOCKS_HOME"):
+        runner.run(project, "adding")
 
 
 def test_an_unknown_notebook_names_those_that_exist(project: Settings) -> None:

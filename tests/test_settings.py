@@ -43,6 +43,19 @@ def test_nothing_configured_means_the_demo(project: Path) -> None:
     assert settings.home == project / ".stocks" / "demo"
 
 
+def test_a_dotenv_that_sets_anything_is_a_project_of_ones_own(project: Path) -> None:
+    (project / ".env").write_text("HISTORY_SOURCE=yfinance\n")
+    settings = read_settings(environ={})
+    assert not settings.demo
+    assert settings.history_source == "yfinance"
+    assert settings.home == project / ".stocks"
+
+
+def test_bars_of_ones_own_are_replayed_outside_the_demo(project: Path) -> None:
+    assert not read_settings(environ={"REPLAY_DATA": "mine.csv"}).demo
+    assert read_settings(demo=True, environ={"REPLAY_DATA": "mine.csv"}).replay_data == ""
+
+
 def test_the_demo_reads_neither_dotenv_nor_service_settings(project: Path) -> None:
     (project / ".env").write_text("KAFKA_BROKER=prod:9092\nSNOWFLAKE_ACCOUNT=prod\nFINNHUB_API_KEY=livekey\n")
     environ = {

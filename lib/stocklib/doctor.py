@@ -30,7 +30,13 @@ def examine(settings: Settings) -> list[Finding]:
         ("s3", _s3),
         ("warehouse", _warehouse),
     ]
-    return [_ask(name, check, settings) for name, check in checks]
+    findings: list[Finding] = []
+    for name, check in checks:
+        down = {finding.system for finding in findings if not finding.ok}
+        # a source that does not answer is said once
+        if name != "history" or settings.history_source != "finnhub" or "source" not in down:
+            findings.append(_ask(name, check, settings))
+    return findings
 
 
 def _ask(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
