@@ -2,6 +2,7 @@
 PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
+WORKERS ?= 4
 # the caller's own virtual environment is not ours to touch
 export UV_PROJECT_ENVIRONMENT = .venv
 # certificates that this machine trusts, for networks that inspect TLS
@@ -20,10 +21,10 @@ demo: .venv/.made  ## the whole pipeline over recorded market data, then one HTM
 lab: .venv/.made  ## JupyterLab on the notebooks
 	@$(RUN)/stocks lab
 
-test: .venv/.made  ## every test
-	@$(RUN)/pytest
+test: .venv/.made  ## every test (WORKERS=4 files at a time)
+	@$(RUN)/pytest -n $(WORKERS) --dist loadfile
 
-test-quick: .venv/.made  ## the tests that need no server
+test-quick: .venv/.made  ## the tests that need no server and no browser
 	@$(RUN)/pytest -m "not stack and not browser"
 
 lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
@@ -46,7 +47,7 @@ bench: .venv/.made  ## every benchmark, each a ratio measured in one run
 	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN)/python $$file || exit 1; done
 
 clean:  ## stop the embedded servers; remove .venv and caches (data under .stocks/ stays)
-	@if [ -x $(RUN)/stocks ]; then $(RUN)/stocks --demo down; fi
+	@if [ -x $(RUN)/stocks ]; then $(RUN)/stocks --demo down; $(RUN)/stocks down; fi
 	@rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_stocks/target dbt_stocks/logs
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -65,9 +65,9 @@ _TABLES_HEAD = """\
 # The tables
 
 Every table of the warehouse with its grain and its columns. Written by `python tests/mirrors.py` from the descriptions
-in `dbt_stocks/models`; `stocks dbt -- docs generate` and `stocks dbt -- docs serve` show the same with lineage. Instants
-are UTC, trading dates are New York's, prices are as traded unless a name says otherwise, percent columns are in
-percent.
+in `dbt_stocks/models`; `stocks dbt -- docs generate` and `stocks dbt -- docs serve` show the same with lineage.
+Instants are UTC, trading dates are New York's, prices are as traded unless a name says otherwise, percent columns
+are in percent.
 """
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from stocklib import embedded, runner
 from stocklib.demo.beside import LandingBeside
+from stocklib.embedded.replay import recorded_bars
 from stocklib.errors import DateRangeError
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.produce import produce
 from stocklib.report import write_report
-from stocklib.sessions import NEW_YORK, previous_session, session
+from stocklib.sessions import NEW_YORK, previous_session
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 
@@ -30,8 +31,7 @@ ANALYSES = ("market_overview", "candlesticks", "moving_averages", "backtests")
 def run_demo(*, day: date, say: Say) -> Path:
     """Run everything for the recorded session of ``day`` and return the report's path."""
     began = time.monotonic()
-    if session(day) is None:
-        raise DateRangeError(f"{day} was no trading day; the recorded data has sessions from 2000-03-01 to 2013-03-01")
+    symbols = _recorded_symbols(day)
     settings = read_settings(demo=True)
     say(f"The demo's home is {settings.home}; nothing is written elsewhere but reports/.")
     try:
@@ -39,20 +39,18 @@ def run_demo(*, day: date, say: Say) -> Path:
             embedded.up(settings, on_progress=lambda text: say(f"    {text}"))
         settings = read_settings(demo=True)
         _set_clock(settings, day)
-        with _step(
-            say,
-            f"Backfilling daily bars up to {previous_session(day).session_date} (notebook backfill_ytd)",
-        ):
-            last = previous_session(day).session_date
-            say(_indent(runner.run(settings, "backfill_ytd", given={"end": last.isoformat()}).result))
-        if _is_final(settings, day):
+        last = previous_session(day).session_date
+        with _step(say, f"Backfilling daily bars up to {last} (notebook backfill_ytd)"):
+            given = {"end": last.isoformat(), "symbols": symbols}
+            say(_indent(runner.run(settings, "backfill_ytd", given=given).result))
+        if _is_final(settings, day, symbols):
             say(f"The session of {day} is already final: there is nothing to stream.")
         else:
             with _step(
                 say,
                 f"Streaming the session of {day}, a virtual second a quote: replay → Kafka → S3",
             ):
-                _stream(settings, say)
+                _stream(settings, symbols, say)
         with _step(say, "Loading, transforming, testing, publishing (notebook realtime_load)"):
             say(_indent(runner.run(settings, "realtime_load").result))
         with _step(say, "Executing the analysis notebooks: " + ", ".join(ANALYSES)):
@@ -66,6 +64,15 @@ def run_demo(*, day: date, say: Say) -> Path:
     return report
 
 
+def _recorded_symbols(day: date) -> list[str]:
+    bars = recorded_bars()
+    symbols = sorted(bars.loc[bars["date"] == day, "symbol"])
+    if not symbols:
+        first, last = bars["date"].min(), bars["date"].max()
+        raise DateRangeError(f"no session of {day} is recorded: choose a trading day from {first} to {last}")
+    return symbols
+
+
 def _set_clock(settings: Settings, day: date) -> None:
     """A minute before the opening bell of the day that is replayed."""
     bell = datetime.combine(day, clock_time(9, 30), NEW_YORK)
@@ -73,8 +80,8 @@ def _set_clock(settings: Settings, day: date) -> None:
         finnhub.set_clock(bell - timedelta(minutes=1))
 
 
-def _is_final(settings: Settings, day: date) -> bool:
-    """Whether every symbol's bar of the day is published and final."""
+def _is_final(settings: Settings, day: date, symbols: list[str]) -> bool:
+    """Whether the bar of every symbol of this day is published and final."""
     warehouse = open_warehouse(settings)
     if warehouse.published_build() is None:
         return False
@@ -82,13 +89,13 @@ def _is_final(settings: Settings, day: date) -> bool:
         "select count(*) as bars from gold.fact_daily_stock_quotes where quote_date = ? and is_final",
         (day,),
     )
-    return int(frame["bars"].iloc[0]) == len(settings.symbols)
+    return int(frame["bars"].iloc[0]) == len(symbols)
 
 
-def _stream(settings: Settings, say: Say) -> None:
+def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
     """Produce and land side by side, until everything that was confirmed has landed."""
     with LandingBeside() as landing:
-        produced = produce(settings, until_close=True, on_progress=_every(say, 5000))
+        produced = produce(settings, until_close=True, symbols=symbols, on_progress=_every(say, 5000))
         say(_indent(str(produced)))
         landing.wait_for(produced.quotes, seconds=60)
     say(_indent(landing.result))

@@ -1,0 +1,54 @@
+"""What the README tells people to type, edit and read is there."""
+
+import re
+
+import pytest
+from mirrors import ROOT
+
+from stocklib.cli import main
+from stocklib.settings import describe
+
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/numbers.md", "docs/embedded.md"]
+SETTINGS = {name for name, _, _ in describe()}
+# capitals with an underscore that are no setting: files, SQL types, constants of tests
+OTHER = {"NBVAL_CHECK_OUTPUT"}
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_verb_that_is_named_exists(name: str) -> None:
+    named = set(re.findall(r"`?(?:\.venv/bin/)?stocks (?:-- )?([a-z]+)(?=[ `\n|])", page(name)))
+    named -= {"workbench"}
+    assert named <= set(main.commands)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_make_target_that_is_named_exists(name: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), flags=re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", page(name), flags=re.MULTILINE))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_setting_that_is_named_exists(name: str) -> None:
+    named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)", page(name)))
+    assert named - OTHER <= SETTINGS
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_file_that_is_named_exists(name: str) -> None:
+    named = re.findall(r"`((?:lib|docs|config|notebooks|dbt_stocks|tests|benchmarks)/[\w./*-]*)`", page(name))
+    named += re.findall(r"\]\((docs/[^)]+)\)", page(name))
+    assert not [path for path in named if not list(ROOT.glob(path.rstrip("/")))]
+
+
+def test_every_verb_is_in_the_readme() -> None:
+    assert not [verb for verb in main.commands if f"`{verb}`" not in page("README.md")]
+
+
+def test_every_notebook_is_in_the_readme() -> None:
+    there = {path.stem for path in (ROOT / "notebooks").glob("*/*.ipynb")}
+    assert not [name for name in there if name not in page("README.md")]
