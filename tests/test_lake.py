@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -170,6 +171,24 @@ def test_a_dead_endpoint_is_an_error_that_names_the_setting(tmp_path) -> None:
     }
     with pytest.raises(LakeError, match=r"127\.0\.0\.1:1 .*MINIO_ENDPOINT"):
         check(read_settings(environ=environ))
+
+
+def test_profiles_and_files_of_the_aws_tools_have_no_say(
+    hiccups: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "aws"
+    elsewhere.write_text("[profile there]\nendpoint_url = http://127.0.0.1:1\n[broken\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(elsewhere))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(elsewhere))
+    environ = {
+        "STOCKS_HOME": str(tmp_path),
+        "MINIO_ENDPOINT": hiccups,
+        "MINIO_ACCESS_KEY": "a",
+        "MINIO_SECRET_KEY": "b",
+    }
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        monkeypatch.setenv(name, "nope")
+        assert "is empty" in check(read_settings(environ=environ))
 
 
 class Hiccups(BaseHTTPRequestHandler):

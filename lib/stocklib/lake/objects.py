@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import logging
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,13 @@ from stocklib.lake.keys import KeyParts, format_key, name_history, parse_key, st
 from stocklib.settings import Settings
 
 log = logging.getLogger(__name__)
+
+# Keys, region and address are stated: a profile or a file of the AWS tools has no say, not even one that is missing.
+_NO_PROFILE = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +220,7 @@ class Lake:
     @cached_property
     def _s3(self) -> Any:
         import s3fs
+        from aiobotocore.session import AioSession  # type: ignore[import-untyped]
 
         host = urlsplit(self.endpoint).hostname or ""
         config: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 30, "retries": {"total_max_attempts": 1}}
@@ -219,6 +228,7 @@ class Lake:
             # a proxy for the outside world does not know this machine's own ports
             config["proxies"] = {}
         files = s3fs.S3FileSystem(
+            session=AioSession(session_vars=_NO_PROFILE),
             key=self._settings.require("MINIO_ACCESS_KEY"),
             secret=self._settings.require("MINIO_SECRET_KEY").reveal(),
             endpoint_url=self.endpoint,
