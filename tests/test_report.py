@@ -78,7 +78,7 @@ def test_it_names_the_terms_of_the_data_and_its_version(report: Path) -> None:
     page = report.read_text(encoding="utf-8")
     assert "personal use" in page
     assert "advice" in page
-    assert re.search(r"Data version \d+\.[0-9a-f]{8}, written", page)
+    assert re.search(r"Data version \d+\.[0-9a-f]{8}\.\d{14}, written", page)
 
 
 def test_a_company_s_name_is_never_markup(report: Path) -> None:
