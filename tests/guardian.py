@@ -8,7 +8,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from stocklib.embedded import kafka, processes, s3, source
+from stocklib.embedded import kafka, processes, s3, source, strays
 
 ROOMS = {"kafka": kafka, "s3": s3, "replay": source}
 
@@ -21,6 +21,8 @@ def stop_all(homes: list[str]) -> None:
                 daemon = processes.recall(Path(home) / "embedded" / name)
                 if daemon:
                     room.stop(daemon)
+        with contextlib.suppress(Exception):
+            strays.end_strays(Path(home) / "embedded")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -148,9 +149,7 @@ def test_two_ups_make_one_stack_and_down_leaves_nothing_behind(
     with ThreadPoolExecutor(2) as both:
         list(both.map(lambda _: embedded.up(own()), range(2)))
     settings = own()
-    assert (
-        len([p for p in psutil.process_iter() if p.name() in ("weed", "tansu") and str(settings.home) in cwd(p)]) == 2
-    )
+    assert sorted(process.info["name"] for process in working_in(settings.home)) == ["tansu", "weed"]
     running = [processes.recall(settings.home / "embedded" / name) for name in ("s3", "kafka")]
     ports = [port for daemon in running if daemon for port in daemon.ports.values()]
     assert stat.S_IMODE(settings.embedded_env.stat().st_mode) == 0o600
@@ -158,7 +157,7 @@ def test_two_ups_make_one_stack_and_down_leaves_nothing_behind(
         assert stat.S_IMODE((settings.home / "embedded" / secret).stat().st_mode) == 0o600
 
     embedded.down(settings)
-    assert not [p.pid for p in psutil.process_iter() if str(settings.home) in cwd(p)]
+    assert working_in(settings.home) == []
     assert not any(daemon.is_alive() for daemon in running if daemon)
     assert all(processes.is_free(port) for port in ports)
     assert not [sock for port in ports for sock in Path("/tmp").glob(f"seaweedfs-*{port}.sock")]
@@ -209,6 +208,10 @@ def test_the_replay_runs_as_asked_and_is_started_anew_when_it_is_asked_for_other
     assert ask_clock()["mode"] == "step"
     assert read().symbols == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
     first, address = pids(read())["replay"], read().finnhub_base_url
+    # the key is asked for, and everybody on the machine may read a command line
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{address}/quote?symbol=AAPL", timeout=5)
+    assert read().finnhub_api_key.reveal() not in " ".join(psutil.Process(first).cmdline())
     embedded.up(read())
     assert pids(read())["replay"] == first
     embedded.up(read("60"))
@@ -219,6 +222,44 @@ def test_the_replay_runs_as_asked_and_is_started_anew_when_it_is_asked_for_other
     assert "MINIO" not in read().embedded_env.read_text()
     embedded.down(read())
     assert read().finnhub_base_url == "http://127.0.0.1:1/api/v1"
+
+
+def test_a_server_whose_start_was_killed_before_it_was_remembered_is_found(
+    tmp_path: Path, guard: Callable[[Path], None]
+) -> None:
+    environ = {
+        "STOCKS_HOME": str(tmp_path / "a home"),
+        "KAFKA_BROKER": "broker.example.org:9092",
+        "MINIO_ENDPOINT": "https://s3.example.org",
+    }
+    settings = read_settings(environ=environ)
+    guard(settings.home)
+    program = f"""
+import os, signal
+from stocklib import embedded
+from stocklib.embedded import processes
+from stocklib.settings import read_settings
+processes._remember = lambda daemon: os.kill(os.getpid(), signal.SIGKILL)
+embedded.up(read_settings(environ={environ!r}))
+"""
+
+    def kill_a_start() -> psutil.Process:
+        killed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        (left,) = working_in(settings.home)
+        return left
+
+    stray = kill_a_start()
+    embedded.up(settings)
+    assert not stray.is_running()
+    assert [p.pid for p in working_in(settings.home)] == [pids(settings)["replay"]]
+    embedded.down(settings)
+    kill_a_start()
+    # somebody who looks around in there is no server
+    with subprocess.Popen(["sleep", "60"], cwd=settings.home / "embedded" / "replay") as visitor:
+        embedded.down(settings)
+        assert [p.pid for p in working_in(settings.home)] == [visitor.pid]
+        visitor.kill()
 
 
 def test_a_platform_without_the_servers_is_told_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,11 +331,9 @@ def test_a_signature_by_other_keys_is_refused(stack: dict[str, str]) -> None:
     assert "403" in (s3.complaint(daemon, Keys(stack["MINIO_ACCESS_KEY"], "another")) or "")
 
 
-def cwd(process: psutil.Process) -> str:
-    try:
-        return process.cwd()
-    except psutil.Error:
-        return ""
+def working_in(folder: Path) -> list[psutil.Process]:
+    """The processes whose working directory lies in a folder; one that ends meanwhile is none."""
+    return [p for p in psutil.process_iter(["name", "cwd"]) if str(folder) in (p.info["cwd"] or "")]
 
 
 def wait_for(truth: Callable[[], bool], *, seconds: float = 20) -> None:

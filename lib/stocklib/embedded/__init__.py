@@ -14,6 +14,7 @@ from stocklib.embedded import kafka, processes, s3, source
 from stocklib.embedded.home import folder_of, locked, read_keys
 from stocklib.embedded.processes import Daemon
 from stocklib.embedded.s3 import Keys
+from stocklib.embedded.strays import end_strays
 from stocklib.settings import Settings
 
 __all__ = ["ServerStatus", "Stack", "down", "status", "up"]
@@ -63,6 +64,7 @@ def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
     """
     say = on_progress or _silent
     with locked(settings):
+        end_strays(folder_of(settings))
         ours = _ours(settings)
         keys = read_keys(settings)
         storage: Daemon | None = None
@@ -96,6 +98,7 @@ def down(settings: Settings) -> None:
             daemon = processes.recall(folder_of(settings, name))
             if daemon:
                 room.stop(daemon)
+        end_strays(folder_of(settings))
         if settings.embedded_env.exists():
             # an address that nobody listens on: the old port may be somebody else's by tomorrow
             processes.write_private(settings.embedded_env, _env(settings, read_keys(settings), up=False))

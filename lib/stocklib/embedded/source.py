@@ -22,9 +22,11 @@ def start(folder: Path, settings: Settings, *, key: str, wanted: dict[str, int],
     if settings.replay_data:
         _write_symbols(symbols_file(folder, settings), _data(settings))
     ports = processes.free_ports(["replay"], wanted=wanted)
-    command = [sys.executable, "-m", "stocklib.embedded.replay", "--port", str(ports["replay"]), "--key", key]
+    command = [sys.executable, "-m", "stocklib.embedded.replay", "--port", str(ports["replay"])]
     command += [*_options(settings), *options]
-    return processes.start("replay", command, folder=folder, ports=ports, environ={}, flavour=flavour(settings))
+    # not by the command line, which everybody on the machine may read
+    environ = {"STOCKS_REPLAY_KEY": key}
+    return processes.start("replay", command, folder=folder, ports=ports, environ=environ, flavour=flavour(settings))
 
 
 def flavour(settings: Settings) -> str:

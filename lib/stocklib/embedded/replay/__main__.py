@@ -1,6 +1,7 @@
 """``python -m stocklib.embedded.replay``, or ``stocks replay``: the replay server alone."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -46,7 +47,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="a CSV or Parquet of your own daily bars: symbol,date,open,high,low,close,volume",
     )
-    parser.add_argument("--key", default="", help="the only key that is taken (default: any)")
+    parser.add_argument(
+        "--key",
+        default=os.environ.get("STOCKS_REPLAY_KEY", ""),
+        help="the only key that is taken (default: that of STOCKS_REPLAY_KEY, which does not show in ps; else any)",
+    )
     parser.add_argument("--free-plan", action="store_true", help="403 on candles, splits and dividends")
     parser.add_argument("--calls-per-minute", type=_count, default=0, metavar="N", help="429 above so many; 0: any")
     return parser
