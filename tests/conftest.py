@@ -7,6 +7,7 @@
 ``replay``           starts a replay server and returns settings that point at it
 """
 
+import os
 import subprocess
 import sys
 import uuid
@@ -72,7 +73,9 @@ def stack(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactor
     """Where the session's embedded S3 and Kafka are, as settings."""
     home = tmp_path_factory.mktemp("stack")
     guard(home)
-    return start_again(home)
+    running = start_again(home)
+    # another Kafka, such as Apache's own, in place of the embedded broker
+    return running | {"KAFKA_BROKER": os.environ.get("STOCKS_TEST_KAFKA", running["KAFKA_BROKER"])}
 
 
 @pytest.fixture

@@ -283,5 +283,6 @@ def test_the_wrong_security_is_named(stack: dict[str, str], tmp_path: Path, monk
 @pytest.fixture(autouse=True)
 def no_thread_is_left_behind() -> Iterator[None]:
     """A client that is closed, or given up, takes its threads along."""
+    before = set(threading.enumerate())
     yield
-    wait_for(lambda: not [t.name for t in threading.enumerate() if "kafka" in t.name.lower()], seconds=10)
+    wait_for(lambda: not [t for t in set(threading.enumerate()) - before if "kafka" in t.name], seconds=10)

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from stocklib.errors import StreamError
@@ -55,9 +56,8 @@ class Consumer:
         self._ids = topic_ids(settings, self._topics)
         self._settled = False
         self._asked = self._joining_since = time.monotonic()
-        self._client = _connect(settings)
-        with translated(settings, "subscribing"):
-            self._client.subscribe(self._topics, listener=_listener(self))
+        self._anew: set[str] = set()
+        self._join()
 
     @property
     def assigned(self) -> set[Partition]:
@@ -77,8 +77,9 @@ class Consumer:
                 self._say_joining()
             if self._assigned:
                 records = self._begin_assigned(records)
-        if time.monotonic() - self._asked > _IDENTITY_SECONDS:
-            records = self._check_identity(records)
+        if time.monotonic() - self._asked > _IDENTITY_SECONDS and not self._check_identity():
+            self._begin_anew()
+            return {}
         return {_partition(p): self._messages(found) for p, found in records.items()}
 
     def commit(self, offsets: Mapping[Partition, int]) -> bool:
@@ -159,32 +160,41 @@ class Consumer:
             native = _native(partition)
             mark = self._client.committed(native, metadata=True, timeout_ms=10_000)
             # the offset of a topic that was deleted says nothing about its successor
-            if mark is None or (mark.metadata and mark.metadata != self._ids.get(partition.topic)):
+            stale = mark and mark.metadata and mark.metadata != self._ids.get(partition.topic)
+            if mark is None or stale or partition.topic in self._anew:
                 self._client.seek_to_beginning(native)
             else:
                 self._client.seek(native, mark.offset)
+        self._anew -= {partition.topic for partition in fresh}
         return {native: found for native, found in records.items() if _partition(native) not in fresh}
 
-    def _check_identity(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
+    def _check_identity(self) -> bool:
+        """Whether the topics are still those that were read so far."""
         self._asked = time.monotonic()
         try:
             ids = topic_ids(self._settings, self._topics)
         except StreamError as error:
             log.debug("asking for topic ids: %s", error)
-            return records
+            return True
         changed = {topic for topic, topic_id in ids.items() if topic_id != self._ids.get(topic)}
         self._ids |= ids
-        return self._begin_anew([p for p in self.assigned if p.topic in changed], records) if changed else records
+        self._anew |= changed
+        return not changed
 
-    def _begin_anew(self, partitions: list[Partition], records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
-        log.warning(
-            "%s was created anew: reading it from its start", ", ".join(f"{p.topic}/{p.number}" for p in partitions)
-        )
-        self._on_lost(set(partitions))
-        natives = [_native(p) for p in partitions]
-        with translated(self._settings, "going back to the start"):
-            self._client.seek_to_beginning(*natives)
-        return {native: found for native, found in records.items() if native not in natives}
+    def _begin_anew(self) -> None:
+        """Join again with a new client: the old one would notice minutes later that a topic is another one."""
+        log.warning("%s was created anew: reading it from its start", ", ".join(self._anew))
+        with suppress(*failures()):
+            self._client.close(autocommit=False, timeout_ms=5000)
+        self._join()
+
+    def _join(self) -> None:
+        self._client = _connect(self._settings)
+        with translated(self._settings, "subscribing"):
+            self._client.subscribe(self._topics, listener=_listener(self))
+            for topic in self._topics:
+                # known before the first join, or the group would settle on nothing first, and then once more
+                self._client.partitions_for_topic(topic)
 
 
 def _connect(settings: Settings) -> Any:
