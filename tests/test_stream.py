@@ -1,5 +1,6 @@
 """The stream: keyed, numbered, confirmed, read again until committed; and it says which setting is wrong."""
 
+import hashlib
 import socket
 import threading
 import time
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from conftest import start_again
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.errors import MessageSizeTooLargeError
+from kafka.producer.future import FutureProduceResult, FutureRecordMetadata
 from outages import kill, wait_for
 
 from stocklib.errors import SettingsError, StreamError
@@ -227,6 +230,70 @@ def test_a_broker_that_stays_away_is_an_error_that_says_what_is_not_confirmed(
         sender.publish(spare.kafka_topic, "AAPL", b"4", timestamp=T0)
     with pytest.raises(StreamError):
         sender.close()
+
+
+@pytest.mark.stack
+def test_a_run_that_is_to_end_does_not_wait_a_minute_for_a_broker_that_is_away(
+    spare: Settings, spare_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer, "_PATIENCE_AT_THE_END", 1.0)
+    stop = threading.Event()
+    sender = Producer(spare, source="replay", stop=stop)
+    sender.publish(spare.kafka_topic, "AAPL", b"1", timestamp=T0)
+    sender.flush()
+    kill(spare_home, "kafka")
+    sender._failure = OSError("the client failed")
+    threading.Timer(1.0, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(StreamError, match="KAFKA_BROKER"):
+        sender.publish(spare.kafka_topic, "AAPL", b"2", timestamp=T0)
+    assert 1 <= time.monotonic() - began < 5
+    with pytest.raises(StreamError):
+        sender.close()
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("refused_by", ["client", "broker"])
+def test_what_is_forwarded_and_too_large_is_cut_and_says_of_what(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, refused_by: str
+) -> None:
+    value = b"x" + "é".encode() * 200_000
+    headers = {"much": "m" * 40_000, **{f"more-{n}": "m" * 1000 for n in range(40)}, "topic": "quotes", "offset": "7"}
+    if refused_by == "client":
+        monkeypatch.setattr(producer, "_MAX_BYTES", 120_000)
+    with Producer(settings, source="landing") as sender:
+        if refused_by == "broker":
+            refuse_above(120_000, sender, monkeypatch)
+        sender.forward(settings.kafka_dlq_topic, None, b"small", timestamp_ms=1, headers={"offset": "6"})
+        sender.forward(settings.kafka_dlq_topic, "k" * 9000, value, timestamp_ms=1, headers=headers)
+        sender.forward(settings.kafka_dlq_topic, None, None, timestamp_ms=1, headers={"offset": "8"})
+    consumer = Consumer(settings, [settings.kafka_dlq_topic])
+    small, cut, empty = sorted(drain(consumer, 3), key=lambda message: message.headers["offset"])
+    consumer.close()
+    assert (small.value, small.headers) == (b"small", {"offset": "6"})
+    assert cut.value == value[:65_535]
+    assert cut.key == "k" * 2048
+    assert cut.headers["full_bytes"] == "400001"
+    assert cut.headers["full_sha256"] == hashlib.sha256(value).hexdigest()
+    assert (cut.headers["topic"], cut.headers["offset"]) == ("quotes", "7")
+    assert "more-39" in cut.headers
+    assert "much" not in cut.headers
+    assert (empty.key, empty.value, empty.headers) == (None, b"", {"offset": "8"})
+
+
+def refuse_above(limit: int, sender: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client answer like a broker that takes no message of so many bytes."""
+    send = sender._client.send
+
+    def refuse(topic: str, *, value: bytes, **rest: object) -> FutureRecordMetadata:
+        if len(value) <= limit:
+            return send(topic, value=value, **rest)
+        produced = FutureProduceResult(TopicPartition(topic, 0))
+        refused = FutureRecordMetadata(produced, 0, 0, None, 0, 0, 0)
+        produced.failure(MessageSizeTooLargeError())
+        return refused
+
+    monkeypatch.setattr(sender._client, "send", refuse)
 
 
 def kafka_at(tmp_path: Path, **environ: str) -> Settings:

@@ -239,6 +239,20 @@ def test_garbage_goes_to_the_dead_letters_with_its_reason_and_lands_there(servic
 
 
 @pytest.mark.stack
+def test_garbage_as_large_as_a_message_may_be_keeps_nothing_from_landing(service_environ: dict[str, str]) -> None:
+    settings = only(service_environ)
+    garbage = b"x" * (2**20 - 200)
+    publish(settings, [quote(n=1), garbage, quote(n=2)])
+    with landing_in_the_background(settings) as (batches, _):
+        wait_for(lambda: sum(batch.messages for batch in batches) == 3)
+    (letter,) = landed(settings, "dead_letters")
+    assert letter["payload"].encode() == garbage
+    assert "full_bytes" not in letter["headers"]
+    assert [line["offset"] for line in landed(settings)] == [0, 2]
+    assert committed(settings) == 3
+
+
+@pytest.mark.stack
 def test_trades_land_in_a_dataset_of_their_own(settings: Settings) -> None:
     trade = {"s": "AAPL", "p": 510.59, "t": 1355495400123, "v": 100, "c": ["1"], "fetched_at": 1355495400.5}
     publish(settings, [orjson.dumps(trade), quote()], topic=settings.kafka_trades_topic)

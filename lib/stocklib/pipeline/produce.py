@@ -77,7 +77,7 @@ def produce(
     """
     listed = list(dict.fromkeys(check_symbol(symbol) for symbol in symbols or settings.symbols))
     ends = Deadline(stop or threading.Event(), seconds=duration)
-    with Finnhub(settings, stop=ends) as finnhub, Producer(settings, source=finnhub.source) as producer:
+    with Finnhub(settings, stop=ends) as finnhub, Producer(settings, source=finnhub.source, stop=ends) as producer:
         poller = Poller(finnhub, producer, topic=settings.kafka_topic, stop=ends, limit=max_quotes)
         run = _Run(settings, finnhub, producer, poller, listed, ends, on_progress or _quiet)
         try:

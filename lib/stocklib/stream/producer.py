@@ -1,50 +1,29 @@
 """Publishing: keyed, numbered, confirmed in the background, and sent again with the same number where that failed."""
 
 import logging
+import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stocklib.clocks import Stop
 from stocklib.errors import StreamError
 from stocklib.quotes import to_epoch
 from stocklib.settings import Settings
 from stocklib.stream.connection import connect, create_topics, failures
+from stocklib.stream.sent import Sent
 
 log = logging.getLogger(__name__)
 
 _MAX_UNCONFIRMED = 10_000
-# Without any progress for this long, a publish or a flush fails.
-_PATIENCE = 60.0
-
-
-@dataclass(slots=True)
-class _Sent:
-    """A message on its way: what it takes to send it again, and the client's promise."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    timestamp_ms: int
-    headers: list[tuple[str, bytes]]
-    symbol: str
-    seq: int
-    promise: Any = None
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether it was confirmed without an offset: as one that a broker says it has seen before.
-
-        After a kill -9 between taking note of a batch and writing it, the embedded broker says so of messages that it
-        does not have. Sending again is safe: they keep their seq.
-        """
-        return bool(
-            self.promise and self.promise.is_done and self.promise.succeeded() and self.promise.value.offset < 0
-        )
+# Without any progress for this long, a publish or a flush fails; in a run that is to end, sooner.
+_PATIENCE, _PATIENCE_AT_THE_END = 60.0, 10.0
+# What is forwarded may be as large as a message that was read, and have more headers; the brokers have the last word.
+_MAX_BYTES = 4 * 2**20
 
 
 class Producer:
@@ -52,17 +31,18 @@ class Producer:
 
     Messages are taken for confirmed in the order in which they were published, so that of each symbol everything up to
     ``confirmed`` is. A client that failed for good is replaced, and what it did not confirm is sent again, same seq.
-    A producer that raised ``StreamError`` has given up, and says so from then on.
+    A producer that raised ``StreamError`` has given up, and says so from then on; once ``stop`` is set, it does sooner.
     """
 
-    def __init__(self, settings: Settings, *, source: str, run_id: str | None = None) -> None:
+    def __init__(self, settings: Settings, *, source: str, run_id: str | None = None, stop: Stop | None = None) -> None:
         self.source = source
         self.run_id = run_id or f"{source}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
         self._settings = settings
+        self._stop = stop or threading.Event()
         self._stamp = [("run_id", self.run_id.encode()), ("source", source.encode())]
         self._last: dict[str, int] = {}
         self._confirmed: dict[str, int] = {}
-        self._open: deque[_Sent] = deque()
+        self._open: deque[Sent] = deque()
         self._failure: Exception | None = None
         self._given_up: StreamError | None = None
         create_topics(settings)
@@ -73,16 +53,22 @@ class Producer:
         self._make_room()
         seq = self._last[symbol] = self._last.get(symbol, 0) + 1
         headers = [*self._stamp, ("seq", b"%d" % seq)]
-        self._send(_Sent(topic, symbol.encode(), value, round(to_epoch(timestamp) * 1000), headers, symbol, seq))
+        self._send(Sent(topic, symbol.encode(), value, round(to_epoch(timestamp) * 1000), headers, symbol, seq))
         return seq
 
     def forward(
         self, topic: str, key: str | None, value: bytes | None, *, timestamp_ms: int, headers: Mapping[str, str]
     ) -> None:
-        """Send a message that has its headers already, such as a dead letter."""
+        """Send a message that has its headers already, such as a dead letter.
+
+        One that is too large for the brokers is cut to its beginning, and gets headers that say so.
+        """
         self._make_room()
         packed = [(name, text.encode()) for name, text in headers.items()]
-        self._send(_Sent(topic, None if key is None else key.encode(), value, timestamp_ms, packed, "", 0))
+        if key is None and value is None:
+            # the client refuses to send nothing at all
+            value = b""
+        self._send(Sent(topic, None if key is None else key.encode(), value, timestamp_ms, packed))
 
     @property
     def confirmed(self) -> dict[str, int]:
@@ -124,7 +110,7 @@ class Producer:
         if self._failure or self._given_up or len(self._open) >= _MAX_UNCONFIRMED:
             self._wait(_MAX_UNCONFIRMED - 1)
 
-    def _send(self, message: _Sent, *, again: bool = False) -> None:
+    def _send(self, message: Sent, *, again: bool = False) -> None:
         if not again:
             self._open.append(message)
         try:
@@ -137,7 +123,17 @@ class Producer:
             )
         except failures() as error:
             message.promise = None
-            self._failure = self._failure or error
+            if not self._send_cut(message, error):
+                self._failure = self._failure or error
+
+    def _send_cut(self, message: Sent, error: Exception) -> bool:
+        """Send a message that is no event of ours and too large, cut; whether that was what it takes."""
+        if message.seq or message.is_cut or not isinstance(error, _too_large()):
+            return False
+        log.warning("a message of %d bytes is too large for %s: it is cut", len(message.value or b""), message.topic)
+        message.cut()
+        self._send(message, again=True)
+        return True
 
     def _settle(self) -> None:
         """Strike off what is confirmed, up to the first message that is not."""
@@ -146,7 +142,8 @@ class Producer:
             if first.promise is None or not first.promise.is_done:
                 return
             if first.promise.failed():
-                self._failure = first.promise.exception
+                if not self._send_cut(first, first.promise.exception):
+                    self._failure = first.promise.exception
                 return
             if first.is_doubtful:
                 self._send_doubtful_again()
@@ -169,13 +166,13 @@ class Producer:
         while True:
             self._settle()
             if self._failure:
-                self._replace_client(self._failure, until=since + _PATIENCE)
+                self._replace_client(self._failure, since=since)
             elif len(self._open) <= most:
                 return
             if len(self._open) < left:
                 left, since = len(self._open), time.monotonic()
-            elif time.monotonic() - since > _PATIENCE:
-                raise self._give_up("no progress for a minute")
+            elif self._is_out_of_patience(since):
+                raise self._give_up(f"no progress for {time.monotonic() - since:.0f} s")
             with suppress(*failures()):
                 if most:
                     # only the first: waiting for all would leave the broker idle
@@ -183,7 +180,10 @@ class Producer:
                 else:
                     self._client.flush(timeout=1)
 
-    def _replace_client(self, failure: Exception, *, until: float) -> None:
+    def _is_out_of_patience(self, since: float) -> bool:
+        return time.monotonic() - since > (_PATIENCE_AT_THE_END if self._stop.is_set() else _PATIENCE)
+
+    def _replace_client(self, failure: Exception, *, since: float) -> None:
         """Make a new client, and send again, in order, what the old one did not confirm."""
         if isinstance(failure, _final()):
             raise self._give_up(failure) from failure
@@ -195,9 +195,12 @@ class Producer:
                 self._client = _connect(self._settings)
                 break
             except StreamError as error:
-                if time.monotonic() > until:
+                if self._is_out_of_patience(since):
                     raise self._give_up(error) from error
-                time.sleep(pause)
+                if self._stop.is_set():
+                    time.sleep(pause)
+                else:
+                    self._stop.wait(pause)
                 pause = min(pause * 2, 5.0)
         self._failure = None
         for message in self._open:
@@ -223,6 +226,7 @@ def _connect(settings: Settings) -> Any:
         compression_type="lz4",
         linger_ms=20,
         batch_size=128 * 1024,
+        max_request_size=_MAX_BYTES,
         max_block_ms=10_000,
         request_timeout_ms=10_000,
         delivery_timeout_ms=30_000,
@@ -244,6 +248,12 @@ def _final() -> tuple[type[Exception], ...]:
     return (
         errors.AuthorizationError,
         errors.SaslAuthenticationFailedError,
-        errors.MessageSizeTooLargeError,
         errors.InvalidTopicError,
+        *_too_large(),
     )
+
+
+def _too_large() -> tuple[type[Exception], ...]:
+    from kafka import errors
+
+    return (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)

@@ -1,0 +1,66 @@
+"""A message on its way to the brokers, and what is left of it where they find it too large."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+# What every broker takes: they limit a message to 1 MiB, or to what whoever runs them chose.
+_VALUE_BYTES, _HEADER_BYTES, _TEXT_BYTES = 64 * 1024, 32 * 1024, 2048
+
+
+@dataclass(slots=True)
+class Sent:
+    """What it takes to send a message again, and the client's promise."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+    headers: list[tuple[str, bytes]]
+    symbol: str = ""
+    seq: int = 0
+    promise: Any = None
+    is_cut: bool = False
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it was confirmed without an offset: as one that a broker says it has seen before.
+
+        After a kill -9 between taking note of a batch and writing it, the embedded broker says so of messages that it
+        does not have. Sending again is safe: they keep their seq.
+        """
+        return bool(
+            self.promise and self.promise.is_done and self.promise.succeeded() and self.promise.value.offset < 0
+        )
+
+    def cut(self) -> None:
+        """Keep the beginning, and say in headers of how much: ``full_bytes`` and ``full_sha256`` are of the value.
+
+        Of its headers the last ones are kept: they say where the message came from.
+        """
+        value = self.value or b""
+        note = {"full_bytes": str(len(value)), "full_sha256": hashlib.sha256(value).hexdigest()}
+        kept: list[tuple[str, bytes]] = []
+        size = 0
+        for name, text in reversed(self.headers):
+            header = (name[:_TEXT_BYTES], _begin(text, _TEXT_BYTES))
+            size += len(header[0].encode()) + len(header[1])
+            if size > _HEADER_BYTES:
+                break
+            kept.append(header)
+        self.headers = [*reversed(kept), *((name, text.encode()) for name, text in note.items())]
+        self.key = None if self.key is None else _begin(self.key, _TEXT_BYTES)
+        self.value = _begin(value, _VALUE_BYTES)
+        self.is_cut = True
+
+
+def _begin(text: bytes, limit: int) -> bytes:
+    """The first bytes, without half a character at their end.
+
+    >>> _begin("né".encode(), 2), _begin(b"ne", 2)
+    (b'n', b'ne')
+    """
+    end = min(limit, len(text))
+    while end < len(text) and end > max(0, limit - 4) and text[end] & 0xC0 == 0x80:
+        end -= 1
+    return text[:end]
