@@ -22,7 +22,7 @@ lab: .venv/.made  ## JupyterLab on the notebooks
 	@$(RUN)/stocks lab
 
 test: .venv/.made  ## every test (WORKERS=4 files at a time)
-	@$(RUN)/pytest -n $(WORKERS) --dist loadfile
+	@$(RUN)/pytest -n $(WORKERS) --dist loadgroup
 
 test-quick: .venv/.made  ## the tests that need no server and no browser
 	@$(RUN)/pytest -m "not stack and not browser"

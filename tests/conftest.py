@@ -38,6 +38,21 @@ class StartReplay(Protocol):
     ) -> Settings: ...
 
 
+# What is built once for several files: these run in one process, one file after the other.
+GROUPS = {
+    "gold": ("test_indicators.py", "test_market.py", "test_metrics.py", "test_plots.py", "test_report.py"),
+    "dbt": ("test_descriptions.py", "test_oracle.py", "test_splits.py"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (``--dist loadgroup``), a file's tests stay together, and so do those of a group."""
+    for item in items:
+        group = next((name for name, files in GROUPS.items() if item.path.name in files), str(item.path))
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the environment nor the checkout's .env reaches a test."""

@@ -11,7 +11,7 @@ from stocklib.settings import describe
 PAGES = ["README.md", "CONTRIBUTING.md", "docs/numbers.md", "docs/embedded.md"]
 SETTINGS = {name for name, _, _ in describe()}
 # capitals with an underscore that are no setting: files, SQL types, constants of tests
-OTHER = {"NBVAL_CHECK_OUTPUT"}
+OTHER = {"NBVAL_CHECK_OUTPUT", "STOCKS_REPLAY_KEY"}
 
 
 def page(name: str) -> str:
