@@ -5,7 +5,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -123,16 +123,19 @@ class Producer:
             )
         except failures() as error:
             message.promise = None
-            if not self._send_cut(message, error):
+            if isinstance(error, _too_large()) and self._cut([message]):
+                self._send(message, again=True)
+            else:
                 self._failure = self._failure or error
 
-    def _send_cut(self, message: Sent, error: Exception) -> bool:
-        """Send a message that is no event of ours and too large, cut; whether that was what it takes."""
-        if message.seq or message.is_cut or not isinstance(error, _too_large()):
+    def _cut(self, messages: Iterable[Sent]) -> bool:
+        """Cut the largest of these that can be: no event of ours, and not cut yet. Whether there was one."""
+        candidates = [message for message in messages if not message.seq and not message.is_cut]
+        if not candidates:
             return False
-        log.warning("a message of %d bytes is too large for %s: it is cut", len(message.value or b""), message.topic)
-        message.cut()
-        self._send(message, again=True)
+        largest = max(candidates, key=lambda message: message.size)
+        log.warning("a message of %d bytes is too large for %s: it is cut", largest.size, largest.topic)
+        largest.cut()
         return True
 
     def _settle(self) -> None:
@@ -142,8 +145,7 @@ class Producer:
             if first.promise is None or not first.promise.is_done:
                 return
             if first.promise.failed():
-                if not self._send_cut(first, first.promise.exception):
-                    self._failure = first.promise.exception
+                self._failure = first.promise.exception
                 return
             if first.is_doubtful:
                 self._send_doubtful_again()
@@ -185,7 +187,9 @@ class Producer:
 
     def _replace_client(self, failure: Exception, *, since: float) -> None:
         """Make a new client, and send again, in order, what the old one did not confirm."""
-        if isinstance(failure, _final()):
+        # a broker that refuses one message fails all that are on their way, and does not say which it was
+        is_mended = isinstance(failure, _too_large()) and self._cut(self._open)
+        if isinstance(failure, _final()) and not is_mended:
             raise self._give_up(failure) from failure
         log.warning("Kafka at %s failed the producer (%r): making a new one", self._settings.kafka_broker, failure)
         _drop(self._client, at_once=True)

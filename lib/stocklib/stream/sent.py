@@ -33,6 +33,12 @@ class Sent:
             self.promise and self.promise.is_done and self.promise.succeeded() and self.promise.value.offset < 0
         )
 
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        headers = sum(len(name) + len(text) for name, text in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
+
     def cut(self) -> None:
         """Keep the beginning, and say in headers of how much: ``full_bytes`` and ``full_sha256`` are of the value.
 
