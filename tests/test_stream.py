@@ -175,8 +175,10 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(spare: Settings, s
 
 @pytest.mark.stack
 def test_a_client_that_fails_for_good_is_replaced_and_sends_again_with_the_same_numbers(
-    spare: Settings, spare_home: Path
+    spare: Settings, spare_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(producer, "_REQUEST_MS", 1500)
+    monkeypatch.setattr(producer, "_DELIVERY_MS", 3000)
     sender = Producer(spare, source="replay")
     first = sender._client
     for n in range(3000):

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _MAX_UNCONFIRMED = 10_000
 # Without any progress for this long, a publish or a flush fails; in a run that is to end, sooner.
 _PATIENCE, _PATIENCE_AT_THE_END = 60.0, 10.0
+# When a client gives a request up, and when a message: it is replaced then, and sends again.
+_REQUEST_MS, _DELIVERY_MS = 10_000, 30_000
 # What is forwarded may be as large as a message that was read, and have more headers; the brokers have the last word.
 _MAX_BYTES = 4 * 2**20
 
@@ -232,8 +234,8 @@ def _connect(settings: Settings) -> Any:
         batch_size=128 * 1024,
         max_request_size=_MAX_BYTES,
         max_block_ms=10_000,
-        request_timeout_ms=10_000,
-        delivery_timeout_ms=30_000,
+        request_timeout_ms=_REQUEST_MS,
+        delivery_timeout_ms=_DELIVERY_MS,
     )
 
 
