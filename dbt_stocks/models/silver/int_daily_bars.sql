@@ -29,7 +29,10 @@ quotes_of_day as (
         q.*,
         s.session_close,
         {{ session_bucket("q.market_timestamp", "s.session_close", 60) }} as hour_bucket,
-        max(q.last_fetched_at) over (partition by q.symbol, q.quote_date) as day_last_fetched_at,
+        -- a state that contradicts itself makes no bar, and makes none final
+        max(case when q.data_quality_flag <> 'outside_day_range' then q.last_fetched_at end) over (
+            partition by q.symbol, q.quote_date
+        ) as day_last_fetched_at,
         max(q.load_id) over (partition by q.symbol, q.quote_date) as day_load_id,
         sum(q.times_seen) over (partition by q.symbol, q.quote_date) as day_events
     from {{ ref("stg_stock_quotes_cleaned") }} as q
