@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from stocklib.cli import _print_table, main
+from stocklib.cli import main
+from stocklib.cli.base import print_table
 
 STOCKS = Path(sys.executable).parent / "stocks"
 
@@ -104,7 +105,7 @@ def test_a_question_without_words_is_a_wrong_command_line(tmp_path: Path) -> Non
 
 
 def test_text_in_brackets_is_text(capsys: pytest.CaptureFixture[str]) -> None:
-    _print_table(pd.DataFrame({"[bold]": ["[red]AAPL", "[/x]"]}))
+    print_table(pd.DataFrame({"[bold]": ["[red]AAPL", "[/x]"]}))
     printed = capsys.readouterr().out
     assert "[red]AAPL" in printed
     assert "[/x]" in printed

@@ -1,0 +1,11 @@
+"""``stocks …``: what a person, the Makefile and Airflow call. Each verb is a few lines around one function.
+
+Nothing heavy is imported before a verb needs it. An error of ours is printed as its sentence, without a traceback; its
+exit status is 1, and that of a wrong command line is 2.
+"""
+
+# the order of the verbs in the help
+from stocklib.cli import servers, stream, warehouse, reading  # noqa: F401, I001
+from stocklib.cli.base import main
+
+__all__ = ["main"]

@@ -1,0 +1,5 @@
+"""``python -m stocklib.cli``."""
+
+from stocklib.cli import main
+
+main()

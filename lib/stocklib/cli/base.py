@@ -1,0 +1,141 @@
+"""What the verbs share: the group with its options, settings read late, stopping, progress, tables."""
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import click
+
+from stocklib import __version__
+from stocklib.errors import StocksError
+from stocklib.settings import Settings, read_settings
+
+DATE = click.DateTime(formats=["%Y-%m-%d"])
+
+
+class _Verbs(click.Group):
+    """Verbs in the order of the pipeline, and our errors as sentences."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StocksError as error:
+            logging.getLogger(__name__).debug("the error in full", exc_info=True)
+            raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo("\nstopped", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--demo", is_flag=True, help="Work on the demo's home, whatever .env and the environment say.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@click.version_option(__version__, prog_name="stocks")
+@click.pass_context
+def main(ctx: click.Context, demo: bool, verbose: bool) -> None:
+    """Market data in, numbers you can trust out.
+
+    Where nothing is configured (no .env, no service in the environment) every verb works on the demo's home.
+    """
+    ctx.obj = Lazy(demo=demo, verbose=verbose)
+
+
+class Lazy:
+    """Settings are read when a verb asks for them, so that ``--help`` works where they are broken."""
+
+    def __init__(self, *, demo: bool, verbose: bool) -> None:
+        self.demo, self.verbose = demo, verbose
+
+    def settings(self) -> Settings:
+        settings = read_settings(demo=self.demo)
+        level = "DEBUG" if self.verbose else settings.stocks_log
+        logging.basicConfig(
+            level=level,
+            format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+            stream=sys.stderr,
+        )
+        if not self.verbose:
+            for noisy in (
+                "kafka",
+                "botocore",
+                "aiobotocore",
+                "s3fs",
+                "urllib3",
+                "papermill",
+                "asyncio",
+                "dbt",
+            ):
+                logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "kafka" else logging.WARNING)
+        return settings
+
+
+@contextmanager
+def stop_signal() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set: the verb finishes what it holds and returns. A second one ends it."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        click.echo("stopping: finishing what is under way (once more to end at once)", err=True)
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress(unit: str) -> Iterator[Callable[..., None] | None]:
+    """A progress bar on a terminal, and nothing elsewhere: (done, total or None, text)."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def advance(done: int, total: int | None = None, text: str = "") -> None:
+            bar.update(task, completed=done, total=total, description=text)
+
+        yield advance
+
+
+def print_table(frame: Any) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*(escape(str(column)) for column in frame.columns), box=None, header_style="bold")
+    for row in frame.astype(object).where(frame.notna(), None).itertuples(index=False):
+        table.add_row(*("" if value is None else escape(str(value)) for value in row))
+    console = Console() if sys.stdout.isatty() else Console(width=10_000)
+    console.print(table)
+
+
+def listed(text: str | None) -> list[str] | None:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else None
+
+
+def day_of(value: Any) -> date | None:
+    return value.date() if value else None

@@ -1,0 +1,105 @@
+"""Reading, and notebooks: query, export, report, run, settings."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from stocklib.cli.base import Lazy, main, print_table
+from stocklib.settings import Settings
+
+
+@main.command()
+@click.argument("sql")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+)
+@click.pass_obj
+def query(lazy: Lazy, sql: str, form: str) -> None:
+    """Ask the published tables (schemas bronze, silver, gold) a question in SQL."""
+    from stocklib.warehouse import open_warehouse
+
+    if not sql.strip(" ;\n\t"):
+        raise click.UsageError("there is no question in the SQL")
+    frame = open_warehouse(lazy.settings()).query(sql)
+    if form == "csv":
+        click.echo(frame.to_csv(index=False), nl=False)
+    elif form == "json":
+        click.echo(frame.to_json(orient="records", date_format="iso", double_precision=6, indent=2))
+    else:
+        print_table(frame)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
+@click.pass_obj
+def export(lazy: Lazy, folder: Path, form: str) -> None:
+    """Write every gold table to a folder, each file whole or not at all."""
+    from stocklib.pipeline.transform import export
+
+    for path in export(lazy.settings(), folder, format=form):
+        click.echo(path)
+
+
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Default: reports/market.html (the demo's: reports/demo.html)",
+)
+@click.pass_obj
+def report(lazy: Lazy, out: Path | None) -> None:
+    """Write the market report: one HTML file that needs nothing else."""
+    from stocklib.report import write_report
+
+    click.echo(write_report(lazy.settings(), path=out))
+
+
+@main.command(name="run")
+@click.argument("name", required=False)
+@click.option("-p", "given", multiple=True, metavar="KEY=VALUE", help="A parameter of the notebook.")
+@click.pass_obj
+def run_notebook(lazy: Lazy, name: str | None, given: tuple[str, ...]) -> None:
+    """Run a notebook headlessly; without a name, list them with their parameters."""
+    from stocklib import runner
+
+    settings = lazy.settings()
+    if name is None:
+        _print_notebooks(settings)
+        return
+    pairs = dict(_pair(text) for text in given)
+    done = runner.run(settings, name, given=pairs, progress=sys.stderr.isatty())
+    click.echo(done.result)
+    click.echo(f"the executed copy: {done.path}")
+
+
+@main.command(name="settings")
+@click.pass_obj
+def show_settings(lazy: Lazy) -> None:
+    """Every setting, its value and where it comes from; secrets masked."""
+    settings = lazy.settings()
+    click.echo(f"home: {settings.home}{'  (the demo)' if settings.demo else ''}")
+    for name, value in settings.values.items():
+        click.echo(f"{name:<28} {value!s:<40} {settings.origins[name]}")
+
+
+def _print_notebooks(settings: Settings) -> None:
+    from stocklib import runner
+
+    for name, path in runner.notebooks(settings).items():
+        click.echo(f"{name}  ({path.relative_to(settings.root)})")
+        for parameter, facts in runner.parameters(settings, name).items():
+            kind = facts["inferred_type_name"] or "str"
+            click.echo(f"    -p {parameter}=…  {kind}, default {facts['default']}  {facts['help']}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise click.UsageError(f"-p takes KEY=VALUE, not {text!r}")
+    return name.strip(), value

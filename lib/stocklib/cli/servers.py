@@ -1,0 +1,105 @@
+"""Everything at once, and the embedded stack: demo, lab, up, status, down, doctor, replay."""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stocklib.cli.base import DATE, Lazy, main
+from stocklib.settings import Settings, read_settings
+
+
+@main.command()
+@click.option(
+    "--day",
+    type=DATE,
+    default="2012-12-14",
+    show_default=True,
+    help="The recorded session to replay.",
+)
+@click.pass_obj
+def demo(lazy: Lazy, day: Any) -> None:
+    """Run the whole pipeline on the embedded stack over recorded market data, then write the report."""
+    from stocklib.demo import run_demo
+
+    lazy.demo = True
+    lazy.settings()
+    for_real = not lazy.verbose
+    if for_real:
+        logging.getLogger().setLevel(logging.WARNING)
+    # a supervisor's SIGTERM stops the servers as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    run_demo(day=day.date(), say=click.echo)
+
+
+@main.command()
+@click.option("--port", type=int, default=8888, show_default=True)
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+@click.pass_obj
+def lab(lazy: Lazy, port: int, no_browser: bool) -> None:
+    """Open JupyterLab on the notebooks, on loopback, with a token."""
+    from stocklib.runner import open_lab
+
+    sys.exit(open_lab(lazy.settings(), port=port, browser=not no_browser))
+
+
+@main.command()
+@click.pass_obj
+def up(lazy: Lazy) -> None:
+    """Start the embedded servers that the settings do not point elsewhere."""
+    from stocklib import embedded
+
+    embedded.up(lazy.settings(), on_progress=click.echo)
+    _print_status(read_settings(demo=lazy.demo))
+
+
+@main.command()
+@click.pass_obj
+def status(lazy: Lazy) -> None:
+    """What runs, where, and whether it answers."""
+    _print_status(lazy.settings())
+
+
+@main.command()
+@click.pass_obj
+def down(lazy: Lazy) -> None:
+    """Stop the embedded servers; their data stays."""
+    from stocklib import embedded
+
+    embedded.down(lazy.settings())
+    click.echo("the embedded servers are down")
+
+
+@main.command()
+@click.pass_obj
+def doctor(lazy: Lazy) -> None:
+    """Say for every system of the current settings whether it is reachable, and which setting is wrong."""
+    from stocklib.doctor import examine
+
+    findings = examine(lazy.settings())
+    for finding in findings:
+        mark = click.style("ok  ", fg="green") if finding.ok else click.style("FAIL", fg="red")
+        click.echo(f"{mark}  {finding.system:<12} {finding.text}")
+    sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def replay(lazy: Lazy, arguments: tuple[str, ...]) -> None:
+    """Run the replay server alone: Finnhub's API over recorded bars (--help shows its options)."""
+    from stocklib.embedded.replay.__main__ import main as serve
+
+    settings = lazy.settings()
+    own = [f"--data={settings.root / Path(settings.replay_data).expanduser()}"] if settings.replay_data else []
+    sys.exit(serve([*own, *arguments]))
+
+
+def _print_status(settings: Settings) -> None:
+    from stocklib import embedded
+
+    for server in embedded.status(settings):
+        click.echo(server)
