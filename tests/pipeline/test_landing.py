@@ -342,7 +342,10 @@ def test_a_sigterm_leaves_nothing_unflushed(service_environ: dict[str, str], pro
 
 
 @pytest.mark.stack
-def test_while_s3_is_out_of_reach_reading_waits_and_then_everything_lands_once(service_environ: dict[str, str]) -> None:
+def test_while_s3_is_out_of_reach_reading_waits_and_then_everything_lands_once(
+    service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stocklib.pipeline.batches._LONGEST_PAUSE", 0.3)
     with Proxy(service_environ["MINIO_ENDPOINT"].removeprefix("http://")) as proxy:
         settings = only(service_environ, MINIO_ENDPOINT=f"http://{proxy.address}", BATCH_MAX_QUOTES="20")
         direct = only(service_environ)
@@ -438,7 +441,10 @@ def test_two_landers_share_the_partitions_and_one_takes_over_from_the_other(serv
 
 
 @pytest.mark.stack
-def test_servers_that_are_killed_and_come_back_lose_nothing(spare: Settings, spare_home: Path) -> None:
+def test_servers_that_are_killed_and_come_back_lose_nothing(
+    spare: Settings, spare_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stocklib.pipeline.batches._LONGEST_PAUSE", 0.3)
     publish(spare, [quote(n=n) for n in range(300)])
     with landing_in_the_background(spare) as (batches, running):
         wait_for(lambda: sum(batch.messages for batch in batches) == 300)

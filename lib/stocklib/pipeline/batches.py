@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Batches that may wait for S3 before reading pauses: with the open ones, this bounds the memory.
 _MAX_WAITING = 3
+# Between two tries while S3 is out of reach, in seconds.
+_LONGEST_PAUSE = 15.0
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +114,7 @@ class Uploads:
     def _write(self, batch: Batch) -> str:
         @retry(
             retry=retry_if_exception_type(LakeError),
-            wait=wait_exponential(multiplier=0.5, max=15),
+            wait=wait_exponential(multiplier=0.5, max=_LONGEST_PAUSE),
             stop=stop_when_event_set(self._abandon),
             sleep=sleep_using_event(self._abandon),
             before_sleep=_say_waiting,
