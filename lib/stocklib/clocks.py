@@ -40,6 +40,30 @@ class Deadline:
         return self.is_set()
 
 
+class Lively:
+    """A stop during whose waits ``meanwhile``, once set, is called every two seconds: a long wait is no silence."""
+
+    _EVERY_SECONDS = 2.0
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self.meanwhile: Callable[[], None] | None = None
+
+    def is_set(self) -> bool:
+        """Whether the stop was asked for."""
+        return self._stop.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for the end, ``timeout`` seconds at most."""
+        ends = time.monotonic() + timeout
+        while (left := ends - time.monotonic()) > self._EVERY_SECONDS:
+            if self._stop.wait(self._EVERY_SECONDS):
+                return True
+            if self.meanwhile:
+                self.meanwhile()
+        return self._stop.wait(max(0.0, left))
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How a source's time runs: ``speed`` seconds a second, or ``step``: only when it is moved."""

@@ -262,5 +262,5 @@ def test_the_heartbeat_of_the_run_before_is_kept(begin: Begin) -> None:
     first = produce(settings, symbols=["AAPL"], max_quotes=3)
     second = produce(settings, symbols=["AAPL"], max_quotes=2)
     assert heartbeat(settings)["run_id"] == second.run_id
-    kept = orjson.loads((settings.home / "heartbeats" / f"producer-{first.run_id}.json").read_bytes())
+    kept = orjson.loads((settings.home / "heartbeats" / f"{first.run_id}.json").read_bytes())
     assert kept["confirmed"] == {"AAPL": 3}

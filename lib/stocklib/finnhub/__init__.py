@@ -13,7 +13,7 @@ from typing import Any, Self
 from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
-from stocklib.clocks import Stop
+from stocklib.clocks import Pace, Stop
 from stocklib.errors import BadAnswer, DateRangeError, SymbolError
 from stocklib.finnhub import answers
 from stocklib.finnhub.answers import MarketHoliday, MarketStatus
@@ -66,6 +66,12 @@ class Finnhub:
         """The source's time now, UTC."""
         self._read_pace()
         return self._source.clock.now()
+
+    @property
+    def pace(self) -> Pace:
+        """How the source's time runs."""
+        self._read_pace()
+        return self._source.clock.pace
 
     def wait(self, seconds: float) -> bool:
         """Let ``seconds`` of the source's time pass; False when ``stop`` was set meanwhile."""

@@ -75,6 +75,14 @@ class Uploads:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="lake")
         self._waiting: deque[tuple[Batch, Future[str]]] = deque()
         self._abandon = threading.Event()
+        # what keeps the writing thread from writing, while it does, and how often something did
+        self.trouble: str | None = None
+        self.errors = 0
+
+    @property
+    def lines(self) -> int:
+        """How many lines wait."""
+        return sum(len(batch.lines) for batch, _ in self._waiting)
 
     @property
     def is_full(self) -> bool:
@@ -117,20 +125,21 @@ class Uploads:
             wait=wait_exponential(multiplier=0.5, max=_LONGEST_PAUSE),
             stop=stop_when_event_set(self._abandon),
             sleep=sleep_using_event(self._abandon),
-            before_sleep=_say_waiting,
+            before_sleep=self._say_waiting,
             reraise=True,
         )
         def write() -> str:
             if batch.lost or not batch.lines:
                 return ""
             # the hour is that of the attempt that succeeds: loaders have moved on from those before
-            return self._lake.write(batch.dataset, batch.what, batch.lines, landed=datetime.now(UTC))
+            key = self._lake.write(batch.dataset, batch.what, batch.lines, landed=datetime.now(UTC))
+            self.trouble = None
+            return key
 
         return write()
 
-
-def _say_waiting(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning(
-        "%s; what was read is kept, next try in %.1f s", error, state.next_action.sleep if state.next_action else 0
-    )
+    def _say_waiting(self, state: RetryCallState) -> None:
+        self.trouble = str(state.outcome.exception() if state.outcome else None)
+        self.errors += 1
+        pause = state.next_action.sleep if state.next_action else 0
+        log.warning("%s; what was read is kept, next try in %.1f s", self.trouble, pause)

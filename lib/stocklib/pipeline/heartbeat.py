@@ -1,60 +1,209 @@
-"""The producer's heartbeat: one small file that says how far it got, for ``stocks status`` and the ledger.
+"""Heartbeats: each running process writes one small file that says how it is, for ``stocks status`` and the ledger.
 
-It holds the last confirmed ``seq`` of each symbol, so that a lost tail of the stream shows too. Written whole or not at
-all; the file of the run before is kept beside it under its run id.
+``STOCKS_HOME/heartbeats/<role>.json`` is the run of a role that began last, dead or alive. When the next of its kind
+begins, that file moves aside as ``<run_id>.json``; those of runs that confirmed quotes stay for good, since the ledger
+counts by them, of the others the last twenty do. A file is written whole or not at all.
 """
 
 import logging
 import os
+import socket
 import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil  # type: ignore[import-untyped]
 
 from stocklib.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-_EVERY_SECONDS = 2.0
+BEAT_SECONDS = 2.0
+# Files of past runs that nobody counts by any more.
+_KEPT = 20
+_RATE_SECONDS = 60.0
+# On another machine or in another container, a process is alive as long as its file is this fresh.
+_FRESH_SECONDS = 30.0
+
+Facts = Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a heartbeat file says: who wrote it, when (epoch of this machine's clock), and the facts.
+
+    ``ended`` is None while the run goes on; then ``done`` (it reached its end), ``stopped`` (as asked) or ``error``.
+    """
+
+    path: Path
+    run_id: str
+    role: str
+    pid: int
+    started: float
+    host: str
+    at: float
+    state: str
+    ended: str | None
+    facts: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The role without the number of its process: ``consumer`` of ``consumer-4711``."""
+        return self.role.partition("-")[0]
+
+    @property
+    def is_past(self) -> bool:
+        """Whether another run of its kind began since."""
+        return self.path.stem == self.run_id
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was written."""
+        return max(0.0, time.time() - self.at)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still runs: a later one that was given its pid is not taken for it."""
+        if self.ended or self.is_past:
+            return False
+        if self.host != socket.gethostname():
+            return self.age < _FRESH_SECONDS
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < 2
+            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.Error:
+            return False
 
 
 class Heartbeat:
-    """The file ``producer.json`` under ``home/heartbeats`` of one run."""
+    """The file of one run. ``role`` is ``producer``, ``trades``, ``loader`` or ``consumer-<pid>``.
 
-    def __init__(self, home: Path, *, run_id: str) -> None:
-        self.path = home / "heartbeats" / "producer.json"
-        self._run_id = run_id
-        self._written = 0.0
+    Beside a living run of the same role it writes ``<role>-<run_id>.json``: neither overwrites the other. ``latest`` is
+    what was last said, with the rate of the last minute. Facts that every role gives: ``state``, ``messages`` (how many
+    so far), ``errors`` (how many so far), ``last_event_at`` (epoch, on the source's clock), ``lag`` (messages).
+    """
+
+    def __init__(self, home: Path, *, role: str, run_id: str) -> None:
+        self.role = role
+        self.run_id = run_id
+        self.latest: Mapping[str, Any] = {}
+        self._who = {
+            "run_id": run_id,
+            "role": role,
+            "pid": os.getpid(),
+            "started": psutil.Process().create_time(),
+            "host": socket.gethostname(),
+            "began_at": time.time(),
+        }
+        self._written = -BEAT_SECONDS
         self._failing = False
+        self._counts: deque[tuple[float, int]] = deque()
+        folder = home / "heartbeats"
+        self.path = folder / f"{role}.json"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._keep_previous()
+            folder.mkdir(parents=True, exist_ok=True)
+            _set_aside(home, kind=role.partition("-")[0])
+            if self.path.exists():
+                self.path = folder / f"{role}-{run_id}.json"
         except OSError as error:
             raise SettingsError(
                 f"{self.path} cannot be written ({error}): STOCKS_HOME must be a folder of yours"
             ) from error
 
-    def beat(self, facts: dict[str, Any], *, now: bool = False) -> None:
-        """Write the facts, at most every two seconds unless ``now``; a full disk is logged and stops nothing."""
-        if not now and time.monotonic() - self._written < _EVERY_SECONDS:
-            return
+    def beat(self, facts: Facts, *, now: bool = False) -> None:
+        """Write what ``facts`` gives, at most every two seconds unless ``now``; cheap in between."""
+        if now or time.monotonic() - self._written >= BEAT_SECONDS:
+            self._write(facts, ended=None)
+
+    def end(self, facts: Facts, *, ended: str) -> None:
+        """The last word of a run that was ``done``, ``stopped`` as asked, or met an ``error``."""
+        self._write(facts, ended=ended)
+
+    def _write(self, facts: Facts, *, ended: str | None) -> None:
+        said = facts()
         self._written = time.monotonic()
-        content = {"run_id": self._run_id, "pid": os.getpid(), "written_at": time.time(), **facts}
-        fresh = self.path.with_name(f".producer.{os.getpid()}.json")
+        self.latest = {
+            **self._who,
+            "at": time.time(),
+            "ended": ended,
+            **said,
+            "per_second": round(self._rate(int(said.get("messages") or 0)), 3),
+        }
+        fresh = self.path.with_name(f".{self.path.stem}.{os.getpid()}.tmp")
         try:
-            fresh.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
+            fresh.write_bytes(orjson.dumps(self.latest, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
             fresh.replace(self.path)
             self._failing = False
         except OSError as error:
+            # a full disk stops no stream
             if not self._failing:
                 log.error("the heartbeat %s cannot be written: %s; the stream goes on", self.path, error)
             self._failing = True
 
-    def _keep_previous(self) -> None:
-        try:
-            previous = orjson.loads(self.path.read_bytes()).get("run_id")
-        except (FileNotFoundError, orjson.JSONDecodeError, AttributeError):
-            return
-        if isinstance(previous, str) and previous.replace("-", "").isalnum() and previous != self._run_id:
-            self.path.replace(self.path.with_name(f"producer-{previous}.json"))
+    def _rate(self, count: int) -> float:
+        """Messages a second over the last minute."""
+        now = time.monotonic()
+        self._counts.append((now, count))
+        while self._counts[0][0] < now - _RATE_SECONDS and len(self._counts) > 2:
+            self._counts.popleft()
+        since, before = self._counts[0]
+        return (count - before) / (now - since) if now > since else 0.0
+
+
+def name_run(kind: str) -> str:
+    """A run id for a process that has none of a stream's.
+
+    >>> name_run("loader").startswith("loader-2")
+    True
+    """
+    return f"{kind}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def read_heartbeats(home: Path, *, past: bool = False) -> list[Beat]:
+    """The latest run of each role, dead or alive, by role; with ``past``, the runs before them too."""
+    found = [beat for path in sorted((home / "heartbeats").glob("[!.]*.json")) if (beat := _read(path))]
+    return sorted((beat for beat in found if past or not beat.is_past), key=lambda beat: (beat.role, beat.at))
+
+
+def _read(path: Path) -> Beat | None:
+    try:
+        said = orjson.loads(path.read_bytes())
+        return Beat(
+            path=path,
+            run_id=said["run_id"],
+            role=said["role"],
+            pid=said["pid"],
+            started=said["started"],
+            host=said["host"],
+            at=said["at"],
+            state=said["state"],
+            ended=said["ended"],
+            facts=said,
+        )
+    except FileNotFoundError:
+        # set aside since it was listed
+        return None
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
+        log.warning("%s is no heartbeat that this release reads (%r)", path, error)
+        return None
+
+
+def _set_aside(home: Path, *, kind: str) -> None:
+    """Move the files of this kind's dead runs aside, and delete the oldest that nobody counts by."""
+    beats = read_heartbeats(home, past=True)
+    for beat in beats:
+        safe = beat.run_id.replace("-", "").replace("_", "").isalnum()
+        if beat.kind == kind and safe and not beat.is_past and not beat.is_alive:
+            with suppress(FileNotFoundError):
+                beat.path.replace(beat.path.with_name(f"{beat.run_id}.json"))
+    needless = [beat for beat in beats if beat.is_past and not any((beat.facts.get("confirmed") or {}).values())]
+    for beat in sorted(needless, key=lambda beat: beat.at)[:-_KEPT]:
+        beat.path.unlink(missing_ok=True)

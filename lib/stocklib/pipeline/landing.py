@@ -7,17 +7,20 @@ group stays.
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from stocklib.errors import LakeError, StreamError
 from stocklib.lake import Lake
 from stocklib.pipeline import forms
 from stocklib.pipeline.batches import Batch, Uploads
+from stocklib.pipeline.heartbeat import Heartbeat, name_run
 from stocklib.quotes import from_epoch
 from stocklib.sessions import new_york_date, session
 from stocklib.settings import Settings
@@ -98,10 +101,12 @@ def land(
         ),
         on_batch,
     )
+    ended = "error"
     try:
         landing.run()
+        ended = "stopped" if stop and stop.is_set() else "done"
     finally:
-        landing.finish()
+        landing.finish(ended=ended)
     log.info("%s", landing.result)
     return landing.result
 
@@ -167,8 +172,14 @@ class _Landing:
         }
         self._open: dict[Partition, Batch] = {}
         self._uploads = Uploads(lake)
+        self._consumer: Consumer | None = None
         self._dead_letters: Producer | None = None
-        self._consumer: Consumer | None = self._join()
+        self._errors = 0
+        self._state = "joining the group"
+        role = f"consumer-{os.getpid()}"
+        self._heartbeat = Heartbeat(settings.home, role=role, run_id=name_run("consumer"))
+        self._heartbeat.beat(self._facts, now=True)
+        self._consumer = self._join()
 
     def run(self) -> None:
         """Read, batch, write, commit, until the end."""
@@ -177,17 +188,24 @@ class _Landing:
                 self._turn(self._consumer or self._rejoin())
             except StreamError as error:
                 log.error("%s; what was read and not landed will be read again", error)
+                self._errors += 1
+                self._state = "waiting for Kafka"
                 self._leave()
         self.result.ended = reason
 
-    def finish(self) -> None:
-        """Write and commit what is held, then let go of everything."""
+    def finish(self, *, ended: str) -> None:
+        """Write and commit what is held, then let go of everything; ``ended`` is what the heartbeat says last."""
         for partition in list(self._open):
             self._close(partition)
         self._uploads.finish(seconds=_LAST_CHANCE)
         try:
             self._settle()
+        except (LakeError, StreamError):
+            ended = "error"
+            raise
         finally:
+            self._state = self.result.ended or "ended by an error"
+            self._heartbeat.end(self._facts, ended=ended)
             self._leave()
             self.result.seconds = time.monotonic() - self._ends.began
 
@@ -206,6 +224,8 @@ class _Landing:
             self._ends.newest_ms = max(self._ends.newest_ms, *(message.timestamp_ms for message in messages))
             self._take(partition, messages)
         self._close_due()
+        self._state = "joining the group" if consumer.is_joining else "waiting for S3" if blocked else "landing"
+        self._heartbeat.beat(self._facts)
 
     def _take(self, partition: Partition, messages: list[Message]) -> None:
         """Add messages to the partition's batch, and close it where it is full."""
@@ -284,6 +304,32 @@ class _Landing:
         if self._on_batch:
             self._on_batch(LandedBatch(batch.dataset, key, topic, number, first, last, count, batch.size))
 
+    def _facts(self) -> dict[str, Any]:
+        """What the heartbeat says: ``lag`` is what Kafka has and nobody read, ``held`` what is read and not landed."""
+        behind = self._behind()
+        return {
+            "state": self._state,
+            "group": self._settings.kafka_group,
+            "partitions": sorted(f"{p.topic}/{p.number}" for p in (self._consumer.assigned if self._consumer else ())),
+            "messages": self.result.messages,
+            "objects": self.result.objects,
+            "dead_letters": self.result.dead_letters,
+            "errors": self._errors + self._uploads.errors,
+            "lag": None if behind is None else sum(behind.values()),
+            "lags": {f"{p.topic}/{p.number}": count for p, count in (behind or {}).items()},
+            "held": self._uploads.lines + sum(len(batch.lines) for batch in self._open.values()),
+            "waiting_for_s3": self._uploads.trouble,
+            "last_event_at": self._ends.newest_ms / 1000 if self._ends.newest_ms else None,
+        }
+
+    def _behind(self) -> dict[Partition, int] | None:
+        """The lag of each partition that is read here; None while Kafka does not say."""
+        try:
+            return self._consumer.lag() if self._consumer and not self._consumer.is_joining else None
+        except StreamError as error:
+            log.debug("asking for the lag: %s", error)
+            return None
+
     def _join(self) -> Consumer:
         return Consumer(self._settings, self._topics, on_lost=self._forget)
 
@@ -298,6 +344,8 @@ class _Landing:
                     raise
                 pause = min(pause * 2, 10.0)
                 log.warning("%s; next try in %.1f s", error, pause)
+                self._errors += 1
+                self._heartbeat.beat(self._facts)
             else:
                 return self._consumer
 

@@ -6,6 +6,7 @@ one that never answered, and a refused key, end the run.
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 
 from stocklib.clocks import Stop
@@ -30,11 +31,21 @@ _PATIENCE = 3
 class Poller:
     """Polls symbols and publishes their quotes to ``topic``; counts what came of it, by symbol."""
 
-    def __init__(self, finnhub: Finnhub, producer: Producer, *, topic: str, stop: Stop, limit: int | None) -> None:
+    def __init__(
+        self,
+        finnhub: Finnhub,
+        producer: Producer,
+        *,
+        topic: str,
+        stop: Stop,
+        limit: int | None,
+        after_each: Callable[[], None],
+    ) -> None:
         self._finnhub = finnhub
         self._producer = producer
         self._topic = topic
         self._stop = stop
+        self._after_each = after_each
         self.limit = limit
         self._silences = 0
         self.quotes = 0
@@ -42,6 +53,8 @@ class Poller:
         self.failed: Counter[str] = Counter()
         self.first: datetime | None = None
         self.last: datetime | None = None
+        # the newest instant at which one of the prices was true
+        self.last_market: datetime | None = None
 
     @property
     def is_done(self) -> bool:
@@ -61,6 +74,7 @@ class Poller:
                 break
             if not self._poll(symbol):
                 missing.append(symbol)
+            self._after_each()
         return missing
 
     def wait_for_source(self, error: Exception) -> None:
@@ -91,4 +105,5 @@ class Poller:
         self.quotes += 1
         self.first = self.first or quote.fetched_at
         self.last = quote.fetched_at
+        self.last_market = max(self.last_market or quote.market_timestamp, quote.market_timestamp)
         return True

@@ -10,16 +10,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
-from stocklib.clocks import Deadline, Stop
-from stocklib.errors import Interrupted, SourceUnavailable
+from stocklib.clocks import Deadline, Lively, Stop
+from stocklib.errors import Interrupted, SourceUnavailable, StreamError
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.heartbeat import Heartbeat
 from stocklib.pipeline.hours import MarketHours
 from stocklib.pipeline.polling import Poller
-from stocklib.quotes import check_symbol
+from stocklib.quotes import check_symbol, to_epoch
 from stocklib.sessions import NEW_YORK, last_finished_session, new_york_date, session
 from stocklib.settings import Settings
 from stocklib.stream import Producer
@@ -77,16 +79,19 @@ def produce(
     """
     listed = list(dict.fromkeys(check_symbol(symbol) for symbol in symbols or settings.symbols))
     ends = Deadline(stop or threading.Event(), seconds=duration)
-    with Finnhub(settings, stop=ends) as finnhub, Producer(settings, source=finnhub.source, stop=ends) as producer:
-        poller = Poller(finnhub, producer, topic=settings.kafka_topic, stop=ends, limit=max_quotes)
-        run = _Run(settings, finnhub, producer, poller, listed, ends, on_progress or _quiet)
+    lively = Lively(ends)
+    with Finnhub(settings, stop=lively) as finnhub, Producer(settings, source=finnhub.source, stop=ends) as producer:
+        run = _Run(settings, finnhub, producer, listed, lively, max_quotes, on_progress or _quiet)
+        lively.meanwhile = run.beat
         try:
-            run.ended = run.follow(until_close=until_close)
-        finally:
-            try:
+            run.state = run.follow(until_close=until_close)
+            producer.flush()
+            run.end("stopped" if stop and stop.is_set() else "done")
+        except BaseException:
+            with suppress(StreamError):
                 producer.flush()
-            finally:
-                run.beat(run.ended, now=True)
+            run.end("error")
+            raise
         result = run.result()
     log.info("%s", result)
     return result
@@ -97,22 +102,30 @@ class _Run:
     settings: Settings
     finnhub: Finnhub
     producer: Producer
-    poller: Poller
     symbols: list[str]
     stop: Stop
+    max_quotes: int | None
     on_progress: Progress
     rounds: int = 0
-    ended: str = "ended by an error"
+    state: str = "starting"
     _logged: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
 
     def __post_init__(self) -> None:
+        topic = self.settings.kafka_topic
+        self.poller = Poller(
+            self.finnhub, self.producer, topic=topic, stop=self.stop, limit=self.max_quotes, after_each=self.beat
+        )
         self.hours = MarketHours(self.finnhub, settle=self.settings.close_settle_seconds)
-        self.heartbeat = Heartbeat(self.settings.home, run_id=self.producer.run_id)
+        self.heartbeat = Heartbeat(self.settings.home, role="producer", run_id=self.producer.run_id)
+        self.budget = self.settings.finnhub_calls_per_minute
+        # how long a round takes, of the source's time
+        self.round_seconds = max(self.settings.poll_seconds, len(self.symbols) * 60 / self.budget if self.budget else 0)
 
     def follow(self, *, until_close: bool) -> str:
         """Round after round; why it ended."""
         now = self.finnhub.now()
         today = session(new_york_date(now)) or last_finished_session(now)
+        self.beat(now=True)
         self._announce(over=today.close <= now, today=f"{today.session_date}")
         try:
             while not self._is_over:
@@ -128,21 +141,33 @@ class _Run:
             pass
         return f"{self.poller.quotes:,} quotes were asked for" if self.poller.is_done else "stopped as asked"
 
-    def beat(self, state: str, *, now: bool = False) -> None:
+    def beat(self, *, now: bool = False) -> None:
         """Say in the heartbeat file how far the run is."""
-        last = self.poller.last
-        facts = {
-            "state": state,
+        self.heartbeat.beat(self._facts, now=now)
+
+    def end(self, ended: str) -> None:
+        """Say in the heartbeat file how it ended."""
+        self.state = "ended by an error" if ended == "error" else self.state
+        self.heartbeat.end(self._facts, ended=ended)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "state": "waiting for the source to answer" if self.poller.is_unanswered else self.state,
             "source": self.finnhub.source,
             "topic": self.settings.kafka_topic,
-            "confirmed": dict(self.producer.confirmed),
-            "quotes": self.poller.quotes,
+            "confirmed": self.producer.confirmed,
+            "messages": self.poller.quotes,
+            "errors": self.poller.failed.total() + self.poller.skipped.total(),
+            "lag": self.producer.unconfirmed,
+            "last_event_at": to_epoch(self.poller.last) if self.poller.last else None,
+            "last_market_at": to_epoch(self.poller.last_market) if self.poller.last_market else None,
+            "clock": {"now": to_epoch(self.finnhub.now()), **asdict(self.finnhub.pace)},
+            "market_open": self.hours.was_open,
+            "round_seconds": self.round_seconds,
             "rounds": self.rounds,
             "skipped": dict(self.poller.skipped),
             "failed": dict(self.poller.failed),
-            "last_quote_at": last.timestamp() if last else None,
         }
-        self.heartbeat.beat(facts, now=now)
 
     def result(self) -> ProduceResult:
         """What came of the run."""
@@ -155,7 +180,7 @@ class _Run:
             failed=dict(self.poller.failed),
             first=self.poller.first,
             last=self.poller.last,
-            ended=self.ended,
+            ended=self.state,
         )
 
     @property
@@ -163,17 +188,20 @@ class _Run:
         return self.poller.is_done or self.stop.is_set()
 
     def _announce(self, *, over: bool, today: str) -> None:
-        count, budget = len(self.symbols), self.settings.finnhub_calls_per_minute
-        log.info("polling %d symbols every %g s; run %s", count, self.settings.poll_seconds, self.producer.run_id)
+        count, every = len(self.symbols), self.settings.poll_seconds
+        log.info("polling %d symbols every %g s; run %s", count, every, self.producer.run_id)
         if over:
             log.info("the session of %s is over: asking once for its last prices", today)
-        if budget and self.settings.poll_seconds * budget < count * 60:
-            log.warning("a round of %d symbols takes %.0f s at %d calls a minute", count, count * 60 / budget, budget)
+        if self.round_seconds > every:
+            log.warning(
+                "a round of %d symbols takes %.0f s at %d calls a minute", count, self.round_seconds, self.budget
+            )
 
     def _round(self) -> None:
         began = self.finnhub.now()
+        self.state = "polling"
         self.poller.poll(self.symbols)
-        self._count("polling")
+        self._count()
         rest = self.settings.poll_seconds - (self.finnhub.now() - began).total_seconds()
         if rest > 0 and not self._is_over:
             self._wait(rest)
@@ -181,9 +209,10 @@ class _Run:
     def _last_round(self) -> None:
         """After the close nothing moves any more: whoever gave no price is asked again before the day is left."""
         missing, tries, silences = self.symbols, 0, 0
+        self.state = "asking for the last prices: the market is closed"
         while missing and not self._is_over and tries < _LAST_ROUND_TRIES and silences < _LAST_ROUND_SILENCES:
             missing = self.poller.poll(missing)
-            self._count("the market is closed")
+            self._count()
             silences += self.poller.is_unanswered
             tries += not self.poller.is_unanswered
         if missing and not self._is_over:
@@ -197,14 +226,15 @@ class _Run:
 
     def _wait_for_the_bell(self) -> None:
         seconds, bell = self.hours.until_next()
-        self.beat(f"waiting for the bell of {bell.isoformat()}")
+        self.state = f"waiting for the bell of {bell.astimezone(NEW_YORK):%a %Y-%m-%d %H:%M} New York"
+        self.beat()
         self.on_progress(self.poller.quotes, self.poller.limit, f"the market opens {_clock(bell)} New York")
         self._wait(seconds)
 
-    def _count(self, state: str) -> None:
+    def _count(self) -> None:
         self.rounds += 1
         now = self.finnhub.now()
-        self.beat(state)
+        self.beat()
         self.on_progress(self.poller.quotes, self.poller.limit, f"{_clock(now)} New York")
         since, quotes = self._logged
         if (passed := time.monotonic() - since) >= _LOG_SECONDS:
