@@ -16,7 +16,8 @@
     │   └── Interrupted          a wait for the source was cut short because the run is stopping
     ├── StreamError              Kafka
     ├── LakeError                S3
-    │   └── CorruptObject        an object whose bytes cannot be read
+    │   ├── CorruptObject        an object whose bytes cannot be read
+    │   └── MissingObject        no object under that key
     ├── WarehouseError           DuckDB or Snowflake
     │   ├── WarehouseBusy        another process holds it
     │   ├── WrongSource          live data into a replayed warehouse, or the other way round
@@ -95,6 +96,10 @@ class LakeError(StocksError):
 
 class CorruptObject(LakeError):
     """An object of the lake cannot be read; the message names its key."""
+
+
+class MissingObject(LakeError):
+    """The lake has no such object, or no such bucket; the message says which."""
 
 
 class WarehouseError(StocksError):

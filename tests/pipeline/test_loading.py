@@ -89,6 +89,39 @@ def test_corrupt_objects_are_named_and_the_rest_loads(settings: Settings) -> Non
     assert (load(settings).objects, len(load(settings).corrupt)) == (0, 3)
 
 
+def test_an_unreadable_object_is_tried_until_it_loads_however_late_that_is(settings: Settings) -> None:
+    key = land(settings, 1)
+    lake = Lake(settings)
+    path = f"{lake.bucket}/{key}"
+    whole = lake._s3.cat_file(path)
+    lake._s3.pipe_file(path, whole[:-6])
+    land(settings, 2, hour=NOON + timedelta(hours=9))
+    assert load(settings).objects == 1
+    # nine hours before the newest object, where nothing is listed any more
+    for _ in range(2):
+        again = load(settings)
+        assert (again.load_id, len(again.corrupt)) == (None, 1)
+        assert key in str(again)
+    lake._s3.pipe_file(path, whole)
+    made_good = load(settings)
+    assert (made_good.load_id, made_good.objects, made_good.corrupt) == (2, 1, ())
+    assert open_warehouse(settings).unreadable() == []
+    assert str(load(settings)) == "nothing new in the lake"
+
+
+def test_an_unreadable_object_that_is_removed_from_the_lake_is_forgotten(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = put_raw(settings, "cut", b"no gzip")
+    land(settings, 1, hour=NOON + timedelta(hours=9))
+    assert len(load(settings).corrupt) == 1
+    lake = Lake(settings)
+    lake._s3.rm_file(f"{lake.bucket}/{key}")
+    assert load(settings).corrupt == ()
+    assert f"has no {key}" in caplog.text
+    assert open_warehouse(settings).unreadable() == []
+
+
 def test_two_loads_at_once_load_everything_once(settings: Settings) -> None:
     for number in range(6):
         land(settings, number)

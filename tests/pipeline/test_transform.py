@@ -128,11 +128,15 @@ def test_a_rebuild_from_the_lake_alone_hashes_the_same(told_at_once: Story, sett
     for number, one in enumerate(six_weeks()):
         landed_at = datetime(2012, 12, 14, 14 + number, tzinfo=UTC)
         lake.write(one.dataset, f"o{number}", one.read().splitlines(), landed=landed_at)
-    done = rebuild(zero)
+    damaged = lake.write("stock_quotes", "o9", [b"{}"], landed=datetime(2012, 12, 14, 1, tzinfo=UTC))
+    lake._s3.pipe_file(f"{lake.bucket}/{damaged}", b"no gzip")
+    done = rebuild(zero, without_corrupt=True)
     assert (done.loaded.objects, done.loaded.load_id) == (5, 1)
     assert gold_hashes(zero) == told_at_once.hashes["gold"]
-    # what was rebuilt is gone on with
-    assert load(zero).objects == 0
+    # what was rebuilt is gone on with, and what was left out is not forgotten
+    after = load(zero)
+    assert (after.objects, len(after.corrupt)) == (0, 1)
+    assert damaged in after.corrupt[0]
     assert transform(zero).models == 0
     assert {path.name for path in (zero.home / "warehouse").iterdir()} == {
         "build.duckdb",

@@ -1,7 +1,7 @@
 """Landed objects in, RAW rows out: what the warehouse takes, what it refuses, and that it does so once."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from landed import Bar, actions, candles, landed, messages, polls_of, settings_in, utc
 
-from stocklib.errors import CorruptObject, WarehouseError, WrongSource
+from stocklib.errors import CorruptObject, LakeError, MissingObject, WarehouseError, WrongSource
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import LandedObject, open_warehouse
 from stocklib.warehouse.lines import check_lines
@@ -102,9 +102,67 @@ def test_a_corrupt_object_is_named_and_not_recorded_and_the_rest_loads(settings:
     assert bad.key not in warehouse.known_keys("stock_quotes")
     broken = False
     assert warehouse.load([bad]).rows == 1
-    # and alone: nothing to remember
+    # and alone: no load
     broken = True
     assert warehouse.load([bad]).load_id is None
+
+
+class Faulty:
+    """An object of the lake that gives what it is told to."""
+
+    def __init__(self, name: str) -> None:
+        self.answer: bytes | LakeError = CorruptObject(f"{name} cannot be read: its gzip ends early")
+        self.landed = LandedObject("stock_quotes", landed("stock_quotes", [], name=name).key, self.read)
+
+    def read(self) -> bytes:
+        if isinstance(self.answer, LakeError):
+            raise self.answer
+        return self.answer
+
+
+def test_what_could_not_be_read_is_remembered_until_it_loads_or_is_gone(settings: Settings) -> None:
+    warehouse = open_warehouse(settings)
+    restored, removed = Faulty("restored"), Faulty("removed")
+    warehouse.load([restored.landed, removed.landed, quotes("a")])
+    first = {one.key: one for one in warehouse.unreadable()}
+    assert set(first) == {restored.landed.key, removed.landed.key}
+    assert first[restored.landed.key].dataset == "stock_quotes"
+    assert first[restored.landed.key].reason == "restored cannot be read: its gzip ends early"
+
+    # a later try, of them alone: when it was seen first stays
+    restored.answer = CorruptObject("restored cannot be read: its name says another hash")
+    assert warehouse.load([restored.landed, removed.landed]).load_id is None
+    again = {one.key: one for one in warehouse.unreadable()}[restored.landed.key]
+    assert again.reason == "restored cannot be read: its name says another hash"
+    assert again.first_seen_at == first[again.key].first_seen_at == first[again.key].last_tried_at
+    assert first[again.key].last_tried_at < again.last_tried_at <= datetime.now(UTC)
+
+    restored.answer, removed.answer = b'{"payload":{}}\n', MissingObject("the lake has no such object")
+    done = warehouse.load([restored.landed, removed.landed])
+    assert (done.load_id, done.objects, done.corrupt) == (2, 1, ())
+    assert warehouse.unreadable() == []
+
+
+def test_an_unreadable_object_leaves_the_list_with_its_load_or_not_at_all(settings: Settings) -> None:
+    warehouse = open_warehouse(settings)
+    restored = Faulty("restored")
+    warehouse.load([restored.landed])
+    restored.answer = b'{"payload":{}}\n'
+
+    def objects() -> Iterator[LandedObject]:
+        yield restored.landed
+        raise ConnectionError("the lake is gone")
+
+    with pytest.raises(ConnectionError):
+        warehouse.load(objects())
+    assert [one.key for one in warehouse.unreadable()] == [restored.landed.key]
+
+
+def test_a_table_of_ops_that_an_older_release_did_not_know_is_made(settings: Settings) -> None:
+    with duckdb.connect(settings.home / "warehouse" / "build.duckdb") as con:
+        con.execute("drop table ops.unreadable_objects")
+    open_warehouse(settings).initialise()
+    assert open_warehouse(settings).unreadable() == []
 
 
 def test_a_load_that_breaks_halfway_leaves_nothing(settings: Settings) -> None:

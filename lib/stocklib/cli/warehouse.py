@@ -86,7 +86,7 @@ def transform(lazy: Lazy, select: str | None, full_refresh: bool) -> None:
 
 
 @main.command()
-@click.option("--without-corrupt", is_flag=True, help="Leave objects out that cannot be read.")
+@click.option("--without-corrupt", is_flag=True, help="Leave objects out that cannot be read; later loads try again.")
 @click.pass_obj
 def rebuild(lazy: Lazy, without_corrupt: bool) -> None:
     """Make the whole warehouse again from the lake alone."""

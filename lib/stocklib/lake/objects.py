@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import orjson
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from stocklib.errors import CorruptObject, LakeError
+from stocklib.errors import CorruptObject, LakeError, MissingObject
 from stocklib.lake.keys import KeyParts, format_key, name_history, parse_key, start_of_hour
 from stocklib.settings import Settings
 
@@ -48,10 +48,6 @@ class _Unreachable(LakeError):
     """Worth another try."""
 
 
-class _Missing(LakeError):
-    """No such bucket or object."""
-
-
 class _Exists(LakeError):
     """There already, which is what was wanted."""
 
@@ -68,7 +64,7 @@ class Lake:
         """Make the bucket unless it is there."""
         try:
             self._call("head_bucket", Bucket=self.bucket)
-        except _Missing:
+        except MissingObject:
             region = str(self._settings.minio_region)
             place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
             try:
@@ -89,7 +85,7 @@ class Lake:
         packed = gzip.compress(content, compresslevel=1, mtime=0)
         try:
             self._put(key, packed)
-        except _Missing:
+        except MissingObject:
             self.ensure_bucket()
             self._put(key, packed)
         except _Exists:
@@ -125,7 +121,7 @@ class Lake:
             request["ContinuationToken"] = page["NextContinuationToken"]
 
     def read(self, key: str) -> bytes:
-        """An object's lines, uncompressed. ``CorruptObject`` names one that is damaged."""
+        """An object's lines, uncompressed. ``CorruptObject`` or ``MissingObject`` names it when there are none."""
         packed = self._get(key)
         try:
             content = gzip.decompress(packed)
@@ -198,7 +194,7 @@ class Lake:
         if isinstance(error, FileExistsError) or code in ("PreconditionFailed", "412", "BucketAlreadyOwnedByYou"):
             return _Exists(f"{where}: {what}: there already")
         if isinstance(error, FileNotFoundError):
-            return _Missing(
+            return MissingObject(
                 f"{where} has no {what.removeprefix('reading ')} in bucket {self.bucket}"
                 if what.startswith("reading ")
                 else f"{where} has no bucket {self.bucket} (MINIO_BUCKET); the first write makes it"

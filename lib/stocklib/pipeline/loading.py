@@ -1,12 +1,13 @@
 """From the lake into the warehouse's RAW: what has landed and is not loaded yet, all in one transaction.
 
 What can be new is in the last hours of landing, so each dataset is listed from one hour before the newest object that
-is loaded; what ``load_history`` knows is left out. A line that RAW cannot hold goes to ``raw.rejected_lines``; an
-object that cannot be read is named and tried again by the next load.
+is loaded; what ``load_history`` knows is left out. A line that RAW cannot hold goes to ``raw.rejected_lines``. An
+object that cannot be read is remembered in ``ops.unreadable_objects``: each load tries it again and names it, until it
+loads or is gone from the lake.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -51,14 +52,16 @@ def load(settings: Settings, *, on_progress: OnProgress | None = None) -> LoadSu
     warehouse = open_warehouse(settings)
     with warehouse.writing():
         warehouse.initialise()
-        new = [found for dataset in DATASETS for found in _new_objects(lake, warehouse, dataset)]
+        new = {found.key: dataset for dataset in DATASETS for found in _new_objects(lake, warehouse, dataset)}
+        # these may be older than what is listed
+        new |= {again.key: again.dataset for again in warehouse.unreadable()}
         return summary(warehouse.load(_landed(lake, new, on_progress)))
 
 
 def load_all(settings: Settings, warehouse: Warehouse, *, on_progress: OnProgress | None = None) -> LoadSummary:
     """Load the whole lake into an empty warehouse."""
     lake = Lake(settings)
-    everything = [found for dataset in DATASETS for found in lake.list(dataset)]
+    everything = {found.key: dataset for dataset in DATASETS for found in lake.list(dataset)}
     return summary(warehouse.load(_landed(lake, everything, on_progress)))
 
 
@@ -79,8 +82,9 @@ def _new_objects(lake: Lake, warehouse: Warehouse, dataset: str) -> list[LakeObj
     return [landed for landed in found if landed.key not in known]
 
 
-def _landed(lake: Lake, objects: list[LakeObject], on_progress: OnProgress | None) -> Iterator[LandedObject]:
-    for number, found in enumerate(objects, start=1):
-        yield LandedObject(found.dataset, found.key, lambda key=found.key: lake.read(key))  # type: ignore[misc]
+def _landed(lake: Lake, objects: Mapping[str, str], on_progress: OnProgress | None) -> Iterator[LandedObject]:
+    """The objects of these keys, each with its dataset."""
+    for number, (key, dataset) in enumerate(objects.items(), start=1):
+        yield LandedObject(dataset, key, lambda key=key: lake.read(key))  # type: ignore[misc]
         if on_progress is not None:
-            on_progress(number, len(objects), found.dataset)
+            on_progress(number, len(objects), dataset)

@@ -93,7 +93,7 @@ def rebuild(
     """Make the whole warehouse again from the lake alone; the old one stays until the new one is whole.
 
     An object that cannot be read ends it (``CorruptObject``), since the old warehouse may hold its rows;
-    ``without_corrupt`` leaves such objects out.
+    ``without_corrupt`` leaves such objects out, and the loads after it go on trying them.
     """
     warehouse = open_warehouse(settings)
     with warehouse.writing():

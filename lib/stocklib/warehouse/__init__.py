@@ -35,7 +35,10 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class LandedObject:
-    """An object of the lake that is to be loaded. ``read`` gives its decompressed lines, or raises CorruptObject."""
+    """An object of the lake that is to be loaded.
+
+    ``read`` gives its decompressed lines, or raises CorruptObject, or MissingObject when the lake no longer has it.
+    """
 
     dataset: str
     key: str
@@ -51,6 +54,17 @@ class LoadResult:
     rows: int
     rejected: int
     corrupt: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnreadableObject:
+    """An object that no load could read so far: why, since when, and when it was last tried (wall clock, UTC)."""
+
+    dataset: str
+    key: str
+    reason: str
+    first_seen_at: datetime
+    last_tried_at: datetime
 
 
 @dataclass(frozen=True)
@@ -92,8 +106,11 @@ class Warehouse(Protocol):
     def known_keys(self, dataset: str, *, since: str = "") -> set[str]:
         """The loaded objects of a dataset from the key ``since`` on."""
 
+    def unreadable(self) -> list[UnreadableObject]:
+        """The objects that could not be read, until a load reads them or finds them gone from the lake."""
+
     def load(self, objects: Iterable[LandedObject]) -> LoadResult:
-        """Append the objects' lines to RAW and remember them, all in one transaction."""
+        """Append the objects' lines to RAW and remember them, and what could not be read, all in one transaction."""
 
     def records(self, dataset: str, fields: Sequence[str]) -> list[tuple[Any, ...]]:
         """These fields of every loaded record of a dataset, as text; published or not."""

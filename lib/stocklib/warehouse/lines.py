@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from stocklib.errors import CorruptObject, WrongSource
+from stocklib.errors import CorruptObject, MissingObject, WrongSource
 from stocklib.warehouse import LandedObject
 
 _AHEAD = 16
@@ -30,8 +30,17 @@ class CheckedObject:
     sources: frozenset[str]
 
 
-def read_ahead(objects: Iterable[LandedObject]) -> Iterator[CheckedObject | CorruptObject]:
-    """The objects in their order, the next few being read meanwhile; a corrupt one comes as its error."""
+@dataclass(frozen=True)
+class UnreadObject:
+    """An object that gave no lines: it is damaged, or no longer there."""
+
+    dataset: str
+    key: str
+    error: CorruptObject | MissingObject
+
+
+def read_ahead(objects: Iterable[LandedObject]) -> Iterator[CheckedObject | UnreadObject]:
+    """The objects in their order, the next few being read meanwhile."""
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="read") as pool:
         waiting: deque[tuple[LandedObject, Future[bytes]]] = deque()
         for landed in objects:
@@ -42,11 +51,11 @@ def read_ahead(objects: Iterable[LandedObject]) -> Iterator[CheckedObject | Corr
             yield _check(*waiting.popleft())
 
 
-def _check(landed: LandedObject, reading: "Future[bytes]") -> CheckedObject | CorruptObject:
+def _check(landed: LandedObject, reading: "Future[bytes]") -> CheckedObject | UnreadObject:
     try:
         return check_lines(landed.dataset, landed.key, reading.result())
-    except CorruptObject as error:
-        return error
+    except (CorruptObject, MissingObject) as error:
+        return UnreadObject(landed.dataset, landed.key, error)
 
 
 def check_lines(dataset: str, key: str, data: bytes) -> CheckedObject:

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stocklib.errors import CorruptObject, WarehouseError
+from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
-from stocklib.warehouse import Build, DbtResult, LandedObject, LoadResult, local_tables
+from stocklib.warehouse import Build, DbtResult, LandedObject, LoadResult, UnreadableObject, local_tables
 from stocklib.warehouse.dbt import DbtPlace, reads_warehouse, run_dbt
-from stocklib.warehouse.lines import read_ahead
+from stocklib.warehouse.lines import UnreadObject, read_ahead
 from stocklib.warehouse.local_files import make_folder, open_private, open_published, remove_strays, stray_name
 from stocklib.warehouse.local_load import Load, first_row
 from stocklib.warehouse.lock import hold
@@ -87,19 +87,25 @@ class LocalWarehouse:
             ).fetchall()
         return {str(row[0]) for row in rows}
 
+    def unreadable(self) -> list[UnreadableObject]:
+        """The objects that could not be read, until a load reads them or finds them gone from the lake."""
+        columns = "dataset, object_key, reason, first_seen_at, last_tried_at"
+        with self.writing(), self._open() as con:
+            rows = con.execute(f"select {columns} from ops.unreadable_objects order by object_key").fetchall()  # noqa: S608
+        return [UnreadableObject(*row[:3], *(instant.replace(tzinfo=UTC) for instant in row[3:])) for row in rows]
+
     def load(self, objects: Iterable[LandedObject]) -> LoadResult:
         """Append the objects' lines to RAW in one transaction: all of them, or none."""
-        corrupt: list[str] = []
         with self.writing(), self._open() as con:
             con.begin()
             load = Load(con)
-            for checked in read_ahead(objects):
-                if isinstance(checked, CorruptObject):
-                    log.warning("not loaded: %s", checked)
-                    corrupt.append(str(checked))
+            for found in read_ahead(objects):
+                if isinstance(found, UnreadObject):
+                    log.warning("not loaded: %s", found.error)
+                    load.leave_out(found)
                 else:
-                    load.add(checked)
-            return load.finish(corrupt)
+                    load.add(found)
+            return load.finish()
 
     def records(self, dataset: str, fields: Sequence[str]) -> list[tuple[Any, ...]]:
         """These fields of every loaded record of a dataset, as text; published or not."""

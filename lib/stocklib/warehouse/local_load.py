@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stocklib.errors import CorruptObject
 from stocklib.warehouse import LoadResult
-from stocklib.warehouse.lines import CheckedObject, refuse_other_kind
+from stocklib.warehouse.lines import CheckedObject, UnreadObject, refuse_other_kind
 
 _BATCH_ROWS = 200_000
 
@@ -37,6 +38,7 @@ class Load:
         self._waiting: dict[str, list[CheckedObject]] = {}
         self._waiting_rows = 0
         self._objects: list[_Loaded] = []
+        self._unread: list[UnreadObject] = []
 
     def add(self, checked: CheckedObject) -> None:
         """Take one object; WrongSource ends the load, and nothing of it stays."""
@@ -49,12 +51,18 @@ class Load:
         if self._waiting_rows >= _BATCH_ROWS:
             self._insert_waiting()
 
-    def finish(self, corrupt: list[str]) -> LoadResult:
-        """Commit; without a single readable object there is nothing to remember."""
+    def leave_out(self, unread: UnreadObject) -> None:
+        """Go on without an object: a damaged one is tried again by later loads, one that is gone is not."""
+        self._unread.append(unread)
+
+    def finish(self) -> LoadResult:
+        """Commit; without a single readable object it is no load."""
         self._insert_waiting()
+        self._remember_unread()
+        corrupt = tuple(str(unread.error) for unread in self._unread if isinstance(unread.error, CorruptObject))
         if not self._objects:
-            self._con.rollback()
-            return LoadResult(None, 0, 0, 0, tuple(corrupt))
+            self._con.commit()
+            return LoadResult(None, 0, 0, 0, corrupt)
         self._remember()
         rows = sum(done.good for done in self._objects)
         rejected = sum(len(done.bad) for done in self._objects)
@@ -68,7 +76,7 @@ class Load:
             ],
         )
         self._con.commit()
-        return LoadResult(self._load_id, len(self._objects), rows, rejected, tuple(corrupt))
+        return LoadResult(self._load_id, len(self._objects), rows, rejected, corrupt)
 
     def _insert_waiting(self) -> None:
         import numpy as np
@@ -105,6 +113,11 @@ class Load:
             "select *",
             pa.table(history),
         )
+        self._con.execute(
+            "delete from ops.unreadable_objects where object_key in "
+            "(select object_key from raw.load_history where load_id = ?)",
+            [self._load_id],
+        )
         bad = [(o.dataset, o.key, *line) for o in done for line in o.bad]
         if bad:
             names = ("dataset", "object_key", "line_no", "raw_text", "reason")
@@ -120,6 +133,18 @@ class Load:
             self._con.execute(
                 "insert into ops.freshness values (?, ?, ?, ?)", [dataset, last, self._load_id, self._loaded_at]
             )
+
+    def _remember_unread(self) -> None:
+        for unread in self._unread:
+            sql = "select first_seen_at from ops.unreadable_objects where object_key = ?"
+            known = first_row(self._con, sql, [unread.key])
+            self._con.execute("delete from ops.unreadable_objects where object_key = ?", [unread.key])
+            if isinstance(unread.error, CorruptObject):
+                first_seen_at = known[0] if known else self._loaded_at
+                self._con.execute(
+                    "insert into ops.unreadable_objects values (?, ?, ?, ?, ?)",
+                    [unread.dataset, unread.key, str(unread.error), first_seen_at, self._loaded_at],
+                )
 
     def _insert(self, into: str, rows: Any) -> None:
         self._con.register("incoming", rows)

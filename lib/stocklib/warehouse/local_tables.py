@@ -37,6 +37,9 @@ create table if not exists ops.schema_version (version integer, calendar varchar
 create table if not exists ops.warehouse_source (kind varchar, first_object varchar);
 create table if not exists ops.model_loads (model varchar, load_id bigint, finished_at timestamp);
 create table if not exists ops.builds (load_id bigint, logic varchar, inputs varchar, finished_at timestamp);
+create table if not exists ops.unreadable_objects (
+    dataset varchar, object_key varchar, reason varchar, first_seen_at timestamp, last_tried_at timestamp
+);
 create table if not exists ops.freshness (dataset varchar, last_object varchar, load_id bigint, loaded_at timestamp);
 create table if not exists ops.pipeline_runs (
     verb varchar, status varchar, load_id bigint, detail varchar, started_at timestamp, finished_at timestamp
@@ -48,18 +51,23 @@ def create(con: Any) -> None:
     """Create what is missing; fill the trading calendar anew when the library that knows it has changed."""
     found = _version(con)
     calendar = version("exchange-calendars")
-    if found == (SCHEMA_VERSION, calendar):
-        return
     if found is not None and found[0] != SCHEMA_VERSION:
         raise WarehouseError(
             f"the warehouse has schema version {found[0]} and this release writes {SCHEMA_VERSION}: "
             "run `stocks rebuild`, which makes it again from the lake"
         )
-    rows = _calendar_rows()
     con.begin()
+    # always: a release may add a table without another schema version
     con.execute(_TABLES)
     for name in DATASETS:
         con.execute(_RAW_TABLE.format(name=name))
+    if found is None or found[1] != calendar:
+        _fill_calendar(con, calendar)
+    con.commit()
+
+
+def _fill_calendar(con: Any, calendar: str) -> None:
+    rows = _calendar_rows()
     con.execute("delete from raw.trading_sessions")
     con.register("calendar_rows", rows)
     con.execute("insert into raw.trading_sessions select * from calendar_rows order by calendar_date")
@@ -68,7 +76,6 @@ def create(con: Any) -> None:
     con.execute("delete from ops.builds")
     con.execute("delete from ops.schema_version")
     con.execute("insert into ops.schema_version values (?, ?)", [SCHEMA_VERSION, calendar])
-    con.commit()
 
 
 def _version(con: Any) -> tuple[int, str] | None:
