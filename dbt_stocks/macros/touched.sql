@@ -10,7 +10,8 @@
 {%- endmacro %}
 
 
-{# Each touched symbol and the first date from which its figures change: all of them after a new split. #}
+{# Each touched symbol and the first date from which its figures change: all of them after a split that
+   is new or retracted. #}
 {% macro touched_symbols(since) -%}
     select symbol, min(quote_date) as first_date
     from (

@@ -159,10 +159,10 @@ class CorporateAction:
     """A split, a dividend, or the fact that they were asked for.
 
     ``kind`` is ``split`` (``from_factor`` old shares became ``to_factor`` new ones on ``action_date``), ``dividend``
-    (``amount`` a share went ex on ``action_date``; ``split_adjusted`` says whether the source divided it by later
-    splits), or ``checked``: the source was asked for every split from ``action_date`` to ``checked_to``, both included,
-    and the answer is among the other records of the same fetch. Without a ``checked`` record a symbol's splits are
-    unknown, which is not the same as none.
+    (``amount``, as it was paid on a share of the day, went ex on ``action_date``), or ``checked``: the source was asked
+    for every split from ``action_date`` to ``checked_to``, both included, and the answer is among the other records of
+    the same ``fetched_at``. Without a ``checked`` record a symbol's splits are unknown, which is not the same as none;
+    a split that the newest one over its date does not repeat is retracted. Dividends have no such record.
     """
 
     symbol: str

@@ -44,9 +44,7 @@ streamed as (
 
 splits as (
 
-    select symbol, action_date, from_factor, to_factor
-    from {{ ref("stg_corporate_actions_cleaned") }}
-    where kind = 'split'
+    {{ all_splits() }}
 
 ),
 

@@ -34,8 +34,7 @@ sessions as (
 
 splits as (
 
-    select * from {{ ref("stg_corporate_actions_cleaned") }}
-    where kind = 'split'
+    {{ all_splits() }}
 
 ),
 

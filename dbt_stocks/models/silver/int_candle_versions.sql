@@ -14,9 +14,7 @@ with landed as (
 
 splits as (
 
-    select symbol, action_date, from_factor, to_factor, changed_load_id
-    from {{ ref("stg_corporate_actions_cleaned") }}
-    where kind = 'split'
+    {{ all_splits() }}
 
 ),
 
@@ -50,7 +48,7 @@ answered as (
         load_id
     from landed
     {% if is_incremental() %}
-    -- older answers that a new check admits, or that a new split changes
+    -- older answers that a new check admits, or that a split changes which is new or retracted
     union all
     select
         v.dataset,
