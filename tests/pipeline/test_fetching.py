@@ -87,6 +87,23 @@ def test_a_split_that_was_listed_late_is_still_found(source: Finnhub, market: Ma
     assert as_traded(fetched) == traded(market)
 
 
+@pytest.mark.parametrize("now", [[], [(date(2012, 12, 12), 1, 7)]], ids=["never happened", "happened a day later"])
+def test_a_split_that_the_source_takes_back_refetches_the_history(
+    source: Finnhub, market: Market, now: list[tuple[date, float, float]]
+) -> None:
+    fetched_at = datetime(2012, 12, 12, 22, tzinfo=UTC)
+    known = KnownSymbol(bars={day: {fetched_at} for day in DAYS[:-1]}, splits={date(2012, 12, 11)})
+    market.splits["AAPL"] = now
+    assert as_traded(fetch_symbol(source, "AAPL", known, wanted=DAYS[-1:])) == traded(market)
+
+
+def test_a_split_of_dates_that_are_not_asked_for_again_refetches_nothing(source: Finnhub, market: Market) -> None:
+    fetched_at = datetime(2012, 12, 12, 22, tzinfo=UTC)
+    known = KnownSymbol(bars={day: {fetched_at} for day in DAYS[:-1]}, splits={date(2012, 12, 4)})
+    fetched = fetch_symbol(source, "AAPL", known, wanted=DAYS[-1:])
+    assert [candle.quote_date for candle in fetched.candles] == DAYS[-1:]
+
+
 def test_refused_dividends_do_not_keep_the_bars_out(source: Finnhub, market: Market) -> None:
     market.refused["/stock/dividend"] = 403
     fetched = fetch_symbol(source, "AAPL", KnownSymbol(), wanted=DAYS)

@@ -70,7 +70,7 @@ def source(
 
 def landed(settings: Settings, dataset: str) -> list[dict[str, Any]]:
     lake = Lake(settings)
-    return [orjson.loads(line) for found in lake.list(dataset) for line in lake.lines(found.key)]
+    return [orjson.loads(line) for found in lake.list(dataset) for line in lake.read(found.key).splitlines()]
 
 
 def bars(settings: Settings, symbol: str, dataset: str = "ytd_historical_quotes") -> list[str]:
@@ -175,6 +175,22 @@ def test_a_split_since_the_last_fetch_refetches_the_whole_symbol_and_changes_no_
     assert as_traded(source, "AAPL") == {f"{day}": {round(market.traded("AAPL", day), 6)} for day in DAYS}
     server.asked.clear()
     assert fetch(source).up_to_date == 2
+
+
+def test_a_split_that_the_source_takes_back_refetches_the_whole_symbol_once(
+    source: Settings, server: Server, market: Market
+) -> None:
+    market.splits["AAPL"] = [(date(2012, 12, 10), 1, 7)]
+    market.now = datetime(2012, 12, 11, 23, tzinfo=UTC)
+    fetch(source, end=None)
+    market.splits["AAPL"] = []
+    days = [f"{day}" for day in DAYS]
+    for day in DAYS[-2:]:
+        market.now = datetime(day.year, day.month, day.day, 23, tzinfo=UTC)
+        fetch(source, end=None)
+    assert bars(source, "AAPL") == days[:7] + days[:8] + days[8:]
+    closes = {r["date"]: r["close"] for r in landed(source, "ytd_historical_quotes") if r["symbol"] == "AAPL"}
+    assert closes == {f"{day}": market.traded("AAPL", day) for day in DAYS}
 
 
 def test_a_symbol_listed_later_has_no_earlier_bars_and_lands_nothing_when_asked_again(

@@ -87,9 +87,11 @@ def _add_actions(source: HistorySource, symbol: str, known: KnownSymbol, fetched
     if known.last_fetch:
         since = min(since, known.last_fetch - _LOOK_BACK)
     splits = _splits(source, symbol, since)
-    if known.bars and any(split.action_date > min(known.bars) for split in splits if known.is_new(split)):
+    if known.bars and any(day > min(known.bars) for day in known.changed_splits(splits)):
         since, last = min(since, *known.bars), max(last, *known.bars)
-        log.info("%s was split since it was last fetched: its history is fetched anew from %s", symbol, since)
+        log.info(
+            "%s has other splits than when it was last fetched: its history is fetched anew from %s", symbol, since
+        )
         fetched.candles = source.candles(symbol, "D", since, last)
         splits = _splits(source, symbol, since)
     fetched.actions = splits + _dividends(source, symbol, since)

@@ -21,7 +21,8 @@ _AT: Callable[[str], datetime] = lambda text: from_epoch(float(text))  # noqa: E
 
 @dataclass(frozen=True)
 class KnownSymbol:
-    """What is held of one symbol: its bars as trade date → fetches, and the ranges whose splits were asked for."""
+    """What is held of one symbol: its bars as trade date → fetches, the ranges whose splits were asked for, and the
+    dates of those that count."""
 
     bars: dict[date, set[datetime]] = field(default_factory=lambda: defaultdict(set))
     checks: list[tuple[date, date]] = field(default_factory=list)
@@ -34,9 +35,12 @@ class KnownSymbol:
         newest = max((fetched_at for fetches in self.bars.values() for fetched_at in fetches), default=None)
         return new_york_date(newest) if newest else None
 
-    def is_new(self, action: CorporateAction) -> bool:
-        """Whether this is a split that was not known so far."""
-        return action.kind == "split" and action.action_date not in self.splits
+    def changed_splits(self, answer: Iterable[CorporateAction]) -> set[date]:
+        """The dates of splits that this answer tells of for the first time, or no longer tells of."""
+        told = {action.action_date for action in answer if action.kind == "split"}
+        asked = [(action.action_date, action.checked_to) for action in answer if action.checked_to]
+        again = {day for day in self.splits if any(first <= day <= last for first, last in asked)}
+        return (told - self.splits) | (again - told)
 
     def misses(self, sessions: Iterable[Session], *, settle: timedelta) -> list[date]:
         """The sessions without a bar that is final and whose splits are known."""
@@ -70,6 +74,8 @@ def read_known(warehouse: Warehouse) -> Known:
     """Ask the warehouse what it has loaded. A record that cannot be read says nothing."""
     found: dict[str, KnownSymbol] = defaultdict(KnownSymbol)
     profiles: dict[str, datetime] = {}
+    told: dict[str, dict[date, datetime]] = defaultdict(dict)
+    asked: dict[str, list[tuple[date, date, datetime]]] = defaultdict(list)
     sources: set[str] = set()
     for dataset in _BARS:
         for symbol, day, fetched_at, source in _read(
@@ -77,15 +83,29 @@ def read_known(warehouse: Warehouse) -> Known:
         ):
             found[symbol].bars[day].add(fetched_at)
             sources.add(source)
-    for symbol, kind, day in _read(warehouse, "corporate_actions", symbol=str, kind=str, date=_DAY):
+    for symbol, kind, day, at in _read(warehouse, "corporate_actions", symbol=str, kind=str, date=_DAY, fetched_at=_AT):
         if kind == "split":
-            found[symbol].splits.add(day)
-    for symbol, first, last in _read(warehouse, "corporate_actions", symbol=str, date=_DAY, checked_to=_DAY):
+            told[symbol][day] = max(told[symbol].get(day, at), at)
+    for symbol, first, last, at in _read(
+        warehouse, "corporate_actions", symbol=str, date=_DAY, checked_to=_DAY, fetched_at=_AT
+    ):
         found[symbol].checks.append((first, last))
+        asked[symbol].append((first, last, at))
+    for symbol, days in told.items():
+        found[symbol].splits.update(_not_retracted(days, asked[symbol]))
     for symbol, fetched_at in _read(warehouse, "company_profiles", symbol=str, fetched_at=_AT):
         profiles[symbol] = max(profiles.get(symbol, fetched_at), fetched_at)
     held = {symbol: replace(found[symbol], profile_at=profiles.get(symbol)) for symbol in {*found, *profiles}}
     return Known(held, min(sources, default=None))
+
+
+def _not_retracted(told: dict[date, datetime], asked: list[tuple[date, date, datetime]]) -> set[date]:
+    # the rule by which the warehouse counts a split: the newest asking for its date told of it
+    return {
+        day
+        for day, told_at in told.items()
+        if not any(first <= day <= last and told_at < asked_at for first, last, asked_at in asked)
+    }
 
 
 def _read(warehouse: Warehouse, dataset: str, **fields: Callable[[Any], Any]) -> Iterator[tuple[Any, ...]]:
