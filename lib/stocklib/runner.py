@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stocklib.errors import NotebookFailed, ParameterError, SettingsError
+from stocklib.host import environment
 from stocklib.settings import Settings
 
 if TYPE_CHECKING:
@@ -176,16 +177,8 @@ def kernel_environment(settings: Settings) -> "Iterator[None]":
         wanted |= {"STOCKS_DEMO": "1", "STOCKS_DEMO_HOME": str(settings.home)}
     else:
         wanted |= {"STOCKS_HOME": str(settings.home)}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
+    with environment(wanted):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _last_text(notebook: Any) -> str:

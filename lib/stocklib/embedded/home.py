@@ -1,15 +1,14 @@
 """What the embedded stack keeps in its home: a folder a server, generated keys, and a lock."""
 
-import fcntl
 import json
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from stocklib.embedded import processes
 from stocklib.errors import EmbeddedError
+from stocklib.host import lock
 from stocklib.settings import Settings
 
 
@@ -24,23 +23,14 @@ def locked(settings: Settings) -> Iterator[None]:
     folder = folder_of(settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
+        file = (folder / "lock").open("w")
     except OSError as error:
         raise EmbeddedError(
             f"cannot write to {folder} ({error.strerror}): make it writable, or set STOCKS_HOME to a folder that is"
         ) from error
-    with lock:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise EmbeddedError(
-                        f"another `stocks up` or `down` holds {folder / 'lock'} since two minutes"
-                    ) from None
-                time.sleep(0.1)
+    with file:
+        if not lock(file, wait=120):
+            raise EmbeddedError(f"another `stocks up` or `down` holds {folder / 'lock'} since two minutes")
         yield
 
 

@@ -3,10 +3,8 @@
 A lock of the kernel on one file: it goes with the process that holds it, however that one ends.
 """
 
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,15 +12,15 @@ from pathlib import Path
 from typing import IO
 
 from stocklib.errors import WarehouseBusy, WarehouseError
-
-_POLL_SECONDS = 0.1
+from stocklib.host import lock
 
 
 @contextmanager
 def hold(path: Path, *, wait: float) -> Iterator[None]:
     """Hold the lock, waiting up to ``wait`` seconds; WarehouseBusy names the process that has it."""
     with _open(path) as file:
-        _acquire(file, path, time.monotonic() + wait)
+        if not lock(file, wait=wait):
+            raise WarehouseBusy(_holder(file, path))
         file.seek(0)
         file.truncate()
         json.dump({"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}, file)
@@ -42,17 +40,6 @@ def _open(path: Path) -> IO[str]:
         raise WarehouseError(
             f"cannot write to {path.parent} ({error.strerror}): make it writable, or point STOCKS_HOME elsewhere"
         ) from error
-
-
-def _acquire(file: IO[str], path: Path, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise WarehouseBusy(_holder(file, path)) from None
-            time.sleep(_POLL_SECONDS)
 
 
 def _holder(file: IO[str], path: Path) -> str:
