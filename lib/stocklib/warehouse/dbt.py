@@ -5,14 +5,14 @@ dbt is started here and nowhere else. Everything that it writes (target, logs) s
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stocklib.errors import InputError
+from stocklib.host import environment
 from stocklib.warehouse import DbtResult
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,25 @@ def reads_warehouse(args: Sequence[str]) -> bool:
     return "serve" not in args[:2] and not {"--help", "--version", "-h"} & set(args)
 
 
+def merge_variables(args: Sequence[str], ours: Mapping[str, Any]) -> list[str]:
+    """These arguments with our variables beside the caller's own, which win; ``InputError`` when those are malformed.
+
+    >>> merge_variables(["build", "--vars={mine: 1}", "--select", "silver"], {"close_settle_seconds": 0})
+    ['build', '--select', 'silver', '--vars', '{"close_settle_seconds": 0, "mine": 1}']
+    """
+    merged, rest = dict(ours), []
+    remaining = iter(args)
+    for arg in remaining:
+        if arg == "--vars":
+            merged |= _read_variables(next(remaining, ""))
+        elif arg.startswith("--vars="):
+            merged |= _read_variables(arg.removeprefix("--vars="))
+        else:
+            rest.append(arg)
+    # what JSON does not know, such as a date, is text to dbt's templates anyway
+    return [*rest, "--vars", json.dumps(merged, default=str)]
+
+
 def run_dbt(
     args: Sequence[str], place: DbtPlace, *, on_node: Callable[[str], None] | None = None, quiet: bool = True
 ) -> DbtResult:
@@ -55,7 +74,7 @@ def run_dbt(
     for folder in (place.target, place.logs):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with _environment(place):
+        with environment(place.environ):
             outcome = dbtRunner(callbacks=[listen]).invoke(_arguments(args, place, quiet=quiet))
     finally:
         _free_local_file()
@@ -75,23 +94,25 @@ def _arguments(args: Sequence[str], place: DbtPlace, *, quiet: bool) -> list[str
         top += ["--log-level=none", "--log-level-file=info", "--no-use-colors", "--no-use-colors-file", "--no-print"]
         top += ["--no-write-json"]
     own = [f"--project-dir={place.project}", f"--profiles-dir={place.project}", f"--target-path={place.target}"]
-    if args and args[0] in _WITH_VARS and "--vars" not in args:
-        own += ["--vars", json.dumps(dict(place.variables))]
+    if _WITH_VARS & set(args):
+        args = merge_variables(args, place.variables)
     return [*top, *args, *own]
 
 
-@contextmanager
-def _environment(place: DbtPlace) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in place.environ}
-    os.environ.update(place.environ)
+def _read_variables(text: str) -> dict[str, Any]:
+    from dbt.clients.yaml_helper import load_yaml_text
+    from dbt_common.exceptions import DbtValidationError
+
+    why = "it is no mapping of names to values"
     try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        found = load_yaml_text(text)
+    except DbtValidationError as error:
+        found, why = None, _short(str(error))
+    if not isinstance(found, dict):
+        raise InputError(
+            f"dbt's --vars {text!r} cannot be used: {why}; write them like --vars '{{close_settle_seconds: 60}}'"
+        )
+    return found
 
 
 def _free_local_file() -> None:
