@@ -15,8 +15,9 @@ from story import Story, history, session_polls
 
 from stocklib.errors import InputError, TransformFailed, WarehouseError
 from stocklib.lake import Lake
+from stocklib.pipeline.exporting import export
 from stocklib.pipeline.loading import load
-from stocklib.pipeline.transform import export, rebuild, run_dbt, transform
+from stocklib.pipeline.transform import rebuild, run_dbt, transform
 from stocklib.settings import Settings
 from stocklib.warehouse import LandedObject, open_warehouse
 

@@ -40,7 +40,7 @@ def query(lazy: Lazy, sql: str, form: str) -> None:
 @click.pass_obj
 def export(lazy: Lazy, folder: Path, form: str) -> None:
     """Write every gold table to a folder, each file whole or not at all."""
-    from stocklib.pipeline.transform import export
+    from stocklib.pipeline.exporting import export
 
     for path in export(lazy.settings(), folder, format=form):
         click.echo(path)

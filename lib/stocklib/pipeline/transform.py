@@ -6,8 +6,6 @@ that they read builds everything anew; otherwise the cost follows what was loade
 
 import hashlib
 import logging
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +14,12 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from stocklib.errors import CorruptObject, InputError, StocksError, TransformFailed, WarehouseError
+from stocklib.errors import CorruptObject, StocksError, TransformFailed
 from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
 
 log = logging.getLogger(__name__)
-
-FORMATS = ("parquet", "csv")
 
 
 @dataclass(frozen=True)
@@ -115,25 +111,6 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
     warehouse = open_warehouse(settings)
     warehouse.initialise()
     return 0 if warehouse.dbt(arguments, quiet=False).success else 1
-
-
-def export(settings: Settings, folder: Path, *, format: str = "parquet") -> list[Path]:
-    """Write every gold table to ``folder``, all of one version; a file there is replaced whole or not at all."""
-    if format not in FORMATS:
-        raise InputError(f"there is no export format {format!r}: one of {', '.join(FORMATS)}")
-    folder = folder.expanduser().resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
-    except OSError as error:
-        raise WarehouseError(f"{folder} cannot be written: {error}") from error
-    try:
-        written = open_warehouse(settings).export(beside, fmt=format)
-        for path in written:
-            path.replace(folder / path.name)
-        return [folder / path.name for path in written]
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _build(
