@@ -47,7 +47,7 @@ def publish(settings: Settings, values: list[bytes], *, symbol: str = "AAPL", to
 def landed(settings: Settings, dataset: str = "stock_quotes") -> list[dict[str, Any]]:
     """Every line of a dataset, in the order of keys."""
     lake = Lake(settings)
-    return [json.loads(line) for found in lake.list(dataset) for line in lake.lines(found.key)]
+    return [json.loads(line) for found in lake.list(dataset) for line in lake.read(found.key).splitlines()]
 
 
 def events(settings: Settings) -> list[tuple[str, int]]:

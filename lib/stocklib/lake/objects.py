@@ -130,20 +130,6 @@ class Lake:
         self._verify(key, hashlib.sha256(content).hexdigest())
         return content
 
-    def lines(self, key: str) -> Iterator[bytes]:
-        """An object's lines one by one, without holding it whole; damage is raised where it is met."""
-        hashed = hashlib.sha256()
-        try:
-            with self._open(key) as packed, gzip.GzipFile(fileobj=packed) as content:
-                for line in content:
-                    hashed.update(line)
-                    yield line.rstrip(b"\n")
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise self._corrupt(key, str(error)) from error
-        except _failures() as error:
-            raise self._translate(error, f"reading {key}") from error
-        self._verify(key, hashed.hexdigest())
-
     def check(self) -> str:
         """One sentence about the lake, for the doctor; ``LakeError`` when it cannot be listed."""
         page = self._call("list_objects_v2", Bucket=self.bucket, MaxKeys=1)
@@ -165,9 +151,6 @@ class Lake:
 
     def _get(self, key: str) -> bytes:
         return bytes(self._run(f"reading {key}", lambda: self._s3.cat_file(f"{self.bucket}/{key}")))
-
-    def _open(self, key: str) -> Any:
-        return self._run(f"opening {key}", lambda: self._s3.open(f"{self.bucket}/{key}", "rb", block_size=4 * 2**20))
 
     def _call(self, operation: str, **request: Any) -> Any:
         what = f"{operation} {request.get('Key') or request.get('Prefix') or ''}".strip()
