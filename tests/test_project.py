@@ -35,6 +35,7 @@ VENDORS = {
     "exchange_calendars": "sessions",
     "tornado": "embedded",
     "plotly": "plots",
+    "prometheus_client": "pipeline",
 }
 
 

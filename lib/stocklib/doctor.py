@@ -29,6 +29,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("kafka", _kafka),
         ("s3", _s3),
         ("warehouse", _warehouse),
+        ("processes", _processes),
     ]
     findings: list[Finding] = []
     for name, check in checks:
@@ -101,3 +102,14 @@ def _warehouse(settings: Settings) -> str:
     if build is None:
         return f"{settings.warehouse}; nothing is published yet: stocks load && stocks transform"
     return f"{settings.warehouse}; published at {build.finished_at:%Y-%m-%d %H:%M} UTC, up to load {build.load_id}"
+
+
+def _processes(settings: Settings) -> str:
+    """What the heartbeats say, and what of it is an alarm."""
+    from stocklib.pipeline.health import examine
+
+    health = examine(settings)
+    if health.alarms:
+        raise StocksError("; ".join(health.alarms))
+    alive = [process.role for process in health.processes if process.is_alive]
+    return f"{', '.join(alive) or 'none'} running, no alarm: stocks status"

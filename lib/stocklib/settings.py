@@ -66,6 +66,13 @@ def _count(value: str) -> int:
     return number
 
 
+def _port(value: str) -> int:
+    number = int(value)
+    if not 0 <= number <= 65_535:
+        raise ValueError("a port from 1 to 65535, or 0")
+    return number
+
+
 def _positive(value: str) -> int:
     number = int(value)
     if number < 1:
@@ -165,6 +172,9 @@ _SETTINGS: dict[str, _Setting] = {
     "REPLAY_START": _Setting("2012-12-14T09:29:00", _text, "New York time at which a replay starts"),
     "REPLAY_SPEED": _Setting("step", _speed, "step, or 1 to 3600"),
     "REPLAY_DATA": _Setting("", _text, "a CSV or Parquet of your own daily bars; empty: the recorded ones"),
+    "METRICS_PORT": _Setting(
+        "0", _port, "Prometheus text on 127.0.0.1: each process takes the first free of ten ports from here; 0 = none"
+    ),
     "STOCKS_HOME": _Setting(".stocks", _text, "data, logs and runs; relative to the project"),
     "STOCKS_LOG": _Setting("INFO", lambda v: _one_of("debug", "info", "warning", "error")(v).upper(), "log level"),
 }

@@ -1,15 +1,21 @@
 """Everything at once, and the embedded stack: demo, lab, up, status, down, doctor, replay."""
 
+import json
 import logging
 import signal
 import sys
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stocklib.cli.base import DATE, Lazy, main
 from stocklib.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from stocklib.pipeline.health import Health
 
 
 @main.command()
@@ -57,10 +63,23 @@ def up(lazy: Lazy) -> None:
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.pass_obj
-def status(lazy: Lazy) -> None:
-    """What runs, where, and whether it answers."""
-    _print_status(lazy.settings())
+def status(lazy: Lazy, as_json: bool) -> None:
+    """What runs, where, whether it answers, and how old its news is; exit status 1 when a feed stopped in a session."""
+    from stocklib.pipeline.health import examine
+
+    settings = lazy.settings()
+    health = examine(settings)
+    if as_json:
+        _print_json(settings, health)
+    else:
+        _print_status(settings)
+        for process in health.processes:
+            click.echo(process)
+        for alarm in health.alarms:
+            click.echo(f"{click.style('ALARM', fg='red')}  {alarm}")
+    sys.exit(1 if health.alarms else 0)
 
 
 @main.command()
@@ -96,6 +115,17 @@ def replay(lazy: Lazy, arguments: tuple[str, ...]) -> None:
     settings = lazy.settings()
     own = [f"--data={settings.root / Path(settings.replay_data).expanduser()}"] if settings.replay_data else []
     sys.exit(serve([*own, *arguments]))
+
+
+def _print_json(settings: Settings, health: "Health") -> None:
+    from stocklib import embedded
+
+    said = {
+        "servers": [asdict(server) for server in embedded.status(settings)],
+        **asdict(health),
+        "alarms": health.alarms,
+    }
+    click.echo(json.dumps(said, indent=2, default=lambda o: o.isoformat() if isinstance(o, datetime) else str(o)))
 
 
 def _print_status(settings: Settings) -> None:

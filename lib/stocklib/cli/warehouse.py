@@ -58,8 +58,8 @@ def daily(lazy: Lazy, symbols: str | None, day: Any) -> None:
 @click.pass_obj
 def load(lazy: Lazy, follow: bool) -> None:
     """Load what is new in the lake into the warehouse."""
+    from stocklib.pipeline import following
     from stocklib.pipeline.loading import load
-    from stocklib.pipeline.transform import transform
 
     settings = lazy.settings()
     if not follow:
@@ -68,10 +68,7 @@ def load(lazy: Lazy, follow: bool) -> None:
         click.echo(result)
         sys.exit(1 if result.corrupt else 0)
     with stop_signal() as stop:
-        while not stop.is_set():
-            click.echo(load(settings))
-            click.echo(transform(settings))
-            stop.wait(settings.load_seconds)
+        following.follow(settings, stop=stop, on_done=click.echo)
 
 
 @main.command()

@@ -14,10 +14,10 @@ from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
 from stocklib.clocks import Pace, Stop
-from stocklib.errors import BadAnswer, DateRangeError, SymbolError
+from stocklib.errors import BadAnswer, DateRangeError, SourceUnavailable, SymbolError
 from stocklib.finnhub import answers
 from stocklib.finnhub.answers import MarketHoliday, MarketStatus
-from stocklib.finnhub.connection import Connection, replay_move
+from stocklib.finnhub.connection import Connection, is_on_this_machine, replay_move
 from stocklib.quotes import Candle, CompanyProfile, CorporateAction, Quote, check_symbol, to_epoch
 from stocklib.sessions import NEW_YORK, new_york_date
 from stocklib.settings import Settings
@@ -149,6 +149,20 @@ class Finnhub:
         if not self._paced and self.source == "replay":
             self._source.read_pace()
         self._paced = True
+
+
+def replay_now(settings: Settings) -> datetime | None:
+    """What time a replay server on this machine says it is; None where none answers. It costs no call of a plan."""
+    if not is_on_this_machine(settings):
+        return None
+    source = Connection(settings, stop=threading.Event(), attempts=1, first_pause=0)
+    try:
+        source.read_pace()
+        return source.clock.now()
+    except (SourceUnavailable, BadAnswer):
+        return None
+    finally:
+        source.close()
 
 
 def _mapping(answer: Any, what: str) -> dict[str, Any]:

@@ -207,6 +207,11 @@ def replay_move(instant: datetime) -> dict[str, float]:
     return {"now": to_epoch(instant)}
 
 
+def is_on_this_machine(settings: Settings) -> bool:
+    """Whether the source is asked on loopback, as a replay server is."""
+    return urlsplit(str(settings.finnhub_base_url)).hostname in _LOOPBACK
+
+
 def _headers(key: Secret) -> "CaseInsensitiveDict[str]":
     # checked here, since an HTTP library that rejects a header repeats it in its error
     if not all("!" <= letter <= "~" for letter in key.reveal()):

@@ -22,6 +22,7 @@ import orjson
 import psutil  # type: ignore[import-untyped]
 
 from stocklib.errors import SettingsError
+from stocklib.pipeline.metrics import MetricsServer
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +90,11 @@ class Heartbeat:
     Beside a living run of the same role it writes ``<role>-<run_id>.json``: neither overwrites the other. ``latest`` is
     what was last said, with the rate of the last minute. Facts that every role gives: ``state``, ``messages`` (how many
     so far), ``errors`` (how many so far), ``last_event_at`` (epoch, on the source's clock), ``lag`` (messages).
+
+    With a ``metrics_port`` (``METRICS_PORT``) the same facts are served as Prometheus text until ``end``.
     """
 
-    def __init__(self, home: Path, *, role: str, run_id: str) -> None:
+    def __init__(self, home: Path, *, role: str, run_id: str, metrics_port: int = 0) -> None:
         self.role = role
         self.run_id = run_id
         self.latest: Mapping[str, Any] = {}
@@ -117,6 +120,10 @@ class Heartbeat:
             raise SettingsError(
                 f"{self.path} cannot be written ({error}): STOCKS_HOME must be a folder of yours"
             ) from error
+        self._metrics: MetricsServer | None = None
+        if metrics_port:
+            self._metrics = MetricsServer(metrics_port, kind=role.partition("-")[0], latest=lambda: self.latest)
+            self._who["metrics"] = self._metrics.address
 
     def beat(self, facts: Facts, *, now: bool = False) -> None:
         """Write what ``facts`` gives, at most every two seconds unless ``now``; cheap in between."""
@@ -126,6 +133,9 @@ class Heartbeat:
     def end(self, facts: Facts, *, ended: str) -> None:
         """The last word of a run that was ``done``, ``stopped`` as asked, or met an ``error``."""
         self._write(facts, ended=ended)
+        if self._metrics:
+            self._metrics.close()
+            self._metrics = None
 
     def _write(self, facts: Facts, *, ended: str | None) -> None:
         said = facts()

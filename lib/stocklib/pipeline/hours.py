@@ -23,8 +23,8 @@ class MarketHours:
     def __init__(self, finnhub: Finnhub, *, settle: float) -> None:
         self._finnhub = finnhub
         self._settle = timedelta(seconds=settle)
-        # what was last heard
-        self.was_open = False
+        # what was last heard; None before anything was
+        self.was_open: bool | None = None
         self._asked: datetime | None = None
         # the session whose close was heard, and the one whose close was heard after it had settled
         self._heard: date | None = None
@@ -35,12 +35,13 @@ class MarketHours:
         now = self._finnhub.now()
         if self._asked is None or self._is_old(self._asked, now):
             try:
-                self.was_open = self._finnhub.market_status().is_open
+                now_open = self._finnhub.market_status().is_open
             except (BadAnswer, PlanRefused, RateLimited, SourceUnavailable) as error:
                 log.warning("%s; going by the trading calendar", error)
-                self.was_open = is_open(now)
+                now_open = is_open(now)
+            self.was_open = now_open
             self._asked = self._finnhub.now()
-        return self.was_open
+        return bool(self.was_open)
 
     def closing(self) -> date | None:
         """The session whose last prices are to be asked for now: one after its close, and again once that settled."""

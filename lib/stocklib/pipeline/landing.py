@@ -176,13 +176,20 @@ class _Landing:
         self._dead_letters: Producer | None = None
         self._errors = 0
         self._state = "joining the group"
-        role = f"consumer-{os.getpid()}"
-        self._heartbeat = Heartbeat(settings.home, role=role, run_id=name_run("consumer"))
-        self._heartbeat.beat(self._facts, now=True)
-        self._consumer = self._join()
+        # what keeps it from reading, and since when
+        self._trouble: str | None = None
+        self._trouble_since: float | None = None
+        self._heartbeat = Heartbeat(
+            settings.home,
+            role=f"consumer-{os.getpid()}",
+            run_id=name_run("consumer"),
+            metrics_port=settings.metrics_port,
+        )
 
     def run(self) -> None:
         """Read, batch, write, commit, until the end."""
+        self._heartbeat.beat(self._facts, now=True)
+        self._consumer = self._join()
         while not (reason := self._ends.reason()):
             try:
                 self._turn(self._consumer or self._rejoin())
@@ -190,6 +197,7 @@ class _Landing:
                 log.error("%s; what was read and not landed will be read again", error)
                 self._errors += 1
                 self._state = "waiting for Kafka"
+                self._note(str(error))
                 self._leave()
         self.result.ended = reason
 
@@ -218,6 +226,7 @@ class _Landing:
         else:
             consumer.resume()
         polled = consumer.poll(_POLL_SECONDS, limit=self._ends.limit)
+        self._note(consumer.trouble)
         if polled or blocked or consumer.is_joining:
             self._ends.active = time.monotonic()
         for partition, messages in polled.items():
@@ -304,6 +313,11 @@ class _Landing:
         if self._on_batch:
             self._on_batch(LandedBatch(batch.dataset, key, topic, number, first, last, count, batch.size))
 
+    def _note(self, trouble: str | None) -> None:
+        """Remember what keeps Kafka from being read, and since when."""
+        self._trouble = trouble
+        self._trouble_since = (self._trouble_since or time.time()) if trouble else None
+
     def _facts(self) -> dict[str, Any]:
         """What the heartbeat says: ``lag`` is what Kafka has and nobody read, ``held`` what is read and not landed."""
         behind = self._behind()
@@ -318,7 +332,9 @@ class _Landing:
             "lag": None if behind is None else sum(behind.values()),
             "lags": {f"{p.topic}/{p.number}": count for p, count in (behind or {}).items()},
             "held": self._uploads.lines + sum(len(batch.lines) for batch in self._open.values()),
-            "waiting_for_s3": self._uploads.trouble,
+            "waiting_for_s3": self._uploads.trouble is not None,
+            "trouble": self._trouble or self._uploads.trouble,
+            "trouble_since": self._trouble_since or self._uploads.trouble_since,
             "last_event_at": self._ends.newest_ms / 1000 if self._ends.newest_ms else None,
         }
 

@@ -116,7 +116,12 @@ class _Run:
             self.finnhub, self.producer, topic=topic, stop=self.stop, limit=self.max_quotes, after_each=self.beat
         )
         self.hours = MarketHours(self.finnhub, settle=self.settings.close_settle_seconds)
-        self.heartbeat = Heartbeat(self.settings.home, role="producer", run_id=self.producer.run_id)
+        self.heartbeat = Heartbeat(
+            self.settings.home,
+            role="producer",
+            run_id=self.producer.run_id,
+            metrics_port=self.settings.metrics_port,
+        )
         self.budget = self.settings.finnhub_calls_per_minute
         # how long a round takes, of the source's time
         self.round_seconds = max(self.settings.poll_seconds, len(self.symbols) * 60 / self.budget if self.budget else 0)

@@ -56,6 +56,8 @@ class Consumer:
         self._ids = topic_ids(settings, self._topics)
         self._settled = False
         self._asked = self._joining_since = time.monotonic()
+        # why Kafka did not answer when it was last asked about the topics, every half minute
+        self.trouble: str | None = None
         self._anew: set[str] = set()
         self._join()
 
@@ -175,7 +177,9 @@ class Consumer:
             ids = topic_ids(self._settings, self._topics)
         except StreamError as error:
             log.debug("asking for topic ids: %s", error)
+            self.trouble = str(error)
             return True
+        self.trouble = None
         changed = {topic for topic, topic_id in ids.items() if topic_id != self._ids.get(topic)}
         self._ids |= ids
         self._anew |= changed

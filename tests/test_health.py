@@ -1,0 +1,249 @@
+"""Health, with real processes: heartbeats, metrics on loopback, and the alarm of ``stocks status``."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from conftest import StartReplay
+from outages import Proxy, wait_for
+from prometheus_client.parser import text_string_to_metric_families
+
+from stocklib import doctor
+from stocklib.errors import SettingsError
+from stocklib.finnhub import Finnhub
+from stocklib.pipeline.following import LoaderHealth
+from stocklib.pipeline.health import examine
+from stocklib.pipeline.heartbeat import Beat, Heartbeat, read_heartbeats
+from stocklib.pipeline.landing import land
+from stocklib.settings import Secret, Settings, read_settings
+from stocklib.stream import Producer, create_topics
+
+STOCKS = Path(sys.executable).parent / "stocks"
+
+Begin = Callable[..., subprocess.Popen[bytes]]
+
+
+def environ_of(settings: Settings) -> dict[str, str]:
+    """The settings of a test as another process is given them."""
+    stated = {name: settings.values[name] for name, origin in settings.origins.items() if origin == "environment"}
+    shown = {name: value.reveal() if isinstance(value, Secret) else f"{value}" for name, value in stated.items()}
+    return {**os.environ, **shown, "STOCKS_HOME": str(settings.home), "STOCKS_LOG": "warning"}
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Start a verb in a process of its own; it ends with the test."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start(settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
+        begun.append(subprocess.Popen([STOCKS, *arguments], env=environ_of(settings)))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.wait()
+
+
+def status(settings: Settings) -> tuple[int, dict[str, Any]]:
+    """The exit status of ``stocks status --json``, and what it says."""
+    told = subprocess.run([STOCKS, "status", "--json"], env=environ_of(settings), capture_output=True, check=False)
+    said: dict[str, Any] = json.loads(told.stdout)
+    return told.returncode, said
+
+
+def new_york(hour: int, minute: int = 0, *, day: int = 14) -> datetime:
+    """An instant of December 2012 by the clock of New York."""
+    return datetime(2012, 12, day, hour + 5, minute, tzinfo=UTC)
+
+
+def beat(settings: Settings, kind: str) -> Beat | None:
+    return next((beat for beat in read_heartbeats(settings.home) if beat.kind == kind), None)
+
+
+def has_said(settings: Settings, kind: str, *, messages: int) -> bool:
+    found = beat(settings, kind)
+    return found is not None and found.facts["messages"] >= messages
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return min(port, 65_000)
+
+
+def scrape(address: str) -> dict[str, float]:
+    """Every sample, by its name and the labels but the role."""
+    found = {}
+    for family in text_string_to_metric_families(requests.get(address, timeout=5).text):
+        for sample in family.samples:
+            labels = [f"{value}" for name, value in sample.labels.items() if name != "role"]
+            found[" ".join([sample.name, *labels])] = sample.value
+    return found
+
+
+@pytest.mark.stack
+def test_a_producer_killed_in_a_session_is_an_alarm_until_it_is_started_again(
+    replay: StartReplay, service_environ: dict[str, str], begin: Begin
+) -> None:
+    port = free_port()
+    environ = {**service_environ, "POLL_SECONDS": "1", "METRICS_PORT": str(port)}
+    settings = replay(start="2012-12-14T10:00:00", speed="2", environ=environ)
+    create_topics(settings)
+    producer, consumer = begin(settings, "produce"), begin(settings, "consume")
+    wait_for(lambda: has_said(settings, "producer", messages=20) and has_said(settings, "consumer", messages=10))
+
+    health = examine(settings)
+    assert (health.alarms, health.market_open) == ([], True)
+    assert new_york(10) < (health.source_now or new_york(9)) < new_york(11)
+    one, other = health.processes
+    for process in (one, other):
+        assert process.is_alive
+        assert process.age is not None
+        assert process.age < 60
+        assert process.per_second > 0
+        assert new_york(10) < (process.last_event or new_york(9)) < new_york(11)
+    assert (one.role, one.pid) == (f"consumer-{consumer.pid}", consumer.pid)
+    assert (other.role, other.pid) == ("producer", producer.pid)
+    assert one.lag is not None
+    assert one.lag < 50
+
+    landed, sent = scrape(one.metrics or ""), scrape(other.metrics or "")
+    ports = {f"http://127.0.0.1:{number}/metrics" for number in range(port, port + 10)}
+    assert {one.metrics, other.metrics} <= ports
+    assert sent["stocks_quotes_published_total"] >= 20
+    assert sent["stocks_messages_confirmed_total"] > 0
+    assert sent["stocks_market_open"] == sent["stocks_up"] == 1
+    assert sent["stocks_source_clock_timestamp_seconds"] - sent["stocks_last_event_timestamp_seconds"] < 30
+    assert landed["stocks_messages_landed_total"] >= 10
+    assert landed["stocks_consumer_partitions"] == 5
+    assert {f"stocks_consumer_lag_messages {settings.kafka_topic}/{number}" for number in (0, 1)} <= landed.keys()
+    assert landed["process_resident_memory_bytes"] > 1e6
+
+    producer.send_signal(signal.SIGKILL)
+    producer.wait()
+    code, said = status(settings)
+    assert code == 1
+    assert len(said["alarms"]) == 1
+    assert "ended without a word" in said["alarms"][0]
+    assert "in the session of 2012-12-14: start it again" in said["alarms"][0]
+
+    again = begin(settings, "produce", "--max-quotes", "10")
+    assert again.wait(timeout=60) == 0
+    consumer.terminate()
+    assert consumer.wait(timeout=60) == 0
+    health = examine(settings)
+    assert health.alarms == []
+    assert {process.is_alive for process in health.processes} == {False}
+    assert {process.state for process in health.processes} == {"10 quotes were asked for", "stopped as asked"}
+
+
+@pytest.mark.stack
+def test_a_producer_killed_on_a_sunday_is_a_remark_and_on_monday_an_alarm(
+    replay: StartReplay, service_environ: dict[str, str], begin: Begin
+) -> None:
+    settings = replay(start="2012-12-16T12:00:00", speed="1", environ=service_environ)
+    producer = begin(settings, "produce")
+    wait_for(lambda: "waiting for the bell of Mon 2012-12-17" in (b.state if (b := beat(settings, "producer")) else ""))
+    producer.send_signal(signal.SIGKILL)
+    producer.wait()
+    code, said = status(settings)
+    assert (code, said["alarms"], said["market_open"]) == (0, [], False)
+    assert "start it before Mon 2012-12-17 09:30:00 New York" in said["processes"][0]["remark"]
+    with Finnhub(settings) as finnhub:
+        finnhub.set_clock(new_york(9, 30, day=17))
+    assert "the market is open now" in examine(settings).alarms[0]
+
+
+@pytest.mark.stack
+def test_in_a_stepping_replay_too_a_killed_producer_is_an_alarm(
+    replay: StartReplay, service_environ: dict[str, str], begin: Begin
+) -> None:
+    settings = replay(start="2012-12-14T10:00:00", environ=service_environ)
+    producer = begin(settings, "produce")
+    wait_for(lambda: has_said(settings, "producer", messages=50))
+    producer.send_signal(signal.SIGKILL)
+    producer.wait()
+    told = subprocess.run([STOCKS, "status"], env=environ_of(settings), capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    lines = told.stdout.splitlines()
+    assert any(line.startswith("producer") and "last event Fri 2012-12-14 10:" in line for line in lines)
+    assert lines[-1].startswith("ALARM  producer: ended without a word")
+    finding = doctor.examine(settings)[-1]
+    assert (finding.system, finding.ok) == ("processes", False)
+    assert "ended without a word" in finding.text
+
+
+@pytest.mark.stack
+def test_a_consumer_says_that_it_waits_for_s3_and_what_it_holds(service_environ: dict[str, str]) -> None:
+    scheme, _, at = service_environ["MINIO_ENDPOINT"].partition("://")
+    with Proxy(at) as proxy, ThreadPoolExecutor(1) as beside:
+        settings = read_settings(environ={**service_environ, "MINIO_ENDPOINT": f"{scheme}://{proxy.address}"})
+        stop = threading.Event()
+        landing = beside.submit(land, settings, stop=stop)
+        try:
+            wait_for(lambda: "landing" in (b.state if (b := beat(settings, "consumer")) else ""))
+            proxy.cut()
+            with Producer(settings, source="replay") as producer:
+                for _ in range(7):
+                    producer.publish(settings.kafka_topic, "AAPL", b"{}", timestamp=datetime.now(UTC))
+            wait_for(lambda: bool((b := beat(settings, "consumer")) and b.facts["waiting_for_s3"]))
+            waiting = examine(settings).processes[0]
+            assert waiting.is_alive
+            assert waiting.errors > 0
+            assert "MINIO_ENDPOINT" in (waiting.remark or "")
+            proxy.mend()
+            wait_for(lambda: has_said(settings, "consumer", messages=7))
+        finally:
+            stop.set()
+        assert landing.result(timeout=60).messages >= 7
+    landed = beat(settings, "consumer")
+    assert landed is not None
+    assert (landed.ended, landed.facts["held"], landed.facts["trouble"]) == ("stopped", 0, None)
+
+
+@pytest.mark.stack
+def test_a_loader_says_what_fails_and_goes_on(settings: Settings) -> None:
+    health = LoaderHealth(settings)
+    health.state = "loading"
+    health.failed(SettingsError("S3 is away"))
+    health.beat(now=True)
+    said = examine(settings)
+    assert said.alarms == ["loader: the last round failed and will be tried again: S3 is away"]
+    assert said.processes[0].errors == 1
+    health.published()
+    health.end("done")
+    assert examine(settings).alarms == []
+
+
+def test_a_port_that_is_taken_gives_way_to_the_next_and_ten_of_them_to_an_error(tmp_path: Path) -> None:
+    port = free_port()
+    heartbeats = [Heartbeat(tmp_path, role="loader", run_id="run-0", metrics_port=port)]
+    try:
+        for number in range(1, 10):
+            heartbeats.append(Heartbeat(tmp_path, role="loader", run_id=f"run-{number}", metrics_port=port))
+        for heartbeat in heartbeats:
+            heartbeat.beat(lambda: {"state": "loading", "messages": 5, "loads": 1})
+        addresses = [heartbeat.latest["metrics"] for heartbeat in heartbeats]
+        assert len(set(addresses)) == 10
+        assert all(scrape(address)["stocks_lines_loaded_total"] == 5 for address in addresses)
+        with pytest.raises(SettingsError, match="METRICS_PORT"):
+            Heartbeat(tmp_path, role="loader", run_id="run-10", metrics_port=port)
+    finally:
+        for heartbeat in heartbeats:
+            heartbeat.end(lambda: {"state": "ended"}, ended="done")
+    with closing(socket.socket()) as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
