@@ -21,6 +21,7 @@
     ├── WarehouseError           DuckDB or Snowflake
     │   ├── WarehouseBusy        another process holds it
     │   ├── WrongSource          live data into a replayed warehouse, or the other way round
+    │   ├── LedgerUnbalanced     messages are missing or doubled; readers still see the last good version
     │   └── TransformFailed      dbt failed; readers still see the last good version
     ├── EmbeddedError            a server of the embedded stack
     └── NotebookFailed           a notebook raised; the executed copy is kept
@@ -112,6 +113,10 @@ class WarehouseBusy(WarehouseError):
 
 class WrongSource(WarehouseError):
     """Live data was offered to a warehouse of replayed data, or the other way round."""
+
+
+class LedgerUnbalanced(WarehouseError):
+    """Messages are missing or doubled; the published tables are still the last good version."""
 
 
 class TransformFailed(WarehouseError):

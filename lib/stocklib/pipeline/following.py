@@ -1,7 +1,7 @@
 """lake → gold, again and again: load, transform and publish every ``LOAD_SECONDS``, saying how it is in a heartbeat.
 
-What may pass by itself (S3 out of reach, another writer, a test that failed on data still to come) is said, counted and
-tried again by the next round; anything else ends the run.
+What may pass by itself (S3 out of reach, another writer, a test that failed or a gap that is there until the rest of
+the data comes) is said, counted and tried again by the next round; anything else ends the run.
 """
 
 import logging
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stocklib.clocks import Lively
-from stocklib.errors import LakeError, StocksError, TransformFailed, WarehouseBusy, WarehouseError
+from stocklib.errors import LakeError, LedgerUnbalanced, StocksError, TransformFailed, WarehouseBusy, WarehouseError
 from stocklib.pipeline.heartbeat import Heartbeat, name_run
 from stocklib.pipeline.loading import LoadSummary, load
 from stocklib.pipeline.transform import TransformSummary, transform
@@ -118,6 +118,6 @@ def _round(settings: Settings, loader: LoaderHealth, on_done: Callable[[LoadSumm
         loader.beat(now=True)
         on_done(transform(settings))
         loader.published()
-    except (LakeError, WarehouseBusy, TransformFailed) as error:
+    except (LakeError, WarehouseBusy, TransformFailed, LedgerUnbalanced) as error:
         log.error("%s; trying again in %g s", error, settings.load_seconds)
         loader.failed(error)

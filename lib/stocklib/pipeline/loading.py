@@ -18,7 +18,8 @@ from stocklib.warehouse import DATASETS, LandedObject, LoadResult, Warehouse, op
 
 log = logging.getLogger(__name__)
 
-_OVERLAP = timedelta(hours=1)
+# How far before the newest loaded hour the load looks; what lands later than that under an older hour is never seen.
+OVERLAP = timedelta(hours=1)
 
 
 class OnProgress(Protocol):
@@ -76,7 +77,7 @@ def _new_objects(lake: Lake, warehouse: Warehouse, dataset: str) -> list[LakeObj
     last = warehouse.last_key(dataset)
     if last is None:
         return list(lake.list(dataset))
-    since = parse_key(last).landed_hour - _OVERLAP
+    since = parse_key(last).landed_hour - OVERLAP
     found = list(lake.list(dataset, since=since))
     known = warehouse.known_keys(dataset, since=min((o.key for o in found), default=last))
     return [landed for landed in found if landed.key not in known]

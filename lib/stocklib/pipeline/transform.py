@@ -1,20 +1,23 @@
 """From RAW to gold: dbt builds and tests, and readers see the new version only when every test passed.
 
-Write, audit, publish: a failed test leaves the published tables as they were. A change of the models or of a setting
-that they read builds everything anew; otherwise the cost follows what was loaded since.
+Write, audit, publish: a failed test, or a ledger that does not balance, leaves the published tables as they were. A
+change of the models or of a setting that they read builds everything anew; otherwise the cost follows what was loaded
+since.
 """
 
 import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from stocklib.errors import CorruptObject, StocksError, TransformFailed
+from stocklib.errors import CorruptObject, StocksError, TransformFailed, WarehouseError
+from stocklib.pipeline import gate
 from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
@@ -60,7 +63,8 @@ def transform(
     full_refresh: bool = False,
     on_node: Callable[[str], None] | None = None,
 ) -> TransformSummary:
-    """Build and test what the new loads touch, then publish. ``TransformFailed`` says which model or test failed.
+    """Build and test what the new loads touch, then publish. ``TransformFailed`` says which model or test failed,
+    ``LedgerUnbalanced`` which messages are missing or doubled; readers then keep the last good version.
 
     ``select`` is dbt's selection, for a look at one model: it is built and tested, and nothing is published. The
     default builds every model, and does nothing when nothing changed.
@@ -76,6 +80,10 @@ def transform(
         anew = full_refresh or (select is None and (last is None or last.logic != wanted.logic))
         with _recorded(warehouse, "transform"):
             done = _build(warehouse, wanted, select=select, anew=anew, on_node=on_node)
+            if select is None:
+                published = warehouse.published_build()
+                since = 0 if anew or published is None else published.load_id
+                gate.check(settings, warehouse, since=since, upto=wanted.load_id)
         # a part may have passed its tests while the rest of the private version failed: only the whole is published
         if select is not None:
             return replace(done, published=False)
@@ -92,8 +100,13 @@ def rebuild(
     ``without_corrupt`` leaves such objects out, and the loads after it go on trying them.
     """
     warehouse = open_warehouse(settings)
+    kept: list[tuple[Any, ...]] = []
     with warehouse.writing():
+        with suppress(WarehouseError):
+            # one of another release has none that we could read
+            kept = warehouse.read("select * from ops.ledger_accepted")
         with warehouse.fresh() as new:
+            new.replace_ops({"ledger_accepted": kept})
             loaded = load_all(settings, new, on_progress=on_progress)
             if loaded.corrupt and not without_corrupt:
                 raise CorruptObject(
@@ -101,7 +114,9 @@ def rebuild(
                     "`stocks rebuild --without-corrupt` to do without its rows"
                 )
             with _recorded(new, "rebuild"):
-                built = _build(new, _wanted_build(settings, new), select=None, anew=True, on_node=None)
+                wanted = _wanted_build(settings, new)
+                built = _build(new, wanted, select=None, anew=True, on_node=None)
+                gate.check(settings, new, since=0, upto=wanted.load_id, gaps=not without_corrupt)
         warehouse.publish()
     return RebuildSummary(loaded, built)
 

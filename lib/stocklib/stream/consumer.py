@@ -136,19 +136,7 @@ class Consumer:
 
     def _messages(self, records: list[Any]) -> list[Message]:
         topic_id = self._ids.get(records[0].topic, "")
-        return [
-            Message(
-                record.topic,
-                topic_id,
-                record.partition,
-                record.offset,
-                record.timestamp,
-                None if record.key is None else record.key.decode("utf-8", "backslashreplace"),
-                record.value,
-                {name: (text or b"").decode("utf-8", "backslashreplace") for name, text in record.headers},
-            )
-            for record in records
-        ]
+        return [to_message(record, topic_id) for record in records]
 
     def _begin_assigned(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
         """Read what was just assigned from where it is committed; what this poll brought of it comes again.
@@ -199,6 +187,20 @@ class Consumer:
             for topic in self._topics:
                 # known before the first join, or the group would settle on nothing first, and then once more
                 self._client.partitions_for_topic(topic)
+
+
+def to_message(record: Any, topic_id: str) -> Message:
+    """The client's record as a message of the topic with this id."""
+    return Message(
+        record.topic,
+        topic_id,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        None if record.key is None else record.key.decode("utf-8", "backslashreplace"),
+        record.value,
+        {name: (text or b"").decode("utf-8", "backslashreplace") for name, text in record.headers},
+    )
 
 
 def _connect(settings: Settings) -> Any:

@@ -6,7 +6,7 @@ new version to readers, ``query`` reads the published one. Whoever writes does s
 since there is one writer at a time.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,7 +30,7 @@ DATASETS = (
     "corporate_actions",
 )
 # What a reader may rely on: the layout of RAW and of the ops tables.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,12 @@ class Warehouse(Protocol):
 
     def records(self, dataset: str, fields: Sequence[str]) -> list[tuple[Any, ...]]:
         """These fields of every loaded record of a dataset, as text; published or not."""
+
+    def read(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Read the private version, published or not: what the ledger compares. Values go in as ``?`` parameters."""
+
+    def replace_ops(self, tables: Mapping[str, Sequence[Sequence[Any]]]) -> None:
+        """Give these tables of ops other rows, all in one transaction."""
 
     def newest_load(self) -> int:
         """The last load's id; 0 before the first."""

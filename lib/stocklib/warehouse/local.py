@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,6 +112,19 @@ class LocalWarehouse:
         columns = ", ".join(f"record->>'$.{name}'" for name in fields)
         with self.writing(), self._open() as con:
             return list(con.execute(f"select {columns} from raw.{dataset}").fetchall())  # noqa: S608
+
+    def read(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Read the private file."""
+        with self.writing(), self._open() as con:
+            return list(con.execute(sql, list(params)).fetchall())
+
+    def replace_ops(self, tables: Mapping[str, Sequence[Sequence[Any]]]) -> None:
+        """Give these tables of ops other rows, all in one transaction."""
+        with self.writing(), self._open() as con:
+            con.begin()
+            for name, rows in tables.items():
+                local_tables.refill(con, f"ops.{name}", rows)
+            con.commit()
 
     def newest_load(self) -> int:
         """The last load's id; 0 before the first."""

@@ -3,6 +3,7 @@
 ``create`` is idempotent. A file with another schema version is refused, since nobody knows what it holds.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -44,6 +45,20 @@ create table if not exists ops.freshness (dataset varchar, last_object varchar, 
 create table if not exists ops.pipeline_runs (
     verb varchar, status varchar, load_id bigint, detail varchar, started_at timestamp, finished_at timestamp
 );
+create table if not exists ops.ledger (
+    checked_at timestamp, kafka_topic varchar, kafka_topic_id varchar, kafka_partition integer, quote_date date,
+    landed bigint, loaded bigint, in_silver bigint, quarantined bigint, duplicates bigint, waiting bigint,
+    dead_letters bigint, readmitted bigint, lost bigint
+);
+create table if not exists ops.ledger_runs (
+    checked_at timestamp, run_id varchar, confirmed bigint, in_raw bigint, in_lake bigint, in_kafka bigint,
+    dead_letters bigint, lost bigint
+);
+create table if not exists ops.ledger_problems (
+    checked_at timestamp, problem varchar, hop varchar, kind varchar, what varchar, messages bigint, accepted boolean
+);
+create table if not exists ops.ledger_unchecked (checked_at timestamp, hop varchar, reason varchar);
+create table if not exists ops.ledger_accepted (problem varchar, accepted_at timestamp, what varchar);
 """
 
 
@@ -76,6 +91,19 @@ def _fill_calendar(con: Any, calendar: str) -> None:
     con.execute("delete from ops.builds")
     con.execute("delete from ops.schema_version")
     con.execute("insert into ops.schema_version values (?, ?)", [SCHEMA_VERSION, calendar])
+
+
+def refill(con: Any, table: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Give a table other rows, in the order of its columns."""
+    import pyarrow as pa
+
+    con.execute(f"delete from {table}")  # noqa: S608 - a name of ours
+    if rows:
+        names = [f"c{number}" for number in range(len(rows[0]))]
+        columns = [pa.array(list(column)) for column in zip(*rows, strict=True)]
+        con.register("incoming", pa.table(columns, names=names))
+        con.execute(f"insert into {table} select * from incoming")  # noqa: S608
+        con.unregister("incoming")
 
 
 def _version(con: Any) -> tuple[int, str] | None:

@@ -1,0 +1,145 @@
+"""Do they agree? What the producer confirmed, Kafka, the lake, RAW and silver, message by message.
+
+Everything is computed from what is there: Kafka where it is retained, the lake's objects, the warehouse's rows. Nothing
+relies on a counter that a crash would lose. What is on its way is waiting; what should be there and is nowhere is lost;
+both are named by run, symbol and seq, by topic, partition and offset, and by object.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+
+from stocklib.errors import LakeError, StocksError, StreamError
+from stocklib.lake import Lake
+from stocklib.pipeline import ledger_objects, ledger_questions, ledger_tables, ledger_verdict
+from stocklib.pipeline.ledger_books import Answers, Books
+from stocklib.pipeline.ledger_evidence import list_lake, look_at_kafka, read_confirmed, read_objects
+from stocklib.pipeline.ledger_questions import STREAMS, Span, Stream
+from stocklib.pipeline.ledger_records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance
+from stocklib.pipeline.letters import loaded_letters
+from stocklib.pipeline.loading import OnProgress
+from stocklib.settings import Settings
+from stocklib.warehouse import Warehouse, open_warehouse
+
+log = logging.getLogger(__name__)
+
+_STEPS = 4
+
+
+def balance(
+    settings: Settings,
+    *,
+    since: date | None = None,
+    day: date | None = None,
+    on_progress: OnProgress | None = None,
+) -> Balance:
+    """The ledger now. ``since`` and ``day`` bound it to messages fetched on those UTC days.
+
+    A full ledger reads the identity of every message in RAW once, the objects that are not loaded, and what Kafka
+    holds beyond the committed offsets. Raises ``WarehouseError`` alone: without the warehouse there is nothing to say.
+    """
+    say = on_progress or _quiet
+    books = Books(days=_days(since, day))
+    lake, warehouse = Lake(settings), open_warehouse(settings)
+    topics = {str(settings.kafka_topic), str(settings.kafka_trades_topic)}
+    books.confirmed = read_confirmed(settings.home, topics)
+    say(0, _STEPS, "asking Kafka")
+    with _unless_away(books, StreamError, CONFIRMED, KAFKA_LAKE):
+        books.kafka = look_at_kafka(settings)
+    say(1, _STEPS, "listing the lake")
+    listed: dict[str, set[str]] = {}
+    with _unless_away(books, LakeError, CONFIRMED, KAFKA_LAKE, LAKE_RAW):
+        lake.ensure_bucket()
+        listed = list_lake(lake)
+    say(2, _STEPS, "reading every message's identity in the warehouse")
+    problems = []
+    with warehouse.writing():
+        warehouse.initialise()
+        loaded = {dataset: set(ledger_questions.loaded_keys(warehouse.read, dataset)) for dataset in listed}
+        built = warehouse.last_build()
+        if built is None:
+            books.unchecked[RAW_SILVER] = "nothing has been built yet: run `stocks transform`"
+        else:
+            _ask(books, warehouse, Span(upto=built.load_id, days=books.days))
+        books.letters = loaded_letters(warehouse)
+        problems += ledger_objects.miscounted(warehouse, lake if listed else None)
+    say(3, _STEPS, "reading the objects that are not loaded yet")
+    if listed:
+        with _unless_away(books, LakeError, CONFIRMED, KAFKA_LAKE, LAKE_RAW):
+            # before the first build nobody else says what the loaded objects hold
+            books.lake = read_objects(lake, ledger_objects.to_read(listed, loaded if built else {}))
+            problems += ledger_objects.gone(lake, listed, loaded)
+            problems += ledger_objects.stranded(listed, loaded, books.lake.unreadable)
+    books.letters = [*books.letters, *books.lake.letters, *books.kafka.letters]
+    rows, runs, found = ledger_verdict.judge(books)
+    say(_STEPS, _STEPS, "done")
+    done = Balance(datetime.now(UTC), tuple(rows), tuple(runs), (*found, *problems), books.unchecked)
+    return done.accepting(accepted(warehouse))
+
+
+def accepted(warehouse: Warehouse) -> list[str]:
+    """The problems that somebody took note of and accepted."""
+    with warehouse.writing():
+        return [str(row[0]) for row in warehouse.read("select problem from ops.ledger_accepted")]
+
+
+def record(settings: Settings, found: Balance, *, accept: bool = False) -> Balance:
+    """Keep a full ledger in ops, where an imbalance stops the publish until a later ledger balances.
+
+    ``accept`` takes note of its problems as known losses. Where nothing waits to be published, readers see it at once.
+    """
+    warehouse = open_warehouse(settings)
+    with warehouse.writing():
+        tables = ledger_tables.tables(found)
+        if accept:
+            kept = [tuple(row) for row in warehouse.read("select problem, accepted_at, what from ops.ledger_accepted")]
+            fresh = [one for one in found.problems if not one.accepted]
+            tables["ledger_accepted"] = [*kept, *((one.id, ledger_tables.naive(found.at), one.what) for one in fresh)]
+            found = found.accepting([one.id for one in found.problems])
+            tables |= ledger_tables.tables(found)
+        warehouse.replace_ops(tables)
+        build, published = warehouse.last_build(), warehouse.published_build()
+        is_current = build is not None and build == published and build.load_id == warehouse.newest_load()
+        if found.is_balanced and is_current:
+            warehouse.publish()
+    return found
+
+
+def _ask(books: Books, warehouse: Warehouse, span: Span) -> None:
+    for stream in STREAMS:
+        books.answers[stream.dataset] = _answers(warehouse, stream, span)
+
+
+def _answers(warehouse: Warehouse, stream: Stream, span: Span) -> Answers:
+    ask = warehouse.read
+    moved = ledger_questions.movements(ask, stream, span)
+    return Answers(
+        movements=moved,
+        offsets=ledger_questions.offset_ranges(ask, stream, span),
+        seqs=ledger_questions.seq_ranges(ask, stream, span),
+        missing=ledger_questions.missing_events(ask, stream, span) if any(row[9] for row in moved) else [],
+        doubled=ledger_questions.doubled_events(ask, stream),
+        miscounted=ledger_questions.miscounted_states(ask, stream, span),
+    )
+
+
+@contextmanager
+def _unless_away(books: Books, kind: type[StocksError], *hops: str) -> Iterator[None]:
+    """What cannot be reached leaves its hops unchecked."""
+    try:
+        yield
+    except kind as error:
+        log.warning("%s", error)
+        for hop in hops:
+            books.unchecked.setdefault(hop, str(error))
+
+
+def _days(since: date | None, day: date | None) -> tuple[date, date] | None:
+    if since is None and day is None:
+        return None
+    return (day or since or date.min, day or date.max)
+
+
+def _quiet(done: int, total: int | None = None, text: str = "") -> None:
+    """Nobody watches."""

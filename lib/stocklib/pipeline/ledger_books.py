@@ -1,0 +1,37 @@
+"""The books: everything that a verdict needs, gathered; what could not be had is missing, and named."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from stocklib.pipeline.ledger_evidence import KafkaEvidence, LakeEvidence, Sighting
+from stocklib.pipeline.letters import Letter
+
+
+@dataclass
+class Answers:
+    """What the warehouse said of one stream: rows as ``ledger_questions`` describes them."""
+
+    movements: list[tuple[Any, ...]] = field(default_factory=list)
+    offsets: list[tuple[Any, ...]] = field(default_factory=list)
+    seqs: list[tuple[Any, ...]] = field(default_factory=list)
+    missing: list[tuple[Any, ...]] = field(default_factory=list)
+    doubled: list[tuple[Any, ...]] = field(default_factory=list)
+    miscounted: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+@dataclass
+class Books:
+    """What was found where. ``unchecked`` says of a hop why it cannot be judged; ``days`` bounds what was asked for."""
+
+    confirmed: dict[tuple[str, str], int] = field(default_factory=dict)
+    kafka: KafkaEvidence = field(default_factory=KafkaEvidence)
+    lake: LakeEvidence = field(default_factory=LakeEvidence)
+    letters: list[Letter] = field(default_factory=list)
+    answers: dict[str, Answers] = field(default_factory=dict)
+    unchecked: dict[str, str] = field(default_factory=dict)
+    days: tuple[date, date] | None = None
+
+    def covers(self, seen: Sighting | Letter) -> bool:
+        """Whether it is of a day that was asked for."""
+        return self.days is None or (seen.day is not None and self.days[0] <= seen.day <= self.days[1])

@@ -1,0 +1,153 @@
+"""What Kafka, the lake and the heartbeats show, before the warehouse is asked.
+
+It is gathered in the direction in which data moves: what the producer confirmed, then what Kafka holds beyond the
+committed offsets, then what the lake lists. A message that moves on meanwhile is seen once too often then,
+never missed.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from stocklib.errors import CorruptObject
+from stocklib.lake import Lake
+from stocklib.pipeline.letters import Letter, day_of
+from stocklib.settings import Settings
+from stocklib.stream import Message, Onlooker, Position
+from stocklib.warehouse import DATASETS
+
+log = logging.getLogger(__name__)
+
+
+class Sighting(NamedTuple):
+    """A message where it was seen outside the warehouse."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    offset: int
+    run_id: str | None
+    symbol: str | None
+    seq: int | None
+    day: date | None
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """Its partition, under the id that its topic had."""
+        return self.topic, self.topic_id, self.partition
+
+
+@dataclass
+class KafkaEvidence:
+    """Every partition's position, what lies beyond the committed offsets, and the letters that have not landed."""
+
+    positions: list[Position] = field(default_factory=list)
+    waiting: list[Sighting] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+
+
+@dataclass
+class LakeEvidence:
+    """What landed and is not loaded: messages and letters by object; and the objects that cannot be read."""
+
+    sightings: dict[str, list[Sighting]] = field(default_factory=dict)
+    letters: list[Letter] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def read_confirmed(home: Path, topics: set[str]) -> dict[tuple[str, str], int]:
+    """By (run, symbol) the seq up to which a producer of these topics knows that Kafka has everything."""
+    confirmed: dict[tuple[str, str], int] = {}
+    for path in sorted((home / "heartbeats").glob("*.json")):
+        try:
+            beat = orjson.loads(path.read_bytes())
+        except (OSError, orjson.JSONDecodeError) as error:
+            log.warning("the heartbeat %s cannot be read: %s", path, error)
+            continue
+        if not isinstance(beat, dict) or not isinstance(beat.get("confirmed"), dict) or "run_id" not in beat:
+            continue
+        if beat.get("topic") in topics | {None}:
+            for symbol, seq in beat["confirmed"].items():
+                event = (str(beat["run_id"]), str(symbol))
+                confirmed[event] = max(confirmed.get(event, 0), int(seq))
+    return confirmed
+
+
+def look_at_kafka(settings: Settings) -> KafkaEvidence:
+    """What Kafka shows; ``StreamError`` when it cannot be asked."""
+    evidence = KafkaEvidence()
+    with Onlooker(settings) as onlooker:
+        # the dead letters last: they are written before the message that they replace counts as done
+        evidence.positions = onlooker.positions([settings.kafka_topic, settings.kafka_trades_topic])
+        for position in evidence.positions:
+            beyond = onlooker.read(position, first=position.committed, end=position.end)
+            evidence.waiting += [_sighting(message) for message in beyond]
+        for position in onlooker.positions([settings.kafka_dlq_topic]):
+            evidence.positions.append(position)
+            beyond = onlooker.read(position, first=position.committed, end=position.end)
+            evidence.letters += [Letter.of_message(message) for message in beyond]
+    return evidence
+
+
+def list_lake(lake: Lake) -> dict[str, set[str]]:
+    """Every object, by dataset; ``LakeError`` when it cannot be asked."""
+    return {dataset: {found.key for found in lake.list(dataset)} for dataset in DATASETS}
+
+
+def read_objects(lake: Lake, keys: list[str]) -> LakeEvidence:
+    """What these objects of the stream's datasets hold."""
+    evidence = LakeEvidence()
+    for key in keys:
+        try:
+            if key.startswith("dead_letters/"):
+                evidence.letters += [Letter.of_record(record, place=key) for record in _records(lake, key)]
+            else:
+                evidence.sightings[key] = [_landed(record) for record in _records(lake, key)]
+        except CorruptObject as error:
+            evidence.unreadable[key] = str(error)
+    return evidence
+
+
+def _records(lake: Lake, key: str) -> Iterator[dict[str, Any]]:
+    """The lines that are messages; the loader names the others."""
+    for line in lake.read(key).split(b"\n"):
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(record, dict) and {"topic", "partition", "offset"} <= record.keys():
+            yield record
+
+
+def _landed(record: dict[str, Any]) -> Sighting:
+    return _make(record, record.get("headers") or {}, record.get("payload"), record.get("timestamp"), record.get("key"))
+
+
+def _sighting(message: Message) -> Sighting:
+    try:
+        payload = orjson.loads(message.value or b"")
+    except orjson.JSONDecodeError:
+        payload = None
+    place = {name: getattr(message, name) for name in ("topic", "topic_id", "partition", "offset")}
+    return _make(place, message.headers, payload, message.timestamp_ms, message.key)
+
+
+def _make(place: dict[str, Any], headers: Any, payload: Any, timestamp_ms: Any, key: Any) -> Sighting:
+    record = payload if isinstance(payload, dict) else {}
+    seq = str(headers.get("seq", ""))
+    symbol = record.get("symbol") or record.get("s") or key
+    return Sighting(
+        str(place["topic"]),
+        str(place.get("topic_id", "")),
+        int(place["partition"]),
+        int(place["offset"]),
+        headers.get("run_id"),
+        None if symbol is None else str(symbol),
+        int(seq) if seq.isdigit() else None,
+        day_of(int(timestamp_ms or 0)),
+    )

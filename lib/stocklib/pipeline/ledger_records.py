@@ -1,0 +1,145 @@
+"""What the ledger says: rows of the balance, problems, and what could not be checked. Plain records."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime
+from typing import Any
+
+# The hops, in the order of the pipeline.
+CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER = "confirmed → RAW", "Kafka → lake", "lake → RAW", "RAW → silver"
+
+# What is counted of a day's messages, and of a run's events.
+OF_MESSAGES = (
+    *("landed", "loaded", "in_silver", "quarantined", "duplicates"),
+    *("waiting", "dead_letters", "readmitted", "lost"),
+)
+OF_EVENTS = ("confirmed", "in_raw", "in_lake", "in_kafka", "dead_letters", "lost")
+
+
+@dataclass(frozen=True)
+class Movement:
+    """The messages of one symbol and day in one partition: how far they came. ``waiting`` are on their way."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    day: date | None
+    symbol: str | None
+    landed: int = 0
+    loaded: int = 0
+    in_silver: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+    waiting: int = 0
+    dead_letters: int = 0
+    readmitted: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class RunMovement:
+    """The events of one run and symbol: each is counted in the place that it has come to.
+
+    ``confirmed`` is the producer's own word, None where no heartbeat is left.
+    """
+
+    run_id: str
+    symbol: str
+    confirmed: int | None
+    in_raw: int = 0
+    in_lake: int = 0
+    in_kafka: int = 0
+    dead_letters: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that does not balance: where (``hop``), what in a sentence, which objects, how many messages.
+
+    ``subject`` is what makes it this problem, whatever else the sentence says; ``known_as`` the id that it was recorded
+    under.
+    """
+
+    hop: str
+    kind: str
+    what: str
+    objects: tuple[str, ...] = ()
+    count: int = 1
+    subject: str = ""
+    accepted: bool = False
+    known_as: str = ""
+
+    @property
+    def id(self) -> str:
+        """The same problem has the same id in every ledger; another extent is another problem."""
+        return (
+            self.known_as
+            or hashlib.sha256(f"{self.hop}|{self.kind}|{self.subject or self.what}".encode()).hexdigest()[:12]
+        )
+
+    def __str__(self) -> str:
+        where = f" [{', '.join(self.objects[:5])}{' …' if len(self.objects) > 5 else ''}]" if self.objects else ""
+        return f"{self.hop}: {self.what}{where}{' (accepted)' if self.accepted else ''}"
+
+
+@dataclass(frozen=True)
+class Balance:
+    """The whole ledger at an instant. ``unchecked`` says for each hop that could not be checked why not."""
+
+    at: datetime
+    rows: tuple[Movement, ...] = ()
+    runs: tuple[RunMovement, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    unchecked: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether nothing is wrong as far as could be checked; a loss that was accepted is known, not wrong."""
+        return all(problem.accepted for problem in self.problems)
+
+    @property
+    def exit_status(self) -> int:
+        """0: balances; 1: does not; 2: nothing wrong was found, and not everything could be checked."""
+        return 1 if not self.is_balanced else 2 if self.unchecked else 0
+
+    def total(self, name: str) -> int:
+        """The sum of a column over all rows."""
+        return sum(getattr(row, name) for row in self.rows)
+
+    def accepting(self, accepted: Sequence[str]) -> "Balance":
+        """The same, with these problems taken as known."""
+        known = set(accepted)
+        problems = tuple(replace(one, accepted=True) if one.id in known else one for one in self.problems)
+        return replace(self, problems=problems)
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines: everything, and the verdict."""
+        return {
+            "at": self.at.isoformat(),
+            "is_balanced": self.is_balanced,
+            "unchecked": self.unchecked,
+            "problems": [_problem(problem) for problem in self.problems],
+            "rows": [asdict(row) for row in self.rows],
+            "runs": [asdict(run) for run in self.runs],
+        }
+
+    def __str__(self) -> str:
+        confirmed = sum(run.confirmed or 0 for run in self.runs)
+        counts = (
+            f"{confirmed:,} quotes and trades confirmed, {self.total('landed'):,} landed, {self.total('loaded'):,} "
+            f"loaded, {self.total('in_silver'):,} in silver, {self.total('quarantined'):,} quarantined, "
+            f"{self.total('duplicates'):,} duplicates removed, {self.total('dead_letters'):,} dead letters, "
+            f"{self.total('waiting'):,} waiting"
+        )
+        if not self.is_balanced:
+            open_ones = [problem for problem in self.problems if not problem.accepted]
+            return f"the ledger does not balance ({len(open_ones)} problems): {counts}"
+        known = sum(problem.count for problem in self.problems)
+        return f"the ledger balances{f' ({known:,} losses accepted)' if known else ''}: {counts}"
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    shown = ("hop", "kind", "what", "objects", "count", "accepted")
+    return {"id": problem.id} | {name: getattr(problem, name) for name in shown}

@@ -1,0 +1,226 @@
+"""The verdict: what was found in each place against what should be there. Pure: books in, rows and problems out."""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from stocklib.errors import LakeError
+from stocklib.lake import parse_key
+from stocklib.pipeline.ledger_books import Books
+from stocklib.pipeline.ledger_evidence import Sighting
+from stocklib.pipeline.ledger_records import (
+    CONFIRMED,
+    KAFKA_LAKE,
+    RAW_SILVER,
+    Movement,
+    Problem,
+    RunMovement,
+)
+from stocklib.pipeline.letters import once
+from stocklib.pipeline.ranges import Ranges
+
+Place = tuple[str, str, int]
+Event = tuple[str, str]
+Rows = Iterable[tuple[Any, ...]]
+
+
+def judge(books: Books) -> tuple[list[Movement], list[RunMovement], list[Problem]]:
+    """The balance by partition, day and symbol; by run and symbol; and what is wrong with either."""
+    problems: list[Problem] = []
+    held = _held_offsets(books)
+    lost: dict[Place, int] = {}
+    # the messages of other days lie between those of a bounded ledger
+    if KAFKA_LAKE not in books.unchecked and books.days is None:
+        lost, found = _judge_offsets(books, held)
+        problems += found
+    runs, found = _judge_runs(books)
+    problems += found
+    for dataset, answers in books.answers.items():
+        problems += judge_silver(
+            dataset, missing=answers.missing, doubled=answers.doubled, miscounted=answers.miscounted
+        )
+    return _movements(books, held, lost), runs, problems
+
+
+# ── Kafka → lake ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _held_offsets(books: Books) -> dict[Place, Ranges]:
+    """The offsets that RAW or the lake holds, by partition."""
+    pairs: dict[Place, list[tuple[int, int]]] = defaultdict(list)
+    for answers in books.answers.values():
+        for topic, topic_id, partition, first, last in answers.offsets:
+            pairs[topic, topic_id, partition].append((first, last))
+    for sighting in _landed(books):
+        pairs[sighting.place].append((sighting.offset, sighting.offset))
+    for letter in books.letters:
+        if letter.is_landed:
+            pairs[letter.dlq[:3]].append((letter.dlq[3], letter.dlq[3]))
+    return {place: Ranges.over(found) for place, found in pairs.items()}
+
+
+def _judge_offsets(books: Books, held: Mapping[Place, Ranges]) -> tuple[dict[Place, int], list[Problem]]:
+    """Every offset from the earliest retained to the committed one is in an object, or became a dead letter."""
+    dead: dict[Place, list[int]] = defaultdict(list)
+    for letter in books.letters:
+        dead[letter.origin[:3]].append(letter.origin[3])
+    live = {(p.topic, p.topic_id, p.partition): p for p in books.kafka.positions}
+    lost: dict[Place, int] = {}
+    problems: list[Problem] = []
+    for place in sorted(held.keys() | live.keys() | dead.keys()):
+        # a stranger's letter is its own origin, and is on its way as long as it has not landed
+        seen = held.get(place, Ranges()) | Ranges.of(dead[place])
+        position = live.get(place)
+        done = Ranges.over([(position.first, position.committed - 1)] if position else [])
+        if everything := seen | done:
+            gap = Ranges.over([(everything.first, everything.last)]) - seen
+            if position:
+                gap -= Ranges.over([(position.committed, position.end - 1)])
+            if gap:
+                lost[place] = len(gap)
+                problems += _lost_offsets(books, place, gap)
+    return lost, problems
+
+
+def _lost_offsets(books: Books, place: Place, gap: Ranges) -> Iterator[Problem]:
+    topic, topic_id, partition = place
+    for pair in gap.pairs:
+        lost = Ranges((pair,))
+        suspects = tuple(key for key in sorted(books.lake.unreadable) if _may_hold(key, topic, partition, lost))
+        hint = "an object that cannot be read may hold them" if suspects else "neither the lake nor RAW has them"
+        what = f"{len(lost):,} messages of {topic}/{partition} are lost, offsets {lost} (topic id {topic_id}): {hint}"
+        yield Problem(KAFKA_LAKE, "lost", what, suspects, len(lost), f"{topic}/{topic_id}/{partition}/{lost}")
+
+
+def _may_hold(key: str, topic: str, partition: int, gap: Ranges) -> bool:
+    try:
+        name = parse_key(key).what.split("+")
+        first, last = (int(number) for number in name[2].split("-"))
+    except (LakeError, IndexError, ValueError):
+        return False
+    return name[:2] == [topic, str(partition)] and bool(gap & Ranges.over([(first, last)]))
+
+
+# ── confirmed → RAW ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _judge_runs(books: Books) -> tuple[list[RunMovement], list[Problem]]:
+    """Of every run and symbol the seqs from 1 to the last that was confirmed or seen are somewhere."""
+    raw: dict[Event, list[tuple[int, int]]] = defaultdict(list)
+    for answers in books.answers.values():
+        for run_id, symbol, first, last in answers.seqs:
+            raw[run_id, symbol].append((first, last))
+    lake, kafka = _seqs(_landed(books)), _seqs(filter(books.covers, books.kafka.waiting))
+    dead = _grouped(letter.event for letter in filter(books.covers, books.letters))
+    runs: list[RunMovement] = []
+    problems: list[Problem] = []
+    everyone = raw.keys() | lake.keys() | kafka.keys() | dead.keys()
+    if books.days is None:
+        everyone |= books.confirmed.keys()
+    for event in sorted(everyone):
+        in_raw, in_lake = Ranges.over(raw.get(event, [])), lake.get(event, Ranges())
+        in_kafka, letters = kafka.get(event, Ranges()), dead.get(event, Ranges())
+        seen = in_raw | in_lake | in_kafka | letters
+        confirmed = books.confirmed.get(event)
+        gap = Ranges()
+        if CONFIRMED not in books.unchecked:
+            gap = _wanted_seqs(seen, confirmed, bounded=books.days is not None) - seen
+        problems += lost_seqs(*event, gap, confirmed=confirmed)
+        runs.append(
+            RunMovement(
+                *event,
+                confirmed,
+                in_raw=len(in_raw),
+                in_lake=len(in_lake - in_raw),
+                in_kafka=len(in_kafka - in_raw - in_lake),
+                dead_letters=len(letters),
+                lost=len(gap),
+            )
+        )
+    return runs, problems
+
+
+def _wanted_seqs(seen: Ranges, confirmed: int | None, *, bounded: bool) -> Ranges:
+    """A run counts from 1; of a bounded ledger only what lies between the first and the last that was seen is known."""
+    if bounded:
+        return Ranges.over([(seen.first, seen.last)])
+    last = max(confirmed or 0, seen.last if seen else 0)
+    return Ranges.over([(min(1, seen.first) if seen else 1, last)])
+
+
+def lost_seqs(run_id: str, symbol: str, gap: Ranges, *, confirmed: int | None = None) -> Iterator[Problem]:
+    """A problem for each gap in the seqs of a run and symbol."""
+    said = "" if confirmed is None else f"; {confirmed:,} were confirmed"
+    for pair in gap.pairs:
+        lost = Ranges((pair,))
+        what = f"{len(lost):,} events of {symbol} in run {run_id} are lost, seq {lost}{said}"
+        yield Problem(CONFIRMED, "lost", what, (), len(lost), f"{run_id}/{symbol}/{lost}")
+
+
+def _seqs(sightings: Iterable[Sighting]) -> dict[Event, Ranges]:
+    return _grouped((s.run_id, s.symbol, s.seq) for s in sightings)
+
+
+def _grouped(events: Iterable[tuple[str | None, str | None, int | None] | None]) -> dict[Event, Ranges]:
+    numbers: dict[Event, list[int]] = defaultdict(list)
+    for event in events:
+        if event and event[0] and event[1] and event[2] is not None:
+            numbers[event[0], event[1]].append(event[2])
+    return {event: Ranges.of(found) for event, found in numbers.items()}
+
+
+# ── RAW → silver ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def judge_silver(dataset: str, *, missing: Rows, doubled: Rows, miscounted: Rows) -> list[Problem]:
+    """What silver lacks and what it has twice, as ``ledger_questions`` found it."""
+    problems: list[Problem] = []
+    for key, line, event, topic, partition, offset in missing:
+        what = f"silver lacks event {event} ({topic}/{partition} offset {offset}), line {line} of {key}"
+        problems.append(Problem(RAW_SILVER, "missing", what, (key,)))
+    for event, times in doubled:
+        what = f"silver has event {event} of {dataset} {times} times"
+        problems.append(Problem(RAW_SILVER, "doubled", what, (), times - 1))
+    for symbol, day, found, counted in miscounted:
+        word = "lost" if counted < found else "doubled"
+        what = f"silver has {found:,} events of {symbol} on {day}, and its states count {counted:,}: {word} among them"
+        problems.append(Problem(RAW_SILVER, word, what, (), abs(int(found) - int(counted))))
+    return problems
+
+
+# ── the rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _movements(books: Books, held: Mapping[Place, Ranges], lost: Mapping[Place, int]) -> list[Movement]:
+    """One row a partition, day and symbol; what is lost in Kafka has neither day nor symbol."""
+    counts: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    names = ("loaded", "in_silver", "quarantined", "duplicates", "lost", "waiting")
+    for answers in books.answers.values():
+        for row in answers.movements:
+            counts[row[:5]] += Counter({name: int(n or 0) for name, n in zip(names, row[5:], strict=True)})
+            counts[row[:5]]["landed"] += int(row[5])
+    for sighting in _landed(books):
+        counts[(*sighting.place, sighting.day, sighting.symbol)] += Counter(landed=1, waiting=1)
+    for sighting in filter(books.covers, books.kafka.waiting):
+        if sighting.offset not in held.get(sighting.place, Ranges()):
+            counts[(*sighting.place, sighting.day, sighting.symbol)]["waiting"] += 1
+    for letter in filter(books.covers, once(books.letters)):
+        again = letter.origin[3] in held.get(letter.origin[:3], Ranges()) and letter.is_ours
+        counts[(*letter.origin[:3], letter.day, letter.key)] += Counter(dead_letters=1, readmitted=int(again))
+    for place, number in lost.items():
+        counts[(*place, None, None)]["lost"] += number
+    return sorted(itertools.starmap(_movement, counts.items()), key=_order)
+
+
+def _movement(key: tuple[Any, ...], found: Mapping[str, int]) -> Movement:
+    topic, topic_id, partition, day, symbol = key
+    return Movement(topic, topic_id, partition, day, symbol, **found)
+
+
+def _order(row: Movement) -> tuple[str, ...]:
+    return tuple(str(part or "") for part in (row.topic, row.topic_id, row.partition, row.day, row.symbol))
+
+
+def _landed(books: Books) -> Iterable[Sighting]:
+    return (sighting for found in books.lake.sightings.values() for sighting in found if books.covers(sighting))
