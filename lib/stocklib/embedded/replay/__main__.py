@@ -11,8 +11,17 @@ from stocklib.embedded.replay.api import Rules
 from stocklib.embedded.replay.bars import read_tape
 from stocklib.embedded.replay.clock import VirtualClock, read_speed, read_start
 from stocklib.embedded.replay.exchange import Exchange
+from stocklib.embedded.replay.faults import Faults, describe_faults
 from stocklib.embedded.replay.server import serve
 from stocklib.errors import EmbeddedError
+
+_EPILOG = f"""\
+Without --data it replays AAPL, FB, GOOG, IBM and MSFT from 2000-03-01 to 2013-03-01.
+
+faults, one at most a call; CHANCE is a share of the calls, SECONDS may have a unit (500ms, 3s, 5m, 1h):
+{describe_faults()}
+such as --faults "drop=0.01,slow=0.02:3s,429=0.005:10". While it runs, GET /replay/faults counts them, and
+POST /replay/faults with {{"faults": "…", "seed": N}} orders others, "" none."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,10 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tape = read_tape(options.data)
         clock = VirtualClock(read_start(options.start), speed=read_speed(options.speed))
         rules = Rules(key=options.key, free_plan=options.free_plan, calls_per_minute=options.calls_per_minute)
+        faults = Faults(options.faults, seed=options.fault_seed)
         address = f"http://{options.host}:{options.port}/api/v1"
         said = f"replaying {', '.join(tape.symbols[:8])} at {address}; Ctrl-C ends it"
         ready = partial(print, said, flush=True)
-        serve(Exchange(tape), clock, port=options.port, host=options.host, rules=rules, on_ready=ready)
+        serve(Exchange(tape), clock, port=options.port, host=options.host, rules=rules, faults=faults, on_ready=ready)
     except EmbeddedError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -36,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stocks replay",
         description="Finnhub's API over recorded daily bars, on a virtual clock.",
-        epilog="Without --data it replays AAPL, FB, GOOG, IBM and MSFT from 2000-03-01 to 2013-03-01.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=_port, default=8600, help="where to listen (default 8600)")
     parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
@@ -54,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--free-plan", action="store_true", help="403 on candles, splits and dividends")
     parser.add_argument("--calls-per-minute", type=_count, default=0, metavar="N", help="429 above so many; 0: any")
+    parser.add_argument("--faults", default="", metavar="KIND=CHANCE[:SIZE],…", help="what goes wrong, listed below")
+    parser.add_argument("--fault-seed", type=int, default=0, metavar="N", help="the same one draws the same faults")
     return parser
 
 

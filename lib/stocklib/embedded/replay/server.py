@@ -1,7 +1,7 @@
 """The HTTP side of a replay: Finnhub's paths, keys, limits, status codes and error bodies around an ``Exchange``.
 
 Every answer names its source (``X-Stocks-Source: replay``) and carries the virtual time as its ``Date``. The clock is
-read and moved under ``/replay/clock``, from this machine only.
+read and moved under ``/replay/clock``, faults are ordered and counted under ``/replay/faults``, from this machine only.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from tornado.web import Application, RequestHandler
 from stocklib.embedded.replay.api import Api, Refusal, Rules
 from stocklib.embedded.replay.clock import VirtualClock
 from stocklib.embedded.replay.exchange import Exchange
+from stocklib.embedded.replay.faults import Faults, Sending
 from stocklib.errors import EmbeddedError
 from stocklib.quotes import from_epoch
 
@@ -34,18 +35,20 @@ def serve(
     port: int,
     host: str = "127.0.0.1",
     rules: Rules | None = None,
+    faults: Faults | None = None,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer until SIGINT or SIGTERM; ``EmbeddedError`` when the port is taken."""
-    application = make_application(Api(exchange, rules or Rules()), clock)
+    application = make_application(Api(exchange, rules or Rules()), clock, faults=faults)
     asyncio.run(_serve(application, host, port, on_ready))
 
 
-def make_application(api: Api, clock: VirtualClock) -> Application:
+def make_application(api: Api, clock: VirtualClock, *, faults: Faults | None = None) -> Application:
     """The server's routes."""
-    ours = {"clock": clock, "api": api}
+    ours = {"clock": clock, "api": api, "faults": faults or Faults()}
     handlers: list[Any] = [
         (r"/replay/clock", _ClockHandler, ours),
+        (r"/replay/faults", _FaultsHandler, ours),
         (r"/api/v1/*(/.*)", _ApiHandler, ours),
         (r".*", _NowhereHandler, ours),
     ]
@@ -73,15 +76,18 @@ async def _serve(application: Application, host: str, port: int, on_ready: Calla
 class _Json(RequestHandler):
     """Sends one JSON answer with the virtual time."""
 
-    def initialize(self, clock: VirtualClock, api: Api) -> None:
-        self.clock, self.api = clock, api
+    def initialize(self, clock: VirtualClock, api: Api, faults: Faults) -> None:
+        self.clock, self.api, self.faults = clock, api, faults
 
     def send(self, answer: Any, now: datetime, *, status: int = 200) -> None:
-        self.set_status(status)
-        self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.set_header("Date", format_datetime(now.astimezone(UTC).replace(microsecond=0), usegmt=True))
+        self.leave(Sending(orjson.dumps(answer), now, status))
+
+    def leave(self, sending: Sending) -> None:
+        self.set_status(sending.status)
+        self.set_header("Content-Type", sending.content)
+        self.set_header("Date", format_datetime(sending.at.astimezone(UTC).replace(microsecond=0), usegmt=True))
         self.set_header("X-Stocks-Source", "replay")
-        self.finish(orjson.dumps(answer))
+        self.finish(sending.body)
 
     def refuse(self, status: int, text: str) -> None:
         self.send({"error": text}, self.clock.now(), status=status)
@@ -97,26 +103,46 @@ class _Json(RequestHandler):
 
 
 class _ApiHandler(_Json):
-    def get(self, path: str) -> None:
+    async def get(self, path: str) -> None:
         path, now = "/" + path.strip("/"), self.clock.now()
         sent = self.request.query_arguments.items()
         parameters = {name: values[-1].decode("utf-8", "replace") for name, values in sent}
-        key = self.request.headers.get("X-Finnhub-Token") or parameters.get("token", "")
+        key = self.request.headers.get("X-Finnhub-Token") or parameters.pop("token", "")
         try:
-            answer = self.api.answer(path, parameters, key=key, now=now)
+            answer, status = self.api.answer(path, parameters, key=key, now=now), 200
         except Refusal as refusal:
-            self.refuse(refusal.status, refusal.text)
-            return
-        if path == "/quote":
+            answer, status = {"error": refusal.text}, refusal.status
+        if path == "/quote" and status == 200:
             self.clock.tick()
-        self.send(answer, now)
+        sending = Sending(orjson.dumps(answer), now, status)
+        query = f"{sorted(parameters.items())}"
+        sending = self.faults.spoil(
+            path, sending, query=query, earlier=lambda at: self.api.recall(path, parameters, now=at)
+        )
+        if sending.delay:
+            await asyncio.sleep(sending.delay)
+        if sending.cut is None:
+            self.leave(sending)
+        else:
+            await self._break_off(sending.body, sending.cut)
+
+    async def _break_off(self, body: bytes, cut: int) -> None:
+        """End the connection: without a byte, or after the head and the first bytes of a body that promised more."""
+        stream = self.detach()
+        if cut:
+            await stream.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:cut])
+        stream.close()
 
 
-class _ClockHandler(_Json):
+class _FromHere(_Json):
+    """Answers this machine only."""
+
     def prepare(self) -> None:
         if self.request.remote_ip not in _LOOPBACK:
-            self.refuse(403, "the clock is read and moved from this machine only")
+            self.refuse(403, "the clock and the faults are for this machine only")
 
+
+class _ClockHandler(_FromHere):
     def get(self) -> None:
         now = self.clock.now()
         self.send({"now": now.timestamp(), "mode": self.clock.mode, "speed": self.clock.speed or 1}, now)
@@ -138,6 +164,26 @@ class _ClockHandler(_Json):
             self.clock.advance(float(move["advance"]))
         else:
             raise ValueError("neither now nor advance")
+
+
+class _FaultsHandler(_FromHere):
+    def get(self) -> None:
+        faults = self.faults
+        counts = {name: dict(getattr(faults, name)) for name in ("calls", "spoiled", "injected")}
+        self.send({"faults": faults.text, "seed": faults.seed, **counts}, self.clock.now())
+
+    def post(self) -> None:
+        try:
+            ordered = orjson.loads(self.request.body)
+            if not {"faults"} <= set(ordered) <= {"faults", "seed"} or not isinstance(ordered["faults"], str):
+                raise ValueError("not an order")
+            self.faults.order(ordered["faults"], seed=int(ordered.get("seed", 0)))
+        except EmbeddedError as error:
+            self.refuse(422, str(error))
+        except (ValueError, TypeError):
+            self.refuse(422, 'send {"faults": "drop=0.01", "seed": 0}; no faults: ""')
+        else:
+            self.get()
 
 
 class _NowhereHandler(_Json):

@@ -1,0 +1,210 @@
+"""Faults to order: answers that are lost, late, doubled, broken or wrong, drawn from a seed, one at most a call.
+
+What goes in: a text such as ``drop=0.01,slow=0.02:3s,429=0.005:10`` (how often, and how much of it) and each answer
+that is about to leave. What comes out: the answer to send instead. The same seed and the same calls meet the same
+faults; the tape, the virtual clock and ``/replay`` itself are never touched.
+"""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+import orjson
+
+from stocklib.errors import EmbeddedError
+
+# kind: (what ``:size`` is, in seconds or a count; what it is where none is given; what happens)
+KINDS: dict[str, tuple[str, float, str]] = {
+    "duplicate": ("", 0, "the answer before to the same call once more, its Date included"),
+    "late": ("seconds", 60, "what was true SECONDS ago, after newer answers have been given"),
+    "drop": ("", 0, "the connection ends without an answer"),
+    "cut": ("", 0, "the connection ends in the middle of the answer"),
+    "429": ("count", 1, "COUNT calls in a row are told that they are too many"),
+    "5xx": ("count", 1, "COUNT calls in a row get 502 or 503 with a page of HTML, as gateways send it"),
+    "slow": ("seconds", 3, "the answer leaves SECONDS of this machine's time later"),
+    "truncated": ("", 0, "the first half of the JSON, as if it were all"),
+    "zeros": ("", 0, "prices are zero, changes null"),
+    "nan": ("", 0, "prices are NaN, literally"),
+    "negative": ("", 0, "prices are below zero"),
+    "clock": ("seconds", 3600, "the Date header is SECONDS off, either way (+SECONDS, -SECONDS: this way)"),
+}
+_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"([+-]?)(\d+(?:\.\d+)?)(ms|s|m|h|)")
+_PRICES = ("c", "h", "l", "o", "pc")
+_REMEMBERED = 1024
+_LIMIT = b'{"error":"API limit reached. Please try again later. Remaining Limit: 0"}'
+_GATEWAY = "<html><head><title>%d %s</title></head><body><center><h1>%d %s</h1></center><hr>gateway</body></html>\r\n"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind: its ``chance`` per call, its ``size`` in seconds or calls, its ``way`` (``+``, ``-`` or either)."""
+
+    kind: str
+    chance: float
+    size: float
+    way: str = ""
+
+
+@dataclass(frozen=True)
+class Sending:
+    """An answer about to leave: ``delay`` seconds from now, and only its first ``cut`` bytes where that is not None."""
+
+    body: bytes
+    at: datetime
+    status: int = 200
+    content: str = "application/json; charset=utf-8"
+    delay: float = 0.0
+    cut: int | None = None
+
+
+class Faults:
+    """Draws what happens to each call. Since the start it counts calls and spoiled ones by path, faults by kind."""
+
+    def __init__(self, text: str = "", *, seed: int = 0) -> None:
+        self.calls: Counter[str] = Counter()
+        self.spoiled: Counter[str] = Counter()
+        self.injected: Counter[str] = Counter()
+        self.order(text, seed=seed)
+
+    def order(self, text: str, *, seed: int = 0) -> None:
+        """From now on these faults (none: an empty text), drawn from the seed's beginning; the counts go on."""
+        self._faults = read_faults(text)
+        self.text, self.seed = text, seed
+        self._random = random.Random(seed)  # noqa: S311 - to be repeatable
+        self._burst: tuple[Fault, int] | None = None
+        self._last: dict[str, Sending] = {}
+
+    def draw(self) -> Fault | None:
+        """The fault of the next call, or None; a burst that began goes on."""
+        if not self._faults:
+            return None
+        # always drawn, so that what comes later does not depend on bursts
+        drawn = self._random.random()
+        if self._burst:
+            fault, left = self._burst
+            self._burst = (fault, left - 1) if left > 1 else None
+            return fault
+        for fault in self._faults:
+            drawn -= fault.chance
+            if drawn < 0:
+                left = ceil(fault.size) - 1
+                self._burst = (fault, left) if KINDS[fault.kind][0] == "count" and left else None
+                return fault
+        return None
+
+    def spoil(self, path: str, sending: Sending, *, query: str, earlier: Callable[[datetime], Any]) -> Sending:
+        """What to send in place of the answer to a call; ``earlier`` gives the answer that was right at an instant."""
+        fault = self.draw()
+        self.calls[path] += 1
+        call = f"{path}?{query}"
+        before = self._last.get(call)
+        if self._faults:
+            self._last[call] = sending
+            if len(self._last) > _REMEMBERED:
+                del self._last[next(iter(self._last))]
+        spoiled = self._apply(fault, sending, before, earlier) if fault else sending
+        if fault and spoiled is not sending:
+            self.injected[fault.kind] += 1
+            self.spoiled[path] += 1
+        return spoiled
+
+    def _apply(
+        self, fault: Fault, sending: Sending, before: Sending | None, earlier: Callable[[datetime], Any]
+    ) -> Sending:
+        """The spoiled answer; the same one where this fault does not go with it."""
+        match fault.kind:
+            case "drop":
+                return replace(sending, cut=0)
+            case "cut":
+                return replace(sending, cut=len(sending.body) // 2)
+            case "slow":
+                return replace(sending, delay=fault.size)
+            case "truncated":
+                return replace(sending, body=sending.body[: len(sending.body) // 2])
+            case "429":
+                return replace(sending, body=_LIMIT, status=429)
+            case "5xx":
+                code, name = self._random.choice([(502, "Bad Gateway"), (503, "Service Temporarily Unavailable")])
+                page = _GATEWAY % (code, name, code, name)
+                return replace(sending, body=page.encode(), status=code, content="text/html")
+            case "clock":
+                way = fault.way or self._random.choice("+-")
+                return replace(sending, at=sending.at + timedelta(seconds=fault.size * (-1 if way == "-" else 1)))
+            case "duplicate":
+                return before or sending
+            case "late" if sending.status == 200:
+                return replace(sending, body=orjson.dumps(earlier(sending.at - timedelta(seconds=fault.size))))
+            case "zeros" | "nan" | "negative" if sending.status == 200:
+                return _misprice(sending, fault.kind)
+        return sending
+
+
+def read_faults(text: str) -> tuple[Fault, ...]:
+    """The faults of ``kind=chance[:size],…``; one error names what is wrong.
+
+    >>> read_faults("drop=0.01, slow=0.02:500ms")
+    (Fault(kind='drop', chance=0.01, size=0, way=''), Fault(kind='slow', chance=0.02, size=0.5, way=''))
+    """
+    found = tuple(_read(item.strip()) for item in text.split(",")) if text.strip() else ()
+    if len({fault.kind for fault in found}) < len(found):
+        raise EmbeddedError(f"the faults {text!r} name a kind twice")
+    if sum(fault.chance for fault in found) > 1 + 1e-9:
+        raise EmbeddedError(f"the faults {text!r} add up to more than one a call: their chances are to be 1 at most")
+    return found
+
+
+def describe_faults() -> str:
+    """The kinds, for the help."""
+    lines = [
+        f"  {f'{kind}=CHANCE:{unit.upper()}' if unit else f'{kind}=CHANCE':<22} {what}"
+        + (f" (default {default:g})" if unit else "")
+        for kind, (unit, default, what) in KINDS.items()
+    ]
+    return "\n".join(lines)
+
+
+def _read(item: str) -> Fault:
+    kind, _, rest = item.partition("=")
+    chance, colon, size = rest.partition(":")
+    if kind not in KINDS:
+        raise EmbeddedError(f"{item!r} is no fault: kind=chance[:size], of the kinds {', '.join(KINDS)}")
+    unit, default, _ = KINDS[kind]
+    try:
+        share = float(chance)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise EmbeddedError(f"the fault {item!r} needs a chance from 0 to 1, such as {kind}=0.01")
+    if not colon:
+        return Fault(kind, share, default)
+    parsed = _SIZE.fullmatch(size)
+    way, number, suffix = parsed.groups() if parsed else ("", "0", "")
+    wrong = not parsed or float(number) <= 0 or (way and kind != "clock") or float(number) > 1e6
+    if not unit or wrong or (unit == "count" and (suffix or not number.isdigit())):
+        wanted = {"": "no size", "count": "a count of calls, such as 10"}.get(unit, "seconds, such as 3s, 500ms or 1h")
+        raise EmbeddedError(f"the fault {item!r} takes {wanted}")
+    return Fault(kind, share, float(number) * _UNITS[suffix], way)
+
+
+def _misprice(sending: Sending, kind: str) -> Sending:
+    """The answer with prices that are none; the same one where it holds no prices."""
+    answer = orjson.loads(sending.body)
+    if not isinstance(answer, Mapping) or "c" not in answer:
+        return sending
+    spoiled = {name: _each(value, kind) if name in _PRICES else value for name, value in answer.items()}
+    if kind == "zeros":
+        spoiled |= {name: None for name in ("d", "dp") if name in spoiled}
+    # JSON has no NaN: what is written in its place is replaced in the text
+    return replace(sending, body=orjson.dumps(spoiled).replace(b'"NaN"', b"NaN"))
+
+
+def _each(value: Any, kind: str) -> Any:
+    if isinstance(value, list):
+        return [_each(item, kind) for item in value]
+    return {"zeros": 0, "nan": "NaN"}.get(kind, -abs(value) if value else -1)
