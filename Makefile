@@ -3,6 +3,8 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 WORKERS ?= 4
+KAFKA_TESTS := tests/test_stream.py tests/test_apache_kafka.py tests/pipeline/test_landing.py \
+	tests/pipeline/test_produce.py tests/pipeline/test_ends.py
 # the caller's own virtual environment is not ours to touch
 export UV_PROJECT_ENVIRONMENT = .venv
 # certificates that this machine trusts, for networks that inspect TLS
@@ -10,7 +12,7 @@ export UV_SYSTEM_CERTS ?= 1
 unexport VIRTUAL_ENV PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-quick lint format bench notebooks clean
+.PHONY: help demo lab test test-quick test-kafka lint format bench notebooks clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +28,9 @@ test: .venv/.made  ## every test (WORKERS=4 files at a time)
 
 test-quick: .venv/.made  ## the tests that need no server and no browser
 	@$(RUN)/pytest -m "not stack and not browser"
+
+test-kafka: .venv/.made  ## the tests of the stream against Apache Kafka itself: fetched by mvn, or the one at KAFKA_BROKER
+	@STOCKS_TEST_KAFKA=$${KAFKA_BROKER:-apache} $(RUN)/pytest -n 2 --dist loadgroup -m "stack or apache" $(KAFKA_TESTS)
 
 lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
 	@$(RUN)/ruff check .

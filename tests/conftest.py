@@ -4,6 +4,7 @@
 ``service_environ``  these, plus a bucket, topics, a group and a STOCKS_HOME of the test's own
 ``settings``         the same, read
 ``spare``            settings of the test's own on a second pair, whose servers may be killed
+``project``          a folder for a process of its own
 ``replay``           starts a replay server and returns settings that point at it
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import apache_kafka
 import pytest
 
 import stocklib.settings
@@ -38,6 +40,9 @@ class StartReplay(Protocol):
     ) -> Settings: ...
 
 
+# Which Kafka the tests run against: the embedded broker, Apache's own ("apache"), or the one at an address.
+KAFKA = os.environ.get("STOCKS_TEST_KAFKA", "")
+
 # What is built once for several files: these run in one process, one file after the other.
 GROUPS = {
     "gold": ("test_indicators.py", "test_market.py", "test_metrics.py", "test_plots.py", "test_report.py"),
@@ -51,6 +56,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = next((name for name, files in GROUPS.items() if item.path.name in files), str(item.path))
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(autouse=True)
+def only_on_its_kafka(request: pytest.FixtureRequest) -> None:
+    """A test of one Kafka is skipped on another."""
+    if request.node.get_closest_marker("apache") and KAFKA != "apache":
+        pytest.skip("needs Apache Kafka: make test-kafka")
+    if request.node.get_closest_marker("embedded_kafka") and KAFKA:
+        pytest.skip("is about the embedded broker")
 
 
 @pytest.fixture(autouse=True)
@@ -88,9 +102,7 @@ def stack(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactor
     """Where the session's embedded S3 and Kafka are, as settings."""
     home = tmp_path_factory.mktemp("stack")
     guard(home)
-    running = start_again(home)
-    # another Kafka, such as Apache's own, in place of the embedded broker
-    return running | {"KAFKA_BROKER": os.environ.get("STOCKS_TEST_KAFKA", running["KAFKA_BROKER"])}
+    return start_again(home)
 
 
 @pytest.fixture
@@ -108,6 +120,8 @@ def settings(service_environ: dict[str, str]) -> Settings:
 @pytest.fixture(scope="session")
 def spare_home(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of the pair that tests may kill."""
+    if KAFKA not in ("", "apache"):
+        pytest.skip(f"the Kafka at {KAFKA} is somebody's, and not ours to kill")
     home = tmp_path_factory.mktemp("spare")
     guard(home)
     return home
@@ -123,6 +137,8 @@ def start_again(home: Path) -> dict[str, str]:
     """Start what does not run of the embedded pair of a home, and return where it is, as settings."""
     # a key of one's own says that no replay server is wanted
     environ = {"STOCKS_HOME": str(home), "FINNHUB_API_KEY": "not-a-key"}
+    if KAFKA:
+        environ["KAFKA_BROKER"] = run_apache_kafka(home) if KAFKA == "apache" else KAFKA
     embedded.up(read_settings(environ=environ))
     running = read_settings(environ=environ)
     return {
@@ -131,6 +147,14 @@ def start_again(home: Path) -> dict[str, str]:
         "MINIO_ACCESS_KEY": running.minio_access_key,
         "MINIO_SECRET_KEY": running.minio_secret_key.reveal(),
     }
+
+
+def run_apache_kafka(home: Path) -> str:
+    """The address of an Apache Kafka in place of a home's embedded broker; the test is skipped where none can run."""
+    try:
+        return apache_kafka.run(home / "embedded" / "kafka")
+    except apache_kafka.NotToBeHad as error:
+        pytest.skip(str(error))
 
 
 def names_of_its_own(tmp_path: Path) -> dict[str, str]:
@@ -149,6 +173,14 @@ def names_of_its_own(tmp_path: Path) -> dict[str, str]:
         "KAFKA_SESSION_TIMEOUT_MS": "2000",
         "BATCH_MAX_SECONDS": "1",
     }
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder that passes for a checkout, so that a subprocess finds no .env of the developer's."""
+    (tmp_path / "checkout" / "dbt_stocks").mkdir(parents=True)
+    (tmp_path / "checkout" / "dbt_stocks" / "dbt_project.yml").touch()
+    return tmp_path / "checkout"
 
 
 @pytest.fixture

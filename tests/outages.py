@@ -17,7 +17,8 @@ def kill(home: Path, name: str) -> None:
     daemon = processes.recall(home / "embedded" / name)
     assert daemon
     os.kill(daemon.pid, signal.SIGKILL)
-    wait_for(lambda: not daemon.is_alive())
+    # a Java's threads may hold its ports for a moment longer than it lives
+    wait_for(lambda: not daemon.is_alive() and all(map(processes.is_free, daemon.ports.values())))
 
 
 def wait_for(truth: Callable[[], bool], *, seconds: float = 30) -> None:

@@ -174,6 +174,7 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(spare: Settings, s
 
 
 @pytest.mark.stack
+@pytest.mark.embedded_kafka  # which fails while its S3 is away
 def test_a_client_that_fails_for_good_is_replaced_and_sends_again_with_the_same_numbers(
     spare: Settings, spare_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
