@@ -88,9 +88,14 @@ class Consumer:
         """Tell Kafka that everything before these offsets is safe.
 
         False when Kafka did not take it (the group is changing, or the broker is away): the next commit covers it, or
-        the messages come again.
+        the messages come again. So it is with a partition that somebody else reads now.
         """
         from kafka import OffsetAndMetadata
+
+        # the brokers ask only whether the member is one, not whose the partition is
+        if lost := set(offsets) - self.assigned:
+            log.warning("not committed, since another member reads it now: %s", ", ".join(map(_name, lost)))
+            offsets = {p: offset for p, offset in offsets.items() if p not in lost}
 
         # the topic's id goes along, so that an offset of a deleted topic is not taken for one of its successor
         marks = {_native(p): OffsetAndMetadata(offset, self._ids.get(p.topic, ""), -1) for p, offset in offsets.items()}
@@ -99,7 +104,7 @@ class Consumer:
         except failures() as error:
             log.warning("Kafka at %s did not take a commit: %r", self._settings.kafka_broker, error)
             return False
-        return True
+        return not lost
 
     def pause(self) -> None:
         """Read nothing until ``resume``; membership stays as long as ``poll`` is called."""
@@ -240,6 +245,10 @@ def _listener(consumer: Consumer) -> Any:
 
 def _partition(native: Any) -> Partition:
     return Partition(native.topic, native.partition)
+
+
+def _name(partition: Partition) -> str:
+    return f"{partition.topic}/{partition.number}"
 
 
 def _native(partition: Partition) -> Any:
