@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 WORKERS ?= 4
 KAFKA_TESTS := tests/test_stream.py tests/test_apache_kafka.py tests/pipeline/test_landing.py \
-	tests/pipeline/test_produce.py tests/pipeline/test_ends.py
+	tests/pipeline/test_exactly_once.py tests/pipeline/test_produce.py tests/pipeline/test_ends.py
 # the caller's own virtual environment is not ours to touch
 export UV_PROJECT_ENVIRONMENT = .venv
 # certificates that this machine trusts, for networks that inspect TLS

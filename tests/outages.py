@@ -36,6 +36,8 @@ class Proxy:
         self._host, _, port = target.rpartition(":")
         self._target_port = int(port)
         self._open = True
+        self._swallowing = False
+        self.swallowed = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -48,9 +50,13 @@ class Proxy:
         self._open = False
         self._run(self._hang_up())
 
+    def swallow(self) -> None:
+        """Pass requests on and lose the answers: what was asked for is done, and nobody learns of it."""
+        self._swallowing = True
+
     def mend(self) -> None:
-        """Let connections through again."""
-        self._open = True
+        """Let connections and answers through again."""
+        self._open, self._swallowing = True, False
 
     def __enter__(self) -> "Proxy":
         return self
@@ -84,12 +90,17 @@ class Proxy:
         with suppress(OSError):
             upstream, onward = await asyncio.open_connection(self._host, self._target_port)
             self._writers |= {writer, onward}
-            await asyncio.gather(self._pass(reader, onward), self._pass(upstream, writer))
+            await asyncio.gather(self._pass(reader, onward), self._pass(upstream, writer, answers=True))
             self._writers -= {writer, onward}
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
         with suppress(OSError):
             while data := await reader.read(65_536):
+                # "go on" is no answer yet: without it, the client would not send what it has
+                if answers and self._swallowing and not data.startswith(b"HTTP/1.1 100 "):
+                    self.swallowed += 1
+                    writer.transport.abort()
+                    return
                 writer.write(data)
                 await writer.drain()
         writer.close()

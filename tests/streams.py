@@ -12,13 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 from kafka import TopicPartition
 
 from stocklib.lake import Lake
 from stocklib.pipeline.landing import LandedBatch, LandResult, land
+from stocklib.pipeline.loading import load
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Producer
+from stocklib.warehouse import open_warehouse
 
 T0 = datetime(2012, 12, 14, 14, 30, tzinfo=UTC)
 
@@ -28,8 +31,10 @@ def quote(symbol: str = "AAPL", n: int = 0, **changes: Any) -> bytes:
     return orjson.dumps({**fields, "t": 1355495400, "fetched_at": 1355495400 + n, **changes})
 
 
-def publish(settings: Settings, values: list[bytes], *, symbol: str = "AAPL", topic: str = "") -> None:
-    with Producer(settings, source="replay", run_id="run-1") as sender:
+def publish(
+    settings: Settings, values: list[bytes], *, symbol: str = "AAPL", topic: str = "", run_id: str = "run-1"
+) -> None:
+    with Producer(settings, source="replay", run_id=run_id) as sender:
         for value in values:
             sender.publish(topic or settings.kafka_topic, symbol, value, timestamp=T0)
 
@@ -87,3 +92,32 @@ def committed(settings: Settings) -> int:
     mark = consumer._client.committed(TopicPartition(settings.kafka_topic, 0))
     consumer.close()
     return mark or 0
+
+
+def counted_events(settings: Settings) -> list[tuple[str, str, int]]:
+    """Every event once the lake is loaded, each counted once by its identity: (run, symbol, seq)."""
+    load(settings)
+    identity = "record->>'$.headers.run_id', record->>'$.key', cast(record->>'$.headers.seq' as bigint)"
+    return sorted(_ask(settings, f"select distinct {identity} from raw.stock_quotes"))
+
+
+def silver_events(settings: Settings) -> list[tuple[str, str, int]]:
+    """Every event that silver counts once the lake is loaded and transformed: (run, symbol, seq).
+
+    The run of a stranger's message is "", and its seq 0.
+    """
+    load(settings)
+    warehouse = open_warehouse(settings)
+    with warehouse.writing():
+        result = warehouse.dbt(["run", "--select", "+stg_stock_quotes_cleaned"])
+    assert result.success, result.failures
+    events = _ask(
+        settings, "select coalesce(run_id, ''), symbol, coalesce(cast(seq as bigint), 0) from silver.int_quote_events"
+    )
+    assert _ask(settings, "select sum(times_seen) from silver.stg_stock_quotes_cleaned") == [(len(events),)]
+    return sorted(events)
+
+
+def _ask(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(settings.home / "warehouse" / "build.duckdb", read_only=True) as con:
+        return con.execute(sql).fetchall()
