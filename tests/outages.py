@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from stocklib.embedded import processes
+from stocklib.settings import Settings
+from stocklib.stream import Consumer, Message
 
 
 def kill(home: Path, name: str) -> None:
@@ -27,6 +29,23 @@ def wait_for(truth: Callable[[], bool], *, seconds: float = 30) -> None:
     while not truth():
         assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.02)
+
+
+def drain(settings: Settings, *, count: int, seconds: float = 30) -> list[Message]:
+    """All quotes, in each partition's order: at least so many, and whatever comes within a moment after."""
+    consumer = Consumer(settings, [settings.kafka_topic])
+    found: list[Message] = []
+    deadline = time.monotonic() + seconds
+    try:
+        while time.monotonic() < deadline:
+            polled = [message for messages in consumer.poll(0.3).values() for message in messages]
+            found += polled
+            if len(found) >= count and not polled:
+                break
+    finally:
+        consumer.close()
+    assert len(found) >= count
+    return found
 
 
 class Proxy:

@@ -64,6 +64,10 @@ class Lively:
         return self._stop.wait(max(0.0, left))
 
 
+# A source's word on the time is believed this far from where it should be by now, and beyond it when repeated.
+_LEEWAY_SECONDS, _LATENCY_SECONDS, _AGREEING = 60.0, 5.0, 3
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How a source's time runs: ``speed`` seconds a second, or ``step``: only when it is moved."""
@@ -84,6 +88,9 @@ class SourceClock:
         self._advance = advance
         self._instant: datetime | None = None
         self._seen_at = 0.0
+        # how far off the last doubtful word was, and how many agreed on it
+        self._off = timedelta()
+        self._agreed = 0
 
     @property
     def started(self) -> bool:
@@ -94,7 +101,24 @@ class SourceClock:
         """Take note of an instant that the source just named."""
         self._instant = instant
         self._seen_at = time.monotonic()
+        self._agreed = 0
         return instant
+
+    def doubts(self, instant: datetime) -> timedelta | None:
+        """How far off an instant is that the source just named, where that is too far to be believed.
+
+        A clock that jumped is believed when it says so three times in a row: a gateway's wrong ``Date`` does not date
+        a quote, and a laptop that slept goes on.
+        """
+        if self._instant is None:
+            return None
+        off = instant - self.now()
+        leeway = timedelta(seconds=_LEEWAY_SECONDS + _LATENCY_SECONDS * self.pace.speed)
+        if abs(off) <= leeway:
+            return None
+        self._agreed = self._agreed + 1 if self._agreed and abs(off - self._off) <= leeway else 1
+        self._off = off
+        return None if self._agreed >= _AGREEING else off
 
     def now(self) -> datetime:
         """The source's time now, UTC; its last word plus the time since then at its pace."""

@@ -67,6 +67,7 @@ class Connection:
         self._adapter = HTTPAdapter(pool_connections=2, pool_maxsize=8)
         self._route = _route(self._base)
         self.clock = SourceClock(stop, advance=lambda seconds: self.move_replay({"advance": seconds}))
+        self._paced = False
         self.replay: bool | None = None
 
     def close(self) -> None:
@@ -83,6 +84,7 @@ class Connection:
         """Learn how a replay's time runs; to be called once the source has answered something."""
         answer = self._replay_clock("GET", None)
         step = answer.get("mode") == "step"
+        self._paced = True
         self.clock.pace = Pace(1.0 if step else float(answer.get("speed") or 1.0), step)
         self.clock.see(from_epoch(answer["now"]))
 
@@ -96,6 +98,12 @@ class Connection:
         if response.status_code != 200:
             self._refuse(response, path.partition("?")[0], subject)
         named = read_http_date(response.headers.get("Date", ""))
+        # how fast a replay's time runs must be known first
+        if named and (self._paced or self.replay is False) and (off := self.clock.doubts(named)):
+            raise SourceUnavailable(
+                f"{self._where} says that it is {named:%Y-%m-%d %H:%M:%S} UTC, {off.total_seconds():+,.0f} s from what "
+                f"its answers before said: its answer for {subject} is not taken"
+            )
         fetched_at = self.clock.see(named) if named else self.clock.now()
         self.replay = response.headers.get("X-Stocks-Source") == "replay"
         return self._decode(response, path.partition("?")[0], subject), fetched_at

@@ -128,11 +128,13 @@ class _Run:
 
     def follow(self, *, until_close: bool) -> str:
         """Round after round; why it ended."""
-        now = self.finnhub.now()
-        today = session(new_york_date(now)) or last_finished_session(now)
         self.beat(now=True)
-        self._announce(over=today.close <= now, today=f"{today.session_date}")
         try:
+            # asked before the date is taken, so that not one answer alone says which day it is
+            self.hours.is_open()
+            now = self.finnhub.now()
+            today = session(new_york_date(now)) or last_finished_session(now)
+            self._announce(over=today.close <= now, today=f"{today.session_date}")
             while not self._is_over:
                 if self.hours.is_open():
                     self._round()
@@ -207,7 +209,9 @@ class _Run:
         self.state = "polling"
         self.poller.poll(self.symbols)
         self._count()
-        rest = self.settings.poll_seconds - (self.finnhub.now() - began).total_seconds()
+        every = self.settings.poll_seconds
+        # a clock that was set back makes no wait longer
+        rest = min(every, every - (self.finnhub.now() - began).total_seconds())
         if rest > 0 and not self._is_over:
             self._wait(rest)
 
