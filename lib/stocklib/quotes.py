@@ -15,6 +15,8 @@ import orjson
 
 from stocklib.errors import BadAnswer, NoQuote, SymbolError
 
+# The last millisecond of the year 9999.
+_LAST_MS = 253_402_300_799_999
 # Finnhub and Yahoo symbols: BRK.B, ^GSPC, EURUSD=X, BINANCE:BTCUSDT, RDS-A.
 _SYMBOL = re.compile(r"\^?[A-Z0-9][A-Z0-9.:=_-]{0,31}")
 
@@ -110,6 +112,72 @@ class Quote:
                 "pc": self.prev_close,
                 "t": _short(self.market_timestamp),
                 "fetched_at": _short(self.fetched_at),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One trade, as Finnhub's websocket said it: ``volume`` in shares (a double: some markets trade fractions).
+
+    ``conditions`` are the exchange's codes, untouched, or None. ``fetched_at`` is on the source's clock.
+    ``covered_since`` is when the feed that brought it began to bring every trade of the symbol, without interruption
+    up to this one; None where nobody knows.
+    """
+
+    symbol: str
+    price: float
+    volume: float
+    conditions: tuple[Any, ...] | None
+    market_timestamp: datetime
+    fetched_at: datetime
+    covered_since: datetime | None = None
+
+    @classmethod
+    def parse(cls, item: Any, *, fetched_at: datetime, covered_since: datetime | None = None) -> "Trade":
+        """A trade of a ``trade`` message; ``NoQuote`` where the price is none, else ``BadAnswer`` or ``SymbolError``.
+
+        >>> said = {"s": "AAPL", "p": 509.79, "t": 1355518800000, "v": 100, "c": ["1", "12"]}
+        >>> trade = Trade.parse(said, fetched_at=from_epoch(1355518800.25), covered_since=from_epoch(1355495340))
+        >>> trade.price, trade.conditions, trade.market_timestamp.isoformat()
+        (509.79, ('1', '12'), '2012-12-14T21:00:00+00:00')
+        >>> trade.to_json().decode()
+        '{"s":"AAPL","p":509.79,"t":1355518800000,"v":100.0,"c":["1","12"],"fetched_at":1355518800.25,"since":1355495340}'
+        >>> Trade.parse({**said, "p": 0}, fetched_at=trade.fetched_at)
+        Traceback (most recent call last):
+            ...
+        stocklib.errors.NoQuote: the source said a trade of AAPL without a price (p=0); it was left out
+        """
+        if not isinstance(item, Mapping):
+            raise BadAnswer(f"the source said a trade that is {type(item).__name__}, not an object; it was left out")
+        symbol = check_symbol(item.get("s"))
+        price, volume, instant = (_number(item.get(name), name, symbol) for name in ("p", "v", "t"))
+        if price is None or price <= 0:
+            raise NoQuote(f"the source said a trade of {symbol} without a price (p={item.get('p')!r}); it was left out")
+        if volume is None or volume < 0 or not instant or not 0 < instant < _LAST_MS:
+            raise BadAnswer(f"the source said a trade of {symbol} with v={volume} at t={instant}; it was left out")
+        codes = item.get("c")
+        return cls(
+            symbol=symbol,
+            price=price,
+            volume=volume,
+            conditions=tuple(codes) if isinstance(codes, list) else None,
+            market_timestamp=from_epoch(instant / 1000),
+            fetched_at=fetched_at,
+            covered_since=covered_since,
+        )
+
+    def to_json(self) -> bytes:
+        """The message's value: Finnhub's own names plus ``fetched_at`` and ``since`` (epoch seconds)."""
+        return orjson.dumps(
+            {
+                "s": self.symbol,
+                "p": self.price,
+                "t": round(to_epoch(self.market_timestamp) * 1000),
+                "v": self.volume,
+                "c": self.conditions,
+                "fetched_at": _short(self.fetched_at),
+                "since": None if self.covered_since is None else _short(self.covered_since),
             }
         )
 

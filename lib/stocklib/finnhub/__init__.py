@@ -83,6 +83,28 @@ class Finnhub:
         self._read_pace()
         return self._source.clock.wait(seconds)
 
+    def look_at_clock(self) -> datetime:
+        """The source's time, asked for anew where it is a replay: others may have moved its clock."""
+        self._read_pace()
+        if self.source == "replay":
+            self._source.read_pace()
+        return self._source.clock.now()
+
+    def hear_time(self, instant: datetime) -> datetime:
+        """Take note of an instant that the source named outside of an answer to a call."""
+        return self._source.clock.see(instant)
+
+    def wait_until(self, instant: datetime) -> bool:
+        """Let the source's time pass until an instant; False when ``stop`` was set meanwhile.
+
+        A stepping replay is moved there, unless others moved it further already.
+        """
+        self._read_pace()
+        if not self.pace.step:
+            return self.wait((instant - self.now()).total_seconds())
+        self._source.move_replay({"until": to_epoch(instant)})
+        return not self._source.is_stopped
+
     def set_clock(self, instant: datetime) -> datetime:
         """Set the clock of a replay server on this machine; its new time."""
         return self._source.move_replay(replay_move(instant))

@@ -70,6 +70,11 @@ class Connection:
         self._paced = False
         self.replay: bool | None = None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run is to end."""
+        return self._stop.is_set()
+
     def close(self) -> None:
         """Close the sockets."""
         self._adapter.close()

@@ -30,7 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         tape = read_tape(options.data)
         clock = VirtualClock(read_start(options.start), speed=read_speed(options.speed))
-        rules = Rules(key=options.key, free_plan=options.free_plan, calls_per_minute=options.calls_per_minute)
+        rules = Rules(
+            key=options.key,
+            free_plan=options.free_plan,
+            calls_per_minute=options.calls_per_minute,
+            ws_symbols=options.ws_symbols,
+        )
         faults = Faults(options.faults, seed=options.fault_seed)
         address = f"http://{options.host}:{options.port}/api/v1"
         said = f"replaying {', '.join(tape.symbols[:8])} at {address}; Ctrl-C ends it"
@@ -67,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--calls-per-minute", type=_count, default=0, metavar="N", help="429 above so many; 0: any")
     parser.add_argument("--faults", default="", metavar="KIND=CHANCE[:SIZE],…", help="what goes wrong, listed below")
     parser.add_argument("--fault-seed", type=int, default=0, metavar="N", help="the same one draws the same faults")
+    parser.add_argument("--ws-symbols", type=_count, default=50, metavar="N", help="symbols that a websocket takes")
     return parser
 
 

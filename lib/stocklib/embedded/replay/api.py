@@ -17,11 +17,13 @@ _LIMIT = "API limit reached. Please try again later. Remaining Limit: 0"
 
 @dataclass(frozen=True)
 class Rules:
-    """What this Finnhub insists on: a key (empty: any), a free plan's 403s, calls a minute (0: any number)."""
+    """What this Finnhub insists on: a key (empty: any), a free plan's 403s, calls a minute (0: any number), symbols
+    of one websocket."""
 
     key: str = ""
     free_plan: bool = False
     calls_per_minute: int = 0
+    ws_symbols: int = 50
 
 
 class Refusal(Exception):
@@ -37,7 +39,7 @@ class Api:
 
     def __init__(self, exchange: Exchange, rules: Rules) -> None:
         self.rules = rules
-        self._exchange = exchange
+        self.exchange = exchange
         self._calls: deque[float] = deque()
         self._paths: dict[str, Callable[[Query, datetime], Any]] = {
             "/quote": lambda query, now: exchange.quote(query.symbol(), now),
@@ -81,13 +83,13 @@ class Api:
         if resolution not in RESOLUTIONS:
             raise Refusal(422, f"resolution is one of {', '.join(RESOLUTIONS)}")
         first, last = query.number("from"), query.number("to")
-        return self._exchange.candles(query.symbol(), resolution, first=first, last=last, now=now)
+        return self.exchange.candles(query.symbol(), resolution, first=first, last=last, now=now)
 
     def _listed(self, query: "Query", now: datetime) -> list[dict[str, str]]:
-        return [{**found, "currency": "USD", "mic": "", "figi": ""} for found in self._exchange.listed(now)]
+        return [{**found, "currency": "USD", "mic": "", "figi": ""} for found in self.exchange.listed(now)]
 
     def _search(self, query: "Query", now: datetime) -> dict[str, Any]:
-        found = self._exchange.listed(now, query.text("q"))
+        found = self.exchange.listed(now, query.text("q"))
         return {"count": len(found), "result": found}
 
 

@@ -12,6 +12,8 @@ class VirtualClock:
 
     def __init__(self, start: datetime, *, speed: float | None) -> None:
         self.speed = speed
+        # how often it was set, which is no passing of time
+        self.jumps = -1
         self.set(start)
 
     @property
@@ -25,21 +27,35 @@ class VirtualClock:
             return self._base
         return self._base + timedelta(seconds=(time.monotonic() - self._since) * self.speed)
 
+    @property
+    def base(self) -> datetime:
+        """The instant that it was last set or advanced to."""
+        return self._base
+
     def set(self, instant: datetime) -> None:
         """Make it this instant now; ``EmbeddedError`` when no trading calendar reaches that far."""
-        if not FIRST_DATE <= new_york_date(instant) <= LAST_DATE:
-            raise EmbeddedError(f"{instant:%Y-%m-%d} is no date of the trading calendar, {FIRST_DATE} to {LAST_DATE}")
-        self._base = instant.astimezone(UTC)
-        self._since = time.monotonic()
+        self._move(instant)
+        self.jumps += 1
 
     def advance(self, seconds: float) -> None:
         """Let so many virtual seconds pass at once."""
-        self.set(self.now() + timedelta(seconds=seconds))
+        self._move(self.now() + timedelta(seconds=seconds))
+
+    def advance_to(self, instant: datetime) -> None:
+        """Let time pass until this instant; nothing when it is over already."""
+        if instant > self.now():
+            self._move(instant)
 
     def tick(self) -> None:
         """A quote was answered: where the clock steps, that took a second."""
         if self.speed is None:
             self._base += timedelta(seconds=1)
+
+    def _move(self, instant: datetime) -> None:
+        if not FIRST_DATE <= new_york_date(instant) <= LAST_DATE:
+            raise EmbeddedError(f"{instant:%Y-%m-%d} is no date of the trading calendar, {FIRST_DATE} to {LAST_DATE}")
+        self._base = instant.astimezone(UTC)
+        self._since = time.monotonic()
 
 
 def read_start(text: str) -> datetime:

@@ -5,6 +5,7 @@ split on its date, a company from its IPO on. Daily candles are split-adjusted a
 intraday ones are not, as Finnhub does it.
 """
 
+import math
 from collections.abc import Callable
 from datetime import date, datetime, time
 from functools import lru_cache
@@ -12,6 +13,7 @@ from typing import Any
 
 from stocklib.embedded.replay.candles import MINUTES, PERIODS, daily_candles, intraday_candles
 from stocklib.embedded.replay.path import SessionPath, session_path
+from stocklib.embedded.replay.prints import Prints, session_prints
 from stocklib.embedded.replay.tape import Bar, Tape
 from stocklib.sessions import LAST_DATE, NEW_YORK, Session, calendar_days, holiday, new_york_date, session
 
@@ -28,6 +30,7 @@ class Exchange:
         # half a megabyte each; a replayed session needs one a symbol, and a new one takes a millisecond
         kept = min(len(tape.symbols) + 8, 256)
         self._path: Callable[[Bar], SessionPath] = lru_cache(maxsize=kept)(_path_of)
+        self._prints: Callable[[Bar], Prints] = lru_cache(maxsize=kept)(lambda bar: session_prints(bar, self._path(bar)))
 
     def quote(self, symbol: str, now: datetime) -> dict[str, Any]:
         """The quote at this instant; zeros and nulls for a symbol that has no price yet."""
@@ -58,6 +61,22 @@ class Exchange:
             rows = daily_candles(self.tape, symbol, resolution, first=first, last=last, now=now)
         columns = [list(column) for column in zip(*rows, strict=True)]
         return {**dict(zip("tohlcv", columns, strict=True)), "s": "ok"} if columns else {"s": "no_data"}
+
+    def trades(self, symbol: str, after: datetime, upto: datetime) -> list[dict[str, Any]]:
+        """The trades later than ``after``, up to and with ``upto``, as the websocket says them."""
+        found = []
+        for bar in self.tape.between(symbol, new_york_date(after), new_york_date(upto)):
+            if (hours := session(bar.day)) is None or hours.close <= after or hours.open > upto:
+                continue
+            opened, prints = hours.open, self._prints(bar)
+            first, last = (math.floor((instant - opened).total_seconds()) for instant in (after, upto))
+            part, begin = prints.between(first, last), int(opened.timestamp())
+            rows = zip(prints.second[part], prints.price[part], prints.volume[part], strict=True)
+            found += [
+                {"s": symbol, "p": float(price), "t": (begin + int(second)) * 1000, "v": int(volume), "c": ["1"]}
+                for second, price, volume in rows
+            ]
+        return found
 
     def profile(self, symbol: str, now: datetime) -> dict[str, Any]:
         """The company behind a symbol, with Finnhub's fields only; nothing before its IPO."""

@@ -10,11 +10,13 @@ import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from tornado.httpserver import HTTPServer
+from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
@@ -22,6 +24,7 @@ from stocklib.embedded.replay.api import Api, Refusal, Rules
 from stocklib.embedded.replay.clock import VirtualClock
 from stocklib.embedded.replay.exchange import Exchange
 from stocklib.embedded.replay.faults import Faults, Sending
+from stocklib.embedded.replay.trades import PING_SECONDS, PUMP_SECONDS, TradeFeed, TradesHandler
 from stocklib.errors import EmbeddedError
 from stocklib.quotes import from_epoch
 
@@ -45,14 +48,16 @@ def serve(
 
 def make_application(api: Api, clock: VirtualClock, *, faults: Faults | None = None) -> Application:
     """The server's routes."""
-    ours = {"clock": clock, "api": api, "faults": faults or Faults()}
+    ours = {"clock": clock, "api": api, "faults": faults or Faults(), "feed": TradeFeed(api.exchange, clock, api.rules)}
     handlers: list[Any] = [
+        (r"/(?:ws)?", TradesHandler, {"feed": ours["feed"]}),
         (r"/replay/clock", _ClockHandler, ours),
         (r"/replay/faults", _FaultsHandler, ours),
         (r"/api/v1/*(/.*)", _ApiHandler, ours),
         (r".*", _NowhereHandler, ours),
     ]
-    return Application(handlers, log_function=lambda handler: None, compress_response=False)
+    # the handlers share the feed; whoever serves the application keeps it going
+    return Application(handlers, log_function=lambda handler: None, compress_response=False, feed=ours["feed"])
 
 
 async def _serve(application: Application, host: str, port: int, on_ready: Callable[[], None]) -> None:
@@ -67,8 +72,18 @@ async def _serve(application: Application, host: str, port: int, on_ready: Calla
         raise EmbeddedError(f"port {port} is in use: stop what listens there, or choose another with --port") from error
     server = HTTPServer(application)
     server.add_sockets(sockets)
+    feed: TradeFeed = application.settings["feed"]
+    pumps = []
+    if feed.clock.mode == "speed":
+        # a clock that steps is pumped by whoever moves it
+        pumps.append(PeriodicCallback(feed.pump, PUMP_SECONDS * 1000))
+        pumps.append(PeriodicCallback(partial(feed.pump, ping=True), PING_SECONDS * 1000))
+    for pump in pumps:
+        pump.start()
     on_ready()
     await ended.wait()
+    for pump in pumps:
+        pump.stop()
     server.stop()
     await server.close_all_connections()
 
@@ -76,8 +91,8 @@ async def _serve(application: Application, host: str, port: int, on_ready: Calla
 class _Json(RequestHandler):
     """Sends one JSON answer with the virtual time."""
 
-    def initialize(self, clock: VirtualClock, api: Api, faults: Faults) -> None:
-        self.clock, self.api, self.faults = clock, api, faults
+    def initialize(self, clock: VirtualClock, api: Api, faults: Faults, feed: TradeFeed) -> None:
+        self.clock, self.api, self.faults, self.feed = clock, api, faults, feed
 
     def send(self, answer: Any, now: datetime, *, status: int = 200) -> None:
         self.leave(Sending(orjson.dumps(answer), now, status))
@@ -114,6 +129,7 @@ class _ApiHandler(_Json):
             answer, status = {"error": refusal.text}, refusal.status
         if path == "/quote" and status == 200:
             self.clock.tick()
+            self.feed.pump()
         sending = Sending(orjson.dumps(answer), now, status)
         query = f"{sorted(parameters.items())}"
         sending = self.faults.spoil(
@@ -153,17 +169,20 @@ class _ClockHandler(_FromHere):
         except EmbeddedError as error:
             self.refuse(422, str(error))
         except (ValueError, TypeError, OverflowError, OSError):
-            self.refuse(422, 'send {"now": epoch seconds} or {"advance": seconds, 0 or more}')
+            self.refuse(422, 'send {"now": epoch seconds}, {"until": epoch seconds} or {"advance": seconds, 0 or more}')
         else:
+            self.feed.pump(ping=True)
             self.get()
 
     def _move(self, move: Any) -> None:
         if set(move) == {"now"}:
             self.clock.set(from_epoch(float(move["now"])))
+        elif set(move) == {"until"}:
+            self.clock.advance_to(from_epoch(float(move["until"])))
         elif set(move) == {"advance"} and float(move["advance"]) >= 0:
             self.clock.advance(float(move["advance"]))
         else:
-            raise ValueError("neither now nor advance")
+            raise ValueError("neither now, until nor advance")
 
 
 class _FaultsHandler(_FromHere):

@@ -1,0 +1,195 @@
+"""Trades as they happen: symbols in, ``Trade`` records out, over a websocket that is replaced whenever it is lost.
+
+Each trade says since when the feed has brought every one of them (``covered_since``): a connection that was lost, or a
+message that could not be read, begins that anew, so that whoever adds trades up knows where some are missing.
+"""
+
+import json
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from stocklib.clocks import Stop
+from stocklib.errors import BadAnswer, Interrupted, NoQuote, RateLimited, SourceUnavailable, SymbolError
+from stocklib.finnhub import Finnhub
+from stocklib.finnhub.wire import Wire
+from stocklib.quotes import Trade, check_symbol, from_epoch
+from stocklib.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+# A source that has not taken a single connection of so many is not down for a while: something is set up wrong.
+_PATIENCE = 3
+# The source's clock is told in whole seconds: when a feed began is known that well.
+_CLOCK_DOUBT = timedelta(seconds=1)
+
+
+class TradeFeed:
+    """The trades of some symbols. Symbols beyond ``FINNHUB_WS_SYMBOLS`` are left out, and named in a warning.
+
+    Counters: ``trades``, ``reconnects``, ``rejected`` (what was no trade, by symbol), ``garbled`` (messages that could
+    not be read). ``told`` is the source's time up to which, as a replay says, everything has come; None live.
+    """
+
+    def __init__(self, settings: Settings, finnhub: Finnhub, symbols: Sequence[str], *, stop: Stop) -> None:
+        listed = list(dict.fromkeys(check_symbol(symbol) for symbol in symbols))
+        limit = settings.finnhub_ws_symbols
+        self.symbols, self.left_out = listed[:limit], listed[limit:]
+        if self.left_out:
+            log.warning(
+                "the plan's websocket takes %d symbols (FINNHUB_WS_SYMBOLS): no trades of %s",
+                limit,
+                ", ".join(self.left_out),
+            )
+        self._settings, self._finnhub, self._stop = settings, finnhub, stop
+        self._wire: Wire | None = None
+        self._waiting: list[str] = []
+        self._since: datetime | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self._said: set[str] = set()
+        self.connections = 0
+        self.trades = 0
+        self.garbled = 0
+        self.rejected: Counter[str] = Counter()
+        self.told: datetime | None = None
+        self.trouble: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the feed is on."""
+        return self._wire is not None
+
+    @property
+    def reconnects(self) -> int:
+        """How often a connection was replaced."""
+        return max(0, self.connections - 1)
+
+    def receive(self, seconds: float) -> list[Trade]:
+        """The trades of the next message, in its order; none when nothing came for so many seconds.
+
+        Connects where there is no connection, and again where it was lost, after a pause that grows. Raises
+        ``KeyRefused``, ``PlanRefused`` or ``BadAnswer`` when the source does not want us, ``SourceUnavailable`` when it
+        took none of the first connections, ``Interrupted`` when the run is stopping.
+        """
+        try:
+            if self._wire is None:
+                self._connect(seconds)
+            if self._wire is None:
+                return []
+            text = self._waiting.pop(0) if self._waiting else self._wire.receive(seconds)
+        except (SourceUnavailable, RateLimited) as error:
+            self._lose(error)
+            return []
+        return [] if text is None else self._read(text)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._wire:
+            self._wire.close()
+        self._wire, self._since, self._waiting = None, None, []
+
+    def _connect(self, seconds: float) -> None:
+        """Connect and subscribe, unless it is too early to try again: that waits ``seconds`` at most."""
+        if self._stop.is_set():
+            raise Interrupted("stopped before connecting to Finnhub's websocket")
+        pause = self._retry_at - time.monotonic()
+        if pause > 0:
+            self._stop.wait(min(pause, seconds))
+            if pause > seconds:
+                return
+        wire = self._wire = Wire(self._settings)
+        for symbol in self.symbols:
+            wire.send(json.dumps({"type": "subscribe", "symbol": symbol}))
+        self._waiting = wire.settle()
+        self._begin_coverage()
+        self.connections += 1
+        self._failures, self.trouble = 0, None
+        log.info("%s: subscribed to %d symbols", wire.where, len(self.symbols))
+
+    def _lose(self, error: SourceUnavailable | RateLimited) -> None:
+        self.close()
+        self._failures += 1
+        if not self.connections and self._failures >= _PATIENCE:
+            raise error
+        pause = min(_FIRST_PAUSE * 2 ** (self._failures - 1), _LONGEST_PAUSE)
+        pause *= random.uniform(0.75, 1.25) * (4 if isinstance(error, RateLimited) else 1)  # noqa: S311 - jitter
+        self._retry_at = time.monotonic() + pause
+        self.trouble = str(error)
+        log.warning("%s; connecting again in %.1f s", error, pause)
+
+    def _begin_coverage(self) -> None:
+        """From now on every trade comes."""
+        doubt = timedelta(0) if self._is_replay else _CLOCK_DOUBT
+        self._since = self._finnhub.look_at_clock() + doubt
+
+    @property
+    def _is_replay(self) -> bool:
+        return self._wire is not None and self._wire.is_replay
+
+    def _read(self, text: str) -> list[Trade]:
+        message = _decode(text)
+        kind = message.get("type") if message else None
+        if message is None or (kind == "trade" and not isinstance(message.get("data"), list)):
+            self._say_once("garbled", "a message of the websocket could not be read: trades may be missing")
+            self.garbled += 1
+            self._begin_coverage()
+            return []
+        now = self._time_of(message)
+        if kind == "trade":
+            read = (self._trade(item, now) for item in message["data"])
+            found = [trade for trade in read if trade]
+            self.trades += len(found)
+            return found
+        if kind == "ping":
+            self.told = now if self._is_replay else None
+        elif kind == "error":
+            said = str(message.get("msg"))[:200]
+            self.rejected["error"] += 1
+            self._say_once(said, f"Finnhub's websocket says: {said}")
+        else:
+            self._say_once(f"type {kind}", f"Finnhub's websocket sent a message of an unknown type, {str(kind)[:40]!r}")
+        return []
+
+    def _time_of(self, message: dict[str, Any]) -> datetime:
+        """The source's time of a message: what a replay says, else what its clock is by now."""
+        said = message.get("now")
+        if self._is_replay and isinstance(said, int | float):
+            return self._finnhub.hear_time(from_epoch(said))
+        return self._finnhub.now()
+
+    def _trade(self, item: Any, now: datetime) -> Trade | None:
+        try:
+            trade = Trade.parse(item, fetched_at=now, covered_since=self._since)
+            if trade.symbol not in self.symbols:
+                raise SymbolError(f"Finnhub's websocket sent a trade of {trade.symbol}, which nobody asked for")
+        except (NoQuote, BadAnswer, SymbolError) as error:
+            name = str(item.get("s"))[:32] if isinstance(item, dict) else "?"
+            self._say_once(f"trade {name}", str(error))
+            self.rejected[name] += 1
+            return None
+        return trade
+
+    def _say_once(self, what: str, text: str) -> None:
+        log.log(logging.DEBUG if what in self._said else logging.WARNING, "%s", text)
+        if len(self._said) < 1000:
+            self._said.add(what)
+
+
+def _decode(text: str) -> dict[str, Any] | None:
+    """A message; NaN, which is no JSON, spoils the trade that holds it and not its neighbours."""
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            message = json.loads(text, parse_int=float)
+        except (ValueError, RecursionError):
+            return None
+    return message if isinstance(message, dict) else None
