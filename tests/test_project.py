@@ -30,6 +30,7 @@ VENDORS = {
     "dbt": "warehouse",
     "snowflake": "warehouse",
     "requests": "finnhub",
+    "websocket": "finnhub",
     "yfinance": "yahoo",
     "papermill": "runner",
     "exchange_calendars": "sessions",

@@ -10,28 +10,34 @@ from stocklib.cli.base import Lazy, main, progress, stop_signal
 
 def _bounds(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options with which a running verb ends by itself."""
-    command = click.option("--max-quotes", type=click.IntRange(1), help="Stop after this many.")(command)
+    command = click.option(
+        "--max-quotes", "--max-trades", "max_quotes", type=click.IntRange(1), help="Stop after this many."
+    )(command)
     return click.option("--duration", type=float, help="Stop after this many seconds.")(command)
 
 
 @main.command()
 @_bounds
 @click.option("--until-close", is_flag=True, help="Stop after the last round of today's session.")
+@click.option(
+    "--source",
+    type=click.Choice(["quotes", "trades"]),
+    default="quotes",
+    help="Poll quotes (the default), or listen to every trade on the websocket.",
+)
 @click.pass_obj
-def produce(lazy: Lazy, duration: float | None, max_quotes: int | None, until_close: bool) -> None:
-    """Poll Finnhub and publish every quote to Kafka."""
+def produce(lazy: Lazy, duration: float | None, max_quotes: int | None, until_close: bool, source: str) -> None:
+    """Publish Finnhub's quotes, or its trades, to Kafka."""
     from stocklib.pipeline.produce import produce
+    from stocklib.pipeline.trades import produce_trades
 
-    with progress("quotes") as advance, stop_signal() as stop:
-        result = produce(
-            lazy.settings(),
-            duration=duration,
-            max_quotes=max_quotes,
-            until_close=until_close,
-            stop=stop,
-            on_progress=advance,
-        )
-    click.echo(result)
+    settings = lazy.settings()
+    with progress(source) as advance, stop_signal() as stop:
+        bounds: dict[str, Any] = {"duration": duration, "until_close": until_close, "stop": stop}
+        if source == "trades":
+            click.echo(produce_trades(settings, max_trades=max_quotes, on_progress=advance, **bounds))
+        else:
+            click.echo(produce(settings, max_quotes=max_quotes, on_progress=advance, **bounds))
 
 
 @main.command()

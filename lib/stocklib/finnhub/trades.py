@@ -34,8 +34,9 @@ _CLOCK_DOUBT = timedelta(seconds=1)
 class TradeFeed:
     """The trades of some symbols. Symbols beyond ``FINNHUB_WS_SYMBOLS`` are left out, and named in a warning.
 
-    Counters: ``trades``, ``reconnects``, ``rejected`` (what was no trade, by symbol), ``garbled`` (messages that could
-    not be read). ``told`` is the source's time up to which, as a replay says, everything has come; None live.
+    Counters: ``trades``, ``losses`` (of connections), ``reconnects``, ``rejected`` (what was no trade, by symbol),
+    ``garbled`` (messages that could not be read). ``told`` is the source's time up to which everything has come, as a
+    replay says; None live.
     """
 
     def __init__(self, settings: Settings, finnhub: Finnhub, symbols: Sequence[str], *, stop: Stop) -> None:
@@ -53,6 +54,7 @@ class TradeFeed:
         self._waiting: list[str] = []
         self._since: datetime | None = None
         self._failures = 0
+        self.losses = 0
         self._retry_at = 0.0
         self._said: set[str] = set()
         self.connections = 0
@@ -117,6 +119,7 @@ class TradeFeed:
     def _lose(self, error: SourceUnavailable | RateLimited) -> None:
         self.close()
         self._failures += 1
+        self.losses += 1
         if not self.connections and self._failures >= _PATIENCE:
             raise error
         pause = min(_FIRST_PAUSE * 2 ** (self._failures - 1), _LONGEST_PAUSE)

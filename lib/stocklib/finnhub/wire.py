@@ -27,11 +27,10 @@ class Wire:
 
         self._key: Secret = settings.require("FINNHUB_API_KEY")
         self._address = urlsplit(str(settings.finnhub_ws_url))
-        self._library = websocket
-        self._socket: Any = websocket.WebSocket()
+        self._library: Any = websocket
+        self._socket = self._library.WebSocket()
         self._open(str(settings.finnhub_ws_url))
-        headers = self._socket.handshake_response.headers or {}
-        self.is_replay = headers.get("x-stocks-source") == "replay"
+        self.is_replay = self._socket.handshake_response.headers.get("x-stocks-source") == "replay"
         self._heard = self._pinged = time.monotonic()
         self._answers_pings = False
 
@@ -82,15 +81,13 @@ class Wire:
                 suppress_origin=True,
                 header=["User-Agent: stocks-workbench"],
             )
-            status = self._socket.handshake_response.status
         except self._library.WebSocketBadStatusException as error:
-            status = error.status_code
+            self._socket.shutdown()
+            raise self._refusal(error.status_code) from None
         except (self._library.WebSocketException, OSError, ValueError) as error:
             self._socket.shutdown()
-            raise self._lost(error) from None
-        if status != 101:
-            self._socket.shutdown()
-            raise self._refusal(status)
+            answer = self._socket.handshake_response
+            raise (self._refusal(answer.status) if answer else self._lost(error)) from None
 
     def _frame(self, seconds: float) -> tuple[str, bytes]:
         names = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
@@ -123,7 +120,7 @@ class Wire:
             raise self._lost(error) from None
 
     def _lost(self, error: Exception) -> SourceUnavailable:
-        reason = type(error).__name__.removeprefix("WebSocket").removesuffix("Exception")
+        reason = type(error).__name__.removeprefix("WebSocket").removesuffix("Exception") or "no websocket"
         return SourceUnavailable(f"{self.where} is lost ({reason}); check the network and FINNHUB_WS_URL")
 
     def _refusal(self, status: int) -> Exception:

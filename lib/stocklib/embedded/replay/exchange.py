@@ -30,7 +30,7 @@ class Exchange:
         # half a megabyte each; a replayed session needs one a symbol, and a new one takes a millisecond
         kept = min(len(tape.symbols) + 8, 256)
         self._path: Callable[[Bar], SessionPath] = lru_cache(maxsize=kept)(_path_of)
-        self._prints: Callable[[Bar], Prints] = lru_cache(maxsize=kept)(lambda bar: session_prints(bar, self._path(bar)))
+        self._prints: Callable[[Bar], Prints] = lru_cache(maxsize=kept)(self._prints_of)
 
     def quote(self, symbol: str, now: datetime) -> dict[str, Any]:
         """The quote at this instant; zeros and nulls for a symbol that has no price yet."""
@@ -154,6 +154,9 @@ class Exchange:
             elif found["holiday"] and (found["holiday"] != "Exchange closed" or when <= day):
                 rows.append({"eventName": found["holiday"], "atDate": when.isoformat(), "tradingHour": ""})
         return {"data": rows[::-1], "exchange": "US", "timezone": "America/New_York"}
+
+    def _prints_of(self, bar: Bar) -> Prints:
+        return session_prints(bar, self._path(bar))
 
     def _last_bar(self, symbol: str, now: datetime) -> Bar | None:
         """The bar that is on, or else the last one before it."""

@@ -4,8 +4,8 @@ It speaks as wss://ws.finnhub.io does, on the port of the REST paths: the key as
 ``unsubscribe``, ``trade``, ``ping`` and ``error`` messages. A ``trade`` or ``ping`` also says under ``now`` what the
 virtual time is, as the ``Date`` header does over there; the ping that follows the trades says that nothing older comes.
 
-Time that passes is streamed: that of a running clock, a quote's second, an advance. A clock that is set jumps: what lies
-between is not.
+Time that passes is streamed: that of a running clock, a quote's second, an advance. A clock that is set jumps: what
+lies between is not.
 """
 
 from datetime import UTC, datetime
@@ -21,8 +21,6 @@ from stocklib.embedded.replay.exchange import Exchange
 
 # How often a running clock is looked at, and told to those who listen (this machine's seconds).
 PUMP_SECONDS, PING_SECONDS = 0.05, 0.5
-# Where the clock steps, a quote's second is told with its trades; where there are none, every so many virtual seconds.
-_STEP_PING_SECONDS = 60
 _TRADES_A_MESSAGE = 50
 
 
@@ -33,15 +31,16 @@ class TradeFeed:
         self.exchange, self.clock, self.rules = exchange, clock, rules
         self.listeners: set[TradesHandler] = set()
         self._jumps = clock.jumps
-        self._told = clock.now()
+        self._minute = clock.now().replace(second=0, microsecond=0)
 
     def pump(self, *, ping: bool = False) -> None:
         """Send what was traded since the last time; a ``ping`` after it says that this was all."""
         now, jumped = self.clock.now(), self.clock.jumps != self._jumps
         self._jumps = self.clock.jumps
-        quiet = (now - self._told).total_seconds()
-        ping = ping or jumped or (self.clock.mode == "step" and quiet >= _STEP_PING_SECONDS)
-        self._told = now if ping else self._told
+        # quotes that step the clock a second each are told by the minute
+        minute = now.replace(second=0, microsecond=0)
+        ping = ping or jumped or (self.clock.mode == "step" and minute != self._minute)
+        self._minute = minute
         for listener in list(self.listeners):
             listener.tell(now, jumped_to=self.clock.base if jumped else None, ping=ping)
 
