@@ -72,7 +72,8 @@ class _Handler(WebSocketHandler):
             for text in self.script.says:
                 self.write_message(text if isinstance(text, str) else json.dumps(text))
             if not self.script.stays:
-                self.close()
+                # not before the other side has heard that it is subscribed
+                asyncio.get_running_loop().call_later(0.2, self.close)
 
 
 @contextmanager

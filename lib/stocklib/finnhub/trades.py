@@ -53,6 +53,7 @@ class TradeFeed:
         self._wire: Wire | None = None
         self._waiting: list[str] = []
         self._since: datetime | None = None
+        self._is_replay = False
         self._failures = 0
         self.losses = 0
         self._retry_at = 0.0
@@ -81,12 +82,12 @@ class TradeFeed:
         ``KeyRefused``, ``PlanRefused`` or ``BadAnswer`` when the source does not want us, ``SourceUnavailable`` when it
         took none of the first connections, ``Interrupted`` when the run is stopping.
         """
+        if self._waiting:
+            return self._read(self._waiting.pop(0))
         try:
             if self._wire is None:
                 self._connect(seconds)
-            if self._wire is None:
-                return []
-            text = self._waiting.pop(0) if self._waiting else self._wire.receive(seconds)
+            text = self._wire.receive(seconds) if self._wire and not self._waiting else None
         except (SourceUnavailable, RateLimited) as error:
             self._lose(error)
             return []
@@ -96,7 +97,7 @@ class TradeFeed:
         """Hang up."""
         if self._wire:
             self._wire.close()
-        self._wire, self._since, self._waiting = None, None, []
+        self._wire, self._since = None, None
 
     def _connect(self, seconds: float) -> None:
         """Connect and subscribe, unless it is too early to try again: that waits ``seconds`` at most."""
@@ -108,11 +109,12 @@ class TradeFeed:
             if pause > seconds:
                 return
         wire = self._wire = Wire(self._settings)
+        self._is_replay = wire.is_replay
         for symbol in self.symbols:
             wire.send(json.dumps({"type": "subscribe", "symbol": symbol}))
-        self._waiting = wire.settle()
-        self._begin_coverage()
         self.connections += 1
+        wire.settle(self._waiting)
+        self._begin_coverage()
         self._failures, self.trouble = 0, None
         log.info("%s: subscribed to %d symbols", wire.where, len(self.symbols))
 
@@ -133,17 +135,14 @@ class TradeFeed:
         doubt = timedelta(0) if self._is_replay else _CLOCK_DOUBT
         self._since = self._finnhub.look_at_clock() + doubt
 
-    @property
-    def _is_replay(self) -> bool:
-        return self._wire is not None and self._wire.is_replay
-
     def _read(self, text: str) -> list[Trade]:
         message = _decode(text)
         kind = message.get("type") if message else None
         if message is None or (kind == "trade" and not isinstance(message.get("data"), list)):
             self._say_once("garbled", "a message of the websocket could not be read: trades may be missing")
             self.garbled += 1
-            self._begin_coverage()
+            if self._wire:
+                self._begin_coverage()
             return []
         now = self._time_of(message)
         if kind == "trade":

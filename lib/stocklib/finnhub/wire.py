@@ -52,15 +52,14 @@ class Wire:
         kind, data = self._frame(seconds)
         return data.decode("utf-8", "replace") if kind in ("text", "binary") else None
 
-    def settle(self) -> list[str]:
-        """Wait until the other side has dealt with everything that was sent; the texts that came meanwhile."""
-        texts, deadline = [], time.monotonic() + _BARRIER_SECONDS
+    def settle(self, texts: list[str]) -> None:
+        """Wait until the other side has dealt with everything that was sent; what comes meanwhile goes to ``texts``."""
+        deadline = time.monotonic() + _BARRIER_SECONDS
         self._ping()
         while not self._answers_pings and (left := deadline - time.monotonic()) > 0:
             kind, data = self._frame(left)
             if kind in ("text", "binary"):
                 texts.append(data.decode("utf-8", "replace"))
-        return texts
 
     def close(self) -> None:
         """Hang up, without waiting for an answer."""
