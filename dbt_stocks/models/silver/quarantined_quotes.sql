@@ -1,4 +1,4 @@
-{{ config(materialized="view") }}
+{{ config(materialized="view", meta={"spans": "quote_date"}) }}
 
 with events as (
 

@@ -13,6 +13,7 @@ import click
 
 from stocklib import __version__
 from stocklib.errors import StocksError
+from stocklib.logs import write_log
 from stocklib.settings import Settings, read_settings
 
 DATE = click.DateTime(formats=["%Y-%m-%d"])
@@ -56,24 +57,7 @@ class Lazy:
 
     def settings(self) -> Settings:
         settings = read_settings(demo=self.demo)
-        level = "DEBUG" if self.verbose else settings.stocks_log
-        logging.basicConfig(
-            level=level,
-            format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-            stream=sys.stderr,
-        )
-        if not self.verbose:
-            for noisy in (
-                "kafka",
-                "botocore",
-                "aiobotocore",
-                "s3fs",
-                "urllib3",
-                "papermill",
-                "asyncio",
-                "dbt",
-            ):
-                logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "kafka" else logging.WARNING)
+        write_log(sys.stderr, level="DEBUG" if self.verbose else settings.stocks_log)
         return settings
 
 

@@ -68,7 +68,7 @@ def load(lazy: Lazy, follow: bool) -> None:
         click.echo(result)
         sys.exit(1 if result.corrupt else 0)
     with stop_signal() as stop:
-        following.follow(settings, stop=stop, on_done=click.echo)
+        following.follow(settings, stop=stop, on_batch=click.echo)
 
 
 @main.command()

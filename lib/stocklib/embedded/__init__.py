@@ -17,7 +17,7 @@ from stocklib.embedded.s3 import Keys
 from stocklib.embedded.strays import end_strays
 from stocklib.settings import Settings
 
-__all__ = ["ServerStatus", "Stack", "down", "status", "up"]
+__all__ = ["ServerStatus", "Stack", "down", "is_alive", "status", "up", "wanted"]
 
 # The setting that points a client at each server: stated by the user, it says that ours is not wanted.
 _POINTED = {"s3": ("MINIO_ENDPOINT",), "kafka": ("KAFKA_BROKER",), "replay": ("FINNHUB_API_KEY", "FINNHUB_BASE_URL")}
@@ -84,9 +84,20 @@ def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
 
 def status(settings: Settings) -> list[ServerStatus]:
     """What each server of the stack is doing now."""
-    ours = _ours(settings)
-    needed = ours | ({"s3"} if "kafka" in ours else set())
+    needed = wanted(settings)
     return [_status(settings, name, needed) for name in ("s3", "kafka", "replay")]
+
+
+def wanted(settings: Settings) -> set[str]:
+    """The servers that these settings do not point elsewhere; the broker needs the S3 server beneath it."""
+    ours = _ours(settings)
+    return ours | ({"s3"} if "kafka" in ours else set())
+
+
+def is_alive(settings: Settings, name: str) -> bool:
+    """Whether the process of a server runs; not whether it answers, which ``status`` asks."""
+    daemon = processes.recall(folder_of(settings, name))
+    return daemon is not None and daemon.is_alive()
 
 
 def down(settings: Settings) -> None:

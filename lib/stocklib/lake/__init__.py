@@ -4,7 +4,7 @@ Lines in, keys out; keys in, lines out. One function writes a key and one reads 
 of its lines, so that the same lines are the same object, and a damaged object does not pass for whole.
 """
 
-from stocklib.lake.keys import DATASETS, KeyParts, format_key, name_batch, name_history, parse_key
+from stocklib.lake.keys import DATASETS, KeyParts, format_key, name_batch, name_history, name_stream, parse_key
 from stocklib.lake.objects import Lake, LakeObject, check
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "format_key",
     "name_batch",
     "name_history",
+    "name_stream",
     "parse_key",
 ]

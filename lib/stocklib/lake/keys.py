@@ -68,7 +68,16 @@ def name_batch(topic: str, partition: int, *, first: int, last: int) -> str:
     >>> name_batch("stock-quotes", 2, first=17, last=5016)
     'stock-quotes+2+00000000000000000017-00000000000000005016'
     """
-    return f"{topic}+{partition}+{first:020d}-{last:020d}"
+    return f"{name_stream(topic, partition)}+{first:020d}-{last:020d}"
+
+
+def name_stream(topic: str, partition: int) -> str:
+    """What the names of all batches of a partition begin with.
+
+    >>> name_stream("stock-quotes", 2)
+    'stock-quotes+2'
+    """
+    return f"{topic}+{partition}"
 
 
 def name_history(first: date, last: date, *, fetched_at: datetime) -> str:

@@ -104,9 +104,16 @@ class Lake:
 
         What is older is not asked for, so the cost follows what is new.
         """
-        request = {"Bucket": self.bucket, "Prefix": f"{dataset}/landed="}
-        if since:
-            request["StartAfter"] = start_of_hour(dataset, since)
+        return self._list(f"{dataset}/landed=", after=start_of_hour(dataset, since) if since else "")
+
+    def list_stream(self, dataset: str, stream: str, *, hour: datetime, after: str = "") -> Iterator[LakeObject]:
+        """What landed of one partition of a topic (``name_stream``) in an hour, from the key ``after`` on."""
+        return self._list(f"{start_of_hour(dataset, hour)}{stream}+", after=after)
+
+    def _list(self, prefix: str, *, after: str) -> Iterator[LakeObject]:
+        request = {"Bucket": self.bucket, "Prefix": prefix}
+        if after:
+            request["StartAfter"] = after
         while True:
             page = self._call("list_objects_v2", **request)
             for entry in page.get("Contents", []):

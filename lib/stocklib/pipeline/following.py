@@ -1,7 +1,7 @@
-"""lake → gold, again and again: load, transform and publish every ``LOAD_SECONDS``, saying how it is in a heartbeat.
+"""lake → gold, again and again: what landed is taken in batch by batch, saying how it is in a heartbeat.
 
 What may pass by itself (S3 out of reach, another writer, a test that failed or a gap that is there until the rest of
-the data comes) is said, counted and tried again by the next round; anything else ends the run.
+the data comes) is said, counted and tried again, ever less often; anything else ends the run.
 """
 
 import logging
@@ -13,8 +13,8 @@ from typing import Any
 from stocklib.clocks import Lively
 from stocklib.errors import LakeError, LedgerUnbalanced, StocksError, TransformFailed, WarehouseBusy, WarehouseError
 from stocklib.pipeline.heartbeat import Heartbeat, name_run
-from stocklib.pipeline.loading import LoadSummary, load
-from stocklib.pipeline.transform import TransformSummary, transform
+from stocklib.pipeline.loading import LoadSummary
+from stocklib.pipeline.microbatch import Batch, MicroBatches
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
 
@@ -22,28 +22,53 @@ log = logging.getLogger(__name__)
 
 # A load of everything, or dbt's work on it, says nothing before it is done.
 _PATIENCE = 1800.0
+# How often the lake is asked whether something landed.
+_LOOK_SECONDS = 0.25
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
-def follow(
-    settings: Settings, *, stop: threading.Event, on_done: Callable[[LoadSummary | TransformSummary], None]
-) -> None:
-    """Load and publish every ``LOAD_SECONDS`` until ``stop`` is set; ``on_done`` is told of each step's result."""
-    loader = LoaderHealth(settings)
+def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Batch], None]) -> None:
+    """Take in what lands until ``stop`` is set, and once more then; a batch begins at most every ``LOAD_SECONDS``.
+
+    ``on_batch`` is told of each batch that brought something.
+    """
+    health = LoaderHealth(settings)
     lively = Lively(stop)
-    lively.meanwhile = loader.beat
-    ended = "error"
+    lively.meanwhile = health.beat
+    batches = MicroBatches(settings, on_step=health.step)
+    ended, failures = "error", 0
     try:
-        while not stop.is_set():
-            _round(settings, loader, on_done)
-            loader.state = "waiting for what is new"
-            loader.beat(now=True)
-            lively.wait(settings.load_seconds)
-        ended, loader.state = "stopped", "stopped as asked"
+        while True:
+            began, is_last = time.monotonic(), stop.is_set()
+            try:
+                batch = batches.take()
+            except (LakeError, WarehouseBusy, TransformFailed, LedgerUnbalanced) as error:
+                if is_last:
+                    raise
+                pause = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
+                failures += 1
+                log.error("%s; trying again in %g s", error, pause)
+                health.failed(error)
+                lively.wait(pause)
+                continue
+            failures = 0
+            health.took(batch)
+            if not batch.is_empty:
+                log.info("%s", batch)
+                on_batch(batch)
+            if is_last:
+                ended, health.state = "stopped", "stopped as asked"
+                return
+            health.step("waiting for what is new")
+            lively.wait(settings.load_seconds - (time.monotonic() - began))
+            while not stop.is_set() and not batches.is_due():
+                stop.wait(_LOOK_SECONDS)
+                health.beat()
     except StocksError:
-        loader.state = "ended by an error"
+        health.state = "ended by an error"
         raise
     finally:
-        loader.end(ended)
+        health.end(ended)
 
 
 class LoaderHealth:
@@ -59,8 +84,23 @@ class LoaderHealth:
         self._failing: str | None = None
         self._published_at: float | None = None
         self._last_event_at: float | None = None
+        self._batch_seconds: float | None = None
         run_id = name_run("loader")
         self._heartbeat = Heartbeat(settings.home, role="loader", run_id=run_id, metrics_port=settings.metrics_port)
+
+    def took(self, batch: Batch) -> None:
+        """A batch is done."""
+        if batch.loaded.objects:
+            self.loaded(batch.loaded)
+        self._batch_seconds = round(sum(batch.seconds.values()), 3)
+        if not batch.is_empty or self._published_at is None:
+            self.published()
+        self._failing = None
+
+    def step(self, state: str) -> None:
+        """What is done now."""
+        self.state = state
+        self.beat()
 
     def loaded(self, summary: LoadSummary) -> None:
         """Lines are in RAW."""
@@ -101,23 +141,8 @@ class LoaderHealth:
             "patience": _PATIENCE,
             "failing": self._failing,
             "published_at": self._published_at,
+            "batch_seconds": self._batch_seconds,
             "last_event_at": self._last_event_at,
             "lag": None,
             **self._counts,
         }
-
-
-def _round(settings: Settings, loader: LoaderHealth, on_done: Callable[[LoadSummary | TransformSummary], None]) -> None:
-    try:
-        loader.state = "loading"
-        loader.beat(now=True)
-        loaded = load(settings)
-        loader.loaded(loaded)
-        on_done(loaded)
-        loader.state = "transforming"
-        loader.beat(now=True)
-        on_done(transform(settings))
-        loader.published()
-    except (LakeError, WarehouseBusy, TransformFailed, LedgerUnbalanced) as error:
-        log.error("%s; trying again in %g s", error, settings.load_seconds)
-        loader.failed(error)

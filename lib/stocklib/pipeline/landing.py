@@ -35,6 +35,8 @@ _MAX_OPEN_BYTES = 64_000_000
 _LAST_CHANCE = 20.0
 # With --until-close, so long after the last message the session's last round is known to be complete.
 _QUIET_AFTER_CLOSE = 5.0
+# When a run is to drain the topics, so long without a message says that they are empty.
+_QUIET_AT_THE_END = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,12 @@ def land(
     until_idle: float | None = None,
     until_close: bool = False,
     stop: threading.Event | None = None,
+    drain: threading.Event | None = None,
     on_batch: Callable[[LandedBatch], None] | None = None,
 ) -> LandResult:
-    """Land messages until ``stop`` is set, ``duration`` seconds are over, ``max_quotes`` messages were read, nothing
-    came for ``until_idle`` seconds, or (``until_close``) a message of after the session's settled close was the last
-    one. However it ends, what was read is written and committed first.
+    """Land messages until ``stop`` is set, ``drain`` is set and nothing more comes, ``duration`` seconds are over,
+    ``max_quotes`` messages were read, nothing came for ``until_idle`` seconds, or (``until_close``) a message of after
+    the session's settled close was the last one. However it ends, what was read is written and committed first.
 
     Raises ``StreamError`` or ``LakeError`` when Kafka or S3 cannot be reached at the start, or S3 at the end; in
     between it waits for them.
@@ -98,13 +101,14 @@ def land(
             max_quotes,
             until_idle,
             timedelta(seconds=settings.close_settle_seconds) if until_close else None,
+            drain,
         ),
         on_batch,
     )
     ended = "error"
     try:
         landing.run()
-        ended = "stopped" if stop and stop.is_set() else "done"
+        ended = "stopped" if (stop and stop.is_set()) or (drain and drain.is_set()) else "done"
     finally:
         landing.finish(ended=ended)
     log.info("%s", landing.result)
@@ -121,6 +125,8 @@ class _Ends:
     until_idle: float | None
     # how long after a close the day has settled; None: the run does not end with the session
     settle: timedelta | None
+    # whoever sets it knows that nothing more is published: what is there is still landed
+    drain: threading.Event | None = None
     read: int = 0
     newest_ms: int = 0
     began: float = field(default_factory=time.monotonic)
@@ -136,6 +142,8 @@ class _Ends:
             return f"{self.read:,} messages were asked for"
         if self.until_idle is not None and now - self.active >= self.until_idle:
             return f"nothing came for {self.until_idle:g} seconds"
+        if self.drain is not None and self.drain.is_set() and now - self.active >= _QUIET_AT_THE_END:
+            return "stopped as asked, with nothing left to read"
         if self.settle is not None and now - self.active >= _QUIET_AFTER_CLOSE and self._has_closed(self.settle):
             return "the session is over"
         return None

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from stocklib.lake import Lake, LakeObject, parse_key
 from stocklib.settings import Settings
-from stocklib.warehouse import DATASETS, LandedObject, LoadResult, Warehouse, open_warehouse
+from stocklib.warehouse import DATASETS, LandedObject, Warehouse, open_warehouse
 
 log = logging.getLogger(__name__)
 
@@ -53,21 +53,28 @@ def load(settings: Settings, *, on_progress: OnProgress | None = None) -> LoadSu
     warehouse = open_warehouse(settings)
     with warehouse.writing():
         warehouse.initialise()
-        new = {found.key: dataset for dataset in DATASETS for found in _new_objects(lake, warehouse, dataset)}
-        # these may be older than what is listed
-        new |= {again.key: again.dataset for again in warehouse.unreadable()}
-        return summary(warehouse.load(_landed(lake, new, on_progress)))
+        return load_objects(lake, warehouse, list_new(lake, warehouse), on_progress=on_progress)
 
 
 def load_all(settings: Settings, warehouse: Warehouse, *, on_progress: OnProgress | None = None) -> LoadSummary:
     """Load the whole lake into an empty warehouse."""
     lake = Lake(settings)
     everything = {found.key: dataset for dataset in DATASETS for found in lake.list(dataset)}
-    return summary(warehouse.load(_landed(lake, everything, on_progress)))
+    return load_objects(lake, warehouse, everything, on_progress=on_progress)
 
 
-def summary(result: LoadResult) -> LoadSummary:
-    """The load's result in words."""
+def list_new(lake: Lake, warehouse: Warehouse) -> dict[str, str]:
+    """What has landed and is not loaded: the dataset of each key."""
+    new = {found.key: dataset for dataset in DATASETS for found in _new_objects(lake, warehouse, dataset)}
+    # these may be older than what is listed
+    return new | {again.key: again.dataset for again in warehouse.unreadable()}
+
+
+def load_objects(
+    lake: Lake, warehouse: Warehouse, objects: dict[str, str], *, on_progress: OnProgress | None = None
+) -> LoadSummary:
+    """Load these objects, all in one transaction."""
+    result = warehouse.load(_landed(lake, objects, on_progress))
     done = LoadSummary(result.load_id, result.objects, result.rows, result.rejected, result.corrupt)
     log.info("load %s: %s", done.load_id, done)
     return done

@@ -34,6 +34,7 @@ class TransformSummary:
     seconds: float
     full_refresh: bool = False
     published: bool = True
+    is_whole: bool = True
 
     def __str__(self) -> str:
         if not self.models and not self.tests:
@@ -72,22 +73,39 @@ def transform(
     warehouse = open_warehouse(settings)
     with warehouse.writing():
         warehouse.initialise()
-        wanted = _wanted_build(settings, warehouse)
+        wanted = wanted_build(settings, warehouse)
         last = warehouse.last_build()
-        if select is None and not full_refresh and _same(wanted, warehouse.published_build()) and _same(wanted, last):
+        is_done = is_same(wanted, warehouse.published_build()) and is_same(wanted, last)
+        # what a stream published last was tested where it was touched: whole tables are still to be tested
+        if select is None and not full_refresh and is_done and last and last.is_whole:
             return TransformSummary(0, 0, 0.0)
-        # what was built by other rules cannot be built upon
-        anew = full_refresh or (select is None and (last is None or last.logic != wanted.logic))
-        with _recorded(warehouse, "transform"):
-            done = _build(warehouse, wanted, select=select, anew=anew, on_node=on_node)
+        with recorded(warehouse, "transform"):
             if select is None:
-                published = warehouse.published_build()
-                since = 0 if anew or published is None else published.load_id
-                gate.check(settings, warehouse, since=since, upto=wanted.load_id)
+                done = build_whole(settings, warehouse, wanted, full_refresh=full_refresh, on_node=on_node)
+            else:
+                done = _build(warehouse, wanted, select=select, anew=full_refresh, on_node=on_node)
         # a part may have passed its tests while the rest of the private version failed: only the whole is published
         if select is not None:
             return replace(done, published=False)
         warehouse.publish()
+    return done
+
+
+def build_whole(
+    settings: Settings,
+    warehouse: Warehouse,
+    wanted: Build,
+    *,
+    full_refresh: bool = False,
+    on_node: Callable[[str], None] | None = None,
+) -> TransformSummary:
+    """Build every model, test whole tables and ask the ledger; not published yet."""
+    last, published = warehouse.last_build(), warehouse.published_build()
+    # what was built by other rules cannot be built upon
+    anew = full_refresh or last is None or last.logic != wanted.logic
+    done = _build(warehouse, wanted, select=None, anew=anew, on_node=on_node)
+    since = 0 if anew or published is None else published.load_id
+    gate.check(settings, warehouse, since=since, upto=wanted.load_id)
     return done
 
 
@@ -113,8 +131,8 @@ def rebuild(
                     f"not rebuilt, the warehouse is as it was: {'; '.join(loaded.corrupt)}. Restore the object, or "
                     "`stocks rebuild --without-corrupt` to do without its rows"
                 )
-            with _recorded(new, "rebuild"):
-                wanted = _wanted_build(settings, new)
+            with recorded(new, "rebuild"):
+                wanted = wanted_build(settings, new)
                 built = _build(new, wanted, select=None, anew=True, on_node=None)
                 gate.check(settings, new, since=0, upto=wanted.load_id, gaps=not without_corrupt)
         warehouse.publish()
@@ -136,9 +154,9 @@ def _build(
     arguments = ["build", "--exclude-resource-type", "unit_test"]
     arguments += ["--select", *select.split()] if select else []
     arguments += ["--full-refresh"] if anew else []
-    result = warehouse.dbt(arguments, on_node=on_node)
+    result = warehouse.dbt(arguments, on_node=on_node, keep=True)
     if not result.success:
-        raise TransformFailed(_explain(result))
+        raise TransformFailed(explain(result))
     if select is None:
         warehouse.record_build(wanted)
     tests = result.counts.get("pass", 0) + result.counts.get("warn", 0)
@@ -147,7 +165,7 @@ def _build(
 
 
 @contextmanager
-def _recorded(warehouse: Warehouse, verb: str) -> Iterator[None]:
+def recorded(warehouse: Warehouse, verb: str) -> Iterator[None]:
     """Remember in ops that the step ran, and how it ended."""
     began = datetime.now(UTC)
     try:
@@ -158,7 +176,7 @@ def _recorded(warehouse: Warehouse, verb: str) -> Iterator[None]:
     warehouse.record_run(verb, "succeeded", started_at=began, detail="")
 
 
-def _wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
+def wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
     project = settings.root / "dbt_stocks"
     rules = [p for folder in ("models", "macros") for p in sorted((project / folder).rglob("*.sql"))]
     inputs = [*sorted(project.rglob("*.yml")), *sorted((settings.root / "config").glob("*.csv"))]
@@ -166,7 +184,7 @@ def _wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
     return Build(warehouse.newest_load(), _digest(rules, said), _digest(inputs, ""), datetime.now(UTC))
 
 
-def _same(wanted: Build, found: Build | None) -> bool:
+def is_same(wanted: Build, found: Build | None) -> bool:
     return found is not None and (found.load_id, found.logic, found.inputs) == (
         wanted.load_id,
         wanted.logic,
@@ -181,7 +199,7 @@ def _digest(files: list[Path], said: str) -> str:
     return digest.hexdigest()
 
 
-def _explain(result: DbtResult) -> str:
+def explain(result: DbtResult) -> str:
     shown = "\n".join(f"  {failure}" for failure in result.failures[:10]) or "  dbt gave no reason"
     more = f"\n  and {len(result.failures) - 10} more" if len(result.failures) > 10 else ""
     return (

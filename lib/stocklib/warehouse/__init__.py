@@ -9,7 +9,7 @@ since there is one writer at a time.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -80,12 +80,25 @@ class DbtResult:
 
 @dataclass(frozen=True)
 class Build:
-    """A complete build whose tests passed: up to which load, from which logic, from which inputs beside the lake."""
+    """A complete build whose tests passed: up to which load, from which logic, from which inputs beside the lake.
+
+    ``is_whole`` says whether the tests looked at whole tables, or at what the last loads touched.
+    """
 
     load_id: int
     logic: str
     inputs: str
     finished_at: datetime
+    is_whole: bool = True
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What streamed loads after ``load_id`` changed: the trade ``days`` of their events, and gold from ``since`` on."""
+
+    load_id: int
+    days: tuple[date, ...]
+    since: date | None
 
 
 class Warehouse(Protocol):
@@ -124,10 +137,22 @@ class Warehouse(Protocol):
     def newest_load(self) -> int:
         """The last load's id; 0 before the first."""
 
+    def loaded_since(self, load_id: int) -> set[str]:
+        """The datasets that later loads brought."""
+
+    def touched_since(self, load_id: int) -> Touched:
+        """What the quotes and trades of later loads changed in the private version; known once silver is built."""
+
     def dbt(
-        self, args: Sequence[str], *, on_node: Callable[[str], None] | None = None, quiet: bool = True
+        self,
+        args: Sequence[str],
+        *,
+        on_node: Callable[[str], None] | None = None,
+        quiet: bool = True,
+        keep: bool = False,
+        touched: Touched | None = None,
     ) -> DbtResult:
-        """Run dbt on the build."""
+        """Run dbt on the build. ``keep`` parses the project once a process; tests look at what is ``touched`` only."""
 
     def last_build(self) -> Build | None:
         """The last complete build of the private version."""
@@ -136,13 +161,16 @@ class Warehouse(Protocol):
         """The build that readers see."""
 
     def record_build(self, build: Build) -> None:
-        """Remember a complete build."""
+        """Remember a complete build: every model is up to date with its load."""
 
     def record_run(self, verb: str, status: str, *, started_at: datetime, detail: str) -> None:
         """Remember that a step ran, and how it ended."""
 
-    def publish(self) -> None:
-        """Show the private version to readers, at once or not at all."""
+    def publish(self, *, touched: Touched | None = None) -> None:
+        """Show the private version to readers, at once or not at all.
+
+        ``touched`` is all that changed since the last call; an engine may publish the rest as it is.
+        """
 
     def fresh(self) -> AbstractContextManager["Warehouse"]:
         """An empty private version to fill; it takes the old one's place when the block ends well."""

@@ -1,8 +1,10 @@
 """dbt, called in this process: arguments in, what happened out. Its chatter goes to a log file.
 
-dbt is started here and nowhere else. Everything that it writes (target, logs) stays under ``STOCKS_HOME``.
+dbt is started here and nowhere else. Everything that it writes (target, logs) stays under ``STOCKS_HOME``. A process
+that runs it again and again may have it keep what it read: parsing takes longer than the models of a few new quotes.
 """
 
+import hashlib
 import json
 import logging
 import sys
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 # The verbs that take variables; the others (deps, clean, debug …) refuse them or need none.
 _WITH_VARS = {"build", "run", "test", "seed", "snapshot", "compile", "show", "docs", "parse", "list", "ls", "source"}
 _LIMIT = 400
+# The project as dbt has parsed it in this process, by what it was parsed from.
+_parsed: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,17 @@ def merge_variables(args: Sequence[str], ours: Mapping[str, Any]) -> list[str]:
 
 
 def run_dbt(
-    args: Sequence[str], place: DbtPlace, *, on_node: Callable[[str], None] | None = None, quiet: bool = True
+    args: Sequence[str],
+    place: DbtPlace,
+    *,
+    on_node: Callable[[str], None] | None = None,
+    quiet: bool = True,
+    keep: bool = False,
 ) -> DbtResult:
-    """Run dbt; ``on_node`` hears of each finished model and test. Nothing is raised for a failed model."""
+    """Run dbt; ``on_node`` hears of each finished model and test. Nothing is raised for a failed model.
+
+    ``keep`` parses the project once a process, and again when a file of it changes.
+    """
     from dbt.cli.main import dbtRunner
 
     def listen(event: Any) -> None:
@@ -75,7 +87,8 @@ def run_dbt(
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with environment(place.environ):
-            outcome = dbtRunner(callbacks=[listen]).invoke(_arguments(args, place, quiet=quiet))
+            manifest = _parse(place) if keep else None
+            outcome = dbtRunner(manifest, callbacks=[listen]).invoke(_arguments(args, place, quiet=quiet))
     finally:
         _free_local_file()
     nodes = tuple(_nodes(outcome.result))
@@ -86,6 +99,21 @@ def run_dbt(
     for _, status, _ in nodes:
         counts[status] = counts.get(status, 0) + 1
     return DbtResult(bool(outcome.success), tuple(failures), counts, place.logs / "dbt.log", nodes)
+
+
+def _parse(place: DbtPlace) -> Any:
+    """The parsed project; None when it cannot be, and the run itself will say why."""
+    from dbt.cli.main import dbtRunner
+
+    digest = hashlib.sha256(json.dumps(dict(place.variables)).encode())
+    for path in sorted(p for p in place.project.rglob("*") if p.suffix in (".sql", ".yml", ".md") and p.is_file()):
+        digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+    key = digest.hexdigest()
+    if key not in _parsed:
+        outcome = dbtRunner().invoke(_arguments(["parse"], place, quiet=True))
+        _parsed.clear()
+        _parsed[key] = outcome.result
+    return _parsed[key]
 
 
 def _arguments(args: Sequence[str], place: DbtPlace, *, quiet: bool) -> list[str]:

@@ -6,21 +6,28 @@ in by rename after the tests passed; opened read-only, for as long as one query 
 
 import contextlib
 import logging
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
-from stocklib.warehouse import Build, DbtResult, LandedObject, LoadResult, UnreadableObject, local_tables
+from stocklib.warehouse import (
+    Build,
+    DbtResult,
+    LandedObject,
+    LoadResult,
+    Touched,
+    UnreadableObject,
+    local_publish,
+    local_tables,
+)
 from stocklib.warehouse.dbt import DbtPlace, reads_warehouse, run_dbt
 from stocklib.warehouse.lines import UnreadObject, read_ahead
-from stocklib.warehouse.local_files import make_folder, open_private, open_published, remove_strays, stray_name
+from stocklib.warehouse.local_files import make_folder, open_private, open_published, remove_strays, told_plainly
 from stocklib.warehouse.local_load import Load, first_row
 from stocklib.warehouse.lock import hold
 
@@ -31,14 +38,14 @@ log = logging.getLogger(__name__)
 
 
 class LocalWarehouse:
-    """DuckDB behind the warehouse's interface. Opens its file for each call and leaves nothing open in between."""
+    """DuckDB behind the warehouse's interface. Its file is open inside ``writing`` blocks and calls, not in between."""
 
     def __init__(self, settings: Settings, *, build: Path | None = None) -> None:
         self._settings = settings
         self._folder = settings.home / "warehouse"
         self._build = build or self._folder / "build.duckdb"
         self._published = self._folder / "published.duckdb"
-        # whether this thread is the writer already
+        # whether this thread is the writer already, and the connection that it has open
         self._held = threading.local()
 
     def check(self) -> str:
@@ -66,6 +73,7 @@ class LocalWarehouse:
         try:
             yield
         finally:
+            self._let_go()
             self._held.now = False
 
     def initialise(self) -> None:
@@ -131,12 +139,37 @@ class LocalWarehouse:
         with self.writing(), self._open() as con:
             return int(first_row(con, "select coalesce(max(load_id), 0) from raw.load_history")[0])
 
+    def loaded_since(self, load_id: int) -> set[str]:
+        """The datasets that later loads brought."""
+        with self.writing(), self._open() as con:
+            rows = con.execute("select distinct dataset from raw.load_history where load_id > ?", [load_id]).fetchall()
+        return {str(row[0]) for row in rows}
+
+    def touched_since(self, load_id: int) -> Touched:
+        """What the quotes and trades of later loads changed in the private file."""
+        with self.writing(), self._open() as con:
+            days = con.execute(
+                "select quote_date from silver.int_quote_events where load_id > $1 union "
+                "select quote_date from silver.stg_stock_trades_cleaned where load_id > $1 order by 1",
+                [load_id],
+            ).fetchall()
+            since = first_row(con, "select min(quote_date) from silver.int_daily_bars where load_id > ?", [load_id])
+        return Touched(load_id, tuple(row[0] for row in days), since[0])
+
     def dbt(
-        self, args: Sequence[str], *, on_node: Callable[[str], None] | None = None, quiet: bool = True
+        self,
+        args: Sequence[str],
+        *,
+        on_node: Callable[[str], None] | None = None,
+        quiet: bool = True,
+        keep: bool = False,
+        touched: Touched | None = None,
     ) -> DbtResult:
         """Run dbt on the private file, then free the file."""
         with self.writing() if reads_warehouse(args) else contextlib.nullcontext():
-            return run_dbt(args, self._dbt_place(), on_node=on_node, quiet=quiet)
+            # dbt opens it with options of its own
+            self._let_go()
+            return run_dbt(args, self._dbt_place(touched), on_node=on_node, quiet=quiet, keep=keep)
 
     def last_build(self) -> Build | None:
         """The last complete build of the private file."""
@@ -155,8 +188,10 @@ class LocalWarehouse:
         with self.writing(), self._open() as con:
             con.begin()
             con.execute("delete from ops.builds")
-            row = [build.load_id, build.logic, build.inputs, _naive(build.finished_at)]
-            con.execute("insert into ops.builds values (?, ?, ?, ?)", row)
+            row = [build.load_id, build.logic, build.inputs, _naive(build.finished_at), build.is_whole]
+            con.execute("insert into ops.builds values (?, ?, ?, ?, ?)", row)
+            # also the models that had nothing to take in, so that the next build looks no further back
+            con.execute("update ops.model_loads set load_id = ? where load_id < ?", [build.load_id, build.load_id])
             con.commit()
 
     def record_run(self, verb: str, status: str, *, started_at: datetime, detail: str) -> None:
@@ -167,25 +202,20 @@ class LocalWarehouse:
                 [verb, status, detail, _naive(started_at), _naive(datetime.now(UTC))],
             )
 
-    def publish(self) -> None:
-        """Copy the private file beside the published one and swap it in: readers see the old or the new, never half."""
+    def publish(self, *, touched: Touched | None = None) -> None:
+        """Bring a file beside the published one up to date and swap it in: readers see the old or the new, never half.
+
+        With ``touched``, no reader of this very process may have the version before the published one open.
+        """
         with self.writing():
             remove_strays(self._folder)
             with self._open() as con:
+                local_publish.note(con, touched)
                 con.execute("force checkpoint")
-            copy = stray_name(self._folder, "publishing")
-            try:
-                shutil.copyfile(self._build, copy)
-                with copy.open("rb+") as file:
-                    os.fsync(file.fileno())
-                copy.replace(self._published)
-            except OSError as error:
-                raise WarehouseError(
-                    f"the new version could not be copied to {self._published}: {error}; readers still see "
-                    "the old one. It needs as much free space as the old one takes"
-                ) from error
-            finally:
-                copy.unlink(missing_ok=True)
+                if touched and local_publish.bring_forward(con, self._folder):
+                    return
+            self._let_go()
+            local_publish.copy(self._build, self._folder, keep=touched is not None)
 
     @contextmanager
     def fresh(self) -> Iterator["LocalWarehouse"]:
@@ -199,6 +229,7 @@ class LocalWarehouse:
                 with other._holding():
                     other.initialise()
                     yield other
+                self._let_go()
                 _wal(self._build).unlink(missing_ok=True)
                 beside.replace(self._build)
             finally:
@@ -229,22 +260,46 @@ class LocalWarehouse:
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _open(self) -> AbstractContextManager[Any]:
-        return open_private(self._build)
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        """The private file; what is not committed when the block ends is gone."""
+        if getattr(self._held, "con", None) is None:
+            self._held.files = contextlib.ExitStack()
+            self._held.con = self._held.files.enter_context(open_private(self._build))
+        with told_plainly(self._build):
+            try:
+                yield self._held.con
+            except BaseException:
+                # with it goes what was begun
+                self._let_go()
+                raise
 
-    def _dbt_place(self) -> DbtPlace:
+    def _let_go(self) -> None:
+        """Close the private file, so that others, dbt among them, can open it."""
+        if getattr(self._held, "con", None) is not None:
+            self._held.con = None
+            self._held.files.close()
+
+    def _dbt_place(self, touched: Touched | None) -> DbtPlace:
         return DbtPlace(
             project=self._settings.root / "dbt_stocks",
             target=self._folder / "dbt" / self._build.parent.name / "target",
             logs=self._settings.home / "logs",
-            environ={"STOCKS_DBT_TARGET": "local", "STOCKS_WAREHOUSE_FILE": str(self._build)},
+            environ={
+                "STOCKS_DBT_TARGET": "local",
+                "STOCKS_WAREHOUSE_FILE": str(self._build),
+                "STOCKS_TOUCHED_LOAD": str(touched.load_id) if touched else "",
+                "STOCKS_TOUCHED_DAYS": ", ".join(f"'{day}'" for day in touched.days) if touched else "",
+                "STOCKS_TOUCHED_SINCE": str(touched.since or "") if touched else "",
+            },
             variables={"close_settle_seconds": self._settings.close_settle_seconds},
         )
 
 
 def _read_build(con: Any) -> Build | None:
-    row = first_row(con, "select load_id, logic, inputs, finished_at from ops.builds")
-    return Build(int(row[0]), row[1], row[2], row[3].replace(tzinfo=UTC)) if row else None
+    row = first_row(con, "select * from ops.builds")
+    # a version that was published before the last column was there had passed every test
+    return Build(int(row[0]), row[1], row[2], row[3].replace(tzinfo=UTC), all(row[4:])) if row else None
 
 
 def _wal(path: Path) -> Path:

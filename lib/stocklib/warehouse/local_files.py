@@ -22,7 +22,7 @@ def open_private(path: Path) -> Iterator[Any]:
     import duckdb
 
     make_folder(path.parent)
-    with _told_plainly(path), contextlib.closing(duckdb.connect(str(path), config=dict(_CONFIG))) as con:
+    with told_plainly(path), contextlib.closing(duckdb.connect(str(path), config=dict(_CONFIG))) as con:
         yield con
 
 
@@ -32,7 +32,7 @@ def open_published(path: Path, *, writes_files: bool = False) -> Iterator[Any]:
     import duckdb
 
     config: dict[str, Any] = {**_CONFIG, "enable_external_access": writes_files}
-    with _told_plainly(path):
+    with told_plainly(path):
         with _own_name(path) as name:
             con = duckdb.connect(str(name), read_only=True, config=config)
         with contextlib.closing(con):
@@ -82,7 +82,7 @@ def _own_name(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _told_plainly(path: Path) -> Iterator[None]:
+def told_plainly(path: Path) -> Iterator[None]:
     """The engine's errors as ours."""
     import duckdb
 

@@ -41,6 +41,10 @@ create table if not exists ops.builds (load_id bigint, logic varchar, inputs var
 create table if not exists ops.unreadable_objects (
     dataset varchar, object_key varchar, reason varchar, first_seen_at timestamp, last_tried_at timestamp
 );
+alter table ops.builds add column if not exists is_whole boolean default true;
+create table if not exists ops.publications (
+    number bigint, name varchar, load_id bigint, days date[], since date, is_whole boolean, published_at timestamp
+);
 create table if not exists ops.freshness (dataset varchar, last_object varchar, load_id bigint, loaded_at timestamp);
 create table if not exists ops.pipeline_runs (
     verb varchar, status varchar, load_id bigint, detail varchar, started_at timestamp, finished_at timestamp

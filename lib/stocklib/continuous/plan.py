@@ -1,0 +1,47 @@
+"""What a stream is to do, as its parts are told: symbols, when to end, how long a batch stays open."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from stocklib.settings import Settings
+
+# What a stream uses where nothing is stated. The settings' own defaults suit a loader that runs from time to time; on
+# Snowflake they stay, since a statement every few seconds would keep a warehouse awake all day.
+LAND_SECONDS, LOAD_SECONDS = 2.0, 3.0
+_STATED = ("environment", ".env")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``symbols`` None is the watchlist; ``land_seconds`` and ``load_seconds`` are those of a batch."""
+
+    symbols: Sequence[str] | None = None
+    until_close: bool = False
+    duration: float | None = None
+    land_seconds: float = LAND_SECONDS
+    load_seconds: float = LOAD_SECONDS
+
+    def to_json(self) -> str:
+        """As one argument of a command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """The reverse."""
+        return cls(**json.loads(text))
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """The settings with the plan's batches in them."""
+        batches: dict[str, Any] = {"BATCH_MAX_SECONDS": self.land_seconds, "LOAD_SECONDS": self.load_seconds}
+        return replace(settings, values={**settings.values, **batches})
+
+
+def choose_seconds(settings: Settings, name: str, *, given: float | None) -> float:
+    """How long a batch of a stream takes: as given, else as stated, else what suits a stream."""
+    if given is not None:
+        return given
+    if settings.origins[name] in _STATED or settings.warehouse != "local":
+        return float(settings.values[name])
+    return {"BATCH_MAX_SECONDS": LAND_SECONDS, "LOAD_SECONDS": LOAD_SECONDS}[name]

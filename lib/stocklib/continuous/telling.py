@@ -1,0 +1,63 @@
+"""How a stream is, in one line: what its parts say in their heartbeats, and how often they had to be started again."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stocklib.continuous.children import Child
+from stocklib.continuous.servers import Servers
+from stocklib.pipeline.heartbeat import read_heartbeats
+from stocklib.sessions import NEW_YORK
+from stocklib.settings import Settings
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the status line says; the facts of a part that has not spoken yet are empty."""
+
+    producer: Mapping[str, Any]
+    consumer: Mapping[str, Any]
+    loader: Mapping[str, Any]
+    restarts: int
+
+    def __str__(self) -> str:
+        said = [
+            _clock(self.producer.get("last_event_at")),
+            f"{self.producer.get('messages', 0):,} quotes ({self.producer.get('per_second', 0.0):.1f}/s)",
+            f"{self.consumer.get('messages', 0):,} landed, lag {_or_unknown(self.consumer.get('lag'))}",
+            f"{self.loader.get('messages', 0):,} published{_age(self.loader)}",
+        ]
+        troubled = [
+            f"{name}: {facts['state']}"
+            for name, facts in (("producer", self.producer), ("consumer", self.consumer), ("loader", self.loader))
+            if str(facts.get("state", "")).startswith(("waiting for Kafka", "waiting for S3", "failed"))
+        ]
+        restarts = [f"{self.restarts} restarts"] if self.restarts else []
+        return " | ".join([*filter(None, said), *troubled, *restarts])
+
+
+def read_status(settings: Settings, parts: Mapping[str, Child], servers: Servers) -> Status:
+    """How the parts that run now are."""
+    beats = {beat.pid: beat.facts for beat in read_heartbeats(settings.home)}
+    facts = {role: beats.get(child.pid or -1, {}) for role, child in parts.items()}
+    return Status(
+        producer=facts.get("producer", {}),
+        consumer=facts.get("consumer", {}),
+        loader=facts.get("loader", {}),
+        restarts=servers.restarts + sum(child.restarts for child in parts.values()),
+    )
+
+
+def _clock(epoch: float | None) -> str:
+    return f"{datetime.fromtimestamp(epoch, NEW_YORK):%Y-%m-%d %H:%M:%S} New York" if epoch else ""
+
+
+def _age(loader: Mapping[str, Any]) -> str:
+    at, took = loader.get("published_at"), loader.get("batch_seconds")
+    return f" {max(0.0, time.time() - at):.0f} s ago in {took:.1f} s" if at and took else ""
+
+
+def _or_unknown(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"

@@ -1,0 +1,152 @@
+"""Publishing the local warehouse: a copy of the private file, or the version before the last brought forward.
+
+A copy costs what the whole file costs. A stream publishes every few seconds, so it keeps two files in turn: the one
+that readers see, and the one that they saw before (``spare.duckdb``), which lacks what the last two publications
+changed. That alone is copied from the private file, in one transaction, and the two change places. ``ops.publications``
+says what each publication changed; a spare whose place in that row is not known is not used.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import uuid
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from stocklib.errors import WarehouseError
+from stocklib.warehouse import Touched
+from stocklib.warehouse.local_files import stray_name
+from stocklib.warehouse.local_load import first_row
+
+log = logging.getLogger(__name__)
+
+_KEPT = 1000
+_SPANS = ("quote_date", "candle_time")
+
+
+def note(con: Any, touched: Touched | None) -> None:
+    """Write down that the private version is about to be published, and what it changed."""
+    con.execute(
+        "insert into ops.publications select (select coalesce(max(number), 0) + 1 from ops.publications), ?, "
+        "(select coalesce(max(load_id), 0) from raw.load_history), ?, ?, ?, ?",
+        [
+            uuid.uuid4().hex,
+            list(touched.days) if touched else None,
+            touched.since if touched else None,
+            touched is None,
+            datetime.now(UTC).replace(tzinfo=None),
+        ],
+    )
+    con.execute("delete from ops.publications where number <= (select max(number) from ops.publications) - ?", [_KEPT])
+
+
+def copy(build: Path, folder: Path, *, keep: bool) -> None:
+    """Copy the private file, which nobody has open, and swap it in; ``keep`` what readers saw so far as the spare."""
+    published, spare = folder / "published.duckdb", folder / "spare.duckdb"
+    fresh = stray_name(folder, "publishing")
+    try:
+        shutil.copyfile(build, fresh)
+        with fresh.open("rb+") as file:
+            os.fsync(file.fileno())
+        spare.unlink(missing_ok=True)
+        if keep and published.exists():
+            # a file system without hard links has no spare: each publication is a copy there
+            with contextlib.suppress(OSError):
+                os.link(published, spare)
+        fresh.replace(published)
+    except OSError as error:
+        raise WarehouseError(
+            f"the new version could not be copied to {published}: {error}; readers still see "
+            "the old one. It needs as much free space as the old one takes"
+        ) from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def bring_forward(con: Any, folder: Path) -> bool:
+    """Bring the spare up to the private version and swap it in; False where there is none that could be."""
+    import duckdb
+
+    published, spare, aside = folder / "published.duckdb", folder / "spare.duckdb", folder / "spare.next.duckdb"
+    aside.unlink(missing_ok=True)
+    if not spare.exists() or not published.exists():
+        return False
+    try:
+        con.execute(f"attach '{str(spare).replace(chr(39), chr(39) * 2)}' as spare")
+    except duckdb.Error as error:
+        # somebody still reads it
+        log.info("the version before the last cannot be brought forward (%s): copying", str(error).splitlines()[0])
+        return False
+    try:
+        base = _base(con)
+        if base is None:
+            return False
+        con.begin()
+        for statement in _statements(con, base):
+            con.execute(statement)
+        con.commit()
+        con.execute("force checkpoint spare")
+    finally:
+        # what was begun and not committed is gone with the connection
+        with contextlib.suppress(duckdb.Error):
+            con.execute("detach spare")
+    if spare.with_name(spare.name + ".wal").exists():
+        return False
+    os.link(published, aside)
+    spare.replace(published)
+    aside.replace(spare)
+    return True
+
+
+def _base(con: Any) -> tuple[int, int] | None:
+    """Where the spare stands: the number and the load of its last publication; None when that leads nowhere."""
+    tables = (
+        "select schema_name, table_name, list(column_name order by column_index) from duckdb_columns() "
+        "where database_name = '{}' group by all order by all"
+    )
+    ours, theirs = (
+        con.execute(tables.format(name)).fetchall()
+        for name in (first_row(con, "select current_database()")[0], "spare")
+    )
+    if ours != theirs:
+        return None
+    row = first_row(
+        con,
+        "select number, load_id from ops.publications where name = "
+        "(select name from spare.ops.publications order by number desc limit 1)",
+    )
+    if row is None or first_row(con, "select 1 from ops.publications where is_whole and number > ?", [row[0]]):
+        return None
+    return int(row[0]), int(row[1])
+
+
+def _statements(con: Any, base: tuple[int, int]) -> list[str]:
+    """What brings the spare forward: RAW by its loads, events by their days, gold from a day on, small tables whole."""
+    number, load_id = base
+    days: set[date] = set()
+    sinces: set[date] = set()
+    for found, since in con.execute("select days, since from ops.publications where number > ?", [number]).fetchall():
+        days |= set(found or [])
+        sinces |= {since} if since else set()
+    listed = ", ".join(f"date '{day}'" for day in sorted(days)) or "null"
+    statements = []
+    for schema, name, columns in con.execute(
+        "select schema_name, table_name, list(column_name) from duckdb_columns() "
+        "join duckdb_tables() using (database_name, schema_name, table_name) "
+        "where database_name = current_database() group by all order by 1, 2"
+    ).fetchall():
+        table, span = f"{schema}.{name}", next((column for column in _SPANS if column in columns), None)
+        where = ""
+        if schema == "raw":
+            if "load_id" in columns:
+                statements.append(f"insert into spare.{table} select * from {table} where load_id > {load_id}")  # noqa: S608
+            continue
+        if schema == "silver" and span:
+            where = f"where {span} in ({listed})"
+        elif schema == "gold" and span:
+            where = f"where {span} >= date '{min(sinces)}'" if sinces else "where false"
+        statements.append(f"delete from spare.{table} {where}")  # noqa: S608
+        statements.append(f"insert into spare.{table} select * from {table} {where}")  # noqa: S608
+    return statements
