@@ -1,4 +1,4 @@
-"""Is everything accounted for? ledger; and what was refused: dlq."""
+"""Is everything accounted for? ledger."""
 
 import sys
 from collections import defaultdict

@@ -134,7 +134,7 @@ def _judge_runs(books: Books) -> tuple[list[RunMovement], list[Problem]]:
                 in_raw=len(in_raw),
                 in_lake=len(in_lake - in_raw),
                 in_kafka=len(in_kafka - in_raw - in_lake),
-                dead_letters=len(letters),
+                dead_letters=len(letters - in_raw - in_lake - in_kafka),
                 lost=len(gap),
             )
         )
