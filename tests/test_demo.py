@@ -186,6 +186,16 @@ def test_every_quote_is_there_once(demo: Demo) -> None:
     assert int(got["n"][0]) == int(got["messages"][0]) > 20_000
 
 
+def test_the_ledger_balances_and_the_demo_says_so(demo: Demo) -> None:
+    last = demo.said[0].strip().splitlines()[-1]
+    assert last.startswith("And the ledger balances: ")
+    got = demo.ask("select sum(in_silver) as silver, sum(lost) as lost, sum(waiting) as waiting from ops.ledger")
+    confirmed = demo.ask("select sum(confirmed) as n from ops.ledger_runs")["n"][0]
+    assert (int(got["lost"][0]), int(got["waiting"][0])) == (0, 0)
+    assert int(got["silver"][0]) == int(confirmed) > 20_000
+    assert f"{int(confirmed):,} quotes and trades confirmed" in last
+
+
 def test_a_second_run_changes_no_number_and_adds_no_row(demo: Demo) -> None:
     hashes, counts = demo.hashes(), demo.counts()
     assert "already final" in demo.run()

@@ -138,6 +138,25 @@ def test_many_symbols_still_fit(gold: Settings, tmp_path: Path) -> None:
     assert "S149" not in json_in(page, "charts")
 
 
+def test_it_says_whether_every_quote_is_accounted_for(gold: Settings, report: Path, tmp_path: Path) -> None:
+    # without a ledger there is nothing to say
+    assert 'id="delivery"' not in report.read_text(encoding="utf-8")
+    at = "timestamp '2012-12-14 22:00'"
+    day = f"select {at}, 'stock-quotes', 'id', 0, date '2012-12-14', 1207, 1207, 1200, 2, 5, 0, 3, 1"
+    run = f"select {at}, 'run', 1205, 1202, 0, 0, 3"
+    counted = (f"insert into ops.ledger {day}, 0", f"insert into ops.ledger_runs {run}, 0")
+    page = own_text(write_report(copy(gold, tmp_path / "good", *counted), path=tmp_path / "1.html").read_text("utf-8"))
+    assert "the ledger balances" in page
+    assert "counted on 14 December 2012, 22:00 UTC" in page
+    for count, label in (("1,205", "Confirmed"), ("1,200", "In silver"), ("5", "Duplicates removed"), ("0", "Lost")):
+        assert f'<span class="small">{label}</span><span class="count">{count}</span>' in page
+    lost = f"insert into ops.ledger_problems select {at}, 'id', 'hop', 'lost', '<b>', 3, false"
+    wrong = (counted[0], f"insert into ops.ledger_runs {run}, 3", lost)
+    page = own_text(write_report(copy(gold, tmp_path / "bad", *wrong), path=tmp_path / "2.html").read_text("utf-8"))
+    assert "the ledger does not balance" in page
+    assert '<div class="tile down"><span class="small">Lost</span><span class="count">3</span>' in page
+
+
 def test_an_old_report_is_replaced_whole_or_not_at_all(gold: Settings, tmp_path: Path) -> None:
     path = tmp_path / "market.html"
     path.write_text("the old one")

@@ -15,9 +15,11 @@ from pathlib import Path
 from stocklib import embedded, runner
 from stocklib.demo.beside import LandingBeside
 from stocklib.embedded.replay import recorded_bars
-from stocklib.errors import DateRangeError
+from stocklib.errors import DateRangeError, LedgerUnbalanced
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.landing import land
+from stocklib.pipeline.ledger import balance, record
+from stocklib.pipeline.ledger_records import Balance
 from stocklib.pipeline.produce import produce
 from stocklib.report import write_report
 from stocklib.sessions import NEW_YORK, previous_session
@@ -55,12 +57,15 @@ def run_demo(*, day: date, say: Say) -> Path:
             say(_indent(runner.run(settings, "realtime_load").result))
         with _step(say, "Executing the analysis notebooks: " + ", ".join(ANALYSES)):
             executed = _execute_analyses(settings)
+        with _step(say, "Counting every quote, from the producer's confirmation to silver"):
+            books = _check_books(settings)
         with _step(say, "Writing the report"):
             report = write_report(settings)
     finally:
         say("Stopping the embedded servers …")
         embedded.down(settings)
     _say_where(say, settings, executed, report, seconds=time.monotonic() - began)
+    say(f"And {books}.")
     return report
 
 
@@ -107,6 +112,16 @@ def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
 def _execute_analyses(settings: Settings) -> list[Path]:
     with runner.kernel_environment(settings), ThreadPoolExecutor(2) as pool:
         return [done.path for done in pool.map(lambda name: runner.run(settings, name), ANALYSES)]
+
+
+def _check_books(settings: Settings) -> Balance:
+    """The ledger of everything that the demo's home ever streamed, which must balance."""
+    books = record(settings, balance(settings))
+    if books.exit_status:
+        wrong = [str(problem) for problem in books.problems]
+        wrong += [f"not checked: {hop}: {reason}" for hop, reason in books.unchecked.items()]
+        raise LedgerUnbalanced("\n".join([str(books), *wrong]))
+    return books
 
 
 def _say_where(say: Say, settings: Settings, executed: list[Path], report: Path, *, seconds: float) -> None:

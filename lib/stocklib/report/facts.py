@@ -7,6 +7,7 @@ import pandas as pd
 
 from stocklib import market
 from stocklib.errors import DateRangeError, WarehouseError
+from stocklib.report.delivery import Delivery, read_delivery
 from stocklib.settings import Settings
 
 # A year and a bit, so that the comparison reaches back to the last session of the year before.
@@ -29,6 +30,7 @@ class Facts:
     is_replay: bool
     data_version: str
     currency: str
+    delivery: Delivery | None
 
 
 def gather(settings: Settings) -> Facts:
@@ -58,6 +60,7 @@ def _gather(settings: Settings) -> Facts:
         is_replay=market.is_replay(settings=settings),
         data_version=version,
         currency=_common(symbols["currency"]),
+        delivery=read_delivery(settings),
     )
 
 
