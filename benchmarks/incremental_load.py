@@ -22,14 +22,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from landed import Bar, actions, candles, landed, messages, polls_of, recorded_bars, settings_in
 
+from stocklib.pipeline.gate import check as check_gate
 from stocklib.sessions import sessions
+from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse, open_warehouse
 
 # enough symbols that a few days fill more than one of the pieces (122,880 rows) in which DuckDB reads a table
 SYMBOLS = [f"S{number:02d}" for number in range(50)]
 LAST = date(2012, 12, 14)
 EVERY_SECONDS = 60
-STEPS = ("load + transform", "whole-table tests", "publish copy")
+STEPS = ("load + transform", "gate", "whole-table tests", "publish copy")
 
 
 def bars_of(first: date, last: date) -> list[Bar]:
@@ -43,9 +45,10 @@ def quotes_of(day: date, *, run_id: str) -> list[bytes]:
     return messages(sorted(polls, key=lambda poll: (poll.fetched_at, poll.symbol)), run_id=run_id)
 
 
-def make(home: Path, *, days: int) -> Warehouse:
+def make(home: Path, *, days: int) -> Settings:
     """A warehouse with so many days of quotes before the last one, and 50 times as many of daily bars."""
-    warehouse = open_warehouse(settings_in(home))
+    settings = settings_in(home)
+    warehouse = open_warehouse(settings)
     warehouse.initialise()
     past = [s.session_date for s in sessions(date(2000, 3, 1), LAST - timedelta(days=1))]
     bars = bars_of(past[-min(50 * days, len(past))], past[-1])
@@ -60,7 +63,7 @@ def make(home: Path, *, days: int) -> Warehouse:
         lines = quotes_of(day, run_id=str(day))
         warehouse.load([landed("stock_quotes", lines, name="q", hour=f"{day}T21")])
     check(warehouse, ["build", "--exclude-resource-type", "unit_test"])
-    return warehouse
+    return settings
 
 
 def check(warehouse: Warehouse, args: list[str]) -> None:
@@ -83,13 +86,20 @@ def measure(work: Callable[[], None]) -> tuple[float, int]:
     return time.perf_counter() - began, bytes_read() - read
 
 
-def one_round(warehouse: Warehouse, lines: list[bytes], *, number: int) -> dict[str, tuple[float, int]]:
+def one_round(settings: Settings, lines: list[bytes], *, number: int) -> dict[str, tuple[float, int]]:
+    warehouse = open_warehouse(settings)
+
     def load_and_transform() -> None:
         warehouse.load([landed("stock_quotes", lines, name=f"new-{number}", hour="2012-12-14T15")])
         check(warehouse, ["run"])
 
+    def gate() -> None:
+        newest = warehouse.newest_load()
+        check_gate(settings, warehouse, since=newest - 1, upto=newest)
+
     return {
         "load + transform": measure(load_and_transform),
+        "gate": measure(gate),
         "whole-table tests": measure(lambda: check(warehouse, ["test", "--exclude-resource-type", "unit_test"])),
         "publish copy": measure(warehouse.publish),
     }
@@ -113,8 +123,8 @@ def main() -> None:
         seen: dict[str, dict[str, list[tuple[float, int]]]] = {n: {s: [] for s in STEPS} for n in sizes}
         # the first round warms both up and is not counted
         for number in range(chosen.rounds + 1):
-            for name, warehouse in warehouses.items():
-                costs = one_round(warehouse, lines[number * part : (number + 1) * part], number=number)
+            for name, settings in warehouses.items():
+                costs = one_round(settings, lines[number * part : (number + 1) * part], number=number)
                 for step, cost in costs.items():
                     if number:
                         seen[name][step].append(cost)

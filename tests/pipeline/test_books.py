@@ -1,0 +1,151 @@
+"""The ledger's arithmetic: whatever is taken away or repeated is named, and nothing else is."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stocklib.pipeline import ledger_verdict
+from stocklib.pipeline.ledger_books import Answers, Books
+from stocklib.pipeline.ledger_evidence import KafkaEvidence, LakeEvidence, Sighting, read_confirmed
+from stocklib.pipeline.ledger_records import CONFIRMED, KAFKA_LAKE, RAW_SILVER, Balance, Problem
+from stocklib.pipeline.letters import Letter, once
+from stocklib.pipeline.ranges import Ranges
+from stocklib.stream import Position
+
+PLACE = ("quotes", "id-1", 0)
+numbers = st.sets(st.integers(0, 60))
+
+
+@given(numbers, numbers)
+def test_ranges_are_sets_of_numbers(some: set[int], others: set[int]) -> None:
+    left, right = Ranges.of(some), Ranges.of(others)
+    assert set(left | right) == some | others
+    assert set(left - right) == some - others
+    assert set(left & right) == some & others
+    assert (len(left), bool(left), list(left)) == (len(some), bool(some), sorted(some))
+    assert all((number in left) == (number in some) for number in range(62))
+    # as few as can be: never two that touch
+    assert all(first[1] + 1 < second[0] for first, second in zip(left.pairs, left.pairs[1:], strict=False))
+
+
+@dataclass(frozen=True)
+class Fate:
+    """Where one message came to: in RAW, landed, a dead letter, beyond the committed offset, or nowhere."""
+
+    place: str
+    times: int = 1
+
+
+fates = st.lists(st.sampled_from(["raw", "lake", "dead", "raw and lake", "lost"]), max_size=30)
+
+
+def books_of(places: list[str], waiting: int) -> Books:
+    """A partition of one symbol: message n has seq n + 1; the last ``waiting`` ones are beyond the committed offset."""
+    committed, end = len(places), len(places) + waiting
+    by_place = defaultdict(list)
+    for offset, place in enumerate(places):
+        for each in place.split(" and "):
+            by_place[each].append(offset)
+    raw = Ranges.of(by_place["raw"])
+    return Books(
+        confirmed={("run", "AAPL"): end} if end else {},
+        kafka=KafkaEvidence([Position(*PLACE, 0, committed, end)], [sighting(n) for n in range(committed, end)]),
+        lake=LakeEvidence({"some-object": [sighting(offset) for offset in by_place["lake"]]}),
+        letters=[letter(offset) for offset in by_place["dead"]],
+        answers={
+            "stock_quotes": Answers(
+                offsets=[(*PLACE, *pair) for pair in raw.pairs],
+                seqs=[("run", "AAPL", first + 1, last + 1) for first, last in raw.pairs],
+            )
+        },
+    )
+
+
+def sighting(offset: int) -> Sighting:
+    return Sighting(*PLACE, offset, "run", "AAPL", offset + 1, None)
+
+
+def letter(offset: int) -> Letter:
+    headers = {"run_id": "run", "seq": str(offset + 1), "reason": "odd"}
+    return Letter(*PLACE, offset, 0, "AAPL", headers, b"", ("dlq", "id-2", 0, offset), "in RAW")
+
+
+@given(fates, st.integers(0, 3))
+def test_what_is_nowhere_is_lost_and_nothing_else_is(places: list[str], waiting: int) -> None:
+    books = books_of(places, waiting)
+    rows, runs, problems = ledger_verdict.judge(books)
+    lost = Ranges.of(offset for offset, place in enumerate(places) if place == "lost")
+    by_hop = {hop: [one for one in problems if one.hop == hop] for hop in (KAFKA_LAKE, CONFIRMED)}
+    # the letters' own topic has no position here, and nothing of it is missing but what lies between them
+    of_quotes = [one for one in by_hop[KAFKA_LAKE] if "of quotes/0" in one.what]
+    assert sum(one.count for one in of_quotes) == len(lost)
+    assert [f"offsets {Ranges((pair,))} (" in one.what for pair, one in zip(lost.pairs, of_quotes, strict=True)].count(
+        False
+    ) == 0
+    assert sum(one.count for one in by_hop[CONFIRMED]) == len(lost)
+    assert sum(run.lost for run in runs) == len(lost)
+    assert sum(row.lost for row in rows if row.topic == "quotes") == len(lost)
+    # every confirmed event is in exactly one place, or lost
+    assert all(run.confirmed == run.in_raw + run.in_lake + run.in_kafka + run.dead_letters + run.lost for run in runs)
+
+
+@given(fates)
+def test_where_kafka_or_the_lake_is_silent_no_loss_is_claimed(places: list[str]) -> None:
+    books = books_of(places, 0)
+    books.unchecked = {KAFKA_LAKE: "down", CONFIRMED: "down"}
+    assert ledger_verdict.judge(books)[2] == []
+
+
+def test_a_gap_keeps_its_id_when_other_gaps_come_and_go() -> None:
+    alone = ledger_verdict.judge(books_of(["raw", "lost", "raw"], 0))[2]
+    beside = ledger_verdict.judge(books_of(["raw", "lost", "raw", "raw", "lost", "raw"], 0))[2]
+    assert {one.id for one in alone} < {one.id for one in beside}
+    known = Balance(None, problems=tuple(beside)).accepting([one.id for one in alone])  # type: ignore[arg-type]
+    assert not known.is_balanced
+    assert known.accepting([one.id for one in beside]).is_balanced
+
+
+def test_a_topic_that_was_made_anew_is_another_one() -> None:
+    books = books_of(["raw", "raw"], 0)
+    # the old topic of that name: its offsets begin where they were first seen
+    books.answers["stock_trades"] = Answers(offsets=[("quotes", "id-0", 0, 5, 7), ("quotes", "id-0", 0, 9, 9)])
+    (problem,) = ledger_verdict.judge(books)[2]
+    assert "offsets 8 (topic id id-0)" in problem.what
+
+
+def test_silver_s_sums_are_judged_both_ways() -> None:
+    found = ledger_verdict.judge_silver(
+        "stock_quotes",
+        missing=[("key", 3, "run/AAPL/4", "quotes", 0, 17)],
+        doubled=[("run/AAPL/5", 3)],
+        miscounted=[("AAPL", "2012-12-14", 10, 9), ("IBM", "2012-12-14", 10, 12)],
+    )
+    assert [(one.hop, one.kind, one.count) for one in found] == [
+        (RAW_SILVER, "missing", 1),
+        (RAW_SILVER, "doubled", 2),
+        (RAW_SILVER, "lost", 1),
+        (RAW_SILVER, "doubled", 2),
+    ]
+    assert str(found[0]).endswith("line 3 of key [key]")
+
+
+def test_every_heartbeat_that_confirms_counts_and_a_broken_one_does_not_stop_the_ledger(tmp_path) -> None:
+    folder = tmp_path / "heartbeats"
+    folder.mkdir()
+    (folder / "producer.json").write_text('{"run_id":"a","topic":"quotes","confirmed":{"AAPL":7}}')
+    (folder / "a.json").write_text('{"run_id":"a","topic":"quotes","confirmed":{"AAPL":5,"IBM":2}}')
+    (folder / "trades.json").write_text('{"run_id":"b","topic":"trades","confirmed":{"AAPL":3}}')
+    (folder / "other.json").write_text('{"run_id":"c","topic":"elsewhere","confirmed":{"AAPL":3}}')
+    (folder / "loader.json").write_text('{"run_id":"d","state":"loading"}')
+    (folder / "half.json").write_text('{"run_id":')
+    found = read_confirmed(tmp_path, {"quotes", "trades"})
+    assert found == {("a", "AAPL"): 7, ("a", "IBM"): 2, ("b", "AAPL"): 3}
+    assert read_confirmed(tmp_path / "nothing", {"quotes"}) == {}
+
+
+def test_a_message_that_was_refused_twice_is_one_letter() -> None:
+    first, again = letter(4), Letter(*PLACE, 4, 0, "AAPL", {}, b"", ("dlq", "id-2", 0, 99), "in Kafka")
+    assert once([first, again, letter(2)]) == [letter(2), first]
+    assert Problem("hop", "kind", "what").id == Problem("hop", "kind", "what", ("object",), 3).id
