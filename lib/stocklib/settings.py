@@ -132,6 +132,9 @@ _SETTINGS: dict[str, _Setting] = {
         "", _text, "a name under config/watchlists/, or a path; empty: config/stock_symbols.json"
     ),
     "LOAD_SECONDS": _Setting("60", _seconds, "`stocks load --follow` loads and publishes this often"),
+    "PRODUCER_SPOOL_MB": _Setting(
+        "64", _count, "quotes wait in so many MB on disk while Kafka is away; 0 = the run ends within a minute of it"
+    ),
     "BATCH_MAX_QUOTES": _Setting("5000", _positive, "a lake object holds at most this many messages"),
     "BATCH_MAX_BYTES": _Setting("16000000", _positive, "… or this many bytes before compression"),
     "BATCH_MAX_SECONDS": _Setting("60", _seconds, "… or what this many seconds brought"),

@@ -24,7 +24,7 @@ from stocklib.pipeline.polling import Poller
 from stocklib.quotes import check_symbol, to_epoch
 from stocklib.sessions import NEW_YORK, last_finished_session, new_york_date, session
 from stocklib.settings import Settings
-from stocklib.stream import Producer
+from stocklib.stream import SpoolingProducer
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,10 @@ def produce(
     listed = list(dict.fromkeys(check_symbol(symbol) for symbol in symbols or settings.symbols))
     ends = Deadline(stop or threading.Event(), seconds=duration)
     lively = Lively(ends)
-    with Finnhub(settings, stop=lively) as finnhub, Producer(settings, source=finnhub.source, stop=ends) as producer:
+    with (
+        Finnhub(settings, stop=lively) as finnhub,
+        SpoolingProducer(settings, source=finnhub.source, stop=ends) as producer,
+    ):
         run = _Run(settings, finnhub, producer, listed, lively, max_quotes, on_progress or _quiet)
         lively.meanwhile = run.beat
         try:
@@ -101,7 +104,7 @@ def produce(
 class _Run:
     settings: Settings
     finnhub: Finnhub
-    producer: Producer
+    producer: SpoolingProducer
     symbols: list[str]
     stop: Stop
     max_quotes: int | None
@@ -149,7 +152,8 @@ class _Run:
         return f"{self.poller.quotes:,} quotes were asked for" if self.poller.is_done else "stopped as asked"
 
     def beat(self, *, now: bool = False) -> None:
-        """Say in the heartbeat file how far the run is."""
+        """Say in the heartbeat file how far the run is, and see to what waits for Kafka."""
+        self.producer.tend()
         self.heartbeat.beat(self._facts, now=now)
 
     def end(self, ended: str) -> None:
@@ -159,13 +163,14 @@ class _Run:
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "state": "waiting for the source to answer" if self.poller.is_unanswered else self.state,
+            "state": self._state(),
             "source": self.finnhub.source,
             "topic": self.settings.kafka_topic,
             "confirmed": self.producer.confirmed,
             "messages": self.poller.quotes,
             "errors": self.poller.failed.total() + self.poller.skipped.total(),
             "lag": self.producer.unconfirmed,
+            "spooled": self.producer.spooled,
             "last_event_at": to_epoch(self.poller.last) if self.poller.last else None,
             "last_market_at": to_epoch(self.poller.last_market) if self.poller.last_market else None,
             "clock": {"now": to_epoch(self.finnhub.now()), **asdict(self.finnhub.pace)},
@@ -175,6 +180,11 @@ class _Run:
             "skipped": dict(self.poller.skipped),
             "failed": dict(self.poller.failed),
         }
+
+    def _state(self) -> str:
+        if self.producer.is_away and self.producer.spooled:
+            return f"{self.state}; Kafka is away, quotes are kept on disk"
+        return "waiting for the source to answer" if self.poller.is_unanswered else self.state
 
     def result(self) -> ProduceResult:
         """What came of the run."""

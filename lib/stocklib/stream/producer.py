@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from stocklib.clocks import Stop
 from stocklib.errors import StreamError
@@ -19,7 +19,7 @@ from stocklib.stream.sent import Sent
 
 log = logging.getLogger(__name__)
 
-_MAX_UNCONFIRMED = 10_000
+MAX_UNCONFIRMED = 10_000
 # Without any progress for this long, a publish or a flush fails; in a run that is to end, sooner.
 _PATIENCE, _PATIENCE_AT_THE_END = 60.0, 10.0
 # When a client gives a request up, and when a message: it is replaced then, and sends again.
@@ -52,10 +52,10 @@ class Producer:
 
     def publish(self, topic: str, symbol: str, value: bytes, *, timestamp: datetime) -> int:
         """Send an event of a symbol on its way and return its seq; ``timestamp`` is when it was fetched."""
-        self._make_room()
-        seq = self._last[symbol] = self._last.get(symbol, 0) + 1
+        seq = self._last.get(symbol, 0) + 1
         headers = [*self._stamp, ("seq", b"%d" % seq)]
-        self._send(Sent(topic, symbol.encode(), value, round(to_epoch(timestamp) * 1000), headers, symbol, seq))
+        self._accept(Sent(topic, symbol.encode(), value, round(to_epoch(timestamp) * 1000), headers, symbol, seq))
+        self._last[symbol] = seq
         return seq
 
     def forward(
@@ -82,7 +82,7 @@ class Producer:
     def unconfirmed(self) -> int:
         """How many messages are on their way."""
         self._settle()
-        return len(self._open)
+        return self._left
 
     def flush(self) -> None:
         """Wait until everything is confirmed; ``StreamError`` says how much is not."""
@@ -94,9 +94,10 @@ class Producer:
             if flush:
                 self.flush()
         finally:
-            _drop(self._client, at_once=bool(self._open))
+            if self._client:
+                _drop(self._client, at_once=bool(self._open))
 
-    def __enter__(self) -> "Producer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *rest: object) -> None:
@@ -107,10 +108,19 @@ class Producer:
             with suppress(StreamError):
                 self.close()
 
+    @property
+    def _left(self) -> int:
+        return len(self._open)
+
+    def _accept(self, message: Sent) -> None:
+        """Take in an event: send it, once there is room."""
+        self._make_room()
+        self._send(message)
+
     def _make_room(self) -> None:
         self._settle()
-        if self._failure or self._given_up or len(self._open) >= _MAX_UNCONFIRMED:
-            self._wait(_MAX_UNCONFIRMED - 1)
+        if self._failure or self._given_up or len(self._open) >= MAX_UNCONFIRMED:
+            self._wait(MAX_UNCONFIRMED - 1)
 
     def _send(self, message: Sent, *, again: bool = False) -> None:
         if not again:
@@ -152,9 +162,13 @@ class Producer:
             if first.is_doubtful:
                 self._send_doubtful_again()
                 return
-            if first.seq:
-                self._confirmed[first.symbol] = first.seq
-            self._open.popleft()
+            self._strike_off()
+
+    def _strike_off(self) -> None:
+        """The first message is confirmed."""
+        first = self._open.popleft()
+        if first.seq:
+            self._confirmed[first.symbol] = first.seq
 
     def _send_doubtful_again(self) -> None:
         doubtful = [message for message in self._open if message.is_doubtful]
@@ -166,15 +180,15 @@ class Producer:
         """Wait until at most so many are unconfirmed, replacing a client that failed, while there is progress."""
         if self._given_up:
             raise self._given_up
-        left, since = len(self._open), time.monotonic()
+        left, since = self._left, time.monotonic()
         while True:
             self._settle()
             if self._failure:
                 self._replace_client(self._failure, since=since)
-            elif len(self._open) <= most:
+            elif self._left <= most:
                 return
-            if len(self._open) < left:
-                left, since = len(self._open), time.monotonic()
+            if self._left < left:
+                left, since = self._left, time.monotonic()
             elif self._is_out_of_patience(since):
                 raise self._give_up(f"no progress for {time.monotonic() - since:.0f} s")
             with suppress(*failures()):
@@ -188,18 +202,12 @@ class Producer:
         return time.monotonic() - since > (_PATIENCE_AT_THE_END if self._stop.is_set() else _PATIENCE)
 
     def _replace_client(self, failure: Exception, *, since: float) -> None:
-        """Make a new client, and send again, in order, what the old one did not confirm."""
-        # a broker that refuses one message fails all that are on their way, and does not say which it was
-        is_mended = isinstance(failure, _too_large()) and self._cut(self._open)
-        if isinstance(failure, _final()) and not is_mended:
-            raise self._give_up(failure) from failure
-        log.warning("Kafka at %s failed the producer (%r): making a new one", self._settings.kafka_broker, failure)
-        _drop(self._client, at_once=True)
+        """Make a new client, as soon as there can be one."""
+        self._let_go(failure)
         pause = 0.2
         while True:
             try:
-                self._client = _connect(self._settings)
-                break
+                return self._renew()
             except StreamError as error:
                 if self._is_out_of_patience(since):
                     raise self._give_up(error) from error
@@ -208,6 +216,21 @@ class Producer:
                 else:
                     self._stop.wait(pause)
                 pause = min(pause * 2, 5.0)
+
+    def _let_go(self, failure: Exception) -> None:
+        """Drop the client that failed, unless another one would meet the same."""
+        # a broker that refuses one message fails all that are on their way, and does not say which it was
+        is_mended = isinstance(failure, _too_large()) and self._cut(self._open)
+        if isinstance(failure, _final()) and not is_mended:
+            raise self._give_up(failure) from failure
+        if self._client:
+            log.warning("Kafka at %s failed the producer (%r): making a new one", self._settings.kafka_broker, failure)
+            _drop(self._client, at_once=True)
+        self._client = None
+
+    def _renew(self) -> None:
+        """Make a new client, and send again, in order, what the old one did not confirm."""
+        self._client = _connect(self._settings)
         self._failure = None
         for message in self._open:
             if self._failure is None and not (message.promise and message.promise.succeeded()):
@@ -215,10 +238,14 @@ class Producer:
 
     def _give_up(self, why: object) -> StreamError:
         self._given_up = StreamError(
-            f"Kafka at {self._settings.kafka_broker} did not confirm {len(self._open)} messages ({why}): "
-            f"check that it runs, and KAFKA_BROKER. Confirmed by symbol: {self.confirmed}"
+            f"Kafka at {self._settings.kafka_broker} did not confirm {self._left} messages ({why}): "
+            f"check that it runs, and KAFKA_BROKER. Confirmed by symbol: {self.confirmed}{self._aside()}"
         )
         return self._given_up
+
+    def _aside(self) -> str:
+        """What else is to be said of what is not confirmed."""
+        return ""
 
 
 def _connect(settings: Settings) -> Any:

@@ -1,7 +1,8 @@
 """A message on its way to the brokers, and what is left of it where they find it too large."""
 
 import hashlib
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 # What every broker takes: they limit a message to 1 MiB, or to what whoever runs them chose.
@@ -21,6 +22,8 @@ class Sent:
     seq: int = 0
     promise: Any = None
     is_cut: bool = False
+    is_spooled: bool = False
+    since: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def is_doubtful(self) -> bool:

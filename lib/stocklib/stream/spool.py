@@ -1,0 +1,221 @@
+"""What is on its way to Kafka, on disk until Kafka has it: one append-only file a run, under ``STOCKS_HOME/spool``.
+
+A message is written before it is sent, so that neither an outage nor a kill -9 loses one; what is confirmed is removed.
+While Kafka is away messages wait here alone, and ``take`` hands them out later, in order. What a run left behind is
+found by the next one with ``abandoned``, and keeps the run id and the seq under which it may have arrived already.
+"""
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import orjson
+
+from stocklib.host import lock
+from stocklib.stream.sent import Sent
+
+log = logging.getLogger(__name__)
+
+_SYNC_SECONDS = 1.0
+# A file whose beginning is confirmed is written anew from so many bytes on.
+_COMPACT_BYTES = 1_000_000
+
+
+class Spool:
+    """The file of one run, locked while the run lives. ``OSError`` where the disk refuses a message: it is not there.
+
+    ``held`` counts the messages that are not confirmed, ``waiting`` those of them that were not handed out yet.
+    """
+
+    def __init__(self, home: Path, *, run_id: str) -> None:
+        self.path = home / "spool" / f"{run_id}.spool"
+        self.waiting = 0
+        self._sizes: deque[int] = deque()
+        self._written = self._confirmed = 0
+        # in bytes: where the confirmed ones end, where the waiting ones begin, and where the file ends
+        self._gone = self._next = self._end = 0
+        self._synced = 0.0
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = _open_locked(self.path)
+
+    @property
+    def held(self) -> int:
+        """How many messages are not confirmed."""
+        return len(self._sizes)
+
+    @property
+    def size(self) -> int:
+        """How many bytes they take."""
+        return self._end - self._gone
+
+    def append(self, message: Sent, *, waits: bool) -> None:
+        """Write a message; one that does not wait is sent by the caller at once, which needs that none waits before."""
+        line = encode(message, number=self._written + 1, confirmed=self._confirmed)
+        try:
+            if os.write(self._file, line) < len(line):
+                raise OSError(f"only a part of a message could be written to {self.path}")
+        except OSError:
+            os.ftruncate(self._file, self._end)
+            raise
+        self._written += 1
+        self._end += len(line)
+        self._sizes.append(len(line))
+        if waits:
+            self.waiting += 1
+        else:
+            self._next = self._end
+
+    def take(self) -> Sent:
+        """The first message that waits, to be sent now."""
+        line = _read_line(self._file, self._next)
+        self._next += len(line)
+        self.waiting -= 1
+        record = decode(line)
+        if record is None:
+            raise OSError(f"{self.path} was changed by somebody else")
+        return _message(record)
+
+    def confirm(self) -> None:
+        """The first message that was handed out is confirmed: it need not be kept."""
+        self._gone += self._sizes.popleft()
+        self._confirmed += 1
+        if not self._sizes:
+            os.ftruncate(self._file, 0)
+            self._gone = self._next = self._end = 0
+        elif self._gone > max(_COMPACT_BYTES, self._end // 2):
+            self._compact()
+
+    def sync(self) -> None:
+        """Have the disk itself keep what was written, at most once a second: for outages that take the power along."""
+        if time.monotonic() - self._synced >= _SYNC_SECONDS:
+            os.fsync(self._file)
+            self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Let go of the file; it stays where it holds something."""
+        if not self._sizes:
+            discard(self.path)
+        os.close(self._file)
+
+    def _compact(self) -> None:
+        """Write what is not confirmed to a new file in place of this one."""
+        fresh = self.path.with_suffix(".tmp")
+        kept = os.pread(self._file, self._end - self._gone, self._gone)
+        try:
+            file = _open_locked(fresh)
+            os.write(file, kept)
+            fresh.replace(self.path)
+        except OSError as error:
+            log.warning("%s cannot be written anew (%s): it grows", self.path, error)
+            return
+        os.close(self._file)
+        self._file = file
+        self._next, self._end, self._gone = self._next - self._gone, len(kept), 0
+
+
+def encode(message: Sent, *, number: int, confirmed: int) -> bytes:
+    """A record: one line that begins with its checksum. ``confirmed`` says how many of those before need no sending."""
+    body = orjson.dumps(
+        {
+            "number": number,
+            "confirmed": confirmed,
+            "topic": message.topic,
+            "key": (message.key or b"").decode("latin-1"),
+            "timestamp_ms": message.timestamp_ms,
+            "headers": [[name, text.decode("latin-1")] for name, text in message.headers],
+            "seq": message.seq,
+            "value": (message.value or b"").decode("latin-1"),
+        }
+    )
+    return b"%08x %b\n" % (crc32(body), body)
+
+
+def decode(line: bytes) -> dict[str, Any] | None:
+    """The record of a line; None when the line is torn."""
+    checksum, _, body = line.rstrip(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % crc32(body):
+        return None
+    record: dict[str, Any] = orjson.loads(body)
+    return record
+
+
+def read_spool(path: Path) -> Iterator[Sent]:
+    """The messages of a file that are not known to be confirmed, in order; torn lines are left out, and logged."""
+    confirmed = max((record["confirmed"] for record in _records(path)), default=0)
+    for record in _records(path):
+        if record["number"] > confirmed:
+            # they count for the run that is over, not for the one that sends them
+            yield replace(_message(record), symbol="", is_spooled=False)
+
+
+@contextmanager
+def abandoned(home: Path) -> Iterator[list[Path]]:
+    """The files of runs that are no more, locked within this block; to be read, sent and given to ``discard``."""
+    files: list[int] = []
+    found: list[Path] = []
+    try:
+        for path in sorted((home / "spool").glob("*.spool")):
+            with suppress(FileNotFoundError):
+                files.append(os.open(path, os.O_RDWR))
+                if lock(files[-1], wait=0):
+                    found.append(path)
+        yield found
+    finally:
+        for file in files:
+            os.close(file)
+
+
+def discard(path: Path) -> None:
+    """Delete a file whose messages are all confirmed."""
+    path.with_suffix(".tmp").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def _open_locked(path: Path) -> int:
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        # whoever looked for abandoned files may have been quicker, and have deleted it
+        with suppress(FileNotFoundError):
+            if lock(file, wait=5) and path.stat().st_ino == os.fstat(file).st_ino:
+                return file
+        os.close(file)
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if record := decode(line):
+                yield record
+            else:
+                log.debug("%s: line %d is torn, and left out", path, number)
+
+
+def _read_line(file: int, start: int) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        part = os.pread(file, 4096, start + len(line))
+        end = part.find(b"\n") + 1
+        line += part[:end] if end else part
+        if not part:
+            break
+    return line
+
+
+def _message(record: dict[str, Any]) -> Sent:
+    return Sent(
+        record["topic"],
+        record["key"].encode("latin-1"),
+        record["value"].encode("latin-1"),
+        record["timestamp_ms"],
+        [(name, text.encode("latin-1")) for name, text in record["headers"]],
+        record["key"],
+        record["seq"],
+        is_spooled=True,
+    )

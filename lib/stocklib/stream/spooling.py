@@ -1,0 +1,153 @@
+"""Publishing through outages: what Kafka has not confirmed is on disk, and a run goes on while Kafka is away."""
+
+import logging
+import time
+
+from stocklib.clocks import Stop
+from stocklib.errors import StreamError
+from stocklib.settings import Settings
+from stocklib.stream.producer import MAX_UNCONFIRMED, Producer
+from stocklib.stream.sent import Sent
+from stocklib.stream.spool import Spool, abandoned, discard, read_spool
+
+log = logging.getLogger(__name__)
+
+# Kafka is said to be away when a message is not confirmed for so long; how often it is then tried to be reached again.
+_AWAY_SECONDS = 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+
+
+class SpoolingProducer(Producer):
+    """A producer whose events are on disk until they are confirmed, ``PRODUCER_SPOOL_MB`` of them at most.
+
+    ``publish`` does not wait while Kafka is away: events go to the spool alone, and out in order once it is back
+    (``tend`` sees to that). Where the spool is full, or cannot be written then, it raises ``StreamError`` as one that
+    has given up. What runs before this one left on disk is sent first of all, under their run ids and seqs. With 0 MB
+    nothing goes to disk.
+    """
+
+    def __init__(self, settings: Settings, *, source: str, run_id: str | None = None, stop: Stop | None = None) -> None:
+        super().__init__(settings, source=source, run_id=run_id, stop=stop)
+        self._limit = settings.producer_spool_mb * 1_000_000
+        self._said_away = self._said_unwritable = False
+        self._next_try, self._pause = 0.0, _FIRST_PAUSE
+        try:
+            self._spool = Spool(settings.home, run_id=self.run_id)
+        except OSError as error:
+            super().close(flush=False)
+            where = settings.home / "spool"
+            raise StreamError(f"{where} cannot be used ({error}): STOCKS_HOME must be a folder of yours") from error
+        try:
+            self._send_abandoned()
+        except StreamError:
+            self.close(flush=False)
+            raise
+
+    @property
+    def spooled(self) -> int:
+        """How many events are kept on disk alone: Kafka has not confirmed them."""
+        self._settle()
+        return self._spool.held
+
+    @property
+    def is_away(self) -> bool:
+        """Whether Kafka has confirmed nothing for a while that it should have."""
+        late = bool(self._open) and time.monotonic() - self._open[0].since > _AWAY_SECONDS
+        return self._failure is not None or late
+
+    def tend(self) -> None:
+        """What there is to do without waiting, to be called now and then: reach Kafka again, send what waits."""
+        self._settle()
+        if self._failure and not self._given_up and time.monotonic() >= self._next_try:
+            self._try_again(self._failure)
+            self._settle()
+        if self.is_away != self._said_away:
+            self._said_away = not self._said_away
+            if self._said_away:
+                log.error("%s does not confirm: quotes wait in %s", self._settings.kafka_broker, self._spool.path)
+            else:
+                log.warning("%s confirms again; %d quotes wait to go out", self._settings.kafka_broker, self._left)
+
+    def close(self, *, flush: bool = True) -> None:
+        """Flush, then let go of the connection and of the file, which stays where it holds something."""
+        try:
+            super().close(flush=flush)
+        finally:
+            self._spool.close()
+
+    @property
+    def _left(self) -> int:
+        return len(self._open) + self._spool.waiting
+
+    def _accept(self, message: Sent) -> None:
+        if not self._limit:
+            super()._accept(message)
+            return
+        if self._given_up:
+            raise self._given_up
+        self._settle()
+        waits = bool(self._failure or self._spool.waiting or len(self._open) >= MAX_UNCONFIRMED)
+        message.is_spooled = self._write(message, waits=waits)
+        if not waits:
+            self._send(message)
+        self.tend()
+        if self._spool.size >= self._limit:
+            raise self._give_up(f"{self._spool.path} holds all that it may, see PRODUCER_SPOOL_MB")
+
+    def _write(self, message: Sent, *, waits: bool) -> bool:
+        """Whether an event is on disk now; that it is not is an error where Kafka cannot take it either."""
+        try:
+            self._spool.append(message, waits=waits)
+            if waits or self.is_away:
+                self._spool.sync()
+        except OSError as error:
+            if waits or self.is_away:
+                raise self._give_up(f"and {self._spool.path} cannot be written: {error}") from error
+            if not self._said_unwritable:
+                log.error("%s cannot be written (%s): a kill now loses what is on its way", self._spool.path, error)
+            self._said_unwritable = True
+            return False
+        return True
+
+    def _settle(self) -> None:
+        super()._settle()
+        while self._spool.waiting and not self._failure and len(self._open) < MAX_UNCONFIRMED:
+            self._send(self._spool.take())
+
+    def _strike_off(self) -> None:
+        if self._open[0].is_spooled:
+            self._spool.confirm()
+        super()._strike_off()
+
+    def _try_again(self, failure: Exception) -> None:
+        """One attempt to replace the client that failed; the next one after a pause, longer each time."""
+        self._let_go(failure)
+        began = time.monotonic()
+        try:
+            self._renew()
+            self._pause = _FIRST_PAUSE
+        except StreamError as error:
+            log.debug("Kafka is still away: %s", error)
+            took = time.monotonic() - began
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            # attempts that hang do not take most of the run's time
+            self._next_try = time.monotonic() + max(self._pause, 3 * took)
+
+    def _send_abandoned(self) -> None:
+        topics = {self._settings.kafka_topic, self._settings.kafka_trades_topic}
+        with abandoned(self._settings.home) as files:
+            for path in files:
+                foreign = {message.topic for message in read_spool(path)} - topics
+                if foreign:
+                    log.warning("%s waits for a run with KAFKA_TOPIC=%s", path, ", ".join(foreign))
+                    continue
+                count = 0
+                for message in read_spool(path):
+                    super()._accept(message)
+                    count += 1
+                self.flush()
+                log.warning("%d quotes that a run before could not send are in Kafka now (%s)", count, path.stem)
+                discard(path)
+
+    def _aside(self) -> str:
+        return f". What is on disk stays there, in {self._spool.path.parent}, and the next run sends it"
