@@ -97,13 +97,18 @@ class MicroBatches:
             and time.monotonic() - self._whole_at < WHOLE_TESTS_SECONDS
         )
         # dead letters have no models below them
-        if is_small and datasets <= {"dead_letters"}:
+        nothing_below = datasets <= {"dead_letters"}
+        if is_small and nothing_below and last == published:
             return TransformSummary(0, 0, 0.0)
+        # a batch that the gate stopped is built, and waits to be published
+        is_small = is_small and not nothing_below
         touched: Touched | None = None
         with recorded(warehouse, "micro-batch" if is_small else "transform"):
             if is_small and last and published:
                 done, touched = _build_touched(warehouse, wanted, last, datasets, took)
                 gate.check(self._settings, warehouse, since=published.load_id, upto=wanted.load_id)
+                if published.load_id < last.load_id:
+                    touched = warehouse.touched_since(published.load_id)
                 took.note("ledger")
             else:
                 done = build_whole(self._settings, warehouse, wanted)
