@@ -253,7 +253,7 @@ def ask(environ: dict[str, str], *arguments: str):
 # ── the gate ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_imbalance_stops_the_publish_until_it_is_mended(copied: dict[str, str]) -> None:
+def test_an_imbalance_stops_the_publish_and_readers_keep_the_last_version(copied: dict[str, str]) -> None:
     settings = read_settings(environ=copied)
     warehouse = open_warehouse(settings)
     before = warehouse.published_build()
@@ -268,10 +268,6 @@ def test_an_imbalance_stops_the_publish_until_it_is_mended(copied: dict[str, str
     assert warehouse.published_build() == before
     last = warehouse.query("select verb || ' ' || status as run from ops.pipeline_runs order by started_at")
     assert last["run"].iloc[-1] == "transform succeeded"
-    # the next load brings what was missing
-    warehouse.load([landed("stock_quotes", lines[3:8], name="rest")])
-    transform(settings)
-    assert warehouse.published_build() != before
 
 
 def test_the_gate_names_rows_that_are_missing_anywhere(copied: dict[str, str], tmp_path: Path) -> None:
