@@ -31,9 +31,9 @@ def wait_for(truth: Callable[[], bool], *, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def drain(settings: Settings, *, count: int, seconds: float = 30) -> list[Message]:
-    """All quotes, in each partition's order: at least so many, and whatever comes within a moment after."""
-    consumer = Consumer(settings, [settings.kafka_topic])
+def drain(settings: Settings, *, count: int, topic: str = "", seconds: float = 30) -> list[Message]:
+    """All messages of a topic (the quotes'): at least so many, and whatever comes within a moment after."""
+    consumer = Consumer(settings, [topic or settings.kafka_topic])
     found: list[Message] = []
     deadline = time.monotonic() + seconds
     try:

@@ -23,6 +23,7 @@ from stocklib.pipeline import produce as module
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.loading import load
 from stocklib.pipeline.produce import ProduceResult, produce
+from stocklib.pipeline.trades import produce_trades
 from stocklib.pipeline.transform import transform
 from stocklib.quotes import from_epoch
 from stocklib.settings import Settings, read_settings
@@ -167,3 +168,30 @@ def test_a_session_full_of_faults_makes_the_recorded_bars_and_doubles_nothing(so
     ).iloc[0]
     assert counted["states"] == counted["apart"]
     assert counted["seen"] == result.quotes
+
+
+def test_trades_over_a_faulty_stream_are_true_ones_and_the_run_ends_with_the_session(source: Settings) -> None:
+    faults = "drop=0.04,late=0.1,truncated=0.1,zeros=0.1,nan=0.1,negative=0.1"
+    with Finnhub(source) as finnhub:
+        finnhub.set_clock(CLOSE - timedelta(minutes=15))
+    order(source, faults)
+    result = produce_trades(source, until_close=True)
+    counts = order(source, "")
+    assert result.ended == "the session of 2012-12-14 is over"
+    # a message that is no JSON, and a price that is none, show
+    assert sum(counts["injected"].values()) > 5
+    assert (result.garbled > 0) == bool(counts["injected"].keys() & {"truncated", "nan"})
+    assert bool(result.rejected) == bool(counts["injected"].keys() & {"zeros", "negative"})
+    published = drain(source, count=result.trades, topic=source.kafka_trades_topic)
+    assert len(published) == result.trades > 100
+    recorded = Recorded(read_tape())
+    true = {
+        (symbol, *(trade[name] for name in "ptv"))
+        for symbol in SYMBOLS
+        for trade in recorded.trades(symbol, CLOSE - timedelta(minutes=15), CLOSE)
+    }
+    found = [json.loads(message.value or b"") for message in published]
+    assert {(trade["s"], trade["p"], trade["t"], trade["v"]) for trade in found} <= true
+    for symbol in SYMBOLS:
+        seqs = sorted(int(message.headers["seq"]) for message in published if message.key == symbol)
+        assert seqs == list(range(1, len(seqs) + 1))

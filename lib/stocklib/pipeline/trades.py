@@ -24,7 +24,7 @@ from stocklib.pipeline.stepping import Stepper
 from stocklib.quotes import to_epoch
 from stocklib.sessions import NEW_YORK, Session, is_open, last_finished_session, new_york_date, next_session, session
 from stocklib.settings import Settings
-from stocklib.stream import Producer
+from stocklib.stream import SpoolingProducer
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,10 @@ def produce_trades(
     """
     ends = Deadline(stop or threading.Event(), seconds=duration)
     lively = Lively(ends)
-    with Finnhub(settings, stop=lively) as finnhub, Producer(settings, source=finnhub.source, stop=ends) as producer:
+    with (
+        Finnhub(settings, stop=lively) as finnhub,
+        SpoolingProducer(settings, source=finnhub.source, stop=ends) as producer,
+    ):
         run = _Run(settings, finnhub, producer, symbols or settings.symbols, lively, max_trades)
         run.on_progress = on_progress or run.on_progress
         run.stepper = run.stepper if moves_clock else None
@@ -113,7 +116,7 @@ class _Run:
         self,
         settings: Settings,
         finnhub: Finnhub,
-        producer: Producer,
+        producer: SpoolingProducer,
         symbols: list[str],
         stop: Stop,
         limit: int | None,
@@ -158,7 +161,8 @@ class _Run:
         return f"{self.trades:,} trades were asked for" if self._is_full else "stopped as asked"
 
     def beat(self, *, now: bool = False) -> None:
-        """Say in the heartbeat file how far the run is."""
+        """Say in the heartbeat file how far the run is, and see to what waits for Kafka."""
+        self._producer.tend()
         self._heartbeat.beat(self._facts, now=now)
 
     def end(self, ended: str) -> None:
@@ -265,6 +269,7 @@ class _Run:
             "messages": self.trades,
             "errors": self.feed.losses + self.feed.garbled + self.feed.rejected.total(),
             "lag": self._producer.unconfirmed,
+            "spooled": self._producer.spooled,
             "last_event_at": to_epoch(self._last_fetched) if self._last_fetched else None,
             "last_market_at": to_epoch(self._last) if self._last else None,
             "clock": {"now": to_epoch(now), **asdict(self._finnhub.pace)},

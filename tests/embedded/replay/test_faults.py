@@ -211,3 +211,32 @@ def test_a_connection_that_is_dropped_or_cut_ends_without_the_answer(ask: Asking
     assert time.monotonic() - began >= 0.3
     # a virtual second each, whatever became of the answer
     assert json.loads(ask("/replay/clock")[1])["now"] == NOW.timestamp() + 3
+
+
+def test_what_each_fault_makes_of_a_message_of_the_stream() -> None:
+    trade = b'{"type":"trade","data":[{"s":"AAPL","p":509.79,"t":1355497200000,"v":100,"c":[]}],"now":1355497200.0}'
+    ping = b'{"type":"ping","now":1355497200.0}'
+
+    def relayed(faults: str, *messages: bytes) -> list[list[bytes] | None]:
+        ordered, held = Faults(faults), []
+        return [ordered.relay(message, held=held) for message in messages]
+
+    assert relayed("slow=0.25,429=0.25,5xx=0.25,clock=0.25", trade) == [[trade]]
+    assert relayed("drop=1", trade) == relayed("cut=1", trade) == [None]
+    assert relayed("duplicate=1", trade) == [[trade, trade]]
+    assert relayed("truncated=1", trade) == [[trade[: len(trade) // 2]]]
+    # each leaves after the one that follows it
+    late = Faults("late=1")
+    held: list[bytes] = []
+    assert late.relay(trade, held=held) == []
+    late.order("")
+    assert late.relay(ping, held=held) == [ping, trade]
+    for kind, price in (("zeros", b'"p":0'), ("nan", b'"p":NaN'), ("negative", b'"p":-509.79')):
+        (found,) = relayed(f"{kind}=1", trade)
+        assert found
+        assert price in found[0]
+        assert relayed(f"{kind}=1", ping) == [[ping]]
+    counted = Faults("zeros=1")
+    counted.relay(ping, held=[])
+    counted.relay(trade, held=[])
+    assert (counted.calls, counted.spoiled, counted.injected) == ({"stream": 2}, {"stream": 1}, {"zeros": 1})

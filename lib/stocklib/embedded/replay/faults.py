@@ -1,5 +1,7 @@
 """Faults to order: answers that are lost, late, doubled, broken or wrong, drawn from a seed, one at most a call.
 
+A message of the trades' stream counts as a call; ``slow``, ``429``, ``5xx`` and ``clock`` are of answers alone.
+
 What goes in: a text such as ``drop=0.01,slow=0.02:3s,429=0.005:10`` (how often, and how much of it) and each answer
 that is about to leave. What comes out: the answer to send instead. The same seed and the same calls meet the same
 faults; the tape, the virtual clock and ``/replay`` itself are never touched.
@@ -8,7 +10,7 @@ faults; the tape, the virtual clock and ``/replay`` itself are never touched.
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
@@ -114,6 +116,32 @@ class Faults:
             self.spoiled[path] += 1
         return spoiled
 
+    def relay(self, message: bytes, *, held: list[bytes]) -> list[bytes] | None:
+        """What to send in place of a message of the stream: none, or several; None is the end of the connection.
+
+        ``held`` is the connection's own, and keeps what is to be sent after the next message.
+        """
+        fault = self.draw()
+        self.calls["stream"] += 1
+        late, held[:] = held[:], []
+        sent: list[bytes] | None = [message]
+        match fault.kind if fault else "":
+            case "drop" | "cut":
+                sent = None
+            case "duplicate":
+                sent = [message, message]
+            case "late":
+                held.append(message)
+                sent = []
+            case "truncated":
+                sent = [message[: len(message) // 2]]
+            case "zeros" | "nan" | "negative" as kind:
+                sent = [_misprice(message, kind)]
+        if fault and sent != [message]:
+            self.injected[fault.kind] += 1
+            self.spoiled["stream"] += 1
+        return sent if sent is None else [*sent, *late]
+
     def _apply(
         self, fault: Fault, sending: Sending, before: Sending | None, earlier: Callable[[datetime], Any]
     ) -> Sending:
@@ -141,7 +169,8 @@ class Faults:
             case "late" if sending.status == 200:
                 return replace(sending, body=orjson.dumps(earlier(sending.at - timedelta(seconds=fault.size))))
             case "zeros" | "nan" | "negative" if sending.status == 200:
-                return _misprice(sending, fault.kind)
+                body = _misprice(sending.body, fault.kind)
+                return sending if body is sending.body else replace(sending, body=body)
         return sending
 
 
@@ -192,16 +221,18 @@ def _read(item: str) -> Fault:
     return Fault(kind, share, float(number) * _UNITS[suffix], way)
 
 
-def _misprice(sending: Sending, kind: str) -> Sending:
-    """The answer with prices that are none; the same one where it holds no prices."""
-    answer = orjson.loads(sending.body)
-    if not isinstance(answer, Mapping) or "c" not in answer:
-        return sending
-    spoiled = {name: _each(value, kind) if name in _PRICES else value for name, value in answer.items()}
+def _misprice(body: bytes, kind: str) -> bytes:
+    """A quote, candles or trades with prices that are none; the very same where there are no prices."""
+    answer = orjson.loads(body)
+    if not isinstance(answer, dict) or not ("c" in answer or answer.get("type") == "trade"):
+        return body
+    if "data" in answer:
+        answer["data"] = [{**trade, "p": _each(trade["p"], kind)} for trade in answer["data"]]
+    answer |= {name: _each(answer[name], kind) for name in _PRICES if name in answer}
     if kind == "zeros":
-        spoiled |= {name: None for name in ("d", "dp") if name in spoiled}
+        answer |= {name: None for name in ("d", "dp") if name in answer}
     # JSON has no NaN: what is written in its place is replaced in the text
-    return replace(sending, body=orjson.dumps(spoiled).replace(b'"NaN"', b"NaN"))
+    return orjson.dumps(answer).replace(b'"NaN"', b"NaN")
 
 
 def _each(value: Any, kind: str) -> Any:

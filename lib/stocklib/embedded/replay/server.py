@@ -48,16 +48,18 @@ def serve(
 
 def make_application(api: Api, clock: VirtualClock, *, faults: Faults | None = None) -> Application:
     """The server's routes."""
-    ours = {"clock": clock, "api": api, "faults": faults or Faults(), "feed": TradeFeed(api.exchange, clock, api.rules)}
+    faults = faults or Faults()
+    feed = TradeFeed(api.exchange, clock, api.rules, faults)
+    ours = {"clock": clock, "api": api, "faults": faults, "feed": feed}
     handlers: list[Any] = [
-        (r"/(?:ws)?", TradesHandler, {"feed": ours["feed"]}),
+        (r"/(?:ws)?", TradesHandler, {"feed": feed}),
         (r"/replay/clock", _ClockHandler, ours),
         (r"/replay/faults", _FaultsHandler, ours),
         (r"/api/v1/*(/.*)", _ApiHandler, ours),
         (r".*", _NowhereHandler, ours),
     ]
     # the handlers share the feed; whoever serves the application keeps it going
-    return Application(handlers, log_function=lambda handler: None, compress_response=False, feed=ours["feed"])
+    return Application(handlers, log_function=lambda handler: None, compress_response=False, feed=feed)
 
 
 async def _serve(application: Application, host: str, port: int, on_ready: Callable[[], None]) -> None:

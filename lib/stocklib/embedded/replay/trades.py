@@ -18,6 +18,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from stocklib.embedded.replay.api import Rules
 from stocklib.embedded.replay.clock import VirtualClock
 from stocklib.embedded.replay.exchange import Exchange
+from stocklib.embedded.replay.faults import Faults
 
 # How often a running clock is looked at, and told to those who listen (this machine's seconds).
 PUMP_SECONDS, PING_SECONDS = 0.05, 0.5
@@ -27,8 +28,8 @@ _TRADES_A_MESSAGE = 50
 class TradeFeed:
     """Everybody who listens, and how far they were told."""
 
-    def __init__(self, exchange: Exchange, clock: VirtualClock, rules: Rules) -> None:
-        self.exchange, self.clock, self.rules = exchange, clock, rules
+    def __init__(self, exchange: Exchange, clock: VirtualClock, rules: Rules, faults: Faults) -> None:
+        self.exchange, self.clock, self.rules, self.faults = exchange, clock, rules, faults
         self.listeners: set[TradesHandler] = set()
         self._jumps = clock.jumps
         self._minute = clock.now().replace(second=0, microsecond=0)
@@ -52,6 +53,8 @@ class TradesHandler(WebSocketHandler):
         self._feed = feed
         # of each symbol the instant up to which its trades were sent
         self._heard: dict[str, datetime] = {}
+        # messages that a fault made late
+        self._held: list[bytes] = []
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
@@ -103,8 +106,12 @@ class TradesHandler(WebSocketHandler):
 
     def send(self, message: dict[str, Any]) -> None:
         """Every message of the stream leaves here."""
+        relayed = self._feed.faults.relay(orjson.dumps(message), held=self._held)
         try:
-            self.write_message(orjson.dumps(message).decode())
+            for text in relayed or ():
+                self.write_message(text.decode())
+            if relayed is None:
+                self.close()
         except WebSocketClosedError:
             self._feed.listeners.discard(self)
 
