@@ -1,4 +1,7 @@
-"""A stepping replay of a test's own: the market's status and quotes at a clock that the test sets, and its failures."""
+"""A stepping replay of a test's own: the market's status and quotes at a clock that the test sets, and its failures.
+
+With ``is_live`` it speaks as Finnhub itself does: no word of a replay, and no clock to be moved.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,10 +24,12 @@ class Exchange:
     refuses: Callable[[Asked], Reply | None] = lambda asked: None
     unknown: set[str] = field(default_factory=set)
     asked: int = 0
+    is_live: bool = False
 
     def __call__(self, request: Asked) -> Reply:
         reply = self.refuses(request) or Reply(self.answer(request))
-        reply.headers = {"X-Stocks-Source": "replay", **reply.headers}
+        if not self.is_live:
+            reply.headers = {"X-Stocks-Source": "replay", **reply.headers}
         reply.date = format_datetime(self.now, usegmt=True)
         return reply
 
@@ -37,7 +42,8 @@ class Exchange:
             self.asked += 1
             return {"isOpen": self.says(self.now), "session": None, "holiday": None, "t": self.now.timestamp()}
         assert request.path.endswith("/quote")
-        self.now += timedelta(seconds=1)
+        if not self.is_live:
+            self.now += timedelta(seconds=1)
         if request.query["symbol"] in self.unknown:
             return {**dict.fromkeys(("c", "h", "l", "o", "pc", "t"), 0), "d": None, "dp": None}
         return {

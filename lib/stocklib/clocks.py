@@ -12,6 +12,9 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Protocol
 
+# The time that runs by itself and the clock on the wall part by less, but for a machine that slept.
+_JUMP_SECONDS = 5.0
+
 
 class Stop(Protocol):
     """What ends a run: a ``threading.Event``, or a ``Deadline`` around one."""
@@ -87,7 +90,7 @@ class SourceClock:
         self._stop = stop
         self._advance = advance
         self._instant: datetime | None = None
-        self._seen_at = 0.0
+        self._seen_at = self._seen_wall = 0.0
         # how far off the last doubtful word was, and how many agreed on it
         self._off = timedelta()
         self._agreed = 0
@@ -100,17 +103,23 @@ class SourceClock:
     def see(self, instant: datetime) -> datetime:
         """Take note of an instant that the source just named."""
         self._instant = instant
-        self._seen_at = time.monotonic()
+        self._seen_at, self._seen_wall = time.monotonic(), time.time()
         self._agreed = 0
         return instant
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether this machine slept, or its clock was set, since the source last named an instant."""
+        elapsed = time.monotonic() - self._seen_at
+        return self.started and abs(time.time() - self._seen_wall - elapsed) > _JUMP_SECONDS
 
     def doubts(self, instant: datetime) -> timedelta | None:
         """How far off an instant is that the source just named, where that is too far to be believed.
 
         A clock that jumped is believed when it says so three times in a row: a gateway's wrong ``Date`` does not date
-        a quote, and a laptop that slept goes on.
+        a quote. After this machine slept it is believed at once.
         """
-        if self._instant is None:
+        if self._instant is None or self.is_lost:
             return None
         off = instant - self.now()
         leeway = timedelta(seconds=_LEEWAY_SECONDS + _LATENCY_SECONDS * self.pace.speed)

@@ -1,13 +1,17 @@
 """When quotes are asked for: the source's word on the market, the calendar's on when that may change."""
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from exchange import Exchange
 from misbehaving import serving
 
+from stocklib import clocks
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.hours import MarketHours
 from stocklib.settings import read_settings
@@ -19,7 +23,7 @@ Start = Callable[..., tuple[Exchange, Finnhub, MarketHours]]
 def start(tmp_path: Path) -> Iterator[Start]:
     opened = []
 
-    def begin(now: datetime, *, settle: float = 0, **more: Callable[[datetime], object]) -> object:
+    def begin(now: datetime, *, settle: float = 0, **more: Any) -> object:
         exchange = Exchange(now, **more)
         serves = serving(exchange)
         server = serves.__enter__()
@@ -111,6 +115,37 @@ def test_a_market_that_stays_shut_against_the_calendar_is_asked_again_after_a_mi
     finnhub.wait(seconds)
     begun = exchange.asked
     assert not hours.is_open()
+    assert exchange.asked == begun + 1
+
+
+def test_a_source_that_is_late_with_the_opening_bell_is_asked_again_within_seconds(start: Start) -> None:
+    exchange, finnhub, hours = start(new_york(14, 9, 29, 50), says=lambda now: now >= new_york(14, 9, 30, 3))
+    assert not hours.is_open()
+    while not hours.is_open():
+        finnhub.wait(hours.until_next()[0])
+    assert finnhub.now() <= new_york(14, 9, 30, 4)
+    # and one that stays shut is not asked more and more
+    exchange, finnhub, hours = start(new_york(14, 9, 29, 50), says=lambda _: False)
+    begun = exchange.asked
+    while finnhub.now() < new_york(14, 10, 30):
+        assert not hours.is_open()
+        finnhub.wait(hours.until_next()[0])
+    assert exchange.asked - begun <= 68
+
+
+def test_when_this_machine_has_slept_the_source_is_asked_what_time_it_is(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange, _, hours = start(new_york(16, 12), is_live=True)
+    assert not hours.is_open()
+    begun = exchange.asked
+    assert not hours.is_open()
+    assert exchange.asked == begun
+    # asleep since Sunday noon: the monotonic clock stood still, the one on the wall did not
+    exchange.now = new_york(17, 10)
+    real = time.time
+    monkeypatch.setattr(clocks, "time", SimpleNamespace(time=lambda: real() + 79_200, monotonic=time.monotonic))
+    assert hours.is_open()
     assert exchange.asked == begun + 1
 
 

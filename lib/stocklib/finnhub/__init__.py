@@ -78,6 +78,11 @@ class Finnhub:
         self._read_pace()
         return self._source.clock.pace
 
+    @property
+    def is_clock_lost(self) -> bool:
+        """Whether ``now`` is off until the next call: this machine slept since the last one."""
+        return self._source.clock.is_lost
+
     def wait(self, seconds: float) -> bool:
         """Let ``seconds`` of the source's time pass; False when ``stop`` was set meanwhile."""
         self._read_pace()

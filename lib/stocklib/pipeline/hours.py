@@ -1,7 +1,9 @@
 """When to ask for quotes: the market's hours as the source tells them, backed by the trading calendar.
 
 The source says whether the market is open; the calendar says when that may change, when a close has settled, and when
-the next bell is. All in the source's time.
+the next bell is. All in the source's time. In a session the source is asked once a minute and at the bells; between
+sessions, when nothing can change, once an hour, so that its clock stays known; a replay once a minute of its time,
+since somebody may move its clock. Where it contradicts the calendar at a bell, it is asked again within seconds.
 """
 
 import logging
@@ -13,8 +15,10 @@ from stocklib.sessions import is_open, last_finished_session, new_york_date, nex
 
 log = logging.getLogger(__name__)
 
-# The market status is asked for at most this often, but for the moments at which it changes.
-_STATUS_SECONDS = 60.0
+# The market status is asked for at most this often, but for the moments at which it changes; and between sessions.
+_STATUS_SECONDS, _IDLE_SECONDS = 60.0, 3600.0
+# A source that has not heard the opening bell when we have is asked again after so long, then twice as long each time.
+_FIRST_DOUBT = 2.0
 
 
 class MarketHours:
@@ -26,6 +30,8 @@ class MarketHours:
         # what was last heard; None before anything was
         self.was_open: bool | None = None
         self._asked: datetime | None = None
+        # for how long that is taken for true
+        self._holds = timedelta()
         # the session whose close was heard, and the one whose close was heard after it had settled
         self._heard: date | None = None
         self._settled: date | None = None
@@ -38,9 +44,10 @@ class MarketHours:
                 now_open = self._finnhub.market_status().is_open
             except (BadAnswer, PlanRefused, RateLimited, SourceUnavailable) as error:
                 log.warning("%s; going by the trading calendar", error)
-                now_open = is_open(now)
+                now_open = is_open(self._finnhub.now())
             self.was_open = now_open
             self._asked = self._finnhub.now()
+            self._holds = self._how_long(self._asked)
         return bool(self.was_open)
 
     def closing(self) -> date | None:
@@ -68,13 +75,26 @@ class MarketHours:
         today = session(new_york_date(now))
         bell = today.open if today is not None and now < today.open else next_session(new_york_date(now)).open
         moments = [bell, now + timedelta(seconds=_STATUS_SECONDS)]
+        if self._asked is not None:
+            moments.append(self._asked + self._holds)
         if self._heard is not None and self._heard != self._settled:
             moments.append(last_finished_session(now).close + self._settle)
         seconds = (min(moment for moment in moments if moment > now) - now).total_seconds()
         return seconds, bell
 
     def _is_old(self, asked: datetime, now: datetime) -> bool:
-        if (now - asked).total_seconds() >= _STATUS_SECONDS or now < asked:
+        if now - asked >= self._holds or now < asked or self._finnhub.is_clock_lost:
             return True
         today = session(new_york_date(now))
         return today is not None and any(asked < bell <= now for bell in (today.open, today.close))
+
+    def _how_long(self, now: datetime) -> timedelta:
+        """For how long what the source just said of the market is taken for true."""
+        today = session(new_york_date(now))
+        seconds = _STATUS_SECONDS
+        if not self.was_open and today is not None and today.contains(now):
+            # the calendar says open: the source may be a moment late, or shut for a reason of its own
+            seconds = min(seconds, max(_FIRST_DOUBT, (now - today.open).total_seconds()))
+        elif not self.was_open and self._finnhub.source != "replay":
+            seconds = _IDLE_SECONDS
+        return timedelta(seconds=seconds)
