@@ -73,7 +73,9 @@ def test_between_sessions_few_calls_are_made_and_the_first_quote_comes_at_the_be
     expected = [new_york(start), new_york(start) + timedelta(seconds=15), close, close + timedelta(minutes=20), bell]
     assert len(quotes) == len(expected)
     late = [(at - want).total_seconds() for at, want in zip(quotes, expected, strict=True)]
-    assert -0.01 < min(late) <= max(late) < 2
+    # the machine's own time, in which the calls are made, is not in the source's
+    assert -1 < min(late) <= max(late) < 3
+    assert late[-1] >= 0
     hours = (bell - close).total_seconds() / 3600
     assert len(statuses) <= hours + 5
     assert done.failed == done.skipped == {}
