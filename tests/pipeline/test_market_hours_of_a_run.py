@@ -47,11 +47,11 @@ class Hurried(threading.Event):
     ("start", "closes", "opens"),
     [
         # a weekend; Thanksgiving and its half day; the two days of Hurricane Sandy; the changes of the clock
-        ("2012-12-14T15:59:30", "2012-12-14T16:00", "2012-12-17T09:30"),
-        ("2012-11-23T12:59:30", "2012-11-23T13:00", "2012-11-26T09:30"),
-        ("2012-10-26T15:59:30", "2012-10-26T16:00", "2012-10-31T09:30"),
-        ("2012-03-09T15:59:30", "2012-03-09T16:00", "2012-03-12T09:30"),
-        ("2012-11-02T15:59:30", "2012-11-02T16:00", "2012-11-05T09:30"),
+        ("2012-12-14T15:59:37", "2012-12-14T16:00", "2012-12-17T09:30"),
+        ("2012-11-23T12:59:37", "2012-11-23T13:00", "2012-11-26T09:30"),
+        ("2012-10-26T15:59:37", "2012-10-26T16:00", "2012-10-31T09:30"),
+        ("2012-03-09T15:59:37", "2012-03-09T16:00", "2012-03-12T09:30"),
+        ("2012-11-02T15:59:37", "2012-11-02T16:00", "2012-11-05T09:30"),
     ],
 )
 def test_between_sessions_few_calls_are_made_and_the_first_quote_comes_at_the_bell(
@@ -69,8 +69,9 @@ def test_between_sessions_few_calls_are_made_and_the_first_quote_comes_at_the_be
     quotes = [at for what, at in asked if what == "quote"]
     statuses = [at for what, at in asked if what == "market-status"]
     close, bell = new_york(closes), new_york(opens)
-    # every POLL_SECONDS up to the close, once at it, once when it has settled, and then right at the next bell
-    expected = [new_york(start), new_york(start) + timedelta(seconds=15), close, close + timedelta(minutes=20), bell]
+    # every POLL_SECONDS, also over the close, once when that has settled, and then right at the next bell
+    begun = new_york(start)
+    expected = [begun, begun + timedelta(seconds=15), begun + timedelta(seconds=30), close + timedelta(minutes=20), bell]
     assert len(quotes) == len(expected)
     late = [(at - want).total_seconds() for at, want in zip(quotes, expected, strict=True)]
     # the machine's own time, in which the calls are made, is not in the source's
