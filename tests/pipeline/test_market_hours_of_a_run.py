@@ -71,7 +71,13 @@ def test_between_sessions_few_calls_are_made_and_the_first_quote_comes_at_the_be
     close, bell = new_york(closes), new_york(opens)
     # every POLL_SECONDS, also over the close, once when that has settled, and then right at the next bell
     begun = new_york(start)
-    expected = [begun, begun + timedelta(seconds=15), begun + timedelta(seconds=30), close + timedelta(minutes=20), bell]
+    expected = [
+        begun,
+        begun + timedelta(seconds=15),
+        begun + timedelta(seconds=30),
+        close + timedelta(minutes=20),
+        bell,
+    ]
     assert len(quotes) == len(expected)
     late = [(at - want).total_seconds() for at, want in zip(quotes, expected, strict=True)]
     # the machine's own time, in which the calls are made, is not in the source's

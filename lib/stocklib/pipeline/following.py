@@ -81,7 +81,9 @@ class LoaderHealth:
         self.state = "starting"
         self._settings = settings
         self._counts = {"messages": 0, "objects": 0, "loads": 0, "errors": 0}
-        self._failing: str | None = None
+        # what the last round failed of, and since when none succeeded
+        self._trouble: str | None = None
+        self._trouble_since: float | None = None
         self._published_at: float | None = None
         self._last_event_at: float | None = None
         self._batch_seconds: float | None = None
@@ -95,7 +97,7 @@ class LoaderHealth:
         self._batch_seconds = round(sum(batch.seconds.values()), 3)
         if not batch.is_empty or self._published_at is None:
             self.published()
-        self._failing = None
+        self._trouble = self._trouble_since = None
 
     def step(self, state: str) -> None:
         """What is done now."""
@@ -110,7 +112,7 @@ class LoaderHealth:
 
     def published(self) -> None:
         """Readers see new gold, or the old one that needed no change."""
-        self._failing = None
+        self._trouble = self._trouble_since = None
         self._published_at = time.time()
         try:
             newest = open_warehouse(self._settings).query("select max(fetched_at) as newest from gold.gold_kpi")
@@ -123,7 +125,8 @@ class LoaderHealth:
     def failed(self, error: StocksError) -> None:
         """A step failed, and will be tried again."""
         self._counts["errors"] += 1
-        self._failing = str(error)
+        self._trouble = str(error)
+        self._trouble_since = self._trouble_since or time.time()
 
     def beat(self, *, now: bool = False) -> None:
         """Write the heartbeat."""
@@ -139,7 +142,8 @@ class LoaderHealth:
             "source": None,
             "topic": None,
             "patience": _PATIENCE,
-            "failing": self._failing,
+            "trouble": self._trouble,
+            "trouble_since": self._trouble_since,
             "published_at": self._published_at,
             "batch_seconds": self._batch_seconds,
             "last_event_at": self._last_event_at,

@@ -92,12 +92,10 @@ def _ended_feed(beat: Beat, moment: Moment) -> Judgement:
 def _living(beat: Beat, moment: Moment) -> Judgement:
     if silent := _silence(beat, moment):
         return silent
-    since = beat.facts.get("trouble_since")
-    if since and moment.wall - since > _OUTAGE:
-        return f"waiting for {moment.wall - since:.0f} s: {beat.facts.get('trouble')}", None
-    if failing := beat.facts.get("failing"):
-        return f"the last round failed and will be tried again: {failing}", None
-    return None, str(beat.facts["trouble"]) if beat.facts.get("trouble") else None
+    trouble, since = beat.facts.get("trouble"), beat.facts.get("trouble_since")
+    if trouble and since and moment.wall - since > _OUTAGE:
+        return f"it has tried for {moment.wall - since:.0f} s, and goes on trying: {trouble}", None
+    return None, trouble
 
 
 def _ended(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
