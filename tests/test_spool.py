@@ -171,13 +171,14 @@ def test_while_kafka_is_away_publishing_goes_on_and_then_everything_goes_out_in_
         publish(sender, spare.kafka_topic, 400)
         assert sender.is_away
         assert sender.spooled == sender.unconfirmed == 800
+        assert "confirms nothing: 800 events wait on disk" in (sender.trouble or "")
         assert sender.confirmed == {"AAPL": 10, "MSFT": 10}
         # memory holds the first ones only
         assert len(sender._open) == 50
         start_again(spare_home)
         wait_for(lambda: sender.tend() is None and sender.unconfirmed == 0, seconds=60)
         assert sender.confirmed == {"AAPL": 410, "MSFT": 410}
-        assert sender.spooled == 0
+        assert (sender.spooled, sender.trouble) == (0, None)
     assert "does not confirm: quotes wait in" in caplog.text
     assert "confirms again" in caplog.text
     found = seqs(spare, 820)

@@ -85,6 +85,18 @@ def test_it_is_written_every_two_seconds_and_when_it_is_urgent(tmp_path: Path) -
     assert heartbeat.latest["per_second"] > 0
 
 
+def test_it_notes_since_when_there_is_trouble(tmp_path: Path) -> None:
+    heartbeat = begun(tmp_path)
+    assert heartbeat.latest["trouble_since"] is None
+    heartbeat.beat(lambda: facts(trouble="S3 is away"), now=True)
+    since = heartbeat.latest["trouble_since"]
+    assert since is not None
+    heartbeat.beat(lambda: facts(trouble="S3 is still away"), now=True)
+    assert heartbeat.latest["trouble_since"] == since
+    heartbeat.beat(facts, now=True)
+    assert heartbeat.latest["trouble_since"] is None
+
+
 def test_the_run_before_is_kept_under_its_run_id(tmp_path: Path) -> None:
     before = killed_run(tmp_path, "producer")
     begun(tmp_path, run_id="run-2")

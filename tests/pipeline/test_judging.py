@@ -194,4 +194,6 @@ def test_an_outage_is_an_alarm_after_half_a_minute_whatever_the_day() -> None:
     waiting = beat("consumer-7", trouble="S3 did not answer", trouble_since=WALL - 10)
     sunday = new_york("2012-12-16T11:00")
     assert judged(waiting, sunday) == (None, "S3 did not answer")
+    spooling = feed(sunday, trouble="Kafka confirms nothing", trouble_since=WALL - 31)
+    assert judged(spooling, sunday)[0] == "it has tried for 31 s, and goes on trying: Kafka confirms nothing"
     assert judged(waiting, sunday, wall=WALL + 25)[0] == "it has tried for 35 s, and goes on trying: S3 did not answer"

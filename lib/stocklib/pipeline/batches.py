@@ -75,9 +75,8 @@ class Uploads:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="lake")
         self._waiting: deque[tuple[Batch, Future[str]]] = deque()
         self._abandon = threading.Event()
-        # what keeps the writing thread from writing, and since when (this machine's time); how often something did
+        # what keeps the writing thread from writing, while it does, and how often something did
         self.trouble: str | None = None
-        self.trouble_since: float | None = None
         self.errors = 0
 
     @property
@@ -134,14 +133,13 @@ class Uploads:
                 return ""
             # the hour is that of the attempt that succeeds: loaders have moved on from those before
             key = self._lake.write(batch.dataset, batch.what, batch.lines, landed=datetime.now(UTC))
-            self.trouble = self.trouble_since = None
+            self.trouble = None
             return key
 
         return write()
 
     def _say_waiting(self, state: RetryCallState) -> None:
         self.trouble = str(state.outcome.exception() if state.outcome else None)
-        self.trouble_since = self.trouble_since or time.time()
         self.errors += 1
         pause = state.next_action.sleep if state.next_action else 0
         log.warning("%s; what was read is kept, next try in %.1f s", self.trouble, pause)

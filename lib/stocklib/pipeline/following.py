@@ -81,9 +81,8 @@ class LoaderHealth:
         self.state = "starting"
         self._settings = settings
         self._counts = {"messages": 0, "objects": 0, "loads": 0, "errors": 0}
-        # what the last round failed of, and since when none succeeded
+        # what the last round failed of, until one succeeds
         self._trouble: str | None = None
-        self._trouble_since: float | None = None
         self._published_at: float | None = None
         self._last_event_at: float | None = None
         self._batch_seconds: float | None = None
@@ -97,7 +96,7 @@ class LoaderHealth:
         self._batch_seconds = round(sum(batch.seconds.values()), 3)
         if not batch.is_empty or self._published_at is None:
             self.published()
-        self._trouble = self._trouble_since = None
+        self._trouble = None
 
     def step(self, state: str) -> None:
         """What is done now."""
@@ -112,7 +111,7 @@ class LoaderHealth:
 
     def published(self) -> None:
         """Readers see new gold, or the old one that needed no change."""
-        self._trouble = self._trouble_since = None
+        self._trouble = None
         self._published_at = time.time()
         try:
             newest = open_warehouse(self._settings).query("select max(fetched_at) as newest from gold.gold_kpi")
@@ -126,7 +125,6 @@ class LoaderHealth:
         """A step failed, and will be tried again."""
         self._counts["errors"] += 1
         self._trouble = str(error)
-        self._trouble_since = self._trouble_since or time.time()
 
     def beat(self, *, now: bool = False) -> None:
         """Write the heartbeat."""
@@ -143,7 +141,6 @@ class LoaderHealth:
             "topic": None,
             "patience": _PATIENCE,
             "trouble": self._trouble,
-            "trouble_since": self._trouble_since,
             "published_at": self._published_at,
             "batch_seconds": self._batch_seconds,
             "last_event_at": self._last_event_at,

@@ -89,7 +89,8 @@ class Heartbeat:
 
     Beside a living run of the same role it writes ``<role>-<run_id>.json``: neither overwrites the other. ``latest`` is
     what was last said, with the rate of the last minute. Facts that every role gives: ``state``, ``messages`` (how many
-    so far), ``errors`` (how many so far), ``last_event_at`` (epoch, on the source's clock), ``lag`` (messages).
+    so far), ``errors`` (how many so far), ``last_event_at`` (epoch, on the source's clock), ``lag`` (messages), and
+    ``trouble``, a sentence about what it waits for, if anything; since when is noted here.
 
     With a ``metrics_port`` (``METRICS_PORT``) the same facts are served as Prometheus text until ``end``.
     """
@@ -108,6 +109,7 @@ class Heartbeat:
         }
         self._written = -BEAT_SECONDS
         self._failing = False
+        self._trouble_since: float | None = None
         self._counts: deque[tuple[float, int]] = deque()
         folder = home / "heartbeats"
         self.path = folder / f"{role}.json"
@@ -140,11 +142,13 @@ class Heartbeat:
     def _write(self, facts: Facts, *, ended: str | None) -> None:
         said = facts()
         self._written = time.monotonic()
+        self._trouble_since = (self._trouble_since or time.time()) if said.get("trouble") else None
         self.latest = {
             **self._who,
             "at": time.time(),
             "ended": ended,
             **said,
+            "trouble_since": self._trouble_since,
             "per_second": round(self._rate(int(said.get("messages") or 0)), 3),
         }
         fresh = self.path.with_name(f".{self.path.stem}.{os.getpid()}.tmp")

@@ -50,8 +50,8 @@ def judge(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
 
 
 def _living_feed(beat: Beat, moment: Moment) -> Judgement:
-    if silent := _silence(beat, moment):
-        return silent
+    if told := _silence(beat, moment) or _outage(beat, moment):
+        return told
     facts, today = beat.facts, moment.session
     if today is None or moment.now is None or facts.get("market_open") is False:
         return None, None
@@ -90,12 +90,7 @@ def _ended_feed(beat: Beat, moment: Moment) -> Judgement:
 
 
 def _living(beat: Beat, moment: Moment) -> Judgement:
-    if silent := _silence(beat, moment):
-        return silent
-    trouble, since = beat.facts.get("trouble"), beat.facts.get("trouble_since")
-    if trouble and since and moment.wall - since > _OUTAGE:
-        return f"it has tried for {moment.wall - since:.0f} s, and goes on trying: {trouble}", None
-    return None, trouble
+    return _silence(beat, moment) or _outage(beat, moment) or (None, None)
 
 
 def _ended(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
@@ -107,6 +102,16 @@ def _ended(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
     if moment.session:
         return f"{how}, and the market is open: start it again; nothing is lost, it goes on where it was", None
     return None, f"{how}; nothing is lost, the next one goes on where it was"
+
+
+def _outage(beat: Beat, moment: Moment) -> Judgement | None:
+    """What it waits for, whatever the day: a short wait is a remark."""
+    trouble, since = beat.facts.get("trouble"), beat.facts.get("trouble_since")
+    if not (trouble and since):
+        return None
+    if moment.wall - since > _OUTAGE:
+        return f"it has tried for {moment.wall - since:.0f} s, and goes on trying: {trouble}", None
+    return None, trouble
 
 
 def _silence(beat: Beat, moment: Moment) -> Judgement | None:

@@ -184,9 +184,8 @@ class _Landing:
         self._dead_letters: Producer | None = None
         self._errors = 0
         self._state = "joining the group"
-        # what keeps it from reading, and since when
+        # what keeps it from reading, while it does
         self._trouble: str | None = None
-        self._trouble_since: float | None = None
         self._heartbeat = Heartbeat(
             settings.home,
             role=f"consumer-{os.getpid()}",
@@ -205,7 +204,7 @@ class _Landing:
                 log.error("%s; what was read and not landed will be read again", error)
                 self._errors += 1
                 self._state = "waiting for Kafka"
-                self._note(str(error))
+                self._trouble = str(error)
                 self._leave()
         self.result.ended = reason
 
@@ -234,7 +233,7 @@ class _Landing:
         else:
             consumer.resume()
         polled = consumer.poll(_POLL_SECONDS, limit=self._ends.limit)
-        self._note(consumer.trouble)
+        self._trouble = consumer.trouble
         if polled or blocked or consumer.is_joining:
             self._ends.active = time.monotonic()
         for partition, messages in polled.items():
@@ -321,11 +320,6 @@ class _Landing:
         if self._on_batch:
             self._on_batch(LandedBatch(batch.dataset, key, topic, number, first, last, count, batch.size))
 
-    def _note(self, trouble: str | None) -> None:
-        """Remember what keeps Kafka from being read, and since when."""
-        self._trouble = trouble
-        self._trouble_since = (self._trouble_since or time.time()) if trouble else None
-
     def _facts(self) -> dict[str, Any]:
         """What the heartbeat says: ``lag`` is what Kafka has and nobody read, ``held`` what is read and not landed."""
         behind = self._behind()
@@ -342,7 +336,6 @@ class _Landing:
             "held": self._uploads.lines + sum(len(batch.lines) for batch in self._open.values()),
             "waiting_for_s3": self._uploads.trouble is not None,
             "trouble": self._trouble or self._uploads.trouble,
-            "trouble_since": self._trouble_since or self._uploads.trouble_since,
             "last_event_at": self._ends.newest_ms / 1000 if self._ends.newest_ms else None,
         }
 

@@ -72,6 +72,7 @@ _SPECS = (
     _Spec("stocks_trades_published_total", ("trades",), "Trades handed to Kafka.", _fact("messages")),
     _Spec("stocks_messages_confirmed_total", _FEEDS, "Quotes or trades that Kafka confirmed.", _confirmed),
     _Spec("stocks_messages_unconfirmed", _FEEDS, "Quotes or trades on their way to Kafka.", _fact("lag")),
+    _Spec("stocks_messages_spooled", _FEEDS, "Quotes or trades kept on disk while Kafka is away.", _fact("spooled")),
     _Spec("stocks_source_errors_total", _FEEDS, "Calls that gave no quote.", _source_errors, "reason"),
     _Spec("stocks_rounds_total", ("producer",), "Rounds over the watchlist.", _fact("rounds")),
     _Spec(

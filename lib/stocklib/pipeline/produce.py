@@ -171,6 +171,7 @@ class _Run:
             "errors": self.poller.failed.total() + self.poller.skipped.total(),
             "lag": self.producer.unconfirmed,
             "spooled": self.producer.spooled,
+            "trouble": self.producer.trouble,
             "last_event_at": to_epoch(self.poller.last) if self.poller.last else None,
             "last_market_at": to_epoch(self.poller.last_market) if self.poller.last_market else None,
             "clock": {"now": to_epoch(self.finnhub.now()), **asdict(self.finnhub.pace)},

@@ -270,6 +270,7 @@ class _Run:
             "errors": self.feed.losses + self.feed.garbled + self.feed.rejected.total(),
             "lag": self._producer.unconfirmed,
             "spooled": self._producer.spooled,
+            "trouble": self._producer.trouble,
             "last_event_at": to_epoch(self._last_fetched) if self._last_fetched else None,
             "last_market_at": to_epoch(self._last) if self._last else None,
             "clock": {"now": to_epoch(now), **asdict(self._finnhub.pace)},

@@ -55,6 +55,13 @@ class SpoolingProducer(Producer):
         late = bool(self._open) and time.monotonic() - self._open[0].since > _AWAY_SECONDS
         return self._failure is not None or late
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps events from Kafka, as a sentence; None while nothing does."""
+        if not (self.is_away and self._spool.held):
+            return None
+        return f"Kafka at {self._settings.kafka_broker} confirms nothing: {self._spool.held:,} events wait on disk"
+
     def tend(self) -> None:
         """What there is to do without waiting, to be called now and then: reach Kafka again, send what waits."""
         self._settle()
