@@ -22,7 +22,7 @@ from stocklib.settings import Settings, describe
 from stocklib.stream import Producer
 from stocklib.warehouse import open_warehouse
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 

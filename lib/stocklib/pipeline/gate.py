@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from stocklib.errors import LedgerUnbalanced, StreamError
 from stocklib.pipeline import ledger_objects, ledger_questions
-from stocklib.pipeline.ledger import accepted
+from stocklib.pipeline.ledger import accepted, recorded_problems
 from stocklib.pipeline.ledger_questions import STREAMS, Span, Stream
 from stocklib.pipeline.ledger_records import Problem
 from stocklib.pipeline.ledger_verdict import judge_silver, lost_seqs
@@ -35,7 +35,7 @@ def check(settings: Settings, warehouse: Warehouse, *, since: int, upto: int, ga
         problems += _silver(warehouse, stream, span)
         if gaps:
             problems += _gaps(settings, warehouse, stream, span)
-    problems += _recorded(warehouse)
+    problems += recorded_problems(warehouse)
     known = set(accepted(warehouse)) if problems else set()
     if wrong := {one.id: one for one in problems if one.id not in known}:
         raise LedgerUnbalanced(_explain(list(wrong.values())))
@@ -86,11 +86,6 @@ def _letters_in_kafka(settings: Settings) -> list[Letter]:
     except StreamError as error:
         log.warning("Kafka could not be asked whether what is missing became a dead letter: %s", error)
         return []
-
-
-def _recorded(warehouse: Warehouse) -> list[Problem]:
-    found = warehouse.read("select hop, kind, what, messages, problem from ops.ledger_problems where not accepted")
-    return [Problem(hop, kind, what, (), count, known_as=problem) for hop, kind, what, count, problem in found]
 
 
 def _explain(problems: list[Problem]) -> str:

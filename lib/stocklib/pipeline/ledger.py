@@ -8,6 +8,7 @@ both are named by run, symbol and seq, by topic, partition and offset, and by ob
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from stocklib.errors import LakeError, StocksError, StreamError
@@ -16,7 +17,7 @@ from stocklib.pipeline import ledger_objects, ledger_questions, ledger_tables, l
 from stocklib.pipeline.ledger_books import Answers, Books
 from stocklib.pipeline.ledger_evidence import list_lake, look_at_kafka, read_confirmed, read_objects
 from stocklib.pipeline.ledger_questions import STREAMS, Span, Stream
-from stocklib.pipeline.ledger_records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance
+from stocklib.pipeline.ledger_records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance, Problem
 from stocklib.pipeline.letters import loaded_letters
 from stocklib.pipeline.loading import OnProgress
 from stocklib.settings import Settings
@@ -63,7 +64,7 @@ def balance(
         else:
             _ask(books, warehouse, Span(upto=built.load_id, days=books.days))
         books.letters = loaded_letters(warehouse)
-        problems += ledger_objects.miscounted(warehouse, lake if listed else None)
+        problems += ledger_objects.miscounted(warehouse, lake if listed else None) + ledger_objects.rejects(warehouse)
     say(3, _STEPS, "reading the objects that are not loaded yet")
     if listed:
         with _unless_away(books, LakeError, CONFIRMED, KAFKA_LAKE, LAKE_RAW):
@@ -84,13 +85,23 @@ def accepted(warehouse: Warehouse) -> list[str]:
         return [str(row[0]) for row in warehouse.read("select problem from ops.ledger_accepted")]
 
 
+def recorded_problems(warehouse: Warehouse) -> list[Problem]:
+    """What the last ledger that was kept found wrong, and nobody has accepted."""
+    rows = warehouse.read("select hop, kind, what, messages, problem from ops.ledger_problems where not accepted")
+    return [Problem(hop, kind, what, (), count, known_as=problem) for hop, kind, what, count, problem in rows]
+
+
 def record(settings: Settings, found: Balance, *, accept: bool = False) -> Balance:
     """Keep a full ledger in ops, where an imbalance stops the publish until a later ledger balances.
 
-    ``accept`` takes note of its problems as known losses. Where nothing waits to be published, readers see it at once.
+    What an earlier one found at a hop that could not be checked now stays. ``accept`` takes note of all problems as
+    known losses. Where nothing waits to be published, readers see the ledger at once.
     """
     warehouse = open_warehouse(settings)
     with warehouse.writing():
+        known = {one.id for one in found.problems}
+        still = [one for one in recorded_problems(warehouse) if one.hop in found.unchecked and one.id not in known]
+        found = replace(found, problems=(*found.problems, *still))
         tables = ledger_tables.tables(found)
         if accept:
             kept = [tuple(row) for row in warehouse.read("select problem, accepted_at, what from ops.ledger_accepted")]

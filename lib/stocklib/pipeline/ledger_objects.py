@@ -74,6 +74,16 @@ def miscounted(warehouse: Warehouse, lake: Lake | None, *, datasets: Iterable[st
     return problems
 
 
+def rejects(warehouse: Warehouse) -> list[Problem]:
+    """Objects whose rejected lines are not all kept."""
+    return [
+        Problem(
+            LAKE_RAW, "missing", f"raw.rejected_lines has {found} of {lines} lines of {key}", (key,), abs(lines - found)
+        )
+        for key, lines, found in ledger_questions.miscounted_rejects(warehouse.read)
+    ]
+
+
 def _twice(warehouse: Warehouse, dataset: str, key: str) -> str:
     counts = Counter(ledger_questions.line_numbers(warehouse.read, dataset, key))
     return f"line {Ranges.of(number for number, times in counts.items() if times > 1)}"
