@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import threading
 import time
@@ -49,7 +50,10 @@ def drain(settings: Settings, *, count: int, topic: str = "", seconds: float = 3
 
 
 class Proxy:
-    """Passes TCP on to ``host:port`` until it is cut; ``mend`` lets connections through again."""
+    """Passes TCP on to ``host:port`` until it is cut, stalled or made slow; ``mend`` lets everything through again.
+
+    ``passed`` counts the bytes that went to the server.
+    """
 
     def __init__(self, target: str) -> None:
         self._host, _, port = target.rpartition(":")
@@ -57,6 +61,11 @@ class Proxy:
         self._open = True
         self._swallowing = False
         self.swallowed = 0
+        self.passed = 0
+        self._flows = threading.Event()
+        self._flows.set()
+        self._rate: float | None = None
+        self._says = b""
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -73,9 +82,23 @@ class Proxy:
         """Pass requests on and lose the answers: what was asked for is done, and nobody learns of it."""
         self._swallowing = True
 
+    def stall(self) -> None:
+        """Take connections and requests, and answer nothing until it is mended."""
+        self._flows.clear()
+
+    def slow(self, rate: float) -> None:
+        """Let so many bytes a second through, each way."""
+        self._rate = rate
+
+    def say(self, answer: bytes) -> None:
+        """Answer this to every request, in the server's place."""
+        self._says = answer
+        self._run(self._hang_up())
+
     def mend(self) -> None:
         """Let connections and answers through again."""
-        self._open, self._swallowing = True, False
+        self._open, self._swallowing, self._rate, self._says = True, False, None, b""
+        self._flows.set()
 
     def __enter__(self) -> "Proxy":
         return self
@@ -106,15 +129,34 @@ class Proxy:
         if not self._open:
             writer.transport.abort()
             return
+        if self._says:
+            await self._reply(reader, writer)
+            return
         with suppress(OSError):
             upstream, onward = await asyncio.open_connection(self._host, self._target_port)
             self._writers |= {writer, onward}
             await asyncio.gather(self._pass(reader, onward), self._pass(upstream, writer, answers=True))
             self._writers -= {writer, onward}
 
+    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            if b"100-continue" in head:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if sized := re.search(rb"content-length: *(\d+)", head):
+                await reader.readexactly(int(sized[1]))
+            writer.write(self._says)
+            await writer.drain()
+        writer.close()
+
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
         with suppress(OSError):
-            while data := await reader.read(65_536):
+            while data := await reader.read(min(65_536, round(self._rate / 10)) if self._rate else 65_536):
+                while not self._flows.is_set():
+                    await asyncio.sleep(0.02)
+                if self._rate:
+                    await asyncio.sleep(len(data) / self._rate)
+                self.passed += 0 if answers else len(data)
                 # "go on" is no answer yet: without it, the client would not send what it has
                 if answers and self._swallowing and not data.startswith(b"HTTP/1.1 100 "):
                     self.swallowed += 1

@@ -258,31 +258,6 @@ def test_a_sigterm_leaves_nothing_unflushed(service_environ: dict[str, str], pro
 
 
 @pytest.mark.stack
-def test_while_s3_is_out_of_reach_reading_waits_and_then_everything_lands_once(
-    service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stocklib.pipeline.batches._LONGEST_PAUSE", 0.3)
-    with Proxy(service_environ["MINIO_ENDPOINT"].removeprefix("http://")) as proxy:
-        settings = only(service_environ, MINIO_ENDPOINT=f"http://{proxy.address}", BATCH_MAX_QUOTES="20")
-        direct = only(service_environ)
-        publish(direct, [quote(n=n) for n in range(40)])
-        with landing_in_the_background(settings) as (batches, running):
-            wait_for(lambda: len(batches) == 2)
-            proxy.cut()
-            publish(direct, [quote(n=n) for n in range(1000)], symbol="MSFT")
-            # longer than the session: the membership must outlast it
-            time.sleep(settings.kafka_session_timeout_ms / 1000 + 1)
-            assert len(batches) == 2
-            assert not running.done()
-            proxy.mend()
-            wait_for(lambda: sum(batch.messages for batch in batches) >= 1040)
-        assert running.result().messages == 1040
-    assert sorted(events(direct)) == sorted(
-        [("AAPL", seq) for seq in range(1, 41)] + [("MSFT", seq) for seq in range(1, 1001)]
-    )
-
-
-@pytest.mark.stack
 def test_a_run_that_is_stopped_while_s3_is_away_says_what_did_not_land_and_the_next_one_lands_it(
     service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

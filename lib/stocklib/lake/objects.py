@@ -3,12 +3,12 @@
 import gzip
 import hashlib
 import logging
+import math
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +27,10 @@ _NO_PROFILE = {
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
 }
+
+
+# How long S3 may say nothing: a large object on a slow line (10 KB/s) is answered late, and is no reason to begin anew.
+_PATIENCE = ((200_000, 30), (1_000_000, 150), (math.inf, 600))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Lake:
         self._settings = settings
         self.bucket = str(settings.minio_bucket)
         self.endpoint = str(settings.minio_endpoint)
+        self._clients: dict[float, Any] = {}
 
     def ensure_bucket(self) -> None:
         """Make the bucket unless it is there."""
@@ -154,7 +159,9 @@ class Lake:
         )
 
     def _put(self, key: str, packed: bytes) -> None:
-        self._call("put_object", Bucket=self.bucket, Key=key, Body=packed, IfNoneMatch="*")
+        client = self._client(next(seconds for size, seconds in _PATIENCE if len(packed) <= size))
+        request = {"Bucket": self.bucket, "Key": key, "Body": packed, "IfNoneMatch": "*"}
+        self._run(f"put_object {key}", lambda: client.call_s3("put_object", **request))
 
     def _get(self, key: str) -> bytes:
         return bytes(self._run(f"reading {key}", lambda: self._s3.cat_file(f"{self.bucket}/{key}")))
@@ -196,6 +203,9 @@ class Lake:
             )
         if answer and answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) < 500:
             return LakeError(f"{where} refused {what}: {code} {error}")
+        if answer:
+            status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            return _Unreachable(f"{where} failed {what} ({status} {code}): is its disk full? Its own log says more")
         hint = "; the embedded stack is started by `stocks up`" if self._embedded else ""
         return _Unreachable(f"{where} does not answer ({what}: {_first_line(error)}): check MINIO_ENDPOINT{hint}")
 
@@ -203,13 +213,22 @@ class Lake:
     def _embedded(self) -> bool:
         return self._settings.origins["MINIO_ENDPOINT"] not in ("environment", ".env")
 
-    @cached_property
+    @property
     def _s3(self) -> Any:
+        return self._client(_PATIENCE[0][1])
+
+    def _client(self, patience: float) -> Any:
+        """The client that waits so many seconds for an answer."""
+        if patience not in self._clients:
+            self._clients[patience] = self._make_client(patience)
+        return self._clients[patience]
+
+    def _make_client(self, patience: float) -> Any:
         import s3fs
         from aiobotocore.session import AioSession  # type: ignore[import-untyped]
 
         host = urlsplit(self.endpoint).hostname or ""
-        config: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 30, "retries": {"total_max_attempts": 1}}
+        config: dict[str, Any] = {"connect_timeout": 5, "read_timeout": patience, "retries": {"total_max_attempts": 1}}
         if host == "localhost" or host.startswith("127."):
             # a proxy for the outside world does not know this machine's own ports
             config["proxies"] = {}

@@ -9,9 +9,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from queue import SimpleQueue
 
 from tenacity import (
     RetryCallState,
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 _MAX_WAITING = 3
 # Between two tries while S3 is out of reach, in seconds.
 _LONGEST_PAUSE = 15.0
+# For the request that is on its way when the rest is given up.
+_FAREWELL_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +75,9 @@ class Uploads:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="lake")
+        self._tasks: SimpleQueue[tuple[Batch, Future[str]] | None] = SimpleQueue()
+        # a daemon: a request that S3 never answers keeps no process from ending
+        threading.Thread(target=self._work, name="lake", daemon=True).start()
         self._waiting: deque[tuple[Batch, Future[str]]] = deque()
         self._abandon = threading.Event()
         # what keeps the writing thread from writing, while it does, and how often something did
@@ -96,7 +101,9 @@ class Uploads:
 
     def add(self, batch: Batch) -> None:
         """Have a batch written."""
-        self._waiting.append((batch, self._worker.submit(self._write, batch)))
+        future: Future[str] = Future()
+        self._waiting.append((batch, future))
+        self._tasks.put((batch, future))
 
     def settled(self) -> Iterator[tuple[Batch, str | LakeError]]:
         """Take out what is done, in order: each batch with its key, or with what kept it from being written."""
@@ -114,10 +121,23 @@ class Uploads:
             batch.lost = batch.lost or batch.partition in gone
 
     def finish(self, *, seconds: float) -> None:
-        """Wait for what is on its way; what is not written by then is given up."""
-        wait([future for _, future in self._waiting], timeout=seconds)
+        """Wait for what is on its way; what is not written by then is given up, even if S3 never answers."""
+        futures = [future for _, future in self._waiting]
+        wait(futures, timeout=seconds)
         self._abandon.set()
-        self._worker.shutdown()
+        self._tasks.put(None)
+        wait(futures, timeout=_FAREWELL_SECONDS)
+        given_up: Future[str] = Future()
+        given_up.set_exception(LakeError(self.trouble or "S3 did not answer in time: check MINIO_ENDPOINT"))
+        self._waiting = deque((batch, future if future.done() else given_up) for batch, future in self._waiting)
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) and not self._abandon.is_set():
+            batch, future = task
+            try:
+                future.set_result(self._write(batch))
+            except Exception as error:  # noqa: BLE001 - raised in the thread that asks for the result
+                future.set_exception(error)
 
     def _write(self, batch: Batch) -> str:
         @retry(
