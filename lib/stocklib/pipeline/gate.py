@@ -30,13 +30,14 @@ def check(settings: Settings, warehouse: Warehouse, *, since: int, upto: int, ga
     Without ``gaps``, runs may lack seqs: somebody chose to do without an object.
     """
     span = Span(since=since, upto=upto)
-    problems = _miscounted(warehouse)
-    for stream in (one for one in STREAMS if one.keeps_rejected):
-        problems += _silver(warehouse, stream, span)
-        if gaps:
-            problems += _gaps(settings, warehouse, stream, span)
-    problems += recorded_problems(warehouse)
-    known = set(accepted(warehouse)) if problems else set()
+    with warehouse.writing():
+        problems = _miscounted(warehouse)
+        for stream in (one for one in STREAMS if one.keeps_rejected):
+            problems += _silver(warehouse, stream, span)
+            if gaps:
+                problems += _gaps(settings, warehouse, stream, span)
+        problems += recorded_problems(warehouse)
+        known = set(accepted(warehouse)) if problems else set()
     if wrong := {one.id: one for one in problems if one.id not in known}:
         raise LedgerUnbalanced(_explain(list(wrong.values())))
 
