@@ -4,6 +4,7 @@ A ``Day`` of quotes is made from a daily bar: polls that move through it so that
 bar's, and a last one at the close.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +17,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from stocklib.sessions import session
+from stocklib.sessions import new_york_date, session
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import LandedObject, open_warehouse
 
@@ -158,34 +159,55 @@ def messages(
 
 
 def trade_messages(
-    trades: Iterable[tuple[str, float, float, datetime]], *, run_id: str = "run", seqs: Iterable[int] | None = None
+    trades: Iterable[tuple[str, float, float, datetime]],
+    *,
+    run_id: str = "run",
+    since: datetime | None = None,
+    first_offset: int = 0,
+    topic_id: str = "topic-t",
+    partition: int = 0,
+    seqs: Iterable[int] | None = None,
+    fetched_at: datetime | None = None,
 ) -> list[bytes]:
-    """Stream lines of trades: (symbol, price, volume, when)."""
-    trades = list(trades)
-    return [
-        orjson.dumps(
-            {
-                "topic": "stock-trades",
-                "topic_id": "topic-t",
-                "partition": 0,
-                "offset": offset,
-                "timestamp": round(epoch(at) * 1000),
-                "key": symbol,
-                "headers": {"run_id": run_id, "seq": str(seq), "source": "replay"},
-                "payload": {
-                    "s": symbol,
-                    "p": price,
-                    "v": volume,
-                    "t": round(epoch(at) * 1000),
-                    "c": ["1"],
-                    "fetched_at": epoch(at),
-                },
-            }
+    """Stream lines of trades: (symbol, price, volume, when), listened to ``since`` (default: a minute before the bell).
+
+    They were fetched when they were traded, unless ``fetched_at`` says otherwise; seqs are contiguous by symbol.
+    """
+    counts: Counter[str] = Counter()
+    given = iter(seqs) if seqs is not None else None
+    lines = []
+    for number, (symbol, price, volume, at) in enumerate(trades):
+        counts[symbol] += 1
+        hours = session(new_york_date(at))
+        begun = since or (hours.open if hours else at) - timedelta(minutes=1)
+        fetched = fetched_at or at
+        lines.append(
+            orjson.dumps(
+                {
+                    "topic": "stock-trades",
+                    "topic_id": topic_id,
+                    "partition": partition,
+                    "offset": first_offset + number,
+                    "timestamp": round(epoch(fetched) * 1000),
+                    "key": symbol,
+                    "headers": {
+                        "run_id": run_id,
+                        "seq": str(next(given) if given else counts[symbol]),
+                        "source": "replay",
+                    },
+                    "payload": {
+                        "s": symbol,
+                        "p": price,
+                        "v": volume,
+                        "t": round(epoch(at) * 1000),
+                        "c": ["1"],
+                        "fetched_at": epoch(fetched),
+                        "since": epoch(begun),
+                    },
+                }
+            )
         )
-        for offset, (seq, (symbol, price, volume, at)) in enumerate(
-            zip(seqs or range(len(trades)), trades, strict=True)
-        )
-    ]
+    return lines
 
 
 # ── history ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,10 +4,11 @@
 {%- endmacro %}
 
 
-{# Volume-weighted average price; null without volume. Sums over decimals, which are exact. #}
+{# Volume-weighted average price; null without volume. Sums over decimals, which are exact; a large trade's product does
+   not fit into the type of a price. #}
 {% macro vwap(price, volume) -%}
     {{ as_price(
-        "cast(sum(" ~ price ~ " * cast(" ~ volume ~ " as " ~ price_type() ~ ")) as double)"
+        "cast(sum(" ~ price ~ " * cast(" ~ volume ~ " as decimal(38, 6))) as double)"
         ~ " / nullif(cast(sum(cast(" ~ volume ~ " as " ~ price_type() ~ ")) as double), 0)"
     ) }}
 {%- endmacro %}

@@ -21,6 +21,12 @@
         {% set upstream = [] %}
         {% for node in model.depends_on.nodes if node.startswith("model.") %}
             {% do upstream.append("'" ~ node.split(".")[2] ~ "'") %}
+            {# a view takes in nothing itself: what is behind it does #}
+            {% if graph.nodes[node].config.materialized == "view" %}
+                {% for behind in graph.nodes[node].depends_on.nodes if behind.startswith("model.") %}
+                    {% do upstream.append("'" ~ behind.split(".")[2] ~ "'") %}
+                {% endfor %}
+            {% endif %}
         {% endfor %}
         {% do run_query("delete from ops.model_loads where model = '" ~ this.identifier ~ "'") %}
         insert into ops.model_loads

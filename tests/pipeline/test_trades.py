@@ -15,10 +15,14 @@ from stocklib.embedded.replay.exchange import Exchange
 from stocklib.errors import KeyRefused, SourceUnavailable
 from stocklib.finnhub import Finnhub, trades
 from stocklib.pipeline import stepping
+from stocklib.pipeline.landing import land
+from stocklib.pipeline.loading import load
 from stocklib.pipeline.produce import produce
 from stocklib.pipeline.trades import TradesResult, produce_trades
+from stocklib.pipeline.transform import transform
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Message
+from stocklib.warehouse import open_warehouse
 
 pytestmark = pytest.mark.stack
 
@@ -145,3 +149,32 @@ def own(settings: Settings) -> dict[str, str]:
     """These settings as an environment."""
     shown = {name: value for name, value in settings.values.items() if settings.origins[name] == "environment"}
     return {name: value.reveal() if hasattr(value, "reveal") else str(value) for name, value in shown.items()}
+
+
+def test_a_replayed_session_of_trades_is_the_recorded_bar_in_gold(
+    replay: StartReplay, service_environ: dict[str, str]
+) -> None:
+    settings = replay(start="2012-12-14T09:29:00", environ=service_environ)
+    produced = produce_trades(settings, symbols=["AAPL"], until_close=True)
+    landed = land(settings, max_quotes=produced.trades)
+    assert (landed.messages, landed.dead_letters) == (produced.trades, 0)
+    load(settings)
+    transform(settings)
+    warehouse = open_warehouse(settings)
+    bar = read_tape().bar("AAPL", new_york(12).date())
+    assert bar is not None
+    wanted = [bar.open, bar.high, bar.low, bar.close, bar.volume]
+    columns = "candle_open, candle_high, candle_low, candle_close, volume"
+    for resolution, bars in (("1m", 390), ("5m", 78), ("1h", 7), ("1d", 1)):
+        found = warehouse.query(
+            f"select {columns}, is_final from gold.gold_candlestick where resolution = '{resolution}' "
+            "order by candle_time"
+        )
+        assert (len(found), found["is_final"].all()) == (bars, True)
+        opened, high, low, close, volume = (found[name] for name in columns.split(", "))
+        assert [opened.iloc[0], high.max(), low.min(), close.iloc[-1], volume.sum()] == wanted
+    counted = warehouse.query(
+        "select (select count(*) from silver.stg_stock_trades_cleaned) as cleaned, "
+        "(select count(*) from silver.quarantined_trades) as refused"
+    )
+    assert counted.iloc[0].tolist() == [produced.trades, 0]

@@ -13,6 +13,7 @@ renamed as (
         {{ json_text("payload.c") }} as conditions,
         {{ json_instant("payload.t", per_second=1000) }} as market_timestamp,
         {{ json_instant("payload.fetched_at") }} as fetched_at,
+        {{ json_instant("payload.since") }} as covered_since,
         {{ message_columns() }}
     from landed
 

@@ -20,7 +20,7 @@ history as (
         volume,
         data_source,
         is_final,
-        case when is_final then 1 else 4 end as preference
+        case when is_final then 1 else 5 end as preference
     from {{ ref("stg_historical_quotes_cleaned") }}
 
 ),
@@ -37,7 +37,7 @@ streamed as (
         volume,
         data_source,
         is_final,
-        case data_source when 'trades' then 2 else 3 end as preference
+        case when data_source = 'quotes' then 3 when is_whole then 2 else 4 end as preference
     from {{ ref("int_daily_bars") }}
 
 ),
@@ -60,7 +60,8 @@ candidates as (
 
 ),
 
--- history wins over trades, trades over quotes; a history bar that was asked for too early comes last
+-- history wins over trades of the whole session, these over quotes, and quotes over trades of a part of it; a history
+-- bar that was asked for too early comes last
 chosen as (
 
     select * from candidates

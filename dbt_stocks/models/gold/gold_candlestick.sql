@@ -53,6 +53,8 @@ quote_ticks as (
         q.market_timestamp,
         q.current_price as price,
         cast(null as {{ price_type() }}) as volume,
+        cast(null as timestamp) as feed_before,
+        s.session_open,
         s.session_close,
         row_number() over (
             partition by q.symbol, q.quote_date
@@ -69,31 +71,25 @@ quote_ticks as (
 
 trade_ticks as (
 
-    select
-        t.symbol,
-        t.quote_date,
-        'trades' as data_source,
-        t.market_timestamp,
-        t.price,
-        cast(t.volume as {{ price_type() }}) as volume,
-        s.session_close,
-        row_number() over (
-            partition by t.symbol, t.quote_date
-            order by t.market_timestamp, t.fetched_at, t.kafka_partition, t.kafka_offset, t.event_id
-        ) as tick_no
-    from {{ ref("stg_stock_trades_cleaned") }} as t
-    inner join sessions as s on t.quote_date = s.calendar_date
-    where t.quote_date in (select quote_date from touched)
-        and (t.symbol, t.quote_date) in (select symbol, quote_date from touched)
-        and t.market_timestamp between s.session_open and s.session_close
+    {{ trade_prints("touched", "sessions") }}
+
+),
+
+trade_coverage as (
+
+    select * from {{ ref("int_trade_coverage") }}
 
 ),
 
 ticks as (
 
-    select * from quote_ticks
+    select symbol, quote_date, data_source, market_timestamp, price, volume, tick_no, feed_before, session_open,
+        session_close
+    from quote_ticks
     union all
-    select * from trade_ticks
+    select symbol, quote_date, 'trades', market_timestamp, price, volume, tick_no, feed_before, session_open,
+        session_close
+    from trade_ticks
 
 ),
 
@@ -114,6 +110,8 @@ intraday as (
         cast(round(sum(volume)) as bigint) as volume,
         {{ vwap("price", "volume") }} as vwap,
         count(*) as tick_count,
+        max(feed_before) as feed_before,
+        max(session_open) as session_open,
         max(session_close) as session_close
     from ticks
     group by 1, 2, 3, 4, 5, 6
@@ -122,7 +120,18 @@ intraday as (
 
 ),
 
--- a bar is final when the symbol was asked for after the bar's end; the session's last one, after the close settled
+bounded as (
+
+    select
+        *,
+        greatest(candle_time, session_open) as bar_start,
+        least({{ add_seconds("candle_time", "60 * minutes") }}, session_close) as bar_end
+    from intraday
+
+),
+
+-- a bar of quotes is final when the symbol was asked for after the bar's end; one of trades, when the feed covered it
+-- and has gone on since; the session's last one, after the close settled
 intraday_bars as (
 
     select
@@ -138,17 +147,28 @@ intraday_bars as (
         i.vwap,
         i.tick_count,
         i.data_source,
-        d.is_final or (
-            {{ add_seconds("i.candle_time", "60 * i.minutes") }} < i.session_close
-            and d.last_fetched_at >= {{ add_seconds("i.candle_time", "60 * i.minutes") }}
-        ) as is_final,
+        case
+            when i.data_source = 'quotes'
+                then d.is_final or (i.bar_end < i.session_close and d.last_fetched_at >= i.bar_end)
+            when i.bar_end < i.session_close
+                then {{ has_settled(
+                    "c.covered_until", add_seconds("i.bar_end", print_settle_seconds()), "i.feed_before"
+                ) }}
+            else {{ has_settled("c.covered_until", settled_after("i.session_close"), "i.feed_before") }}
+        end as is_final,
         true as is_new
-    from intraday as i
+    from bounded as i
     inner join session_days as d
         on i.symbol = d.symbol and i.quote_date = d.quote_date and i.data_source = d.data_source
+    left join trade_coverage as c
+        on i.symbol = c.symbol
+        and i.quote_date = c.quote_date
+        and i.data_source = 'trades'
+        and c.covered_from < i.bar_start
+        and c.covered_until >= i.bar_end
     qualify row_number() over (
         partition by i.symbol, i.resolution, i.candle_time
-        order by case i.data_source when 'trades' then 1 else 2 end
+        order by case when i.data_source = 'quotes' then 2 when c.symbol is not null then 1 else 3 end
     ) = 1
 
 ),

@@ -65,6 +65,7 @@ bars_from_quotes as (
         market_timestamp as as_of,
         day_last_fetched_at as last_fetched_at,
         day_last_fetched_at >= {{ settled_after("session_close") }} as is_final,
+        true as is_whole,
         day_load_id as load_id
     from quotes_of_day
     where data_quality_flag <> 'outside_day_range'
@@ -78,44 +79,62 @@ bars_from_quotes as (
 
 trades_of_day as (
 
-    select
-        t.*,
-        s.session_close,
-        {{ session_bucket("t.market_timestamp", "s.session_close", 60) }} as hour_bucket,
-        row_number() over (
-            partition by t.symbol, t.quote_date
-            order by t.market_timestamp, t.fetched_at, t.kafka_partition, t.kafka_offset, t.event_id
-        ) as tick_no
-    from {{ ref("stg_stock_trades_cleaned") }} as t
-    inner join sessions as s on t.quote_date = s.calendar_date
-    where t.quote_date in (select quote_date from touched_by_trades)
-        and (t.symbol, t.quote_date) in (select symbol, quote_date from touched_by_trades)
-        and t.market_timestamp between s.session_open and s.session_close
+    {{ trade_prints("touched_by_trades", "sessions") }}
 
 ),
 
-bars_from_trades as (
+days_of_trades as (
 
     select
         symbol,
         quote_date,
-        'trades' as data_source,
         min_by(price, tick_no) as open_price,
         max(price) as high_price,
         min(price) as low_price,
         max_by(price, tick_no) as close_price,
-        cast(null as {{ price_type() }}) as prev_close,
-        cast(round(sum(cast(volume as {{ price_type() }}))) as bigint) as volume,
+        cast(round(sum(volume)) as bigint) as volume,
         {{ vwap("price", "volume") }} as vwap,
         count(*) as tick_count,
-        count(distinct hour_bucket) as hour_bars,
-        count(*) as event_count,
+        count(distinct {{ session_bucket("market_timestamp", "session_close", 60) }}) as hour_bars,
         max(market_timestamp) as as_of,
         max(fetched_at) as last_fetched_at,
-        max(fetched_at) >= {{ settled_after("max(session_close)") }} as is_final,
-        max(load_id) as load_id
+        max(session_open) as session_open,
+        max(session_close) as session_close,
+        max(feed_before) as feed_before,
+        max(day_load_id) as load_id
     from trades_of_day
     group by symbol, quote_date
+
+),
+
+-- a day is whole when one stretch of listening reaches from before its open to its close
+bars_from_trades as (
+
+    select
+        d.symbol,
+        d.quote_date,
+        'trades' as data_source,
+        d.open_price,
+        d.high_price,
+        d.low_price,
+        d.close_price,
+        cast(null as {{ price_type() }}) as prev_close,
+        d.volume,
+        d.vwap,
+        d.tick_count,
+        d.hour_bars,
+        d.tick_count as event_count,
+        d.as_of,
+        d.last_fetched_at,
+        {{ has_settled("c.covered_until", settled_after("d.session_close"), "d.feed_before") }} as is_final,
+        c.covered_until is not null as is_whole,
+        d.load_id
+    from days_of_trades as d
+    left join {{ ref("int_trade_coverage") }} as c
+        on d.symbol = c.symbol
+        and d.quote_date = c.quote_date
+        and c.covered_from < d.session_open
+        and c.covered_until >= d.session_close
 
 ),
 

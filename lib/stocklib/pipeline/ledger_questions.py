@@ -22,8 +22,7 @@ class Stream:
     """A dataset that comes through Kafka: its RAW table, its bronze view, and its events in silver.
 
     ``rejected`` is null in the rows of ``events`` that are good; ``states`` is the table that counts its events in
-    ``times_seen``, one row a state. Where silver leaves bad events out (not ``keeps_rejected``), they are taken for
-    quarantined.
+    ``times_seen``, one row a state.
     """
 
     dataset: str
@@ -31,7 +30,6 @@ class Stream:
     events: str
     rejected: str
     states: str = ""
-    keeps_rejected: bool = True
 
 
 QUOTES = Stream(
@@ -41,13 +39,7 @@ QUOTES = Stream(
     "reject_reason",
     "silver.stg_stock_quotes_cleaned",
 )
-TRADES = Stream(
-    "stock_trades",
-    "bronze.stg_stock_trades_raw",
-    "silver.stg_stock_trades_cleaned",
-    "cast(null as varchar)",
-    keeps_rejected=False,
-)
+TRADES = Stream("stock_trades", "bronze.stg_stock_trades_raw", "silver.int_trade_events", "reject_reason")
 STREAMS = (QUOTES, TRADES)
 
 
@@ -85,7 +77,7 @@ def movements(ask: Ask, stream: Stream, span: Span) -> list[tuple[Any, ...]]:
                 coalesce(e.quote_date, cast(s.record_timestamp as date)) as quote_day,
                 case
                     when e.event_id is null and s.load_id > ? then 'waiting'
-                    when e.event_id is null then '{"missing" if stream.keeps_rejected else "quarantined"}'
+                    when e.event_id is null then 'missing'
                     when e.object_key <> s.object_key or e.line_no <> s.line_no then 'duplicate'
                     when e.rejected is not null then 'quarantined'
                     else 'in silver'

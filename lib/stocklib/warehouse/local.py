@@ -150,7 +150,7 @@ class LocalWarehouse:
         with self.writing(), self._open() as con:
             days = con.execute(
                 "select quote_date from silver.int_quote_events where load_id > $1 union "
-                "select quote_date from silver.stg_stock_trades_cleaned where load_id > $1 order by 1",
+                "select quote_date from silver.int_trade_events where load_id > $1 order by 1",
                 [load_id],
             ).fetchall()
             since = first_row(con, "select min(quote_date) from silver.int_daily_bars where load_id > ?", [load_id])

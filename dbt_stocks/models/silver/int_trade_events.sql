@@ -1,0 +1,113 @@
+{{ config(unique_key=["event_id"], meta={"spans": "quote_date"}) }}
+
+-- One row an event, judged, whatever the number of messages and objects that brought it. Equal trades are legitimate:
+-- only the event tells two of them apart.
+with landed as (
+
+    select * from {{ ref("stg_stock_trades_raw") }}
+    where load_id > {{ since_load() }}
+
+),
+
+sessions as (
+
+    select calendar_date, is_trading_day from {{ ref("stg_trading_sessions") }}
+
+),
+
+identified as (
+
+    select
+        * exclude (fetched_at),
+        coalesce(fetched_at, record_timestamp) as fetched_at,
+        coalesce(
+            run_id || '/' || symbol || '/' || seq,
+            kafka_topic_id || '/' || kafka_partition || '/' || kafka_offset,
+            object_key || '/' || line_no
+        ) as event_id,
+        coalesce(
+            {{ new_york_date("market_timestamp") }}, {{ new_york_date("record_timestamp") }}, cast('1970-01-01' as date)
+        ) as quote_date
+    from landed
+
+),
+
+judged as (
+
+    select
+        i.*,
+        case
+            when i.symbol is null then 'symbol missing'
+            when i.market_timestamp is null or i.fetched_at is null then 'time missing or not a number'
+            when i.price is null then 'price missing or not a number'
+            when i.price <= 0 then 'price not positive'
+            when i.volume is null then 'volume missing or not a number'
+            when i.volume < 0 then 'negative volume'
+            when i.volume >= 1e12 then 'volume beyond all shares'
+            when i.market_timestamp > {{ add_seconds("i.fetched_at", 300) }} then 'from the future'
+            when not coalesce(s.is_trading_day, false) then 'no session on this date'
+        end as reject_reason
+    from identified as i
+    left join sessions as s on i.quote_date = s.calendar_date
+
+),
+
+new_events as (
+
+    select
+        event_id,
+        symbol,
+        quote_date,
+        price,
+        volume,
+        conditions,
+        market_timestamp,
+        fetched_at,
+        covered_since,
+        kafka_topic,
+        kafka_topic_id,
+        kafka_partition,
+        kafka_offset,
+        record_timestamp,
+        run_id,
+        seq,
+        source,
+        reject_reason,
+        case when reject_reason is not null then payload end as payload,
+        object_key,
+        line_no,
+        load_id
+    from judged
+
+),
+
+sightings as (
+
+    select *, true as is_new from new_events
+    {% if is_incremental() %}
+    union all
+    select *, false as is_new from {{ this }}
+    where quote_date in (select quote_date from new_events)
+        and event_id in (select event_id from new_events)
+    {% endif %}
+
+),
+
+first_sightings as (
+
+    select * from sightings
+    qualify row_number() over (
+        partition by event_id
+        order by fetched_at, kafka_partition, kafka_offset, kafka_topic_id, object_key, line_no
+    ) = 1
+
+),
+
+changed as (
+
+    select * exclude (is_new) from first_sightings where is_new
+
+)
+
+select * from changed
+order by quote_date
