@@ -11,8 +11,10 @@
 import os
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -82,6 +84,13 @@ def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def guard() -> Iterator[Callable[[Path], None]]:
     """Call it with a home before starting servers there: they end with the session, however that ends."""
+    with guarding() as guard_home:
+        yield guard_home
+
+
+@contextmanager
+def guarding() -> Iterator[Callable[[Path], None]]:
+    """A function that takes note of a home: the servers there end with the block, even by a kill -9 of this process."""
     guardian = subprocess.Popen(
         [sys.executable, str(ROOT / "tests" / "guardian.py")], stdin=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -92,9 +101,19 @@ def guard() -> Iterator[Callable[[Path], None]]:
         stdin.write(f"{home}\n")
         stdin.flush()
 
-    yield guard_home
-    stdin.close()
-    guardian.wait(timeout=30)
+    try:
+        yield guard_home
+    finally:
+        stdin.close()
+        guardian.wait(timeout=30)
+
+
+@contextmanager
+def pair_of_its_own() -> Iterator[dict[str, str]]:
+    """A fresh embedded S3 and Kafka, for a benchmark: where they are, and names, as settings."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, guarding() as guard_home:
+        guard_home(Path(folder))
+        yield start_again(Path(folder)) | names_of_its_own(Path(folder))
 
 
 @pytest.fixture(scope="session")
