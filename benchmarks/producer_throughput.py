@@ -4,8 +4,9 @@
 
 The same quotes with the same keys and headers go to the same topic, each confirmed by the brokers before the clock
 stops. ``shipped`` is ``stocklib.stream.Producer``, which also numbers every message and checks every confirmation;
-``defaults`` is kafka-python's own producer as it comes; ``one by one`` is the same with each confirmation awaited before
-the next. Prints ratios of medians measured in one run; STOCKS_TEST_KAFKA=apache takes Apache Kafka for the embedded broker.
+``defaults`` is kafka-python's own producer as it comes; ``one by one`` is the same with each confirmation awaited
+before the next. Prints ratios of medians measured in one run; STOCKS_TEST_KAFKA=apache takes Apache Kafka for the
+embedded broker.
 """
 
 import argparse
