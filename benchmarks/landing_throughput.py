@@ -1,6 +1,6 @@
 """How fast Kafka lands in S3: against one object a message, and against a consumer that only decodes.
 
-    .venv/bin/python benchmarks/landing_throughput.py [--messages 200000] [--objects 1000] [--rounds 3]
+    .venv/bin/python benchmarks/landing_throughput.py [--messages 100000] [--objects 500] [--rounds 3]
 
 All read the same topic on the same servers, as groups of their own; the clock runs from the first messages that are
 read to the last commit, so that joining a group, which takes the embedded broker seconds, is in none of them. Prints
@@ -105,8 +105,8 @@ def measure(work: Callable[[Settings, int], None], environ: dict[str, str], mess
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=200_000, help="landed, and decoded")
-    parser.add_argument("--objects", type=int, default=1000, help="so many messages are put one by one")
+    parser.add_argument("--messages", type=int, default=100_000, help="landed, and decoded")
+    parser.add_argument("--objects", type=int, default=500, help="so many messages are put one by one")
     parser.add_argument("--rounds", type=int, default=3, help="each measured in turn")
     chosen = parser.parse_args()
     landing.Consumer = Clocked  # type: ignore[misc]

@@ -7,9 +7,10 @@ that had to be sent again keeps its seq. ``StreamError`` names the broker and th
 """
 
 from stocklib.stream.connection import check, create_topics, topic_ids
-from stocklib.stream.consumer import Consumer, Message, Partition
+from stocklib.stream.consumer import Consumer, Partition
 from stocklib.stream.onlooker import Onlooker, Position
 from stocklib.stream.producer import Producer
+from stocklib.stream.records import Message
 from stocklib.stream.spooling import SpoolingProducer
 
 __all__ = [

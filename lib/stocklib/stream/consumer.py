@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
 from stocklib.stream.connection import connect, create_topics, failures, topic_ids, translated
+from stocklib.stream.records import Message, read_into_messages
 
 log = logging.getLogger(__name__)
 
@@ -23,19 +24,6 @@ class Partition(NamedTuple):
 
     topic: str
     number: int
-
-
-class Message(NamedTuple):
-    """What was read. ``timestamp_ms`` is the record's own; in key and headers, bytes that are no UTF-8 are escaped."""
-
-    topic: str
-    topic_id: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: str | None
-    value: bytes | None
-    headers: dict[str, str]
 
 
 class Consumer:
@@ -82,7 +70,7 @@ class Consumer:
         if time.monotonic() - self._asked > _IDENTITY_SECONDS and not self._check_identity():
             self._begin_anew()
             return {}
-        return {_partition(p): self._messages(found) for p, found in records.items()}
+        return {_partition(p): found for p, found in records.items()}
 
     def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Tell Kafka that everything before these offsets is safe.
@@ -139,10 +127,6 @@ class Consumer:
                 _SETTLE_SECONDS,
             )
 
-    def _messages(self, records: list[Any]) -> list[Message]:
-        topic_id = self._ids.get(records[0].topic, "")
-        return [to_message(record, topic_id) for record in records]
-
     def _begin_assigned(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
         """Read what was just assigned from where it is committed; what this poll brought of it comes again.
 
@@ -187,25 +171,12 @@ class Consumer:
 
     def _join(self) -> None:
         self._client = _connect(self._settings)
+        read_into_messages(self._client, self._ids)
         with translated(self._settings, "subscribing"):
             self._client.subscribe(self._topics, listener=_listener(self))
             for topic in self._topics:
                 # known before the first join, or the group would settle on nothing first, and then once more
                 self._client.partitions_for_topic(topic)
-
-
-def to_message(record: Any, topic_id: str) -> Message:
-    """The client's record as a message of the topic with this id."""
-    return Message(
-        record.topic,
-        topic_id,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        None if record.key is None else record.key.decode("utf-8", "backslashreplace"),
-        record.value,
-        {name: (text or b"").decode("utf-8", "backslashreplace") for name, text in record.headers},
-    )
 
 
 def _connect(settings: Settings) -> Any:

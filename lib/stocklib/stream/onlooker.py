@@ -13,7 +13,7 @@ from typing import Any, Self
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
 from stocklib.stream.connection import connect, failures, topic_ids, translated
-from stocklib.stream.consumer import Message, to_message
+from stocklib.stream.records import Message, to_message
 
 _PATIENCE = 20.0
 
