@@ -12,7 +12,7 @@ export UV_SYSTEM_CERTS ?= 1
 unexport VIRTUAL_ENV PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-quick test-kafka lint format bench notebooks clean
+.PHONY: help demo lab test test-quick test-kafka lint format bench notebooks soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ notebooks: .venv/.made  ## write the checked tables of the analysis notebooks an
 
 bench: .venv/.made  ## every benchmark, each a ratio measured in one run
 	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN)/python $$file || exit 1; done
+
+soak: .venv/.made  ## 100 kills of everything that runs, with faults on; then every event is counted (half an hour)
+	@$(RUN)/python tests/soak.py --kills 100 --between 20
 
 clean:  ## stop the embedded servers; remove .venv and caches (data under .stocks/ stays)
 	@if [ -x $(RUN)/stocks ]; then $(RUN)/stocks --demo down; $(RUN)/stocks down; fi

@@ -63,22 +63,20 @@ def fill(settings: Settings, symbols: Sequence[str], *, rows: int, before: date)
             "load_id": range(1, len(past) + 1),
         }
     )
-    with warehouse.writing():
-        warehouse.initialise()
-        with duckdb.connect(settings.home / "warehouse" / "build.duckdb") as con:
-            names = pd.DataFrame({"symbol": list(symbols), "place": range(len(symbols))})
-            con.register("symbols", names)
-            for start in range(0, len(frame), 10):
-                con.register("days", frame.iloc[start : start + 10])
-                con.execute(_LINES, [EVERY_SECONDS, a_day])
-            con.execute(
-                "insert into raw.load_history select 'stock_quotes', object_key, load_id, count(*), count(*), 0, 0, "
-                "min(loaded_at) from raw.stock_quotes group by object_key, load_id"
-            )
-            con.execute("insert into ops.warehouse_source values ('replayed', 'past')")
-            con.execute(
-                "insert into ops.freshness "
-                "select 'stock_quotes', max(object_key), max(load_id), ? from raw.load_history",
-                [datetime.now(UTC).replace(tzinfo=None)],
-            )
-            return int(con.execute("select count(*) from raw.stock_quotes").fetchall()[0][0])
+    warehouse.initialise()
+    with duckdb.connect(settings.home / "warehouse" / "build.duckdb") as con:
+        names = pd.DataFrame({"symbol": list(symbols), "place": range(len(symbols))})
+        con.register("symbols", names)
+        for start in range(0, len(frame), 10):
+            con.register("days", frame.iloc[start : start + 10])
+            con.execute(_LINES, [EVERY_SECONDS, a_day])
+        con.execute(
+            "insert into raw.load_history select 'stock_quotes', object_key, load_id, count(*), count(*), 0, 0, "
+            "min(loaded_at) from raw.stock_quotes group by object_key, load_id"
+        )
+        con.execute("insert into ops.warehouse_source values ('replayed', 'past')")
+        con.execute(
+            "insert into ops.freshness select 'stock_quotes', max(object_key), max(load_id), ? from raw.load_history",
+            [datetime.now(UTC).replace(tzinfo=None)],
+        )
+        return int(con.execute("select count(*) from raw.stock_quotes").fetchall()[0][0])

@@ -1,5 +1,6 @@
 {# A build of a few new quotes tests what they touched; any other build tests whole tables. Which it is comes from the
-   environment: the load after which everything is new, the trade days of the new events, and from when on gold changed.
+   environment: the load after which everything is new, the trade days of the new events, and from when on gold changed
+   (or marks for these three, where the tests are compiled once to be run again and again).
 
    Bronze is bounded by load, silver by the days of its events, gold from a day on. Tables without such a column are
    small, and are tested whole. #}

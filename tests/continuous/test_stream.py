@@ -1,21 +1,20 @@
 """``stocks stream``: everything at once; what dies is started again, and nothing outlives the supervisor."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from outages import kill, wait_for
+from outages import wait_for
+from soak import soak
 
-from stocklib import embedded
 from stocklib.pipeline.heartbeat import read_heartbeats
 from stocklib.settings import Settings, read_settings
-from stocklib.warehouse import open_warehouse
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -81,74 +80,41 @@ def settings_of(environ: dict[str, str]) -> Settings:
     return read_settings(environ=environ)
 
 
-def published(settings: Settings) -> int:
-    warehouse = open_warehouse(settings)
-    if warehouse.published_build() is None:
-        return 0
-    return int(warehouse.query("select count(*) as n from silver.int_quote_events")["n"].iloc[0])
-
-
 def pid_of(settings: Settings, kind: str) -> int:
     wait_for(lambda: any(beat.kind == kind and beat.is_alive for beat in read_heartbeats(settings.home)))
     return next(beat.pid for beat in read_heartbeats(settings.home) if beat.kind == kind and beat.is_alive)
 
 
-def confirmed(settings: Settings) -> set[tuple[str, str, int]]:
-    """Every event that a producer said is safe."""
-    beats = [beat for beat in read_heartbeats(settings.home, past=True) if beat.kind == "producer"]
-    assert beats
-    return {
-        (beat.run_id, symbol, seq)
-        for beat in beats
-        for symbol, last in beat.facts["confirmed"].items()
-        for seq in range(1, last + 1)
-    }
-
-
-def events(settings: Settings) -> list[tuple[str, str, int]]:
-    frame = open_warehouse(settings).query("select run_id, symbol, seq from silver.int_quote_events")
-    return [(run, symbol, int(seq)) for run, symbol, seq in frame.itertuples(index=False)]
-
-
-def test_what_dies_is_started_again_and_the_end_is_in_order(stream: Start, environ: dict[str, str], home: Path) -> None:
-    running = stream("--symbols", "AAPL,IBM")
-    wait_for(lambda: published(settings_of(environ)) > 0, seconds=90)
-    settings = settings_of(environ)
-    for kind in ("producer", "loader", "consumer"):
-        victim = pid_of(settings, kind)
-        os.kill(victim, signal.SIGKILL)
-        wait_for(lambda: pid_of(settings, kind) != victim)  # noqa: B023
-    # the broker goes with the S3 server beneath it, and both come back
-    kill(home, "s3")
-    wait_for(lambda: all(embedded.is_alive(settings, name) for name in ("s3", "kafka")), seconds=60)
-    before = published(settings)
-    wait_for(lambda: published(settings) > before, seconds=90)
-
-    asked = time.monotonic()
-    running.terminate()
-    said, logged = running.communicate(timeout=90)
-    took = time.monotonic() - asked
-    assert running.returncode == 0, logged
-    assert took < 45, logged
-    assert "restarts" in said
-    # everything that was confirmed is published, each event once
-    there = events(settings)
-    assert len(there) == len(set(there))
-    assert confirmed(settings) <= set(there)
-    assert len({run for run, _, _ in there}) == 2
-    assert {symbol for _, symbol, _ in there} == {"AAPL", "IBM"}
-    # the servers were down before, and are down again
+def test_kills_with_faults_lose_nothing_and_double_nothing(home: Path, tmp_path: Path) -> None:
+    """The short form of ``make soak``: each victim once, one of the kills between an upload and its commit."""
+    found = soak(home, kills=7, between=1, seed=3, log=tmp_path / "soak.jsonl", is_short=True)
+    assert found.kills >= 7
+    assert set(found.victims) == {"producer", "consumer", "loader", "kafka", "s3", "between"}
+    assert found.confirmed > 100
+    assert sum(found.faults.values()) > 0
+    assert (found.lost, found.doubled, found.strangers) == (0, 0, 0)
+    assert found.ledger_balanced, found.ledger_problems
+    kills = [json.loads(line) for line in (tmp_path / "soak.jsonl").read_text().splitlines()]
+    assert all(kill["at"] and kill["pid"] and kill["victim"] for kill in kills)
     assert not processes_of(str(home))
 
 
-def test_nothing_outlives_a_supervisor_that_is_killed(stream: Start, environ: dict[str, str], home: Path) -> None:
-    running = stream()
+def test_nothing_outlives_the_supervisor_however_it_ends(stream: Start, environ: dict[str, str], home: Path) -> None:
     settings = settings_of(environ)
-    for kind in ("producer", "loader", "consumer"):
-        pid_of(settings, kind)
-    assert len(processes_of(str(home))) >= 7
-    running.kill()
-    wait_for(lambda: not processes_of(str(home)), seconds=90)
+    for end in (signal.SIGTERM, signal.SIGKILL):
+        running = stream("--symbols", "AAPL,IBM")
+        for kind in ("producer", "loader", "consumer"):
+            pid_of(settings, kind)
+        # with the servers: they were down, and are down again afterwards
+        assert len(processes_of(str(home))) >= 7
+        running.send_signal(end)
+        said, logged = running.communicate(timeout=120)
+        wait_for(lambda: not processes_of(str(home)), seconds=90)
+        if end is signal.SIGTERM:
+            assert running.returncode == 0, logged
+            # everything that was confirmed is published
+            confirmed = [b.facts["confirmed"] for b in read_heartbeats(home, past=True) if b.kind == "producer"]
+            assert f"{sum(sum(each.values()) for each in confirmed)} published" in said
 
 
 def test_a_part_that_cannot_go_on_ends_the_stream_with_its_reason(

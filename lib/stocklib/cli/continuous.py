@@ -16,6 +16,13 @@ _LOG_SECONDS = 30.0
 
 
 @main.command()
+@click.option(
+    "--source",
+    type=click.Choice(["quotes", "trades", "both"]),
+    default="quotes",
+    show_default=True,
+    help="Poll quotes, listen to trades on the websocket, or both.",
+)
 @click.option("--symbols", help="AAPL,MSFT,…; default: the watchlist.")
 @click.option("--until-close", is_flag=True, help="Stop when the last prices of today's session are published.")
 @click.option("--duration", type=click.FloatRange(0), help="Stop after this many seconds.")
@@ -24,6 +31,7 @@ _LOG_SECONDS = 30.0
 @click.pass_obj
 def stream(
     lazy: Lazy,
+    source: str,
     symbols: str | None,
     until_close: bool,
     duration: float | None,
@@ -39,6 +47,7 @@ def stream(
 
     settings = lazy.settings()
     plan = Plan(
+        source=source,
         symbols=listed(symbols),
         until_close=until_close,
         duration=duration,

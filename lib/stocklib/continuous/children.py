@@ -8,8 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from stocklib.continuous.parts import DONE, HOPELESS
-from stocklib.continuous.plan import Plan
+from stocklib.continuous.plan import DONE, HOPELESS, Plan
 from stocklib.errors import StocksError
 from stocklib.settings import Settings
 

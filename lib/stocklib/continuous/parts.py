@@ -15,14 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stocklib.continuous.plan import Plan
+from stocklib.continuous.plan import DONE, FAILED, HOPELESS, Plan
 from stocklib.errors import InputError, KeyRefused, SettingsError, StocksError, WrongSource
 from stocklib.logs import write_log
 from stocklib.settings import Settings, read_settings
 
 log = logging.getLogger("stocklib.continuous")
 
-DONE, FAILED, HOPELESS = 0, 1, 3
 _EVENTS_BYTES = 20_000_000
 _AFTER_THE_PARTS = 60.0
 
@@ -33,7 +32,7 @@ def main(role: str, demo: str, plan: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     told, gone = threading.Event(), threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: told.set())
-    threading.Thread(target=_listen, args=(told, gone), daemon=True).start()
+    threading.Thread(target=_hear, args=(told, gone), daemon=True).start()
     try:
         settings = Plan.from_json(plan).applied_to(read_settings(demo=demo == "demo"))
         write_log(sys.stderr, level=settings.stocks_log)
@@ -52,6 +51,15 @@ def _produce(settings: Settings, plan: Plan, told: threading.Event, gone: thread
 
     symbols = list(plan.symbols) if plan.symbols else None
     produce(settings, until_close=plan.until_close, symbols=symbols, stop=told)
+
+
+def _listen_to_trades(settings: Settings, plan: Plan, told: threading.Event, gone: threading.Event) -> None:
+    from stocklib.pipeline.trades import produce_trades
+
+    symbols = list(plan.symbols) if plan.symbols else None
+    # where quotes are polled too, they move a stepping clock
+    alone = plan.producers == ["trades"]
+    produce_trades(settings, until_close=plan.until_close, symbols=symbols, stop=told, moves_clock=alone)
 
 
 def _consume(settings: Settings, plan: Plan, told: threading.Event, gone: threading.Event) -> None:
@@ -100,13 +108,14 @@ def _keep(settings: Settings, plan: Plan, told: threading.Event, gone: threading
 
 _ROLES: dict[str, Callable[[Settings, Plan, threading.Event, threading.Event], None]] = {
     "producer": _produce,
+    "trades": _listen_to_trades,
     "consumer": _consume,
     "loader": _load,
     "keeper": _keep,
 }
 
 
-def _listen(told: threading.Event, gone: threading.Event) -> None:
+def _hear(told: threading.Event, gone: threading.Event) -> None:
     if not sys.stdin.readline():
         gone.set()
     told.set()

@@ -11,17 +11,25 @@ from stocklib.settings import Settings
 # Snowflake they stay, since a statement every few seconds would keep a warehouse awake all day.
 LAND_SECONDS, LOAD_SECONDS = 2.0, 3.0
 _STATED = ("environment", ".env")
+# How a part ended: its work is done; it failed and is to be started again; it would fail again.
+DONE, FAILED, HOPELESS = 0, 1, 3
 
 
 @dataclass(frozen=True)
 class Plan:
     """``symbols`` None is the watchlist; ``land_seconds`` and ``load_seconds`` are those of a batch."""
 
+    source: str = "quotes"
     symbols: Sequence[str] | None = None
     until_close: bool = False
     duration: float | None = None
     land_seconds: float = LAND_SECONDS
     load_seconds: float = LOAD_SECONDS
+
+    @property
+    def producers(self) -> list[str]:
+        """The parts that produce: ``producer`` polls quotes, ``trades`` listens to the websocket."""
+        return {"quotes": ["producer"], "trades": ["trades"], "both": ["producer", "trades"]}[self.source]
 
     def to_json(self) -> str:
         """As one argument of a command line."""

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stocklib.continuous.children import Child
 from stocklib.continuous.plan import Plan
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.2
 # How long each part may take to end in order: the producer flushes, the consumer reads to the end and writes, the
 # loader makes one more batch.
-_PATIENCE = {"producer": 20.0, "consumer": 40.0, "loader": 120.0}
+_PATIENCE = {"producer": 20.0, "trades": 20.0, "consumer": 40.0, "loader": 120.0}
 
 
 def run_stream(
@@ -39,13 +39,15 @@ def run_stream(
         if servers.started_here:
             keeper.watch()
         settings = servers.begin()
-        parts = {role: Child(role, settings, plan) for role in ("loader", "consumer", "producer")}
+        parts = {role: Child(role, settings, plan) for role in ("loader", "consumer", *plan.producers)}
         began = time.monotonic()
-        while not _is_over(parts["producer"], plan, stop, began):
+        while not _is_over([parts[role] for role in plan.producers], plan, stop, began):
             _watch(parts, servers)
             on_status(read_status(settings, parts, servers))
             stop.wait(_LOOK_SECONDS)
-        for role in ("producer", "consumer", "loader"):
+        for role in plan.producers:
+            parts[role].ask()
+        for role in (*plan.producers, "consumer", "loader"):
             _finish(parts[role], on_wait=lambda: on_status(read_status(settings, parts, servers)))
         return read_status(settings, parts, servers)
     finally:
@@ -58,10 +60,9 @@ def run_stream(
         keeper.end()
 
 
-def _is_over(producer: Child, plan: Plan, stop: threading.Event, began: float) -> bool:
-    return (
-        stop.is_set() or producer.is_done or (plan.duration is not None and time.monotonic() - began >= plan.duration)
-    )
+def _is_over(producers: Sequence[Child], plan: Plan, stop: threading.Event, began: float) -> bool:
+    is_late = plan.duration is not None and time.monotonic() - began >= plan.duration
+    return stop.is_set() or is_late or all(producer.is_done for producer in producers)
 
 
 def _watch(parts: dict[str, Child], servers: Servers) -> None:

@@ -12,27 +12,34 @@ from stocklib.pipeline.heartbeat import read_heartbeats
 from stocklib.sessions import NEW_YORK
 from stocklib.settings import Settings
 
+_UNITS = {"producer": "quotes", "trades": "trades"}
+
 
 @dataclass(frozen=True)
 class Status:
     """What the status line says; the facts of a part that has not spoken yet are empty."""
 
-    producer: Mapping[str, Any]
+    producers: Mapping[str, Mapping[str, Any]]
     consumer: Mapping[str, Any]
     loader: Mapping[str, Any]
     restarts: int
 
     def __str__(self) -> str:
+        latest = max((facts.get("last_event_at") or 0.0 for facts in self.producers.values()), default=0.0)
         said = [
-            _clock(self.producer.get("last_event_at")),
-            f"{self.producer.get('messages', 0):,} quotes ({self.producer.get('per_second', 0.0):.1f}/s)",
+            _clock(latest),
+            *(
+                f"{facts.get('messages', 0):,} {_UNITS[role]} ({facts.get('per_second', 0.0):.1f}/s)"
+                for role, facts in self.producers.items()
+            ),
             f"{self.consumer.get('messages', 0):,} landed, lag {_or_unknown(self.consumer.get('lag'))}",
             f"{self.loader.get('messages', 0):,} published{_age(self.loader)}",
         ]
+        parts = {**self.producers, "consumer": self.consumer, "loader": self.loader}
         troubled = [
-            f"{name}: {facts['state']}"
-            for name, facts in (("producer", self.producer), ("consumer", self.consumer), ("loader", self.loader))
-            if str(facts.get("state", "")).startswith(("waiting for Kafka", "waiting for S3", "failed"))
+            f"{name}: {trouble}"
+            for name, facts in parts.items()
+            if (trouble := facts.get("trouble") or facts.get("failing"))
         ]
         restarts = [f"{self.restarts} restarts"] if self.restarts else []
         return " | ".join([*filter(None, said), *troubled, *restarts])
@@ -43,7 +50,7 @@ def read_status(settings: Settings, parts: Mapping[str, Child], servers: Servers
     beats = {beat.pid: beat.facts for beat in read_heartbeats(settings.home)}
     facts = {role: beats.get(child.pid or -1, {}) for role, child in parts.items()}
     return Status(
-        producer=facts.get("producer", {}),
+        producers={role: facts[role] for role in _UNITS if role in parts},
         consumer=facts.get("consumer", {}),
         loader=facts.get("loader", {}),
         restarts=servers.restarts + sum(child.restarts for child in parts.values()),

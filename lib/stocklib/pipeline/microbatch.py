@@ -58,7 +58,6 @@ class MicroBatches:
         self._lake = Lake(settings)
         self._warehouse = open_warehouse(settings)
         self._listing = Listing(settings, self._lake)
-        self._whole_at = float("-inf")
         self._lake.ensure_bucket()
 
     def is_due(self) -> bool:
@@ -94,7 +93,8 @@ class MicroBatches:
             and published is not None
             and (last.logic, last.inputs) == (published.logic, published.inputs) == (wanted.logic, wanted.inputs)
             and datasets <= STREAMED
-            and time.monotonic() - self._whole_at < WHOLE_TESTS_SECONDS
+            and last.whole_at is not None
+            and (wanted.finished_at - last.whole_at).total_seconds() < WHOLE_TESTS_SECONDS
         )
         # dead letters have no models below them
         nothing_below = datasets <= {"dead_letters"}
@@ -115,8 +115,6 @@ class MicroBatches:
                 took.note("build and test")
         warehouse.publish(touched=touched)
         took.note("publish")
-        if not is_small:
-            self._whole_at = time.monotonic()
         return done
 
 
@@ -125,17 +123,17 @@ def _build_touched(
 ) -> tuple[TransformSummary, Touched]:
     began = time.monotonic()
     below = [f"source:raw.{dataset}+" for dataset in sorted(datasets - {"dead_letters"})]
-    run = warehouse.dbt(["run", "--select", *below], keep=True)
+    # a view is what it was
+    run = warehouse.dbt(["run", "--select", *below, "--exclude", "config.materialized:view"], keep=True)
     took.note("build")
     if not run.success:
         raise TransformFailed(explain(run))
     touched = warehouse.touched_since(last.load_id)
-    tests = ["test", "--select", *below, "--exclude-resource-type", "unit_test"]
-    result = warehouse.dbt(tests, keep=True, touched=touched)
+    result = warehouse.test(below, touched)
     took.note("test")
     if not result.success:
         raise TransformFailed(explain(result))
-    warehouse.record_build(replace(wanted, is_whole=False))
+    warehouse.record_build(replace(wanted, whole_at=last.whole_at))
     passed = result.counts.get("pass", 0) + result.counts.get("warn", 0)
     seconds = time.monotonic() - began
     return TransformSummary(run.counts.get("success", 0), passed, seconds, is_whole=False), touched

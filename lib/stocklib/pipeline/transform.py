@@ -181,7 +181,8 @@ def wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
     rules = [p for folder in ("models", "macros") for p in sorted((project / folder).rglob("*.sql"))]
     inputs = [*sorted(project.rglob("*.yml")), *sorted((settings.root / "config").glob("*.csv"))]
     said = f"{settings.close_settle_seconds} {version('exchange-calendars')}"
-    return Build(warehouse.newest_load(), _digest(rules, said), _digest(inputs, ""), datetime.now(UTC))
+    now = datetime.now(UTC)
+    return Build(warehouse.newest_load(), _digest(rules, said), _digest(inputs, ""), now, now)
 
 
 def is_same(wanted: Build, found: Build | None) -> bool:

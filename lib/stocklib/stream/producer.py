@@ -51,9 +51,12 @@ class Producer:
         self._client = _connect(settings)
 
     def publish(self, topic: str, symbol: str, value: bytes, *, timestamp: datetime) -> int:
-        """Send an event of a symbol on its way and return its seq; ``timestamp`` is when it was fetched."""
+        """Send an event of a symbol on its way and return its seq; ``timestamp`` is when it was fetched.
+
+        That is the source's clock; the header ``received_at`` is this machine's, in milliseconds: how old it is.
+        """
         seq = self._last.get(symbol, 0) + 1
-        headers = [*self._stamp, ("seq", b"%d" % seq)]
+        headers = [*self._stamp, ("seq", b"%d" % seq), ("received_at", b"%d" % round(time.time() * 1000))]
         self._accept(Sent(topic, symbol.encode(), value, round(to_epoch(timestamp) * 1000), headers, symbol, seq))
         self._last[symbol] = seq
         return seq

@@ -82,14 +82,19 @@ class DbtResult:
 class Build:
     """A complete build whose tests passed: up to which load, from which logic, from which inputs beside the lake.
 
-    ``is_whole`` says whether the tests looked at whole tables, or at what the last loads touched.
+    ``whole_at`` is when tests of whole tables passed last; those of a micro-batch look at what it touched.
     """
 
     load_id: int
     logic: str
     inputs: str
     finished_at: datetime
-    is_whole: bool = True
+    whole_at: datetime | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the tests of this very build looked at whole tables."""
+        return self.whole_at == self.finished_at
 
 
 @dataclass(frozen=True)
@@ -150,9 +155,11 @@ class Warehouse(Protocol):
         on_node: Callable[[str], None] | None = None,
         quiet: bool = True,
         keep: bool = False,
-        touched: Touched | None = None,
     ) -> DbtResult:
-        """Run dbt on the build. ``keep`` parses the project once a process; tests look at what is ``touched`` only."""
+        """Run dbt on the build. ``keep`` parses the project once a process."""
+
+    def test(self, select: Sequence[str], touched: Touched) -> DbtResult:
+        """Run the data tests of the models of dbt's selection on what is ``touched``, all at once."""
 
     def last_build(self) -> Build | None:
         """The last complete build of the private version."""

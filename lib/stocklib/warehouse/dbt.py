@@ -13,17 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stocklib.errors import InputError
+from stocklib.errors import InputError, TransformFailed
 from stocklib.host import environment
-from stocklib.warehouse import DbtResult
+from stocklib.warehouse import DbtResult, Touched
 
 log = logging.getLogger(__name__)
 
 # The verbs that take variables; the others (deps, clean, debug …) refuse them or need none.
 _WITH_VARS = {"build", "run", "test", "seed", "snapshot", "compile", "show", "docs", "parse", "list", "ls", "source"}
 _LIMIT = 400
-# The project as dbt has parsed it in this process, by what it was parsed from.
+# A test whose every row is a failure, and whose failure is an error.
+_PLAIN = ("error", "!= 0")
+# The project as dbt has parsed it in this process, by what it was parsed from; and its tests' SQL, by their selection.
 _parsed: dict[str, Any] = {}
+_compiled: dict[tuple[str, ...], dict[str, str]] = {}
+# What stands for the bounds in the SQL of tests that look at what was touched only (macros/bounded.sql).
+BOUNDS = {"STOCKS_TOUCHED_LOAD": "$load$", "STOCKS_TOUCHED_DAYS": "$days$", "STOCKS_TOUCHED_SINCE": "$since$"}
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,46 @@ def run_dbt(
     return DbtResult(bool(outcome.success), tuple(failures), counts, place.logs / "dbt.log", nodes)
 
 
+def compile_tests(select: Sequence[str], place: DbtPlace) -> dict[str, str]:
+    """The SQL of the data tests of selected models by their names, with ``BOUNDS`` in it; what it answers is wrong.
+
+    Once a process, since running them one by one through dbt takes longer than they do. Raises ``TransformFailed``.
+    """
+    from dbt.cli.main import dbtRunner
+
+    key = tuple(select)
+    with environment({**place.environ, **BOUNDS}):
+        manifest = _parse(place)
+        if key in _compiled:
+            return _compiled[key]
+        arguments = ["compile", "--select", *(f"{models},test_type:data" for models in select)]
+        try:
+            outcome = dbtRunner(manifest).invoke(_arguments(arguments, place, quiet=True))
+        finally:
+            _free_local_file()
+    tests = {result.node.name: result.node for result in _results(outcome.result)}
+    other = [name for name, test in tests.items() if (test.config.severity.lower(), test.config.error_if) != _PLAIN]
+    if not outcome.success or not tests or other:
+        raise TransformFailed(f"dbt did not compile the tests of {', '.join(select)}: {outcome.exception or other}")
+    _compiled[key] = {name: test.compiled_code for name, test in tests.items()}
+    return _compiled[key]
+
+
+def bounded_statement(tests: Mapping[str, str], touched: Touched) -> str:
+    """One statement that answers the name of each of these tests, and how many rows it found wrong."""
+    bounds = {
+        "$load$": str(touched.load_id),
+        "$days$": ", ".join(f"'{day}'" for day in touched.days) or "null",
+        # where gold did not change, there is nothing to look at
+        "$since$": str(touched.since or "9999-12-31"),
+    }
+    each = [f"select '{name}' as test, count(*) as wrong from (\n{sql}\n) as found" for name, sql in tests.items()]  # noqa: S608
+    statement = "\nunion all\n".join(each)
+    for mark, bound in bounds.items():
+        statement = statement.replace(mark, bound)
+    return statement
+
+
 def _parse(place: DbtPlace) -> Any:
     """The parsed project; None when it cannot be, and the run itself will say why."""
     from dbt.cli.main import dbtRunner
@@ -112,6 +157,7 @@ def _parse(place: DbtPlace) -> Any:
     if key not in _parsed:
         outcome = dbtRunner().invoke(_arguments(["parse"], place, quiet=True))
         _parsed.clear()
+        _compiled.clear()
         _parsed[key] = outcome.result
     return _parsed[key]
 

@@ -25,7 +25,7 @@ from stocklib.warehouse import (
     local_publish,
     local_tables,
 )
-from stocklib.warehouse.dbt import DbtPlace, reads_warehouse, run_dbt
+from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
 from stocklib.warehouse.lines import UnreadObject, read_ahead
 from stocklib.warehouse.local_files import make_folder, open_private, open_published, remove_strays, told_plainly
 from stocklib.warehouse.local_load import Load, first_row
@@ -163,13 +163,23 @@ class LocalWarehouse:
         on_node: Callable[[str], None] | None = None,
         quiet: bool = True,
         keep: bool = False,
-        touched: Touched | None = None,
     ) -> DbtResult:
         """Run dbt on the private file, then free the file."""
         with self.writing() if reads_warehouse(args) else contextlib.nullcontext():
             # dbt opens it with options of its own
             self._let_go()
-            return run_dbt(args, self._dbt_place(touched), on_node=on_node, quiet=quiet, keep=keep)
+            return run_dbt(args, self._dbt_place(), on_node=on_node, quiet=quiet, keep=keep)
+
+    def test(self, select: Sequence[str], touched: Touched) -> DbtResult:
+        """Run the data tests of the models of dbt's selection on what is ``touched``, in one statement."""
+        with self.writing():
+            self._let_go()
+            tests = compile_tests(select, self._dbt_place())
+            answers = self.read(bounded_statement(tests, touched))
+        wrong = {name: count for name, count in answers if count}
+        failures = tuple(f"test {name}: {count} rows that should not be" for name, count in sorted(wrong.items()))
+        counts = {"pass": len(tests) - len(wrong), "fail": len(wrong)}
+        return DbtResult(not wrong, failures, counts, self._settings.home / "logs" / "dbt.log")
 
     def last_build(self) -> Build | None:
         """The last complete build of the private file."""
@@ -188,7 +198,8 @@ class LocalWarehouse:
         with self.writing(), self._open() as con:
             con.begin()
             con.execute("delete from ops.builds")
-            row = [build.load_id, build.logic, build.inputs, _naive(build.finished_at), build.is_whole]
+            whole_at = _naive(build.whole_at) if build.whole_at else None
+            row = [build.load_id, build.logic, build.inputs, _naive(build.finished_at), whole_at]
             con.execute("insert into ops.builds values (?, ?, ?, ?, ?)", row)
             # also the models that had nothing to take in, so that the next build looks no further back
             con.execute("update ops.model_loads set load_id = ? where load_id < ?", [build.load_id, build.load_id])
@@ -280,26 +291,23 @@ class LocalWarehouse:
             self._held.con = None
             self._held.files.close()
 
-    def _dbt_place(self, touched: Touched | None) -> DbtPlace:
+    def _dbt_place(self) -> DbtPlace:
         return DbtPlace(
             project=self._settings.root / "dbt_stocks",
             target=self._folder / "dbt" / self._build.parent.name / "target",
             logs=self._settings.home / "logs",
-            environ={
-                "STOCKS_DBT_TARGET": "local",
-                "STOCKS_WAREHOUSE_FILE": str(self._build),
-                "STOCKS_TOUCHED_LOAD": str(touched.load_id) if touched else "",
-                "STOCKS_TOUCHED_DAYS": ", ".join(f"'{day}'" for day in touched.days) if touched else "",
-                "STOCKS_TOUCHED_SINCE": str(touched.since or "") if touched else "",
-            },
+            environ={"STOCKS_DBT_TARGET": "local", "STOCKS_WAREHOUSE_FILE": str(self._build)},
             variables={"close_settle_seconds": self._settings.close_settle_seconds},
         )
 
 
 def _read_build(con: Any) -> Build | None:
     row = first_row(con, "select * from ops.builds")
-    # a version that was published before the last column was there had passed every test
-    return Build(int(row[0]), row[1], row[2], row[3].replace(tzinfo=UTC), all(row[4:])) if row else None
+    if row is None:
+        return None
+    # a version that was published by an older release lacks the last column
+    finished_at, whole_at = (instant and instant.replace(tzinfo=UTC) for instant in (*row[3:], None)[:2])
+    return Build(int(row[0]), row[1], row[2], finished_at, whole_at)
 
 
 def _wal(path: Path) -> Path:

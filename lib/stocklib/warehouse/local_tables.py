@@ -41,7 +41,7 @@ create table if not exists ops.builds (load_id bigint, logic varchar, inputs var
 create table if not exists ops.unreadable_objects (
     dataset varchar, object_key varchar, reason varchar, first_seen_at timestamp, last_tried_at timestamp
 );
-alter table ops.builds add column if not exists is_whole boolean default true;
+alter table ops.builds add column if not exists whole_at timestamp;
 create table if not exists ops.publications (
     number bigint, name varchar, load_id bigint, days date[], since date, is_whole boolean, published_at timestamp
 );
