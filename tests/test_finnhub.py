@@ -388,6 +388,8 @@ def test_the_key_is_in_no_error_no_traceback_and_no_log(
     client: Client, reply: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    # commands that ran in this process before may have quietened it
+    caplog.set_level(logging.DEBUG, logger="urllib3")
     with serving(reply) as server, client(server, attempts=2) as finnhub:
         with pytest.raises(StocksError) as raised:
             finnhub.quote("AAPL")

@@ -16,7 +16,7 @@ from soak import soak
 from stocklib.pipeline.heartbeat import read_heartbeats
 from stocklib.settings import Settings, read_settings
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -108,7 +108,7 @@ def test_nothing_outlives_the_supervisor_however_it_ends(stream: Start, environ:
         # with the servers: they were down, and are down again afterwards
         assert len(processes_of(str(home))) >= 7
         running.send_signal(end)
-        said, logged = running.communicate(timeout=120)
+        said, logged = running.communicate(timeout=300)
         wait_for(lambda: not processes_of(str(home)), seconds=90)
         if end is signal.SIGTERM:
             assert running.returncode == 0, logged

@@ -11,7 +11,8 @@ from story import session_polls
 
 from stocklib.errors import LakeError
 from stocklib.lake import KeyParts, Lake, format_key
-from stocklib.pipeline.loading import load
+from stocklib.pipeline.listing import Listing
+from stocklib.pipeline.loading import load, load_objects
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 
@@ -56,6 +57,36 @@ def test_what_landed_is_loaded_once_and_only_what_is_new(settings: Settings) -> 
     second = load(settings)
     assert (second.load_id, second.objects) == (2, 3)
     assert keys < open_warehouse(settings).known_keys("stock_quotes")
+
+
+def test_objects_that_are_offered_again_are_not_loaded_again(settings: Settings) -> None:
+    keys = [land(settings, number) for number in (1, 2)]
+    load(settings)
+    lake, warehouse = Lake(settings), open_warehouse(settings)
+    keys.append(land(settings, 3))
+    done = load_objects(lake, warehouse, dict.fromkeys(keys, "stock_quotes"))
+    assert (done.objects, done.rows) == (1, 5)
+    assert warehouse.read("select count(*), count(distinct object_key) from raw.stock_quotes") == [(15, 3)]
+
+
+def test_a_listing_that_begins_where_another_loader_ended_offers_only_what_is_new(
+    service_environ: dict[str, str],
+) -> None:
+    now = datetime.now(UTC)
+    settings = read_settings(environ={**service_environ, "KAFKA_TOPIC": "stock-quotes"})
+    first = land(settings, 1, hour=now)
+    load(settings)
+    lake, warehouse = Lake(settings), open_warehouse(settings)
+    listing = Listing(settings, lake)
+    assert listing.is_new()
+    assert listing.new_objects(warehouse) == {}
+    # what the whole listing knew is looked at once more, partition by partition, and then no more
+    assert list(listing._newest()) == [first]
+    assert listing.new_objects(warehouse) == {}
+    assert not listing.is_new()
+    second = land(settings, 2, hour=now)
+    assert listing.is_new()
+    assert list(listing.new_objects(warehouse)) == [second]
 
 
 def test_the_load_looks_back_an_hour_and_no_further(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

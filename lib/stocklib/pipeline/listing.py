@@ -6,7 +6,7 @@ object of an earlier offset that came late, history, a partition that nobody tol
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from stocklib.lake import Lake, name_stream, parse_key
@@ -40,7 +40,11 @@ class Listing:
     def new_objects(self, warehouse: Warehouse) -> dict[str, str]:
         """What has landed and is not loaded, the dataset of each key; the caller is the warehouse's writer."""
         if time.monotonic() - self._whole_at < _WHOLE_SECONDS:
-            return self._newest()
+            # a predecessor may have loaded some of them
+            newest = self._newest()
+            known = _known(warehouse, newest)
+            self.took(known)
+            return {key: dataset for key, dataset in newest.items() if key not in known}
         new = list_new(self._lake, warehouse)
         self._whole_at = time.monotonic()
         return new
@@ -70,3 +74,9 @@ class Listing:
             for hour in hours
             for found in self._lake.list_stream(dataset, stream, hour=hour, after=last.get(hour, ""))
         }
+
+
+def _known(warehouse: Warehouse, found: Mapping[str, str]) -> set[str]:
+    """Those of the objects that are loaded."""
+    first = {dataset: min(key for key in found if found[key] == dataset) for dataset in set(found.values())}
+    return {key for dataset, since in first.items() for key in warehouse.known_keys(dataset, since=since)} & set(found)

@@ -65,11 +65,13 @@ class Consumer:
             records = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
             if self.is_joining:
                 self._say_joining()
+            is_due = bool(self._assigned) or time.monotonic() - self._asked > _IDENTITY_SECONDS
+            # never in the middle of a join: the embedded broker would have a leader that has left, and wait for it
+            if is_due and not self.is_joining and not self._check_identity():
+                self._begin_anew()
+                return {}
             if self._assigned:
                 records = self._begin_assigned(records)
-        if time.monotonic() - self._asked > _IDENTITY_SECONDS and not self._check_identity():
-            self._begin_anew()
-            return {}
         return {_partition(p): found for p, found in records.items()}
 
     def commit(self, offsets: Mapping[Partition, int]) -> bool:
@@ -134,7 +136,6 @@ class Consumer:
         of it and what was read is forgotten: without this, that would be skipped.
         """
         fresh, self._assigned = self._assigned, set()
-        self._ids |= topic_ids(self._settings, self._topics)
         for partition in fresh:
             native = _native(partition)
             mark = self._client.committed(native, metadata=True, timeout_ms=10_000)
@@ -153,6 +154,9 @@ class Consumer:
         try:
             ids = topic_ids(self._settings, self._topics)
         except StreamError as error:
+            if self._assigned:
+                # where to begin in what was just assigned depends on it
+                raise
             log.debug("asking for topic ids: %s", error)
             self.trouble = str(error)
             return True
@@ -167,6 +171,9 @@ class Consumer:
         log.warning("%s was created anew: reading it from its start", ", ".join(self._anew))
         with suppress(*failures()):
             self._client.close(autocommit=False, timeout_ms=5000)
+        self._assigned = set()
+        self._settled = False
+        self._joining_since = time.monotonic()
         self._join()
 
     def _join(self) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import (
     Build,
@@ -103,11 +104,11 @@ class LocalWarehouse:
         return [UnreadableObject(*row[:3], *(instant.replace(tzinfo=UTC) for instant in row[3:])) for row in rows]
 
     def load(self, objects: Iterable[LandedObject]) -> LoadResult:
-        """Append the objects' lines to RAW in one transaction: all of them, or none."""
+        """Append the objects' lines to RAW in one transaction: all of them, or none; one that is loaded is left out."""
         with self.writing(), self._open() as con:
             con.begin()
             load = Load(con)
-            for found in read_ahead(objects):
+            for found in read_ahead(load.not_loaded(objects)):
                 if isinstance(found, UnreadObject):
                     log.warning("not loaded: %s", found.error)
                     load.leave_out(found)
@@ -122,7 +123,9 @@ class LocalWarehouse:
             return list(con.execute(f"select {columns} from raw.{dataset}").fetchall())  # noqa: S608
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Read the private file."""
+        """Read the private file; ``WarehouseError`` where there is none."""
+        if not self._build.exists():
+            raise WarehouseError(f"nothing is loaded yet at {self._build}: `stocks load` loads what the lake holds")
         with self.writing(), self._open() as con:
             return list(con.execute(sql, list(params)).fetchall())
 

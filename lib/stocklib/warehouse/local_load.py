@@ -3,15 +3,18 @@
 Everything happens in the transaction of the connection that is handed in; ``finish`` commits it.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from stocklib.errors import CorruptObject
-from stocklib.warehouse import LoadResult
+from stocklib.warehouse import LandedObject, LoadResult
 from stocklib.warehouse.lines import CheckedObject, UnreadObject, refuse_other_kind
 
 _BATCH_ROWS = 200_000
+_ASKED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,17 @@ class Load:
         self._waiting_rows = 0
         self._objects: list[_Loaded] = []
         self._unread: list[UnreadObject] = []
+
+    def not_loaded(self, objects: Iterable[LandedObject]) -> Iterator[LandedObject]:
+        """Those of the objects that no load has brought: whatever a caller lists, nothing is loaded twice."""
+        coming = iter(objects)
+        while some := list(islice(coming, _ASKED_AT_ONCE)):
+            known = self._con.execute(
+                "select object_key from raw.load_history where object_key in (select unnest(?::varchar[]))",
+                [[landed.key for landed in some]],
+            ).fetchall()
+            loaded = {key for (key,) in known}
+            yield from (landed for landed in some if landed.key not in loaded)
 
     def add(self, checked: CheckedObject) -> None:
         """Take one object; WrongSource ends the load, and nothing of it stays."""
