@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -243,10 +243,13 @@ class Soak:
 
     def kill_one(self, victim: str) -> Kill:
         """kill -9, at once."""
-        pid = self.pid_of(victim)
-        kill = self.note(victim, pid)
-        os.kill(pid, signal.SIGKILL)
-        return kill
+        while True:
+            pid = self.pid_of(victim)
+            kill = self.note(victim, pid)
+            # it may just have ended by itself, over what was killed before it
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                return kill
 
     def kill_between(self) -> Kill:
         """Kill the consumer the moment an object of quotes shows; whether Kafka had been told is found out then."""
@@ -259,14 +262,16 @@ class Soak:
         while time.monotonic() < deadline:
             for n in partitions:
                 if new := self.keys(topic, n, after=last[n]):
-                    os.kill(pid, signal.SIGKILL)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
                     kill.landed = new[0]
                     kill.at = _now()
                     kill.committed = self.committed()
                     first = int(parse_key(new[0]).what.split("+")[2].split("-")[0])
                     kill.between = kill.committed.get(f"{topic}/{n}", 0) <= first
                     return kill
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         return kill
 
     def keys(self, topic: str, partition: int, *, after: str = "") -> list[str]:

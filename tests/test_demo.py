@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +31,8 @@ GOLD = [
     *("dim_date", "dim_time", "dim_corporate_action", "fact_daily_stock_quotes", "fact_stock_performance"),
     *("gold_candlestick", "gold_kpi", "gold_treechart"),
 ]
+
+TIMEOUT = 480
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -70,12 +73,24 @@ class Demo:
         return self.project / ".stocks" / "demo"
 
     def run(self) -> str:
-        done = subprocess.run(
-            [BIN / "stocks", "demo"], cwd=self.project, env=self.environ, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        self.said.append(done.stdout)
-        return done.stdout
+        environ = {**self.environ, "PYTHONFAULTHANDLER": "1"}
+        with subprocess.Popen(
+            [BIN / "stocks", "demo"],
+            cwd=self.project,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as demo:
+            try:
+                said, logged = demo.communicate(timeout=TIMEOUT)
+            except subprocess.TimeoutExpired:
+                # says where each of its threads is
+                demo.send_signal(signal.SIGABRT)
+                said, logged = demo.communicate()
+        assert demo.returncode == 0, said + logged
+        self.said.append(said)
+        return said
 
     def ask(self, sql: str) -> pd.DataFrame:
         with duckdb.connect(str(self.home / "warehouse" / "published.duckdb"), read_only=True) as connection:
