@@ -24,13 +24,13 @@ lab: .venv/.made  ## JupyterLab on the notebooks
 	@$(RUN)/stocks lab
 
 test: .venv/.made  ## every test (WORKERS=4 files at a time)
-	@$(RUN)/pytest -n $(WORKERS) --dist loadgroup
+	@$(RUN)/pytest -n $(WORKERS)
 
 test-quick: .venv/.made  ## the tests that need no server and no browser
 	@$(RUN)/pytest -m "not stack and not browser"
 
 test-kafka: .venv/.made  ## the tests of the stream against Apache Kafka itself: fetched by mvn, or the one at KAFKA_BROKER
-	@STOCKS_TEST_KAFKA=$${KAFKA_BROKER:-apache} $(RUN)/pytest -n 2 --dist loadgroup -m "stack or apache" $(KAFKA_TESTS)
+	@STOCKS_TEST_KAFKA=$${KAFKA_BROKER:-apache} $(RUN)/pytest -n 2 -m "stack or apache" $(KAFKA_TESTS)
 
 lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
 	@$(RUN)/ruff check .

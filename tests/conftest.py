@@ -16,10 +16,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import apache_kafka
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import stocklib.settings
 from stocklib import embedded
@@ -52,12 +53,29 @@ GROUPS = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)
+# The longest files: a run with several processes begins with them.
+LONG = ("test_demo.py", "test_stream.py", "test_microbatch.py", "test_transform.py", "test_ledger.py")
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (``--dist loadgroup``), a file's tests stay together, and so do those of a group."""
-    for item in items:
-        group = next((name for name, files in GROUPS.items() if item.path.name in files), str(item.path))
-        item.add_marker(pytest.mark.xdist_group(group))
+    """After the shuffle."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """With several processes, a file's tests stay together, and so do those of a group."""
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+class ByFile(LoadScopeScheduling):
+    """Hands out whole files, or groups of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return next((name for name, files in GROUPS.items() if Path(file).name in files), file)
 
 
 @pytest.fixture(autouse=True)
