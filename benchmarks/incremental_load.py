@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from landed import Bar, actions, candles, landed, messages, polls_of, recorded_bars, settings_in
 
-from stocklib.pipeline.gate import check as check_gate
+from stocklib.pipeline.ledger.gate import check as check_gate
 from stocklib.sessions import sessions
 from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse, open_warehouse

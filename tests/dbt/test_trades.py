@@ -14,7 +14,7 @@ from story import Story, session_polls
 
 from stocklib.embedded.replay import read_tape
 from stocklib.embedded.replay.exchange import Exchange
-from stocklib.pipeline.ledger_questions import TRADES
+from stocklib.pipeline.ledger.questions import TRADES
 from stocklib.sessions import session
 
 Print = tuple[str, float, float, datetime]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stocklib.pipeline import ledger_verdict
-from stocklib.pipeline.ledger_books import Answers, Books
-from stocklib.pipeline.ledger_evidence import KafkaEvidence, LakeEvidence, Sighting, read_confirmed
-from stocklib.pipeline.ledger_records import CONFIRMED, KAFKA_LAKE, RAW_SILVER, Balance, Problem
-from stocklib.pipeline.letters import Letter, once
-from stocklib.pipeline.ranges import Ranges
+from stocklib.pipeline.ledger import verdict
+from stocklib.pipeline.ledger.books import Answers, Books
+from stocklib.pipeline.ledger.evidence import KafkaEvidence, LakeEvidence, Sighting, read_confirmed
+from stocklib.pipeline.ledger.letters import Letter, once
+from stocklib.pipeline.ledger.ranges import Ranges
+from stocklib.pipeline.ledger.records import CONFIRMED, KAFKA_LAKE, RAW_SILVER, Balance, Problem
 from stocklib.stream import Position
 
 PLACE = ("quotes", "id-1", 0)
@@ -75,7 +75,7 @@ def letter(offset: int) -> Letter:
 @given(fates, st.integers(0, 3))
 def test_what_is_nowhere_is_lost_and_nothing_else_is(places: list[str], waiting: int) -> None:
     books = books_of(places, waiting)
-    rows, runs, problems = ledger_verdict.judge(books)
+    rows, runs, problems = verdict.judge(books)
     lost = Ranges.of(offset for offset, place in enumerate(places) if place == "lost")
     by_hop = {hop: [one for one in problems if one.hop == hop] for hop in (KAFKA_LAKE, CONFIRMED)}
     # the letters' own topic has no position here, and nothing of it is missing but what lies between them
@@ -95,12 +95,12 @@ def test_what_is_nowhere_is_lost_and_nothing_else_is(places: list[str], waiting:
 def test_where_kafka_or_the_lake_is_silent_no_loss_is_claimed(places: list[str]) -> None:
     books = books_of(places, 0)
     books.unchecked = {KAFKA_LAKE: "down", CONFIRMED: "down"}
-    assert ledger_verdict.judge(books)[2] == []
+    assert verdict.judge(books)[2] == []
 
 
 def test_a_gap_keeps_its_id_when_other_gaps_come_and_go() -> None:
-    alone = ledger_verdict.judge(books_of(["raw", "lost", "raw"], 0))[2]
-    beside = ledger_verdict.judge(books_of(["raw", "lost", "raw", "raw", "lost", "raw"], 0))[2]
+    alone = verdict.judge(books_of(["raw", "lost", "raw"], 0))[2]
+    beside = verdict.judge(books_of(["raw", "lost", "raw", "raw", "lost", "raw"], 0))[2]
     assert {one.id for one in alone} < {one.id for one in beside}
     known = Balance(None, problems=tuple(beside)).accepting([one.id for one in alone])  # type: ignore[arg-type]
     assert not known.is_balanced
@@ -111,12 +111,12 @@ def test_a_topic_that_was_made_anew_is_another_one() -> None:
     books = books_of(["raw", "raw"], 0)
     # the old topic of that name: its offsets begin where they were first seen
     books.answers["stock_trades"] = Answers(offsets=[("quotes", "id-0", 0, 5, 7), ("quotes", "id-0", 0, 9, 9)])
-    (problem,) = ledger_verdict.judge(books)[2]
+    (problem,) = verdict.judge(books)[2]
     assert "offsets 8 (topic id id-0)" in problem.what
 
 
 def test_silver_s_sums_are_judged_both_ways() -> None:
-    found = ledger_verdict.judge_silver(
+    found = verdict.judge_silver(
         "stock_quotes",
         missing=[("key", 3, "run/AAPL/4", "quotes", 0, 17)],
         doubled=[("run/AAPL/5", 3)],

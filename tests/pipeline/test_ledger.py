@@ -16,11 +16,10 @@ from story import session_polls
 from stocklib.cli import main
 from stocklib.errors import LedgerUnbalanced
 from stocklib.lake import Lake
-from stocklib.pipeline import gate
 from stocklib.pipeline.heartbeat import Heartbeat
 from stocklib.pipeline.landing import land
-from stocklib.pipeline.ledger import balance, record
-from stocklib.pipeline.ledger_records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance
+from stocklib.pipeline.ledger import balance, gate, record
+from stocklib.pipeline.ledger.records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance
 from stocklib.pipeline.loading import load
 from stocklib.pipeline.transform import transform
 from stocklib.settings import Settings, describe, read_settings

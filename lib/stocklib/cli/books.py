@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from stocklib.cli.base import DATE, Lazy, day_of, main, print_table, progress
-from stocklib.pipeline.ledger_records import OF_EVENTS, OF_MESSAGES, Balance
+from stocklib.pipeline.ledger.records import OF_EVENTS, OF_MESSAGES, Balance
 
 # More rows than this are summed up: by day, then by topic.
 _ROWS = 40

@@ -19,7 +19,7 @@ from stocklib.errors import DateRangeError, LedgerUnbalanced
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.ledger import balance, record
-from stocklib.pipeline.ledger_records import Balance
+from stocklib.pipeline.ledger.records import Balance
 from stocklib.pipeline.produce import produce
 from stocklib.report import write_report
 from stocklib.sessions import NEW_YORK, previous_session

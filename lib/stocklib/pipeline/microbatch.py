@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from stocklib.errors import LakeError, TransformFailed
 from stocklib.lake import Lake
-from stocklib.pipeline import gate
+from stocklib.pipeline.ledger import gate
 from stocklib.pipeline.listing import Listing
 from stocklib.pipeline.loading import LoadSummary, load_objects
 from stocklib.pipeline.transform import TransformSummary, build_whole, explain, is_same, recorded, wanted_build

@@ -15,11 +15,12 @@ import orjson
 
 from stocklib.errors import InputError, LakeError, StreamError
 from stocklib.lake import Lake, name_batch
-from stocklib.pipeline import forms, ledger_objects, ledger_questions
-from stocklib.pipeline.ledger_evidence import LakeEvidence, list_lake, read_objects
-from stocklib.pipeline.ledger_questions import STREAMS, Span
-from stocklib.pipeline.letters import Letter, loaded_letters, once, read_letters
-from stocklib.pipeline.ranges import Ranges
+from stocklib.pipeline import forms
+from stocklib.pipeline.ledger import objects, questions
+from stocklib.pipeline.ledger.evidence import LakeEvidence, list_lake, read_objects
+from stocklib.pipeline.ledger.letters import Letter, loaded_letters, once, read_letters
+from stocklib.pipeline.ledger.questions import STREAMS, Span
+from stocklib.pipeline.ledger.ranges import Ranges
 from stocklib.pipeline.transform import TransformSummary, transform
 from stocklib.settings import Settings
 from stocklib.stream import Message, Onlooker
@@ -90,11 +91,11 @@ def read_everywhere(settings: Settings) -> Letters:
     with warehouse.writing():
         warehouse.initialise()
         letters = loaded_letters(warehouse)
-        loaded = {dataset: set(ledger_questions.loaded_keys(warehouse.read, dataset)) for dataset in listed}
+        loaded = {dataset: set(questions.loaded_keys(warehouse.read, dataset)) for dataset in listed}
         built = warehouse.last_build() is not None
-        rows = [row for one in STREAMS if built for row in ledger_questions.offset_ranges(warehouse.read, one, Span())]
+        rows = [row for one in STREAMS if built for row in questions.offset_ranges(warehouse.read, one, Span())]
     if listed:
-        landed = read_objects(lake, ledger_objects.to_read(listed, loaded if built else {}))
+        landed = read_objects(lake, objects.to_read(listed, loaded if built else {}))
     admitted: dict[Place, list[tuple[int, int]]] = defaultdict(list)
     for topic, topic_id, partition, first, last in rows:
         admitted[Place(topic, topic_id, partition)].append((first, last))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stocklib.errors import CorruptObject, StocksError, TransformFailed, WarehouseError
-from stocklib.pipeline import gate
+from stocklib.pipeline.ledger import gate
 from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse

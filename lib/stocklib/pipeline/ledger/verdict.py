@@ -7,9 +7,11 @@ from typing import Any
 
 from stocklib.errors import LakeError
 from stocklib.lake import parse_key
-from stocklib.pipeline.ledger_books import Books
-from stocklib.pipeline.ledger_evidence import Sighting
-from stocklib.pipeline.ledger_records import (
+from stocklib.pipeline.ledger.books import Books
+from stocklib.pipeline.ledger.evidence import Sighting
+from stocklib.pipeline.ledger.letters import once
+from stocklib.pipeline.ledger.ranges import Ranges
+from stocklib.pipeline.ledger.records import (
     CONFIRMED,
     KAFKA_LAKE,
     RAW_SILVER,
@@ -17,8 +19,6 @@ from stocklib.pipeline.ledger_records import (
     Problem,
     RunMovement,
 )
-from stocklib.pipeline.letters import once
-from stocklib.pipeline.ranges import Ranges
 
 Place = tuple[str, str, int]
 Event = tuple[str, str]
@@ -174,7 +174,7 @@ def _grouped(events: Iterable[tuple[str | None, str | None, int | None] | None])
 
 
 def judge_silver(dataset: str, *, missing: Rows, doubled: Rows, miscounted: Rows) -> list[Problem]:
-    """What silver lacks and what it has twice, as ``ledger_questions`` found it."""
+    """What silver lacks and what it has twice, as ``questions`` found it."""
     problems: list[Problem] = []
     for key, line, event, topic, partition, offset in missing:
         what = f"silver lacks event {event} ({topic}/{partition} offset {offset}), line {line} of {key}"

@@ -16,7 +16,7 @@ import orjson
 
 from stocklib.errors import CorruptObject
 from stocklib.lake import Lake
-from stocklib.pipeline.letters import Letter, day_of
+from stocklib.pipeline.ledger.letters import Letter, day_of
 from stocklib.settings import Settings
 from stocklib.stream import Message, Onlooker, Position
 from stocklib.warehouse import DATASETS

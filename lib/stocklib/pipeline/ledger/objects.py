@@ -8,10 +8,10 @@ import orjson
 
 from stocklib.errors import LakeError
 from stocklib.lake import Lake, parse_key
-from stocklib.pipeline import ledger_questions
-from stocklib.pipeline.ledger_records import LAKE_RAW, Problem
+from stocklib.pipeline.ledger import questions
+from stocklib.pipeline.ledger.ranges import Ranges
+from stocklib.pipeline.ledger.records import LAKE_RAW, Problem
 from stocklib.pipeline.loading import OVERLAP
-from stocklib.pipeline.ranges import Ranges
 from stocklib.warehouse import DATASETS, Warehouse
 from stocklib.warehouse.lines import check_lines
 
@@ -57,7 +57,7 @@ def miscounted(warehouse: Warehouse, lake: Lake | None, *, datasets: Iterable[st
     """Objects of which RAW does not hold every line once; the missing lines are named from the lake's object."""
     problems = []
     for dataset in datasets:
-        for key, times, lines, found, distinct in ledger_questions.miscounted_objects(warehouse.read, dataset):
+        for key, times, lines, found, distinct in questions.miscounted_objects(warehouse.read, dataset):
             if times > 1:
                 what = f"{key} was loaded {times} times"
                 problems.append(Problem(LAKE_RAW, "doubled", what, (key,), found - lines))
@@ -68,7 +68,7 @@ def miscounted(warehouse: Warehouse, lake: Lake | None, *, datasets: Iterable[st
                 what = f"RAW has {found - distinct} lines of {key} twice: {_twice(warehouse, dataset, key)}"
                 problems.append(Problem(LAKE_RAW, "doubled", what, (key,), found - distinct))
             else:
-                numbers = Ranges.of(ledger_questions.line_numbers(warehouse.read, dataset, key))
+                numbers = Ranges.of(questions.line_numbers(warehouse.read, dataset, key))
                 what = f"RAW lacks {lines - found} of {lines} lines of {key}: {_lacking(lake, dataset, key, numbers)}"
                 problems.append(Problem(LAKE_RAW, "missing", what, (key,), lines - found, f"{key}: {numbers}"))
     return problems
@@ -80,12 +80,12 @@ def rejects(warehouse: Warehouse) -> list[Problem]:
         Problem(
             LAKE_RAW, "missing", f"raw.rejected_lines has {found} of {lines} lines of {key}", (key,), abs(lines - found)
         )
-        for key, lines, found in ledger_questions.miscounted_rejects(warehouse.read)
+        for key, lines, found in questions.miscounted_rejects(warehouse.read)
     ]
 
 
 def _twice(warehouse: Warehouse, dataset: str, key: str) -> str:
-    counts = Counter(ledger_questions.line_numbers(warehouse.read, dataset, key))
+    counts = Counter(questions.line_numbers(warehouse.read, dataset, key))
     return f"line {Ranges.of(number for number, times in counts.items() if times > 1)}"
 
 

@@ -13,12 +13,14 @@ from datetime import UTC, date, datetime
 
 from stocklib.errors import LakeError, StocksError, StreamError
 from stocklib.lake import Lake
-from stocklib.pipeline import ledger_objects, ledger_questions, ledger_tables, ledger_verdict
-from stocklib.pipeline.ledger_books import Answers, Books
-from stocklib.pipeline.ledger_evidence import list_lake, look_at_kafka, read_confirmed, read_objects
-from stocklib.pipeline.ledger_questions import STREAMS, Span, Stream
-from stocklib.pipeline.ledger_records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance, Problem
-from stocklib.pipeline.letters import loaded_letters
+from stocklib.pipeline.ledger import objects, questions, verdict
+from stocklib.pipeline.ledger.books import Answers, Books
+from stocklib.pipeline.ledger.evidence import list_lake, look_at_kafka, read_confirmed, read_objects
+from stocklib.pipeline.ledger.letters import loaded_letters
+from stocklib.pipeline.ledger.questions import STREAMS, Span, Stream
+from stocklib.pipeline.ledger.records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance, Problem
+from stocklib.pipeline.ledger.tables import naive
+from stocklib.pipeline.ledger.tables import tables as as_tables
 from stocklib.pipeline.loading import OnProgress
 from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse, open_warehouse
@@ -57,23 +59,23 @@ def balance(
     problems = []
     with warehouse.writing():
         warehouse.initialise()
-        loaded = {dataset: set(ledger_questions.loaded_keys(warehouse.read, dataset)) for dataset in listed}
+        loaded = {dataset: set(questions.loaded_keys(warehouse.read, dataset)) for dataset in listed}
         built = warehouse.last_build()
         if built is None:
             books.unchecked[RAW_SILVER] = "nothing has been built yet: run `stocks transform`"
         else:
             _ask(books, warehouse, Span(upto=built.load_id, days=books.days))
         books.letters = loaded_letters(warehouse)
-        problems += ledger_objects.miscounted(warehouse, lake if listed else None) + ledger_objects.rejects(warehouse)
+        problems += objects.miscounted(warehouse, lake if listed else None) + objects.rejects(warehouse)
     say(3, _STEPS, "reading the objects that are not loaded yet")
     if listed:
         with _unless_away(books, LakeError, CONFIRMED, KAFKA_LAKE, LAKE_RAW):
             # before the first build nobody else says what the loaded objects hold
-            books.lake = read_objects(lake, ledger_objects.to_read(listed, loaded if built else {}))
-            problems += ledger_objects.gone(lake, listed, loaded)
-            problems += ledger_objects.stranded(listed, loaded, books.lake.unreadable)
+            books.lake = read_objects(lake, objects.to_read(listed, loaded if built else {}))
+            problems += objects.gone(lake, listed, loaded)
+            problems += objects.stranded(listed, loaded, books.lake.unreadable)
     books.letters = [*books.letters, *books.lake.letters, *books.kafka.letters]
-    rows, runs, found = ledger_verdict.judge(books)
+    rows, runs, found = verdict.judge(books)
     say(_STEPS, _STEPS, "done")
     done = Balance(datetime.now(UTC), tuple(rows), tuple(runs), (*found, *problems), books.unchecked)
     return done.accepting(accepted(warehouse))
@@ -102,14 +104,14 @@ def record(settings: Settings, found: Balance, *, accept: bool = False) -> Balan
         known = {one.id for one in found.problems}
         still = [one for one in recorded_problems(warehouse) if one.hop in found.unchecked and one.id not in known]
         found = replace(found, problems=(*found.problems, *still))
-        tables = ledger_tables.tables(found)
+        rows = as_tables(found)
         if accept:
             kept = [tuple(row) for row in warehouse.read("select problem, accepted_at, what from ops.ledger_accepted")]
             fresh = [one for one in found.problems if not one.accepted]
-            tables["ledger_accepted"] = [*kept, *((one.id, ledger_tables.naive(found.at), one.what) for one in fresh)]
+            rows["ledger_accepted"] = [*kept, *((one.id, naive(found.at), one.what) for one in fresh)]
             found = found.accepting([one.id for one in found.problems])
-            tables |= ledger_tables.tables(found)
-        warehouse.replace_ops(tables)
+            rows |= as_tables(found)
+        warehouse.replace_ops(rows)
         build, published = warehouse.last_build(), warehouse.published_build()
         is_current = build is not None and build == published and build.load_id == warehouse.newest_load()
         if found.is_balanced and is_current:
@@ -124,14 +126,14 @@ def _ask(books: Books, warehouse: Warehouse, span: Span) -> None:
 
 def _answers(warehouse: Warehouse, stream: Stream, span: Span) -> Answers:
     ask = warehouse.read
-    moved = ledger_questions.movements(ask, stream, span)
+    moved = questions.movements(ask, stream, span)
     return Answers(
         movements=moved,
-        offsets=ledger_questions.offset_ranges(ask, stream, span),
-        seqs=ledger_questions.seq_ranges(ask, stream, span),
-        missing=ledger_questions.missing_events(ask, stream, span) if any(row[9] for row in moved) else [],
-        doubled=ledger_questions.doubled_events(ask, stream),
-        miscounted=ledger_questions.miscounted_states(ask, stream, span),
+        offsets=questions.offset_ranges(ask, stream, span),
+        seqs=questions.seq_ranges(ask, stream, span),
+        missing=questions.missing_events(ask, stream, span) if any(row[9] for row in moved) else [],
+        doubled=questions.doubled_events(ask, stream),
+        miscounted=questions.miscounted_states(ask, stream, span),
     )
 
 

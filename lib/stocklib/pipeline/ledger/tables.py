@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
-from stocklib.pipeline.ledger_records import OF_EVENTS, OF_MESSAGES, Balance
+from stocklib.pipeline.ledger.records import OF_EVENTS, OF_MESSAGES, Balance
 
 
 def tables(found: Balance) -> dict[str, list[tuple[Any, ...]]]:

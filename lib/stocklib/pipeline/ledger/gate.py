@@ -9,13 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from stocklib.errors import LedgerUnbalanced, StreamError
-from stocklib.pipeline import ledger_objects, ledger_questions
-from stocklib.pipeline.ledger import accepted, recorded_problems
-from stocklib.pipeline.ledger_questions import STREAMS, Span, Stream
-from stocklib.pipeline.ledger_records import Problem
-from stocklib.pipeline.ledger_verdict import judge_silver, lost_seqs
-from stocklib.pipeline.letters import Letter, loaded_letters, read_letters
-from stocklib.pipeline.ranges import Ranges
+from stocklib.pipeline.ledger import accepted, objects, questions, recorded_problems
+from stocklib.pipeline.ledger.letters import Letter, loaded_letters, read_letters
+from stocklib.pipeline.ledger.questions import STREAMS, Span, Stream
+from stocklib.pipeline.ledger.ranges import Ranges
+from stocklib.pipeline.ledger.records import Problem
+from stocklib.pipeline.ledger.verdict import judge_silver, lost_seqs
 from stocklib.settings import Settings
 from stocklib.warehouse import DATASETS, Warehouse
 
@@ -43,26 +42,26 @@ def check(settings: Settings, warehouse: Warehouse, *, since: int, upto: int, ga
 
 
 def _miscounted(warehouse: Warehouse) -> list[Problem]:
-    counts = ledger_questions.row_counts(warehouse.read, DATASETS)
+    counts = questions.row_counts(warehouse.read, DATASETS)
     wrong = [name for name, (loaded, rows) in counts.items() if loaded != rows]
-    return ledger_objects.miscounted(warehouse, None, datasets=wrong) if wrong else []
+    return objects.miscounted(warehouse, None, datasets=wrong) if wrong else []
 
 
 def _silver(warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
     ask = warehouse.read
     # an event that was known before is not among the new ones: only then are all looked at
     among = f"where load_id > {span.since:d}"
-    missing = ledger_questions.missing_events(ask, stream, span, among=among)
+    missing = questions.missing_events(ask, stream, span, among=among)
     if missing and span.since:
-        missing = ledger_questions.missing_events(ask, stream, span)
-    miscounted = ledger_questions.miscounted_states(ask, stream, span)
+        missing = questions.missing_events(ask, stream, span)
+    miscounted = questions.miscounted_states(ask, stream, span)
     return judge_silver(stream.dataset, missing=missing, doubled=[], miscounted=miscounted)
 
 
 def _gaps(settings: Settings, warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
     """Gaps in the seqs of the runs that brought something, but for what became a dead letter."""
     missing: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for run_id, symbol, before, seq in ledger_questions.first_of_gaps(warehouse.read, stream, span):
+    for run_id, symbol, before, seq in questions.first_of_gaps(warehouse.read, stream, span):
         missing[run_id, symbol].append((before + 1, seq - 1))
     gaps = {event: Ranges.over(pairs) for event, pairs in missing.items()}
     if gaps:

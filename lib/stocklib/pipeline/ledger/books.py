@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from stocklib.pipeline.ledger_evidence import KafkaEvidence, LakeEvidence, Sighting
-from stocklib.pipeline.letters import Letter
+from stocklib.pipeline.ledger.evidence import KafkaEvidence, LakeEvidence, Sighting
+from stocklib.pipeline.ledger.letters import Letter
 
 
 @dataclass
 class Answers:
-    """What the warehouse said of one stream: rows as ``ledger_questions`` describes them."""
+    """What the warehouse said of one stream: rows as ``questions`` describes them."""
 
     movements: list[tuple[Any, ...]] = field(default_factory=list)
     offsets: list[tuple[Any, ...]] = field(default_factory=list)
