@@ -108,6 +108,19 @@ def test_a_file_whose_beginning_is_confirmed_does_not_grow(tmp_path: Path) -> No
     spool.close()
 
 
+def test_a_disk_too_full_for_a_file_to_be_written_anew_loses_nothing(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, run_id="run-1")
+    for seq in range(1, 401):
+        spool.append(sent(seq, b"x" * 10_000), waits=seq > 300)
+    with files_of_at_most(500_000):
+        for _ in range(300):
+            spool.confirm()
+    assert [message.seq for message in read_spool(spool.path)][-100:] == list(range(301, 401))
+    assert [path.name for path in spool.path.parent.iterdir()] == [spool.path.name]
+    assert [spool.take().seq for _ in range(100)] == list(range(301, 401))
+    spool.close()
+
+
 def test_a_file_is_abandoned_when_its_process_is_gone(tmp_path: Path) -> None:
     spool = Spool(tmp_path, run_id="alive")
     spool.append(sent(1), waits=True)

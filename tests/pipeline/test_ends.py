@@ -33,6 +33,9 @@ def test_landing_until_the_close_ends_after_a_message_of_after_it(service_enviro
     create_topics(settings)
     publish(settings, fetched_at=datetime(2012, 12, 14, 21, 0, 30, tzinfo=UTC))
     assert land(settings, until_close=True, duration=12).ended == "12 seconds are over"
+    # of a time that nobody can have seen
+    publish(settings, fetched_at=datetime(2049, 12, 25, 12, 0, tzinfo=UTC))
+    assert land(settings, until_close=True, duration=12).ended == "12 seconds are over"
     publish(settings, fetched_at=datetime(2012, 12, 14, 21, 1, 0, tzinfo=UTC))
     done = land(settings, until_close=True, duration=60)
     assert done.ended == "the session is over"

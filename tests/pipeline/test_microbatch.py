@@ -146,10 +146,25 @@ def test_batches_make_the_gold_that_one_build_makes(settings: Settings, tmp_path
         published_is_the_build(settings)
         assert reader() == len(first) + len(second) + len(late[20:])
 
+    # history that the gate stopped goes along with the quotes after it
+    more = history(date(2012, 10, 1), date(2012, 10, 31), "2012-12-14T14:30", name="more")
+    gappy = messages(session_polls(date(2012, 12, 12), every=1800), run_id="gappy", topic_id="topic-4")
+    stream.land(*more)
+    stream.land_quotes(gappy[20:])
+    with pytest.raises(LedgerUnbalanced, match="in run gappy are lost, seq"):
+        stream.take()
+    record(settings, balance(settings), accept=True)
     stream.land_quotes(fourth)
     stream.take()
     published_is_the_build(settings)
     assert stream.take().is_empty
+    stream.land_quotes(gappy[:20])
+    # as a kill between a spare's commit and its checkpoint leaves it
+    stray = settings.home / "warehouse" / "spare.duckdb.wal"
+    stray.write_bytes(b"of another file")
+    stream.take()
+    published_is_the_build(settings)
+    assert not stray.exists()
     assert (settings.home / "warehouse" / "spare.duckdb").exists()
 
     at_once = Story(settings_in(tmp_path / "at-once", CLOSE_SETTLE_SECONDS="1200"))
@@ -158,6 +173,8 @@ def test_batches_make_the_gold_that_one_build_makes(settings: Settings, tmp_path
         landed("stock_quotes", lines, name="q"),
         landed("stock_quotes", late, name="late"),
         landed("stock_trades", trades, name="t"),
+        *more,
+        landed("stock_quotes", gappy, name="gappy"),
     )
     assert gold_hashes(settings) == gold_hashes(at_once.settings)
 

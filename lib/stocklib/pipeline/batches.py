@@ -113,6 +113,10 @@ class Uploads:
                 yield batch, future.result()
             except LakeError as error:
                 yield batch, error
+            except Exception as error:
+                # whatever it was, the batch is not in the lake
+                log.exception("writing %s", batch.what)
+                yield batch, LakeError(f"{batch.what} was not written: {error!r}")
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """Mark what waits of these partitions as lost: it will be read again, and must not be committed."""

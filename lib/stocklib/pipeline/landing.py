@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from stocklib.errors import LakeError, StreamError
+from stocklib.errors import DateRangeError, LakeError, StreamError
 from stocklib.lake import Lake
 from stocklib.pipeline import forms
 from stocklib.pipeline.batches import Batch, Uploads
@@ -37,6 +37,8 @@ _LAST_CHANCE = 20.0
 _QUIET_AFTER_CLOSE = 5.0
 # When a run is to drain the topics, so long without a message says that they are empty.
 _QUIET_AT_THE_END = 1.0
+# A clock may be so far ahead of ours; what says to be of later is wrong.
+_AHEAD_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,11 @@ class _Ends:
         if not self.newest_ms:
             return False
         newest = from_epoch(self.newest_ms / 1000)
-        today = session(new_york_date(newest))
+        try:
+            today = session(new_york_date(newest))
+        except DateRangeError:
+            # nothing that came is of a time that the calendar knows
+            return False
         return today is None or newest >= today.close + settle
 
     @property
@@ -237,7 +243,6 @@ class _Landing:
         if polled or blocked or consumer.is_joining:
             self._ends.active = time.monotonic()
         for partition, messages in polled.items():
-            self._ends.newest_ms = max(self._ends.newest_ms, *(message.timestamp_ms for message in messages))
             self._take(partition, messages)
         self._close_due()
         self._state = "joining the group" if consumer.is_joining else "waiting for S3" if blocked else "landing"
@@ -247,6 +252,8 @@ class _Landing:
         """Add messages to the partition's batch, and close it where it is full."""
         dataset, judge, form = self._topics[partition.topic]
         batch = self._open.get(partition)
+        # what says to be of later is wrong, and says nothing about the session
+        latest = (time.time() + _AHEAD_SECONDS) * 1000
         for message in messages:
             if batch and not batch.precedes(message):
                 self._close(partition)
@@ -257,6 +264,8 @@ class _Landing:
                 self._bury(message, reason)
             else:
                 batch.add(message, form(message))
+                if self._ends.newest_ms < message.timestamp_ms <= latest:
+                    self._ends.newest_ms = message.timestamp_ms
             batch.next = message.offset + 1
             if len(batch.lines) >= self._max_lines or batch.size >= self._max_bytes:
                 self._close(partition)

@@ -47,6 +47,8 @@ class Consumer:
         # why Kafka did not answer when it was last asked about the topics, every half minute
         self.trouble: str | None = None
         self._anew: set[str] = set()
+        # where each partition goes on, as far as this member has read it
+        self._next: dict[Partition, int] = {}
         self._join()
 
     @property
@@ -66,13 +68,17 @@ class Consumer:
             if self.is_joining:
                 self._say_joining()
             is_due = bool(self._assigned) or time.monotonic() - self._asked > _IDENTITY_SECONDS
+            # offsets that begin again may be another topic's
+            is_due = is_due or any(found[0].offset < self._next.get(_partition(p), 0) for p, found in records.items())
             # never in the middle of a join: the embedded broker would have a leader that has left, and wait for it
             if is_due and not self.is_joining and not self._check_identity():
                 self._begin_anew()
                 return {}
             if self._assigned:
                 records = self._begin_assigned(records)
-        return {_partition(p): found for p, found in records.items()}
+        polled = {_partition(p): found for p, found in records.items()}
+        self._next |= {partition: found[-1].offset + 1 for partition, found in polled.items()}
+        return polled
 
     def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Tell Kafka that everything before these offsets is safe.
@@ -111,7 +117,10 @@ class Consumer:
             end = self._client.highwater(native)
             if end is not None:
                 with translated(self._settings, "asking for a position"):
-                    behind[_partition(native)] = max(0, end - self._client.position(native, timeout_ms=1000))
+                    # None while where to begin is being asked
+                    position = self._client.position(native, timeout_ms=1000)
+                    if position is not None:
+                        behind[_partition(native)] = max(0, end - position)
         return behind
 
     def close(self) -> None:
@@ -136,12 +145,13 @@ class Consumer:
         of it and what was read is forgotten: without this, that would be skipped.
         """
         fresh, self._assigned = self._assigned, set()
+        self._next = {partition: offset for partition, offset in self._next.items() if partition not in fresh}
         for partition in fresh:
             native = _native(partition)
             mark = self._client.committed(native, metadata=True, timeout_ms=10_000)
             # the offset of a topic that was deleted says nothing about its successor
             stale = mark and mark.metadata and mark.metadata != self._ids.get(partition.topic)
-            if mark is None or stale or partition.topic in self._anew:
+            if mark is None or stale or (partition.topic in self._anew and not mark.metadata):
                 self._client.seek_to_beginning(native)
             else:
                 self._client.seek(native, mark.offset)
@@ -172,6 +182,7 @@ class Consumer:
         with suppress(*failures()):
             self._client.close(autocommit=False, timeout_ms=5000)
         self._assigned = set()
+        self._next = {}
         self._settled = False
         self._joining_since = time.monotonic()
         self._join()

@@ -42,6 +42,8 @@ class Spool:
         # in bytes: where the confirmed ones end, where the waiting ones begin, and where the file ends
         self._gone = self._next = self._end = 0
         self._synced = 0.0
+        # how much is confirmed when it is written anew; more after that failed, since it costs as much each time
+        self._compact_at = _COMPACT_BYTES
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _open_locked(self.path)
 
@@ -89,7 +91,8 @@ class Spool:
         if not self._sizes:
             os.ftruncate(self._file, 0)
             self._gone = self._next = self._end = 0
-        elif self._gone > max(_COMPACT_BYTES, self._end // 2):
+            self._compact_at = _COMPACT_BYTES
+        elif self._gone > max(self._compact_at, self._end // 2):
             self._compact()
 
     def sync(self) -> None:
@@ -108,15 +111,25 @@ class Spool:
         """Write what is not confirmed to a new file in place of this one."""
         fresh = self.path.with_suffix(".tmp")
         kept = os.pread(self._file, self._end - self._gone, self._gone)
+        file = None
         try:
             file = _open_locked(fresh)
-            os.write(file, kept)
+            # a disk that is nearly full takes a part of it, and says nothing
+            if os.write(file, kept) < self._end - self._gone:
+                raise OSError(f"only a part of it could be written to {fresh}")
+            os.fsync(file)
             fresh.replace(self.path)
         except OSError as error:
             log.warning("%s cannot be written anew (%s): it grows", self.path, error)
+            if file is not None:
+                os.close(file)
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            self._compact_at = 2 * self._gone
             return
         os.close(self._file)
         self._file = file
+        self._compact_at = _COMPACT_BYTES
         self._next, self._end, self._gone = self._next - self._gone, len(kept), 0
 
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Each publication writes the whole of ops: of a stream's runs, those of the last hours are kept.
+_RUNS_KEPT = 10_000
+
 
 class LocalWarehouse:
     """DuckDB behind the warehouse's interface. Its file is open inside ``writing`` blocks and calls, not in between."""
@@ -214,6 +217,11 @@ class LocalWarehouse:
             con.execute(
                 "insert into ops.pipeline_runs select ?, ?, coalesce(max(load_id), 0), ?, ?, ? from raw.load_history",
                 [verb, status, detail, _naive(started_at), _naive(datetime.now(UTC))],
+            )
+            con.execute(
+                "delete from ops.pipeline_runs where finished_at < "
+                "(select finished_at from ops.pipeline_runs order by finished_at desc offset ? limit 1)",
+                [_RUNS_KEPT],
             )
 
     def publish(self, *, touched: Touched | None = None) -> None:

@@ -51,6 +51,8 @@ def copy(build: Path, folder: Path, *, keep: bool) -> None:
         with fresh.open("rb+") as file:
             os.fsync(file.fileno())
         spare.unlink(missing_ok=True)
+        # what a kill left of it would keep every later spare from being opened
+        spare.with_name(spare.name + ".wal").unlink(missing_ok=True)
         if keep and published.exists():
             # a file system without hard links has no spare: each publication is a copy there
             with contextlib.suppress(OSError):
