@@ -37,6 +37,8 @@ VENDORS = {
     "tornado": "embedded",
     "plotly": "plots",
     "prometheus_client": "pipeline",
+    "talib": "indicators",
+    "numba": "backtest",
 }
 
 

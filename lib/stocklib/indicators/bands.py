@@ -1,0 +1,76 @@
+"""How far prices stray: Bollinger bands, average true range, z-score."""
+
+from dataclasses import dataclass
+from typing import Generic
+
+import numpy as np
+import talib
+
+from stocklib.indicators.averages import sma
+from stocklib.indicators.columns import Values, by_memory, by_window, check_window
+
+# A deviation below this share of the mean is what rounding leaves of none.
+_NOISE = 1e-12
+
+
+@dataclass(frozen=True)
+class Bands(Generic[Values]):
+    """``lower``, ``middle`` and ``upper``, in the unit of the input."""
+
+    lower: Values
+    middle: Values
+    upper: Values
+
+
+def bollinger(values: Values, window: int = 20, *, deviations: float = 2.0) -> Bands[Values]:
+    """Bollinger bands: the simple average, and so many population standard deviations (ddof 0) around it.
+
+    Source: J. Bollinger, Bollinger on Bollinger Bands (2001).
+
+    Of 1, 2, 6 the mean is 3 and the deviation √(14 / 3) = 2.160247:
+
+    >>> import pandas as pd
+    >>> found = bollinger(pd.Series([1.0, 2.0, 6.0]), 3)
+    >>> [round(float(band.iloc[-1]), 6) for band in (found.lower, found.middle, found.upper)]
+    [-1.320494, 3.0, 7.320494]
+    """
+    check_window(window, at_least=2)
+    middle = sma(values, window)
+    width = deviations * _deviation(values, window, ddof=0)
+    return Bands(middle - width, middle, middle + width)
+
+
+def atr(high: Values, low: Values, close: Values, window: int = 14) -> Values:
+    """Average true range, in the unit of the prices.
+
+    TR_t = max(H_t - L_t, |H_t - C_(t-1)|, |L_t - C_(t-1)|); ATR begins as the mean of the first n true ranges (the
+    first bar has none) and goes on as ATR_t = ((n - 1) ATR_(t-1) + TR_t) / n.
+    Source: J. W. Wilder, New Concepts in Technical Trading Systems (1978).
+
+    True ranges of 3 (a gap: 5 - 2), 2 and 4; (3 + 2) / 2 = 2.5, then (2.5 + 4) / 2:
+
+    >>> import pandas as pd
+    >>> high, low = pd.Series([3.0, 5.0, 5.0, 8.0]), pd.Series([1.0, 4.0, 3.0, 5.0])
+    >>> atr(high, low, pd.Series([2.0, 4.5, 4.0, 7.0]), 2).tolist()
+    [nan, nan, 2.5, 3.25]
+    """
+    check_window(window)
+    return by_memory(lambda h, l, c: talib.ATR(h, l, c, window), high, low, close)  # noqa: E741
+
+
+def zscore(values: Values, window: int) -> Values:
+    """How many sample standard deviations (ddof 1) a value stands from the mean of its window; NaN where none vary.
+
+    >>> import pandas as pd
+    >>> zscore(pd.Series([1.0, 2.0, 3.0]), 3).round(10).tolist()
+    [nan, nan, 1.0]
+    """
+    check_window(window, at_least=2)
+    mean, deviation = sma(values, window), _deviation(values, window, ddof=1)
+    return (values - mean) / deviation.where(deviation > mean.abs() * _NOISE)
+
+
+def _deviation(values: Values, window: int, *, ddof: int) -> Values:
+    # about the first price, so that a large one does not eat the digits of a small deviation
+    scale = np.sqrt(window / (window - ddof))
+    return by_window(lambda prices: talib.STDDEV(prices - prices[0], window) * scale, values)

@@ -1,0 +1,99 @@
+"""Volatility, in percent a year (252 sessions), and drawdown, in percent; by bar."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from stocklib.errors import InputError
+from stocklib.indicators.columns import Values, check_alike, check_window
+
+_ANNUAL_PERCENT = 100 * math.sqrt(252)
+
+
+def rolling_volatility(prices: Values, window: int = 30) -> Values:
+    """Volatility as it stood after each session: 100 √252 × the sample deviation (ddof 1) of ``window`` simple returns.
+
+    This is gold's ``volatility_30day_percent``.
+
+    >>> import pandas as pd
+    >>> rolling_volatility(pd.Series([100.0, 110.0, 99.0]), 2).round(6).tolist()
+    [nan, nan, 224.499443]
+    """
+    check_window(window, at_least=2)
+    changes = prices / prices.shift(1) - 1
+    return changes.rolling(window, min_periods=window).std(ddof=1) * _ANNUAL_PERCENT
+
+
+def ewma_volatility(prices: Values, *, decay: float = 0.94, warm_up: int = 30) -> Values:
+    """Volatility in which a return counts less the older it is.
+
+    σ²_t = λ σ²_(t-1) + (1 - λ) r²_t, begun with the first squared return; NaN for the first ``warm_up`` returns.
+    Source: J.P. Morgan, RiskMetrics Technical Document (1996), chapter 5.
+
+    0.5 · 0.01 + 0.5 · 0.01 = 0.01 is a deviation of 10 % a session:
+
+    >>> import pandas as pd
+    >>> ewma_volatility(pd.Series([100.0, 110.0, 99.0]), decay=0.5, warm_up=2).round(6).tolist()
+    [nan, nan, 158.745079]
+    """
+    check_window(warm_up, name="warm_up")
+    if not 0 < decay < 1:
+        raise InputError(f"decay={decay!r} is not possible: it is between 0 and 1")
+    squared = (prices / prices.shift(1) - 1) ** 2
+    averaged = squared.ewm(alpha=1 - decay, adjust=False, ignore_na=True, min_periods=warm_up).mean()
+    return averaged.where(squared.notna()) ** 0.5 * _ANNUAL_PERCENT
+
+
+def parkinson(high: Values, low: Values, window: int = 30) -> Values:
+    """Volatility from the bars' ranges: √(Σ ln²(H / L) / (4 n ln 2)).
+
+    Source: M. Parkinson, The Extreme Value Method for Estimating the Variance of the Rate of Return, Journal of
+    Business (1980).
+
+    ln(e^0.1 / 1) = 0.1, and 100 √252 √(0.01 / (4 ln 2)) = 95.336…:
+
+    >>> import pandas as pd
+    >>> parkinson(pd.Series([math.exp(0.1)]), pd.Series([1.0]), 1).round(4).tolist()
+    [95.3361]
+    """
+    check_window(window)
+    check_alike(high, low)
+    squared = _log(high / low) ** 2 / (4 * math.log(2))
+    answer: Values = squared.rolling(window, min_periods=window).mean().clip(lower=0) ** 0.5 * _ANNUAL_PERCENT
+    return answer
+
+
+def garman_klass(open_: Values, high: Values, low: Values, close: Values, window: int = 30) -> Values:
+    """Volatility from whole bars: √(mean of ½ ln²(H / L) - (2 ln 2 - 1) ln²(C / O)).
+
+    Source: M. B. Garman, M. J. Klass, On the Estimation of Security Price Volatilities from Historical Data, Journal
+    of Business (1980).
+
+    >>> import pandas as pd
+    >>> one = pd.Series([1.0])
+    >>> garman_klass(one, pd.Series([math.exp(0.1)]), one, one, 1).round(4).tolist()
+    [112.2497]
+    """
+    check_window(window)
+    check_alike(open_, high, low, close)
+    squared = 0.5 * _log(high / low) ** 2 - (2 * math.log(2) - 1) * _log(close / open_) ** 2
+    answer: Values = squared.rolling(window, min_periods=window).mean().clip(lower=0) ** 0.5 * _ANNUAL_PERCENT
+    return answer
+
+
+def drawdown(values: Values) -> Values:
+    """How far below the highest value so far, in percent: 100 (p_t / max(p_1 … p_t) - 1); 0 at a high.
+
+    >>> import pandas as pd
+    >>> drawdown(pd.Series([100.0, 80.0, 120.0, 90.0])).round(10).tolist()
+    [0.0, -20.0, 0.0, -25.0]
+    """
+    return 100 * (values / values.cummax() - 1)
+
+
+def _log(ratio: Any) -> Any:
+    if (ratio <= 0).to_numpy().any():
+        raise InputError("a price is zero or negative, which has no logarithm")
+    logged: Any = np.log(ratio)
+    return logged

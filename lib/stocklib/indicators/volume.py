@@ -1,0 +1,54 @@
+"""Prices with their volume: on-balance volume, volume-weighted average price."""
+
+from typing import Any
+
+import pandas as pd
+import talib
+
+from stocklib.errors import InputError
+from stocklib.indicators.columns import Values, by_memory, check_alike, check_window
+
+
+def obv(close: Values, volume: Values) -> Values:
+    """On-balance volume, in shares: the volume of bars that closed higher, less that of bars that closed lower.
+
+    It begins with the first bar's volume; only its changes mean something.
+    Source: J. E. Granville, Granville's New Key to Stock Market Profits (1963).
+
+    >>> import pandas as pd
+    >>> obv(pd.Series([5.0, 6.0, 6.0, 4.0]), pd.Series([10.0, 20.0, 30.0, 40.0])).tolist()
+    [10.0, 30.0, 30.0, -10.0]
+    """
+    return by_memory(talib.OBV, close, volume)
+
+
+def vwap(price: Values, volume: Values, *, window: int | None = None, session: Any = None) -> Values:
+    """Volume-weighted average price: Σ p v / Σ v, in the unit of the prices; NaN until something was traded.
+
+    Over the last ``window`` bars, or from the beginning of each ``session`` (one label a bar, such as the New York
+    date), or from the first bar on. ``price`` is a trade's, or a bar's typical price (H + L + C) / 3. A bar without a
+    price or a volume counts for nothing.
+    Source: S. A. Berkowitz, D. E. Logue, E. A. Noser, The Total Cost of Transactions on the NYSE, Journal of Finance
+    (1988).
+
+    >>> import pandas as pd
+    >>> vwap(pd.Series([10.0, 20.0, 40.0]), pd.Series([1.0, 3.0, 0.0])).tolist()
+    [10.0, 17.5, 17.5]
+    """
+    check_alike(price, volume)
+    if window is not None and session is not None:
+        raise InputError("a window or a session, not both")
+    if (volume < 0).to_numpy().any():
+        raise InputError("a volume is negative")
+    there = price.notna() & volume.notna()
+    shares = volume.where(there, 0.0)
+    money = (price * volume).where(there, 0.0)
+    if window is not None:
+        check_window(window)
+        paid, traded = (part.rolling(window, min_periods=window).sum() for part in (money, shares))
+    elif session is not None:
+        labels = pd.Series(session, index=price.index) if not isinstance(session, pd.Series) else session
+        paid, traded = (part.groupby(labels.to_numpy()).cumsum() for part in (money, shares))
+    else:
+        paid, traded = money.cumsum(), shares.cumsum()
+    return paid / traded.where(traded > 0)

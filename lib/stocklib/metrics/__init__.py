@@ -1,0 +1,48 @@
+"""Return and risk of a series of prices or of an account's value: one positive number a session in, oldest first.
+
+Conventions, the same in gold: simple returns of split-adjusted closes, 252 sessions a year, sample standard deviation
+(ddof 1). Rates come in percent, as gold's columns do: a ``cagr`` of 12.5 is 12.5 % a year. Only ``returns`` are
+fractions, because one multiplies them. ``risk_free_percent`` is a year's simple rate; a session's is 1/252 of it. A
+ratio whose denominator is nothing is NaN. Losses are negative.
+"""
+
+from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, returns, total_return
+from stocklib.metrics.ratios import alpha, beta, calmar, information_ratio, sharpe, sortino
+from stocklib.metrics.risk import (
+    VOLATILITY_WINDOW,
+    Drawdown,
+    drawdown,
+    hit_rate,
+    kurtosis,
+    max_drawdown,
+    rolling_volatility,
+    skew,
+    volatility,
+)
+from stocklib.metrics.tails import cvar, gaussian_cvar, gaussian_var, value_at_risk
+
+__all__ = [
+    "SESSIONS_A_YEAR",
+    "VOLATILITY_WINDOW",
+    "Drawdown",
+    "alpha",
+    "beta",
+    "cagr",
+    "calmar",
+    "cvar",
+    "drawdown",
+    "gaussian_cvar",
+    "gaussian_var",
+    "hit_rate",
+    "information_ratio",
+    "kurtosis",
+    "max_drawdown",
+    "returns",
+    "rolling_volatility",
+    "sharpe",
+    "skew",
+    "sortino",
+    "total_return",
+    "value_at_risk",
+    "volatility",
+]

@@ -1,0 +1,64 @@
+"""The bad days: value at risk and what lies beyond it, in percent of a session's return (a loss is negative)."""
+
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+
+from stocklib.errors import InputError
+from stocklib.metrics.growth import returns
+
+
+def value_at_risk(prices: pd.Series, *, share: float = 0.05) -> float:
+    """Historical VaR: the return that the worst ``share`` of sessions stayed below, interpolated linearly.
+
+    Source: P. Jorion, Value at Risk (2006), chapter 5.
+
+    >>> round(value_at_risk(pd.Series([100.0, 110.0, 99.0, 99.0]), share=0.25), 6)
+    -5.0
+    """
+    return float(100 * np.quantile(returns(prices), _checked(share)))
+
+
+def cvar(prices: pd.Series, *, share: float = 0.05) -> float:
+    """Historical CVaR, or expected shortfall: the mean of the worst returns, floor((n - 1) · share) + 1 of them.
+
+    Source: C. Acerbi, D. Tasche, Expected Shortfall, Economic Notes (2002).
+
+    >>> round(cvar(pd.Series([100.0, 110.0, 99.0, 99.0]), share=0.5), 6)
+    -5.0
+    """
+    changes = np.sort(returns(prices).to_numpy())
+    worst = int((len(changes) - 1) * _checked(share)) + 1
+    return float(100 * changes[:worst].mean())
+
+
+def gaussian_var(prices: pd.Series, *, share: float = 0.05) -> float:
+    """VaR of a normal distribution with the returns' mean and sample deviation: μ + σ Φ⁻¹(share).
+
+    At a share of one half it is the mean:
+
+    >>> round(gaussian_var(pd.Series([100.0, 110.0, 99.0]), share=0.5), 6) + 0
+    0.0
+    """
+    changes = returns(prices)
+    return float(100 * (changes.mean() + changes.std(ddof=1) * NormalDist().inv_cdf(_checked(share))))
+
+
+def gaussian_cvar(prices: pd.Series, *, share: float = 0.05) -> float:
+    """CVaR of a normal distribution with the returns' mean and sample deviation: μ - σ φ(Φ⁻¹(share)) / share.
+
+    With μ = 0, σ = √0.02 and one half: -100 √0.02 · 0.398942 / 0.5:
+
+    >>> round(gaussian_cvar(pd.Series([100.0, 110.0, 99.0]), share=0.5), 6)
+    -11.283792
+    """
+    changes, normal = returns(prices), NormalDist()
+    beyond = normal.pdf(normal.inv_cdf(_checked(share))) / share
+    return float(100 * (changes.mean() - changes.std(ddof=1) * beyond))
+
+
+def _checked(share: float) -> float:
+    if not 0 < share < 1:
+        raise InputError(f"share={share!r} is not possible: it is between 0 and 1, such as 0.05")
+    return share
