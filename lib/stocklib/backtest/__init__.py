@@ -1,10 +1,34 @@
-"""What a rule would have earned: bars and a signal in, an account with its trades and costs out.
+"""What a rule would have earned: bars and target weights in, an account with its trades and costs out.
 
-A signal says at a bar's close what to hold: 1 for all in, 0 for out. It is traded at the *next* bar's open, so nothing
-is decided with a price that was not yet known.
+Weights say at a bar's close what to hold: 1 for all in, 0 for out. They are traded on the *next* bar, so nothing is
+decided with a price that was not yet known; ``check_no_look_ahead`` shows that of a strategy.
 """
 
-from stocklib.backtest.engine import Result, run, summary
-from stocklib.backtest.strategies import buy_and_hold, sma_crossover
+from stocklib.backtest.engine import check_no_look_ahead, run
+from stocklib.backtest.result import Result, summary
+from stocklib.backtest.strategies import (
+    buy_and_hold,
+    donchian_breakout,
+    ema_crossover,
+    momentum_rotation,
+    rsi_reversion,
+    sma_crossover,
+    volatility_target,
+)
+from stocklib.backtest.sweeps import sweep, walk_forward
 
-__all__ = ["Result", "buy_and_hold", "run", "sma_crossover", "summary"]
+__all__ = [
+    "Result",
+    "buy_and_hold",
+    "check_no_look_ahead",
+    "donchian_breakout",
+    "ema_crossover",
+    "momentum_rotation",
+    "rsi_reversion",
+    "run",
+    "sma_crossover",
+    "summary",
+    "sweep",
+    "volatility_target",
+    "walk_forward",
+]

@@ -1,141 +1,188 @@
-"""The account: a signal traded at the next open, with commission and slippage, valued at every close."""
+"""Orders from target weights, filled on the next bar, with what trading costs; valued at every close."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stocklib import metrics
-from stocklib.backtest.bars import by_time
+from stocklib.backtest import kernel
+from stocklib.backtest.bars import Bars, Floats, read_bars
+from stocklib.backtest.result import Result, make_result
 from stocklib.errors import InputError
 
-_TRADE_COLUMNS = ["entry_date", "entry_price", "exit_date", "exit_price", "shares", "costs", "profit", "return_percent"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of the account.
-
-    ``equity``: its value at each close. ``shares``: what it held then. ``trades``: one row a round trip, the last one
-    perhaps still open (no exit date; valued at the last close). ``costs``: commission and slippage, all trades.
-    """
-
-    equity: pd.Series
-    shares: pd.Series
-    trades: pd.DataFrame
-    costs: float
+REBALANCE = ("change", "bar", "week", "month", "quarter")
+SESSIONS_A_YEAR = 252
 
 
 def run(
     prices: pd.DataFrame,
-    signal: pd.Series,
+    weights: pd.Series | pd.DataFrame,
     *,
+    fill: str = "open",
+    rebalance: str = "change",
     commission_bps: float = 0.0,
     slippage_bps: float = 0.0,
+    minimum_fee: float = 0.0,
+    borrow_percent: float = 0.0,
+    whole_shares: bool = False,
+    stop_loss_percent: float | None = None,
+    take_profit_percent: float | None = None,
+    leverage: float = 1.0,
     cash: float = 10_000.0,
 ) -> Result:
-    """Trade a signal of 0 (out) and 1 (all in) on one symbol's bars.
+    """Trade target weights on the bars of one symbol or of several.
 
-    The signal of bar t is filled at the open of bar t + 1: bought at open × (1 + slippage), sold at open × (1 −
-    slippage), each with a commission on the value traded. Shares are fractional, nothing is borrowed, and cash earns
-    nothing. The signal of the last bar is never traded. Costs are in basis points: 10 is 0.10 %.
+    ``weights`` are shares of the account's value, decided at a bar's close: a series for one symbol (a signal of 0 and
+    1 is out and all in, -1 is sold short), a frame with a column a symbol for several. The weights of bar t are traded
+    at the ``fill`` of bar t + 1: its open, close or vwap; those of the last bar never are. Nothing is decided with a
+    price that was not yet known.
 
-    Raises ``InputError`` for bars that are unordered, missing or not positive, and for a signal that is anything else
-    than 0 or 1 on exactly the bars' dates.
+    What is traded: with ``rebalance="change"`` the symbols whose target changed; with ``bar``, ``week``, ``month`` or
+    ``quarter`` every symbol, on each bar or on the first one of each period, back to its target. Targets and amounts
+    that differ by less than 1e-9 (of the account) are equal. Sales come first; where the money is short, all purchases
+    shrink alike. A symbol without a bar is traded on its next one, and valued at its last close until then.
+
+    What it costs: ``slippage_bps`` of the price, against you; ``commission_bps`` of the value, at least
+    ``minimum_fee``, on each fill, paid out of what is spent; ``borrow_percent`` a year, 1/252 of it each bar, on the
+    value sold short. Basis points: 10 is 0.10 %. Cash earns nothing. Shares are fractional, or ``whole_shares``.
+
+    ``stop_loss_percent`` and ``take_profit_percent`` leave a position at that distance from its average entry price:
+    at the level, or at the open of a bar that opens beyond it; where one bar holds both levels, the stop is taken to
+    have come first. Filled at the open, a position can be stopped on its first bar; else from the next one on. A
+    stopped position stays out until its target changes (or the next rebalancing).
+
+    ``leverage`` bounds the sum of the absolute weights; 1 borrows nothing. An account that falls to nothing is closed
+    (``Result.ruined`` says when).
+
+    Raises ``InputError`` for bars that are unordered, missing or not positive, and for weights that are not numbers,
+    exceed the leverage, or are on other dates than the bars.
     """
-    bars = by_time(prices)
-    wanted = _checked(signal, bars.index)
-    account = _Account(cash, _fraction("commission_bps", commission_bps), _fraction("slippage_bps", slippage_bps))
-    shares, equity = np.zeros(len(bars)), np.empty(len(bars))
-    for t, (when, at_open, at_close) in enumerate(bars.itertuples(name=None)):
-        hold = t > 0 and wanted[t - 1] == 1
-        if hold and not account.shares:
-            account.buy(when, at_open)
-        elif account.shares and not hold:
-            account.sell(when, at_open)
-        shares[t], equity[t] = account.shares, account.money + account.shares * at_close
-    trades = account.finish(float(bars["close"].iloc[-1]))
-    return Result(
-        equity=pd.Series(equity, bars.index, name="equity"),
-        shares=pd.Series(shares, bars.index, name="shares"),
-        trades=trades,
-        costs=float(trades["costs"].sum()),
+    bars = read_bars(prices)
+    wanted = _weights(weights, bars, leverage)
+    stop = _percent("stop_loss_percent", stop_loss_percent, below=100)
+    take = _percent("take_profit_percent", take_profit_percent, below=1e9)
+    if (stop or take) and (bars.high is None or bars.low is None):
+        raise InputError("stops need the bars' high and low")
+    extremes = bars.close if bars.high is None or bars.low is None else None
+    equity, money, shares, fills, ruined = kernel.simulate(
+        bars.fills(fill),
+        bars.high if extremes is None else extremes,
+        bars.low if extremes is None else extremes,
+        bars.open,
+        bars.close,
+        wanted,
+        _due(bars.times, rebalance),
+        fill == "open",
+        _amount("cash", cash, above=0),
+        _fraction("commission_bps", commission_bps),
+        _fraction("slippage_bps", slippage_bps),
+        _amount("minimum_fee", minimum_fee),
+        _amount("borrow_percent", borrow_percent) / 100 / SESSIONS_A_YEAR,
+        bool(whole_shares),
+        stop,
+        take,
+        float(leverage),
     )
+    return make_result(bars, equity, money, shares, fills, ruined, single=isinstance(weights, pd.Series))
 
 
-def summary(results: Mapping[str, Result]) -> pd.DataFrame:
-    """The results side by side, one column each: percent, but for Sharpe, the number of trades and the costs."""
-    return pd.DataFrame({name: _summary(result) for name, result in results.items()})
+def check_no_look_ahead(
+    prices: pd.DataFrame,
+    strategy: Callable[[pd.DataFrame], pd.Series | pd.DataFrame],
+    *,
+    cuts: int = 10,
+) -> None:
+    """Run a strategy again on data that ends earlier; ``InputError`` when a past decision was then another one.
+
+    ``strategy`` maps bars to weights. The bars are cut at ``cuts`` dates, the last quarter of the series among them;
+    each weight up to a cut must be the same to within 1e-9 as on the whole data.
+    """
+    times = read_bars(prices).times
+    whole = _frame(strategy(prices))
+    when = prices["date"] if "date" in prices else prices["time"] if "time" in prices else prices.index.to_series()
+    for place in np.unique(np.linspace(len(times) // 4, len(times) - 2, cuts).astype(int)):
+        cut = times[place]
+        earlier = _frame(strategy(prices[(when <= cut).to_numpy()]))
+        for symbol in earlier:
+            then, now = earlier[symbol], whole[symbol].reindex(earlier.index)
+            differs = ~np.isclose(then, now, rtol=0, atol=kernel.TOLERANCE, equal_nan=True)
+            if differs.any():
+                first = earlier.index[differs][0]
+                raise InputError(
+                    f"the strategy looks ahead: with data up to {_day(cut)} it decided {then[differs].iloc[0]:g} on "
+                    f"{_day(first)}, and {now[differs].iloc[0]:g} once it had seen what came after"
+                )
 
 
-def _summary(result: Result) -> dict[str, float]:
-    equity = result.equity
-    return {
-        "total return %": metrics.total_return(equity),
-        "CAGR %": metrics.cagr(equity),
-        "volatility %": metrics.volatility(equity, window=None),
-        "Sharpe": metrics.sharpe(equity),
-        "max drawdown %": metrics.max_drawdown(equity).percent,
-        "time in market %": 100 * float((result.shares > 0).mean()),
-        "trades": float(len(result.trades)),
-        "costs": result.costs,
-    }
+def _frame(weights: pd.Series | pd.DataFrame) -> pd.DataFrame:
+    return weights.to_frame("weight") if isinstance(weights, pd.Series) else weights
 
 
-class _Account:
-    """Money or shares, never both, and the trades that led there."""
-
-    def __init__(self, cash: float, commission: float, slippage: float) -> None:
-        if not (np.isfinite(cash) and cash > 0):
-            raise InputError(f"cash={cash!r} is not possible: an account begins with a positive amount")
-        self.money, self.shares = float(cash), 0.0
-        self._commission, self._slippage = commission, slippage
-        self._trades: list[dict[str, Any]] = []
-
-    def buy(self, when: object, at_open: float) -> None:
-        """All the money into shares; the commission is paid out of it too."""
-        price = at_open * (1 + self._slippage)
-        self.shares = self.money / (price * (1 + self._commission))
-        trade = {"entry_date": when, "entry_price": price, "shares": self.shares, "spent": self.money}
-        self._trades.append({**trade, "costs": self._costs(at_open, price)})
-        self.money = 0.0
-
-    def sell(self, when: object, at_open: float) -> None:
-        """All the shares into money."""
-        price = at_open * (1 - self._slippage)
-        self._trades[-1]["costs"] += self._costs(at_open, price)
-        self.money = self.shares * price * (1 - self._commission)
-        self._end(when, price, worth=self.money)
-        self.shares = 0.0
-
-    def finish(self, last_close: float) -> pd.DataFrame:
-        """The trades; one that is still open is valued at the last close, without the costs of selling."""
-        if self.shares:
-            self._end(pd.NaT, last_close, worth=self.shares * last_close)
-        return pd.DataFrame(self._trades, columns=_TRADE_COLUMNS)
-
-    def _costs(self, at_open: float, price: float) -> float:
-        return self.shares * (at_open * self._slippage + price * self._commission)
-
-    def _end(self, when: object, price: float, *, worth: float) -> None:
-        trade = self._trades[-1]
-        profit = worth - trade["spent"]
-        trade.update(exit_date=when, exit_price=price, profit=profit, return_percent=100 * profit / trade["spent"])
-
-
-def _checked(signal: pd.Series, index: pd.Index) -> Any:
-    if not signal.index.equals(index):
-        raise InputError("the signal must have one value for each bar, on the bars' own dates")
-    values = signal.to_numpy(dtype="float64", na_value=np.nan)
-    wrong = ~np.isin(values, (0.0, 1.0))
+def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> Floats:
+    if not (np.isfinite(leverage) and leverage >= 1):
+        raise InputError(f"leverage={leverage!r} is not possible: 1 (nothing borrowed) or more")
+    if isinstance(weights, pd.Series) and len(bars.symbols) > 1:
+        raise InputError("the bars are those of several symbols: weights must be a frame with a column a symbol")
+    if isinstance(weights, pd.DataFrame):
+        others = set(map(str, weights.columns)) ^ set(bars.symbols)
+        if others:
+            raise InputError(f"weights and bars must have the same symbols; not in both: {', '.join(sorted(others))}")
+        weights = weights[bars.symbols]
+    if not weights.index.equals(bars.times):
+        raise InputError("the weights must have one row for each bar, on the bars' own dates")
+    values = weights.to_numpy(dtype="float64", na_value=np.nan).reshape(len(bars.times), -1)
+    total = np.abs(values).sum(axis=1)
+    wrong = ~(total <= leverage * (1 + kernel.TOLERANCE))
     if wrong.any():
-        raise InputError(f"the signal of {index[wrong][0]} is {values[wrong][0]}; it must be 0 (out) or 1 (all in)")
-    return values
+        found = total[wrong][0]
+        why = (
+            "a weight is missing"
+            if np.isnan(found)
+            else f"the weights sum to {found:g}, more than leverage={leverage:g}"
+        )
+        raise InputError(f"{_day(bars.times[wrong][0])}: {why}")
+    return np.ascontiguousarray(values)
+
+
+def _due(times: Any, rebalance: str) -> Any:
+    """By bar: 0 nothing, 1 everything, 2 what changed."""
+    if rebalance not in REBALANCE:
+        raise InputError(f"rebalance={rebalance!r} is not possible; it is one of {', '.join(REBALANCE)}")
+    if rebalance in ("change", "bar"):
+        return np.full(len(times), 2 if rebalance == "change" else 1, dtype=np.int8)
+    if not isinstance(times, pd.DatetimeIndex):
+        raise InputError(f"rebalance={rebalance!r} needs dates")
+    code = {"week": "W", "month": "M", "quarter": "Q"}[rebalance]
+    periods = times.tz_localize(None).to_period(code) if times.tz is None else times.tz_convert(None).to_period(code)
+    first = np.r_[False, np.asarray(periods[1:] != periods[:-1])]
+    # the first decision is traded at once
+    first[1] = True
+    return first.astype(np.int8)
+
+
+def _amount(name: str, value: float, *, above: float | None = None) -> float:
+    good = np.isfinite(value) and (value > above if above is not None else value >= 0)
+    if not good:
+        raise InputError(
+            f"{name}={value!r} is not possible: {'a positive number' if above is not None else '0 or more'}"
+        )
+    return float(value)
+
+
+def _percent(name: str, value: float | None, *, below: float) -> float:
+    if value is None:
+        return 0.0
+    if not 0 < value < below:
+        raise InputError(f"{name}={value!r} is not possible: above 0" + (" and below 100" if below == 100 else ""))
+    return value / 100
 
 
 def _fraction(name: str, bps: float) -> float:
     if not 0 <= bps < 10_000:
         raise InputError(f"{name}={bps!r} is not possible: basis points from 0 to below 10000")
     return bps / 10_000
+
+
+def _day(when: Any) -> str:
+    return f"{when:%Y-%m-%d}" if hasattr(when, "strftime") else str(when)

@@ -1,32 +1,121 @@
-"""Rules that say what to hold: one symbol's bars in, a signal of 0 and 1 by date out."""
+"""Rules that say what to hold: bars in, target weights by date out. Any function of that form is a strategy.
 
+Those of one symbol give a series of 0 and 1; ``momentum_rotation`` takes many and gives a frame. A rule whose windows
+are not full holds nothing. Values that differ by less than 1e-9 of themselves are equal, and equal is no signal: two
+averages of equal prices may differ in the last digit.
+"""
+
+import numpy as np
 import pandas as pd
 
-from stocklib.backtest.bars import by_time
+from stocklib.backtest.bars import by_time, closes
 from stocklib.errors import InputError
-from stocklib.indicators import sma
+from stocklib.indicators import ema, rolling_volatility, rsi, sma
 
-# Two averages of equal prices may differ in the last digit; that is no crossing.
-_TOLERANCE = 1e-9
+TOLERANCE = 1e-9
+
+
+def buy_and_hold(prices: pd.DataFrame) -> pd.Series | pd.DataFrame:
+    """Hold from the first bar on, several symbols in equal parts of the money at the start."""
+    panel = closes(prices)
+    if "symbol" in prices and len(panel.columns) > 1:
+        return pd.DataFrame(1.0 / len(panel.columns), panel.index, panel.columns)
+    return pd.Series(1.0, index=panel.index, name="signal")
 
 
 def sma_crossover(prices: pd.DataFrame, fast: int, slow: int) -> pd.Series:
     """Hold while the fast simple moving average of the closes is above the slow one.
-
-    Until the slow window is full, and while the two are equal to within 1e-9 of their value, there is nothing to hold.
 
     >>> days = pd.date_range("2012-01-02", periods=5)
     >>> frame = pd.DataFrame({"date": days, "open": 1.0, "close": [3.0, 2.0, 1.0, 4.0, 4.0]})
     >>> sma_crossover(frame, 1, 2).tolist()
     [0.0, 0.0, 0.0, 1.0, 0.0]
     """
+    _check_pair(fast, slow)
+    series = by_time(prices)["close"].astype("float64")
+    return _signal(sma(series, fast) > sma(series, slow) * (1 + TOLERANCE))
+
+
+def ema_crossover(prices: pd.DataFrame, fast: int, slow: int) -> pd.Series:
+    """Hold while the fast exponential moving average of the closes is above the slow one."""
+    _check_pair(fast, slow)
+    series = by_time(prices)["close"].astype("float64")
+    return _signal(ema(series, fast) > ema(series, slow) * (1 + TOLERANCE))
+
+
+def rsi_reversion(
+    prices: pd.DataFrame, window: int = 14, *, buy_below: float = 30, sell_above: float = 50
+) -> pd.Series:
+    """Buy when the RSI falls below one level, hold until it is above the other.
+
+    >>> days = pd.date_range("2012-01-02", periods=7)
+    >>> frame = pd.DataFrame({"date": days, "open": 1.0, "close": [9.0, 8.0, 7.0, 6.0, 9.0, 9.5, 9.4]})
+    >>> rsi_reversion(frame, 2).tolist()
+    [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    """
+    if not 0 <= buy_below < sell_above <= 100:
+        raise InputError(f"buy_below={buy_below} must be below sell_above={sell_above}, both from 0 to 100")
+    found = rsi(by_time(prices)["close"].astype("float64"), window)
+    return _latched(found < buy_below, found > sell_above)
+
+
+def donchian_breakout(prices: pd.DataFrame, entry: int = 20, exit: int = 10) -> pd.Series:
+    """Buy at a close above the highest high of the ``entry`` bars before it, leave below the ``exit`` bars' low.
+
+    Source: R. D. Donchian's channel, in C. M. Faith, Way of the Turtle (2007).
+    """
+    for name, window in (("entry", entry), ("exit", exit)):
+        if window < 1:
+            raise InputError(f"{name}={window} is not possible: 1 or more bars")
+    bars = by_time(prices)
+    missing = {"high", "low"} - set(bars.columns)
+    if missing:
+        raise InputError(f"a breakout needs the bars' {' and '.join(sorted(missing))}")
+    top = bars["high"].astype("float64").rolling(entry, min_periods=entry).max().shift(1)
+    bottom = bars["low"].astype("float64").rolling(exit, min_periods=exit).min().shift(1)
+    price = bars["close"].astype("float64")
+    return _latched(price > top * (1 + TOLERANCE), price < bottom * (1 - TOLERANCE))
+
+
+def momentum_rotation(prices: pd.DataFrame, window: int = 126, *, hold: int = 3, skip: int = 0) -> pd.DataFrame:
+    """Hold in equal parts the ``hold`` symbols that rose most over ``window`` bars, up to ``skip`` bars ago.
+
+    One that did not rise is not held. Meant for ``rebalance="month"``. Of equals, the first in alphabetical order.
+    Source: N. Jegadeesh, S. Titman, Returns to Buying Winners and Selling Losers, Journal of Finance (1993).
+    """
+    if window < 1 or hold < 1 or skip < 0:
+        raise InputError(f"window={window}, hold={hold} must be 1 or more, skip={skip} 0 or more")
+    panel = closes(prices)
+    rise = panel.shift(skip) / panel.shift(skip + window) - 1
+    rank = rise.where(rise > TOLERANCE).rank(axis=1, ascending=False, method="first")
+    return (rank <= hold).astype("float64") / hold
+
+
+def volatility_target(
+    prices: pd.DataFrame, target_percent: float = 15.0, window: int = 30, *, most: float = 1.0, step: float = 0.1
+) -> pd.Series:
+    """Hold so much that the volatility of the last ``window`` returns would be the target: target / volatility.
+
+    At most ``most``; in steps of ``step`` of the account, so that not every bar is a trade.
+    """
+    if not (target_percent > 0 and most > 0 and step > 0):
+        raise InputError("target_percent, most and step must be positive")
+    measured = rolling_volatility(by_time(prices)["close"].astype("float64"), window)
+    share = (target_percent / measured.where(measured > TOLERANCE)).clip(upper=most)
+    stepped: pd.Series = np.floor(share / step + TOLERANCE) * step
+    return stepped.fillna(0.0).rename("signal")
+
+
+def _check_pair(fast: int, slow: int) -> None:
     if not 0 < fast < slow:
         raise InputError(f"fast={fast} must be at least 1 and shorter than slow={slow}")
-    closes = by_time(prices)["close"]
-    above = sma(closes, fast) > sma(closes, slow) * (1 + _TOLERANCE)
-    return above.astype("float64").rename("signal")
 
 
-def buy_and_hold(prices: pd.DataFrame) -> pd.Series:
-    """Hold from the first bar on: bought at the second bar's open, like any other signal."""
-    return pd.Series(1.0, index=by_time(prices).index, name="signal")
+def _signal(holds: pd.Series) -> pd.Series:
+    return holds.astype("float64").rename("signal")
+
+
+def _latched(begins: pd.Series, ends: pd.Series) -> pd.Series:
+    """In from where the one is true to where the other is."""
+    said = pd.Series(np.where(begins, 1.0, np.where(ends, 0.0, np.nan)), begins.index)
+    return said.ffill().fillna(0.0).rename("signal")
