@@ -1,5 +1,7 @@
 """What an analyst reads is what was recorded, on the basis that was asked for, with its time zone said."""
 
+import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -10,8 +12,9 @@ from recorded_gold import FIRST, LAST, SPLIT, SYMBOLS, copy, published
 
 import stocklib
 from stocklib import market
-from stocklib.errors import DateRangeError, InputError, SymbolError, WarehouseError
+from stocklib.errors import DateRangeError, InputError, SettingsError, SymbolError, WarehouseError
 from stocklib.settings import Settings, read_settings
+from stocklib.warehouse import open_warehouse
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +56,178 @@ def test_bars_within_a_day_are_adjusted_like_the_day(gold: Settings, tmp_path: P
     traded = market.prices("FB", LAST, LAST, resolution="5m", adjust="none", settings=split)
     adjusted = market.prices("FB", LAST, LAST, resolution="5m", settings=split)
     assert (adjusted["close"] * 4 == traded["close"]).all()
+
+
+# Apple paid 2.65 USD a share on each of these; the closes before them were 619.86 and 582.8495.
+APPLE_PAID = [
+    "insert into gold.dim_corporate_action values ('AAPL', '2012-08-09', 'dividend', null, null, 2.65)",
+    "insert into gold.dim_corporate_action values ('AAPL', '2012-11-07', 'dividend', null, null, 2.65)",
+]
+
+
+@pytest.fixture(scope="module")
+def paid(gold: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return copy(gold, tmp_path_factory.mktemp("paid"), *APPLE_PAID)
+
+
+def test_total_return_prices_count_apple_s_dividends_of_2012(paid: Settings) -> None:
+    total = market.prices("AAPL", FIRST, LAST, adjust="total", settings=paid).set_index("date")["close"]
+    august, november = 1 - 2.65 / 619.86, 1 - 2.65 / 582.8495
+    assert total["2012-11-07"] == 558.0019
+    assert total["2012-11-06"] == pytest.approx(582.8495 * november, rel=1e-14)
+    assert total["2012-11-06"] == pytest.approx(582.8495 - 2.65, rel=1e-14)
+    assert total["2012-08-09"] == pytest.approx(620.73 * november, rel=1e-14)
+    assert total["2012-08-08"] == pytest.approx(619.86 * august * november, rel=1e-14)
+    assert total["2012-01-03"] == pytest.approx(411.23 * 0.9957248411 * 0.9954533717, rel=1e-9)
+    # whoever held over the ex-date had the price and the dividend
+    assert total["2012-11-07"] / total["2012-11-06"] == pytest.approx(558.0019 / (582.8495 - 2.65))
+
+
+def test_total_return_goes_through_a_split_and_all_later_dividends(paid: Settings) -> None:
+    total = market.prices("AAPL", "2005-02-25", SPLIT, adjust="total", settings=paid)["close"]
+    kept = (1 - 2.65 / 619.86) * (1 - 2.65 / 582.8495)
+    assert total.tolist() == pytest.approx([88.99 / 2 * kept, 44.86 * kept], rel=1e-14)
+    # one paid the day before the split is for twice as few shares; on the day itself it is for the new ones
+    sql = "insert into gold.dim_corporate_action values ('AAPL', '{}', 'dividend', null, null, 1)"
+    closes = market.prices("AAPL", "2005-02-24", SPLIT, adjust="none", settings=paid)["close"].tolist()
+    for day, factors in (
+        ("2005-02-25", [1 - 1 / closes[0], 1.0]),
+        ("2005-02-28", [1 - 1 / (closes[1] / 2), 1 - 1 / (closes[1] / 2)]),
+    ):
+        warehouse = copy(paid, paid.home / day, sql.format(day))
+        read = market.prices("AAPL", "2005-02-24", SPLIT, adjust="total", settings=warehouse)["close"].tolist()
+        shares = [closes[0] / 2 * kept * factors[0], closes[1] / 2 * kept * factors[1], closes[2] * kept]
+        assert read == pytest.approx(shares, rel=1e-14)
+
+
+def test_total_return_does_not_depend_on_the_range_that_is_read(paid: Settings) -> None:
+    whole = market.prices(adjust="total", settings=paid)
+    part = market.prices(start="2012-05-01", end="2012-08-08", adjust="total", settings=paid)
+    same = whole[whole["date"].between("2012-05-01", "2012-08-08")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, same)
+    others = market.prices(["FB", "IBM"], settings=paid)
+    pd.testing.assert_frame_equal(market.prices(["FB", "IBM"], adjust="total", settings=paid), others)
+
+
+def test_bars_within_a_day_count_dividends_like_the_day(paid: Settings, tmp_path: Path) -> None:
+    later = copy(
+        paid,
+        tmp_path,
+        "insert into gold.dim_corporate_action values ('AAPL', '2012-12-17', 'dividend', null, null, 5)",
+        "update gold.gold_candlestick set candle_time = candle_time - interval 39 day where resolution = '5m'",
+    )
+    bars = market.prices("AAPL", "2012-11-05", "2012-11-05", resolution="5m", adjust="none", settings=later)
+    total = market.prices("AAPL", "2012-11-05", "2012-11-05", resolution="5m", adjust="total", settings=later)
+    # that of 17 December is announced, not paid
+    assert (total["close"] / bars["close"]).tolist() == pytest.approx([1 - 2.65 / 582.8495] * len(bars), rel=1e-14)
+
+
+def test_a_dividend_above_the_price_is_an_error(paid: Settings, tmp_path: Path) -> None:
+    wrong = copy(paid, tmp_path, "update gold.dim_corporate_action set amount = 700 where date = '2012-08-09'")
+    with pytest.raises(WarehouseError, match=r"dividend of AAPL on 2012-08-09 .* adjust=\"split\""):
+        market.prices(adjust="total", settings=wrong)
+
+
+def changes(settings: Settings, folder: Path, text: str) -> Settings:
+    """The same settings with another ``config/symbol_changes.csv``."""
+    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "symbol_changes.csv").write_text(text)
+    return replace(settings, root=folder)
+
+
+def test_a_renamed_symbol_has_its_older_bars_under_both_names(gold: Settings) -> None:
+    old = market.prices("FB", settings=gold)
+    new = market.prices("META", settings=gold)
+    assert set(new["symbol"]) == {"META"}
+    pd.testing.assert_frame_equal(new.drop(columns="symbol"), old.drop(columns="symbol"))
+    both = market.prices(["META", "IBM", "FB"], LAST, LAST, resolution="5m", settings=gold)
+    assert both["symbol"].unique().tolist() == ["FB", "IBM", "META"]
+    assert "META" not in market.symbols(settings=gold)
+
+
+def test_a_series_goes_on_under_its_new_name(gold: Settings, tmp_path: Path) -> None:
+    # FB became META on 4 September and XYZ on 3 December; FB is then somebody else
+    sql = "update gold.{} set symbol = '{}' where symbol = 'FB' and {} between '{}' and '{}'"
+    tables = (("fact_daily_stock_quotes", "quote_date"), ("gold_candlestick", "candle_time"))
+    spans = (("META", "2012-09-04", "2012-11-30"), ("XYZ", "2012-12-03", "2012-12-31"))
+    moved = copy(
+        gold,
+        tmp_path / "home",
+        *(sql.format(table, new, when, first, last) for table, when in tables for new, first, last in spans),
+        "insert into gold.fact_daily_stock_quotes select * replace ('FB' as symbol) "
+        "from gold.fact_daily_stock_quotes where symbol = 'IBM' and quote_date > '2012-12-10'",
+        # a source that answers the whole history under the present name
+        "insert into gold.fact_daily_stock_quotes select * replace ('XYZ' as symbol, 1 as close_price) "
+        "from gold.fact_daily_stock_quotes where symbol = 'IBM' and quote_date < '2012-05-22'",
+        "insert into gold.dim_corporate_action values ('XYZ', '2012-12-10', 'split', 1, 2, null)",
+    )
+    settings = changes(moved, tmp_path / "root", "old,new,date\nMETA,XYZ,2012-12-03\nFB,META,2012-09-04\n")
+    facebook = market.prices("FB", adjust="none", settings=gold)
+    for name in ("FB", "META", "XYZ"):
+        joined = market.prices(name, adjust="none", settings=settings)
+        assert set(joined["symbol"]) == {name}
+        since = joined[joined["date"] >= "2012-05-18"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(since.drop(columns="symbol"), facebook.drop(columns="symbol"))
+        assert (joined.loc[joined["date"] < "2012-05-18", "close"] == 1).all()
+    # the split counts for the bars under every name
+    adjusted = market.prices("META", "2012-05-18", settings=settings)
+    factor = (facebook["close"] / adjusted["close"]).tolist()
+    assert set(factor[:-5]) == {2.0}
+    assert set(factor[-5:]) == {1.0}
+    assert market.symbols(settings=settings) == ["AAPL", "GOOG", "IBM", "MSFT", "XYZ"]
+    assert market.prices(settings=settings)["symbol"].unique().tolist() == ["AAPL", "GOOG", "IBM", "MSFT", "XYZ"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("from,to,date\n", "must begin with the line old,new,date"),
+        ("", "must begin with the line old,new,date"),
+        ("old,new,date\nFB,META\n", "line 2 must be like FB,META,2022-06-09"),
+        ("old,new,date\nFB,META,9 June\n", "line 2 must be like"),
+        ("old,new,date\n\nF B,META,2022-06-09\n", "line 3 must be like"),
+        ("old,new,date\nFB,FB,2022-06-09\n", "cannot become itself"),
+        ("old,new,date\nFB,META,2022-06-09\nFB,XYZ,2023-01-02\n", "line 3: FB or XYZ is in its column twice"),
+        ("old,new,date\nFB,META,2022-06-09\nMETA,FB,2022-06-09\n", "became FB before it was there"),
+    ],
+)
+def test_a_malformed_list_of_renamed_symbols_is_one_clear_error(
+    gold: Settings, tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said) as raised:
+        market.prices("FB", settings=changes(gold, tmp_path, text))
+    assert "symbol_changes.csv" in str(raised.value)
+
+
+def test_a_wide_frame_has_a_column_a_symbol(gold: Settings) -> None:
+    tidy = market.prices(["FB", "IBM"], "2012-05-16", "2012-05-21", settings=gold)
+    wide = market.prices(["FB", "IBM"], "2012-05-16", "2012-05-21", wide="close", settings=gold)
+    assert (wide.index.name, wide.columns.name) == ("date", "symbol")
+    assert wide["FB"].isna().tolist() == [True, True, False, False]
+    assert wide["IBM"].tolist() == tidy.loc[tidy["symbol"] == "IBM", "close"].tolist()
+    assert wide.attrs == tidy.attrs
+    minutes = market.prices("IBM", LAST, LAST, resolution="5m", wide="high", settings=gold)
+    assert str(minutes.index.tz) == "UTC"  # type: ignore[attr-defined]
+    assert minutes.shape == (78, 1)
+
+
+def test_a_publish_in_between_changes_nothing_that_is_being_read(gold: Settings, tmp_path: Path) -> None:
+    old = copy(gold, tmp_path / "old")
+    new = copy(
+        gold,
+        tmp_path / "new",
+        "update ops.builds set load_id = load_id + 1",
+        "delete from gold.fact_daily_stock_quotes where symbol <> 'IBM'",
+    )
+    count = "select count(distinct symbol) as n from gold.fact_daily_stock_quotes"
+    with open_warehouse(old).reading() as look:
+        before = look.published_build()
+        (new.home / "warehouse" / "published.duckdb").replace(old.home / "warehouse" / "published.duckdb")
+        assert look.query(count)["n"].tolist() == look.arrow(count)["n"].to_pylist() == [5]
+        assert look.published_build() == before
+    assert open_warehouse(old).query(count)["n"].tolist() == [1]
+    assert not list(old.home.rglob("*.tmp"))
+    shutil.rmtree(new.home)
 
 
 def test_daily_bars_carry_a_date_and_shorter_ones_an_instant(gold: Settings) -> None:
@@ -104,7 +279,8 @@ def test_a_symbol_that_began_later_does_not_hide_the_others(gold: Settings) -> N
         ({"start": "June"}, DateRangeError, "start='June'"),
         ({"start": 20120601}, DateRangeError, "start=20120601"),
         ({"resolution": "2h"}, InputError, "1m, 5m, 1h, 1d"),
-        ({"adjust": "dividends"}, InputError, "split, none"),
+        ({"adjust": "dividends"}, InputError, "none, split, total"),
+        ({"wide": "symbol"}, InputError, "open, high, low, close, volume"),
     ],
 )
 def test_what_cannot_be_answered_says_what_there_is(
@@ -116,6 +292,17 @@ def test_what_cannot_be_answered_says_what_there_is(
 
 def test_symbols_are_those_with_prices(gold: Settings) -> None:
     assert market.symbols(settings=gold) == SYMBOLS
+
+
+def test_a_symbol_is_completed_and_looked_up(gold: Settings) -> None:
+    there = stocklib.symbols(settings=gold)
+    assert there.AAPL == "AAPL"
+    assert set(SYMBOLS) <= set(dir(there))
+    with pytest.raises(AttributeError, match="did you mean MSFT"):
+        _ = there.MSFF
+    assert market.symbols("apple", settings=gold) == ["AAPL"]
+    assert market.symbols("b", settings=gold) == ["FB", "IBM"]
+    assert market.symbols("nothing like it", settings=gold) == []
 
 
 def test_a_table_is_read_by_its_name(gold: Settings) -> None:

@@ -9,14 +9,16 @@ they are printed.
 forces the local warehouse and lifts the rate limits, so that a replay never reaches production.
 """
 
+import csv
 import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from stocklib.errors import SettingsError
+from stocklib.errors import SettingsError, SymbolError
 from stocklib.quotes import check_symbol
 
 
@@ -332,6 +334,64 @@ def read_watchlist(settings: Settings) -> list[str]:
     if not isinstance(listed, list) or not listed:
         raise SettingsError(f'{path} must hold {{"symbols": ["AAPL", …]}} with at least one symbol')
     return list(dict.fromkeys(check_symbol(symbol) for symbol in listed))
+
+
+@dataclass(frozen=True)
+class SymbolChange:
+    """A company's symbol was ``old`` and is ``new`` from ``since`` on."""
+
+    old: str
+    new: str
+    since: date
+
+
+def read_symbol_changes(settings: Settings) -> list[SymbolChange]:
+    """The renamed symbols of ``config/symbol_changes.csv``, by date; no file is no change.
+
+    ``SettingsError`` names the first line that is malformed: a symbol that is none, a date that is none, a symbol that
+    was renamed twice or that two became, a circle.
+    """
+    path = settings.root / "config" / "symbol_changes.csv"
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    if not rows or [name.strip() for name in rows[0]] != ["old", "new", "date"]:
+        raise SettingsError(f"{path} must begin with the line old,new,date")
+    found: list[SymbolChange] = []
+    for number, row in enumerate(rows[1:], 2):
+        if any(cell.strip() for cell in row):
+            change = _symbol_change(row, f"{path}, line {number}")
+            if any(change.old == other.old or change.new == other.new for other in found):
+                raise SettingsError(f"{path}, line {number}: {change.old} or {change.new} is in its column twice")
+            found.append(change)
+    return _in_order(found, path)
+
+
+def _symbol_change(row: list[str], where: str) -> SymbolChange:
+    try:
+        old, new, since = (cell.strip() for cell in row)
+        change = SymbolChange(check_symbol(old), check_symbol(new), date.fromisoformat(since))
+    except (ValueError, SymbolError) as error:
+        raise SettingsError(f"{where} must be like FB,META,2022-06-09: {error}") from None
+    if change.old == change.new:
+        raise SettingsError(f"{where}: {old} cannot become itself")
+    return change
+
+
+def _in_order(changes: list[SymbolChange], path: Path) -> list[SymbolChange]:
+    """By date; what a symbol became must have become something else later, not earlier, which leaves out circles."""
+    became = {change.old: change for change in changes}
+    for change in changes:
+        later = became.get(change.new)
+        if later and later.since <= change.since:
+            raise SettingsError(
+                f"{path}: {change.old} became {change.new} on {change.since}, which became {later.new} before it was "
+                f"there, on {later.since}"
+            )
+    return sorted(changes, key=lambda change: (change.since, change.old))
 
 
 def describe() -> list[tuple[str, str, str]]:

@@ -1,25 +1,29 @@
 """What an analyst calls to read gold: prices, symbols, any table. Frames out; what is published is never changed.
 
-Prices are stored as traded. ``prices`` divides them by the splits that came after each bar (``adjust="split"``), so
-that a series has no jump that nobody suffered; ``adjust="none"`` gives them as traded. Every value reaches SQL as a
-parameter, and a table's name is looked up before it is used.
+Prices are stored as traded, and adjusted when they are read, so that a series has no jump that nobody suffered. Each
+call reads one published version, whatever is published meanwhile, and says which in the frame's ``attrs``. Every value
+reaches SQL as a parameter, and a table's name is looked up before it is used.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 
 import pandas as pd
 
 from stocklib.errors import DateRangeError, InputError
-from stocklib.market.catalogue import all_symbols, known_symbols, nothing_there, tables, version, where_clause
-from stocklib.sessions import NEW_YORK
-from stocklib.settings import Settings, read_settings
-from stocklib.warehouse import Warehouse, open_warehouse
+from stocklib.market import renamed
+from stocklib.market.adjusting import adjusted, dividend_factors, split_factors
+from stocklib.market.bars import new_york_days, read_actions, read_daily, read_intraday, side_by_side, with_factors
+from stocklib.market.catalogue import Symbols, all_symbols, known_symbols, nothing_there, tables, version
+from stocklib.settings import Settings, read_settings, read_symbol_changes
+from stocklib.warehouse import Reader, open_warehouse
+
+__all__ = ["Symbols", "data_version", "is_replay", "prices", "symbols", "table"]
 
 RESOLUTIONS = ("1m", "5m", "1h", "1d")
-ADJUSTMENTS = ("split", "none")
-_NUMBERS = ["open", "high", "low", "close", "volume", "split_factor"]
+ADJUSTMENTS = ("none", "split", "total")
+_WIDE = ("open", "high", "low", "close", "volume")
 
 
 def prices(
@@ -29,14 +33,20 @@ def prices(
     *,
     resolution: str = "1d",
     adjust: str = "split",
+    wide: str | None = None,
     settings: Settings | None = None,
 ) -> pd.DataFrame:
     """The bars of some symbols, one row a bar, ordered by symbol and time.
 
-    ``symbols`` is one, several, or None for all; ``start`` and ``end`` are New York trade dates, both included.
+    ``symbols`` is one, several, or None for all; ``start`` and ``end`` are New York trade dates, both included. A
+    symbol that was renamed (``config/symbol_changes.csv``) has its older bars too, under the name that is asked for.
+    ``adjust``: ``none`` for prices as traded, ``split``, or ``total`` for splits and dividends (``market.adjusting``
+    has the formulas).
+
     Columns: symbol, then ``date`` (datetime64, the trade date) at 1d or ``time`` (UTC-aware, the bar's start) below,
     then open, high, low, close in the listing's currency, volume in shares (NaN where the source has none), is_final,
-    data_source. ``attrs`` says the resolution, the adjustment and the data's version.
+    data_source. ``wide="close"`` gives one such column alone: dates or times × symbols, NaN where a symbol has no bar.
+    ``attrs`` says the resolution, the adjustment and the data's version.
 
     A week of Apple: ``prices("AAPL", "2012-12-10", "2012-12-14")``.
 
@@ -45,29 +55,36 @@ def prices(
     """
     _one_of("resolution", resolution, RESOLUTIONS)
     _one_of("adjust", adjust, ADJUSTMENTS)
+    if wide is not None:
+        _one_of("wide", wide, _WIDE)
     first, last = _day("start", start), _day("end", end)
     if first and last and first > last:
         raise DateRangeError(f"start {first} is after end {last}")
-    warehouse = open_warehouse(settings or read_settings())
-    wanted = known_symbols(warehouse, symbols)
-    daily = _daily(warehouse, wanted, first, last)
-    bars = daily if resolution == "1d" else _intraday(warehouse, wanted, first, last, resolution=resolution)
-    if bars.empty:
-        raise DateRangeError(nothing_there(warehouse, wanted, first, last, resolution=resolution))
-    if resolution != "1d":
-        bars = _with_split_factor(bars, daily)
-    if adjust == "split":
-        for column in ("open", "high", "low", "close"):
-            bars[column] = bars[column] / bars["split_factor"]
-        bars["volume"] = bars["volume"] * bars["split_factor"]
-    bars = bars.drop(columns="split_factor").reset_index(drop=True)
-    bars.attrs = {"resolution": resolution, "adjust": adjust, "data_version": version(warehouse)}
+    settings = settings or read_settings()
+    changes = read_symbol_changes(settings)
+    with open_warehouse(settings).reading() as look:
+        wanted, companies = known_symbols(look, symbols, renamed.companies(changes))
+        bars = _bars(look, wanted, companies, first, last, resolution, adjust)
+        if bars.empty:
+            there = renamed.every_name(wanted, companies)
+            raise DateRangeError(nothing_there(look, there, first, last, resolution=resolution))
+        read_version = version(look)
+    bars = adjusted(bars, adjust=adjust).drop(columns=["split_factor", "dividend_factor"], errors="ignore")
+    bars = bars.reset_index(drop=True)
+    if wide is not None:
+        bars = side_by_side(bars, wide)
+    bars.attrs = {"resolution": resolution, "adjust": adjust, "data_version": read_version}
     return bars
 
 
-def symbols(*, settings: Settings | None = None) -> list[str]:
-    """Every symbol that has daily prices, in alphabetical order."""
-    return all_symbols(open_warehouse(settings or read_settings()))
+def symbols(like: str = "", *, settings: Settings | None = None) -> Symbols:
+    """Every symbol that has daily prices, in alphabetical order; ``like`` is a text in the symbol or company's name.
+
+    A list whose items are attributes too: ``there = stocklib.symbols()``, then ``there.`` and TAB.
+    """
+    settings = settings or read_settings()
+    with open_warehouse(settings).reading() as look:
+        return all_symbols(look, renamed.companies(read_symbol_changes(settings)), like=like)
 
 
 def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
@@ -75,16 +92,18 @@ def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
 
     The rows are in no particular order. Raises ``InputError`` that names the tables there are.
     """
-    warehouse = open_warehouse(settings or read_settings())
     schema, _, bare = name.strip().lower().rpartition(".")
     schema = schema or "gold"
-    known = tables(warehouse)
-    if (schema, bare) not in known:
-        listed = ", ".join(sorted(each if where == "gold" else f"{where}.{each}" for where, each in known))
-        raise InputError(f"there is no table {name!r}; there are {listed or 'none yet'}")
-    if not re.fullmatch(r"[a-z_][a-z0-9_]*", bare):
-        raise InputError(f"{name!r} is not a name that can be read")
-    return warehouse.query(f"select * from {schema}.{bare}")  # noqa: S608 - looked up above
+    with open_warehouse(settings or read_settings()).reading() as look:
+        known = tables(look)
+        if (schema, bare) not in known:
+            listed = ", ".join(sorted(each if where == "gold" else f"{where}.{each}" for where, each in known))
+            raise InputError(f"there is no table {name!r}; there are {listed or 'none yet'}")
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", bare):
+            raise InputError(f"{name!r} is not a name that can be read")
+        frame = look.query(f"select * from {schema}.{bare}")  # noqa: S608 - looked up above
+        frame.attrs = {"data_version": version(look)}
+        return frame
 
 
 def data_version(*, settings: Settings | None = None) -> str:
@@ -92,7 +111,8 @@ def data_version(*, settings: Settings | None = None) -> str:
 
     Two readers who see the same version see the same numbers.
     """
-    return version(open_warehouse(settings or read_settings()))
+    with open_warehouse(settings or read_settings()).reading() as look:
+        return version(look)
 
 
 def is_replay(*, settings: Settings | None = None) -> bool:
@@ -105,54 +125,33 @@ def is_replay(*, settings: Settings | None = None) -> bool:
 # ── private ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _daily(warehouse: Warehouse, wanted: Sequence[str], first: date | None, last: date | None) -> pd.DataFrame:
-    where, params = where_clause("quote_date", wanted, first, last)
-    frame = warehouse.query(
-        f"""
-        select symbol, quote_date as date, open_price as open, high_price as high, low_price as low,
-            close_price as close, volume, is_final, data_source, split_factor
-        from gold.fact_daily_stock_quotes
-        where {where}
-        order by symbol, quote_date
-        """,  # noqa: S608 - placeholders only
-        params,
-    )
-    frame["date"] = pd.to_datetime(frame["date"])
-    return frame.astype(dict.fromkeys(_NUMBERS, "float64"))
-
-
-def _intraday(
-    warehouse: Warehouse, wanted: Sequence[str], first: date | None, last: date | None, *, resolution: str
+def _bars(
+    look: Reader,
+    wanted: Sequence[str],
+    companies: renamed.Companies,
+    first: date | None,
+    last: date | None,
+    resolution: str,
+    adjust: str,
 ) -> pd.DataFrame:
-    lower = _midnight(first) if first else None
-    upper = _midnight(last + timedelta(days=1)) - timedelta(microseconds=1) if last else None
-    where, params = where_clause("candle_time", wanted, lower, upper)
-    frame = warehouse.query(
-        f"""
-        select symbol, candle_time as time, candle_open as open, candle_high as high, candle_low as low,
-            candle_close as close, volume, is_final, data_source
-        from gold.gold_candlestick
-        where resolution = ? and {where}
-        order by symbol, candle_time
-        """,  # noqa: S608 - placeholders only
-        (resolution, *params),
-    )
-    frame["time"] = pd.to_datetime(frame["time"]).dt.tz_localize(UTC)
-    return frame.astype(dict.fromkeys(_NUMBERS[:-1], "float64"))
-
-
-def _with_split_factor(bars: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
-    """Each bar beside the factor of its New York date."""
-    day = bars["time"].dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize()
-    factors = daily.set_index(["symbol", "date"])["split_factor"]
-    keys = pd.MultiIndex.from_arrays([bars["symbol"], day])
-    bars["split_factor"] = factors.reindex(keys).fillna(1.0).to_numpy()
-    return bars
-
-
-def _midnight(day: date) -> datetime:
-    """The first instant of a New York date, as the warehouse stores instants: UTC, without a zone."""
-    return datetime.combine(day, time(), NEW_YORK).astimezone(UTC).replace(tzinfo=None)
+    """The bars as traded, beside the factors that ``adjust`` asks for."""
+    there = renamed.every_name(wanted, companies)
+    # a later dividend counts as well, and the close before it
+    daily = read_daily(look, there, first, None if adjust == "total" else last)
+    daily = renamed.join(daily, wanted, companies, days=new_york_days(daily), by=["date"])
+    if adjust == "total" or companies:
+        actions = read_actions(look, there)
+        actions = renamed.join(actions, wanted, companies, days=actions["date"], by=["date", "kind"])
+        if companies:
+            daily["split_factor"] = split_factors(daily, actions)
+        if adjust == "total":
+            daily["dividend_factor"] = dividend_factors(daily, actions)
+            daily = daily[daily["date"] <= pd.Timestamp(last)] if last else daily
+    if resolution == "1d":
+        return daily
+    bars = read_intraday(look, there, first, last, resolution=resolution)
+    bars = renamed.join(bars, wanted, companies, days=new_york_days(bars), by=["time"])
+    return with_factors(bars, daily)
 
 
 def _day(name: str, value: date | str | None) -> date | None:

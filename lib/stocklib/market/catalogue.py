@@ -6,41 +6,74 @@ from difflib import get_close_matches
 from typing import Any
 
 from stocklib.errors import SymbolError, WarehouseError
+from stocklib.market.renamed import Companies, current, every_name, that_matter
 from stocklib.quotes import check_symbol
-from stocklib.warehouse import Warehouse
+from stocklib.warehouse import Reader
 
 _SCHEMAS = ("bronze", "silver", "gold", "ops")
 
 
-def known_symbols(warehouse: Warehouse, asked: str | Iterable[str] | None) -> list[str]:
-    """The symbols that were asked for, each of them one that has prices."""
-    there = all_symbols(warehouse)
+class Symbols(list[str]):
+    """Symbols in alphabetical order, each an attribute too, so that TAB completes it: ``stocklib.symbols().AAPL``.
+
+    What a name of Python cannot hold is an underscore: ``BRK_B`` is ``"BRK.B"``.
+
+    >>> there = Symbols(["AAPL", "BRK.B"])
+    >>> there.BRK_B, there
+    ('BRK.B', ['AAPL', 'BRK.B'])
+    """
+
+    def __getattr__(self, name: str) -> str:
+        for symbol in self:
+            if _attribute(symbol) == name:
+                return symbol
+        close = get_close_matches(name.upper(), self, n=3)
+        raise AttributeError(f"there is no symbol {name}" + (f"; did you mean {', '.join(close)}?" if close else ""))
+
+    def __dir__(self) -> list[str]:
+        return [*map(_attribute, self), *super().__dir__()]
+
+
+def _attribute(symbol: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in symbol)
+
+
+def known_symbols(look: Reader, asked: str | Iterable[str] | None, renamed: Companies) -> tuple[list[str], Companies]:
+    """The symbols that were asked for, each with prices, and the companies among them whose rows must be joined."""
+    there = _traded(look)
     if not there:
         raise WarehouseError("gold holds no prices yet: run `stocks run backfill_ytd`, or `make demo`")
     if asked is None:
-        return there
+        wanted = current(there, renamed)
+        return wanted, that_matter(wanted, there, renamed)
     listed = [check_symbol(one) for one in ([asked] if isinstance(asked, str) else asked)]
     if not listed:
         raise SymbolError("no symbol was asked for; leave symbols out to get all: " + ", ".join(there))
     for symbol in listed:
-        if symbol not in there:
+        if not set(every_name([symbol], renamed)) & set(there):
             close = get_close_matches(symbol, there, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             shown = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
             raise SymbolError(f"there are no prices of {symbol}.{hint} There are: {shown}")
-    return list(dict.fromkeys(listed))
+    wanted = sorted(set(listed))
+    return wanted, that_matter(wanted, there, renamed)
 
 
-def all_symbols(warehouse: Warehouse) -> list[str]:
-    """Every symbol with daily prices."""
-    frame = warehouse.query("select distinct symbol from gold.fact_daily_stock_quotes order by symbol")
-    return [str(symbol) for symbol in frame["symbol"]]
+def all_symbols(look: Reader, renamed: Companies, *, like: str = "") -> Symbols:
+    """Every symbol with daily prices, or those whose symbol or company name holds a text."""
+    there = Symbols(current(_traded(look), renamed))
+    if not like.strip():
+        return there
+    text = like.strip().lower()
+    names = look.query("select symbol, lower(company_name) as name from silver.dim_stock_symbols")
+    named = {str(row.symbol) for row in names.itertuples() if text in str(row.name)}
+    return Symbols(symbol for symbol in there if text in symbol.lower() or symbol in named)
 
 
-def tables(warehouse: Warehouse) -> set[tuple[str, str]]:
+def tables(look: Reader) -> set[tuple[str, str]]:
     """(schema, name) of every published table and view, in lower case."""
     marks = ", ".join("?" * len(_SCHEMAS))
-    frame = warehouse.query(
+    frame = look.query(
         f"""
         select lower(table_schema) as schema_name, lower(table_name) as table_name
         from information_schema.tables
@@ -51,18 +84,18 @@ def tables(warehouse: Warehouse) -> set[tuple[str, str]]:
     return set(zip(frame["schema_name"], frame["table_name"], strict=True))
 
 
-def version(warehouse: Warehouse) -> str:
+def version(look: Reader) -> str:
     """Which version is published: its last load, its models, and when it was built (a rebuild counts loads anew)."""
-    build = warehouse.published_build()
+    build = look.published_build()
     return f"{build.load_id}.{build.logic[:8]}.{build.finished_at:%Y%m%d%H%M%S}" if build else "unpublished"
 
 
 def nothing_there(
-    warehouse: Warehouse, wanted: Sequence[str], first: date | None, last: date | None, *, resolution: str
+    look: Reader, wanted: Sequence[str], first: date | None, last: date | None, *, resolution: str
 ) -> str:
     """Why there is no bar in a range: which ranges there are."""
     where, params = where_clause("candle_time", wanted, None, None)
-    there = warehouse.query(
+    there = look.query(
         f"""
         select symbol, min(candle_time) as first_time, max(candle_time) as last_time
         from gold.gold_candlestick
@@ -85,3 +118,8 @@ def where_clause(column: str, wanted: Sequence[str], lower: object, upper: objec
             parts.append(f"{column} {sign} ?")
             params.append(bound)  # type: ignore[arg-type]
     return " and ".join(parts), tuple(params)
+
+
+def _traded(look: Reader) -> list[str]:
+    frame = look.query("select distinct symbol from gold.fact_daily_stock_quotes order by symbol")
+    return [str(symbol) for symbol in frame["symbol"]]

@@ -18,6 +18,7 @@ from stocklib.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 # The datasets of the lake; RAW has a table of each name.
 DATASETS = (
@@ -106,6 +107,19 @@ class Touched:
     since: date | None
 
 
+class Reader(Protocol):
+    """One published version (schemas bronze, silver, gold, ops), the same for every question put to it."""
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
+        """The answer as a frame; values go in as ``?`` parameters."""
+
+    def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
+        """The answer in columns, as Arrow holds them: quicker where there are many rows."""
+
+    def published_build(self) -> Build | None:
+        """The build that is looked at."""
+
+
 class Warehouse(Protocol):
     """What every engine can do."""
 
@@ -184,6 +198,9 @@ class Warehouse(Protocol):
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
         """Read the published tables (schemas bronze, silver, gold, ops)."""
+
+    def reading(self) -> AbstractContextManager[Reader]:
+        """Ask several questions of one version, whatever is published in between."""
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
         """Write every published gold table to ``folder``, all from the same version."""

@@ -21,6 +21,7 @@ from stocklib.warehouse import (
     DbtResult,
     LandedObject,
     LoadResult,
+    Reader,
     Touched,
     UnreadableObject,
     local_publish,
@@ -34,6 +35,7 @@ from stocklib.warehouse.lock import hold
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
@@ -196,8 +198,8 @@ class LocalWarehouse:
         """The build that readers see."""
         if not self._published.exists():
             return None
-        with open_published(self._published) as con:
-            return _read_build(con)
+        with self.reading() as published:
+            return published.published_build()
 
     def record_build(self, build: Build) -> None:
         """Remember a complete build: one row, the last."""
@@ -261,9 +263,14 @@ class LocalWarehouse:
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
         """Read the published tables; values go in as ``?`` parameters."""
+        with self.reading() as published:
+            return published.query(sql, params)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Ask several questions of one version: the file that was published when the block began."""
         with open_published(self._published) as con:
-            frame: pd.DataFrame = con.execute(sql, list(params)).df()
-            return frame
+            yield _Published(con)
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
         """Write every published gold table to ``folder``, all from the same version."""
@@ -310,6 +317,23 @@ class LocalWarehouse:
             environ={"STOCKS_DBT_TARGET": "local", "STOCKS_WAREHOUSE_FILE": str(self._build)},
             variables={"close_settle_seconds": self._settings.close_settle_seconds},
         )
+
+
+class _Published:
+    """The published file, open: as it was when it was opened, also when another one takes its name."""
+
+    def __init__(self, con: Any) -> None:
+        self._con = con
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
+        frame: pd.DataFrame = self._con.execute(sql, list(params)).df()
+        return frame
+
+    def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
+        return self._con.sql(sql, params=list(params)).to_arrow_table()
+
+    def published_build(self) -> Build | None:
+        return _read_build(self._con)
 
 
 def _read_build(con: Any) -> Build | None:

@@ -1,0 +1,105 @@
+"""What makes prices of different dates comparable: splits, and dividends as if they had been reinvested.
+
+Prices are stored as traded, so an adjustment is a factor for each bar, made when the bars are read. With s(t) the
+product of the splits after t, an adjusted price is p(t) / s(t). A dividend D(d) on ex-date d, with b the last bar
+before it, counts as a gain and not as a fall, by the factor
+
+    f(d) = 1 - (D(d) / s(d)) / (close(b) / s(b)),        total(t) = p(t) / s(t) × Π f(d) over the ex-dates d > t.
+
+Source: the adjusted close of CRSP and of Yahoo Finance (Yahoo Help, "What is the adjusted close?"). Adjusted prices of
+the past change when a dividend is paid; returns do not.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stocklib.errors import WarehouseError
+
+Floats = NDArray[np.float64]
+PRICES = ("open", "high", "low", "close")
+
+
+def split_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
+    """For each bar (symbol, date) the product of its symbol's splits after that date."""
+    factors, dates = np.ones(len(bars)), bars["date"].to_numpy()
+    of = _by_symbol(actions)
+    for run, symbol in _runs(bars):
+        if symbol in of:
+            factors[run] = _after(of[symbol], dates[run])
+    return factors
+
+
+def dividend_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
+    """For each bar (symbol, date, close, split_factor) the product of f(d) over the later ex-dates.
+
+    The bars must reach to the last one there is: a dividend beyond it is not known to have been paid.
+    """
+    factors, dates = np.ones(len(bars)), bars["date"].to_numpy()
+    closes = (bars["close"] / bars["split_factor"]).to_numpy()
+    of = _by_symbol(actions)
+    for run, symbol in _runs(bars):
+        if symbol not in of:
+            continue
+        days, amounts = of[symbol].paid
+        counts = (days > dates[run][0]) & (days <= dates[run][-1])
+        days, amounts = days[counts], amounts[counts]
+        before = np.searchsorted(dates[run], days) - 1
+        kept = 1 - amounts / _after(of[symbol], days) / closes[run][before]
+        if not (kept > 0).all():
+            raise WarehouseError(
+                f"the dividend of {symbol} on {pd.Timestamp(days[~(kept > 0)][0]):%Y-%m-%d} is missing, or not below "
+                'the close before it; adjust="split" leaves dividends out'
+            )
+        np.multiply.at(factors[run], before, kept)
+        factors[run] = np.cumprod(factors[run][::-1])[::-1]
+    return factors
+
+
+def adjusted(bars: pd.DataFrame, *, adjust: str) -> pd.DataFrame:
+    """Bars with their factors as prices on one basis; shares are those of the last split's basis."""
+    if adjust == "none":
+        return bars
+    divisor = bars["split_factor"] / bars["dividend_factor"] if adjust == "total" else bars["split_factor"]
+    for column in PRICES:
+        bars[column] = bars[column] / divisor
+    bars["volume"] = bars["volume"] * bars["split_factor"]
+    return bars
+
+
+@dataclass(frozen=True)
+class _Actions:
+    """A symbol's splits (dates, ratios) and dividends (ex-dates, amounts), each by date."""
+
+    splits: tuple[Any, Floats]
+    paid: tuple[Any, Floats]
+
+
+def _by_symbol(actions: pd.DataFrame) -> dict[Any, _Actions]:
+    actions = actions.sort_values(["symbol", "date"], kind="stable")
+    kinds, dates, amounts = (actions[name].to_numpy() for name in ("kind", "date", "amount"))
+    ratios = (actions["to_factor"] / actions["from_factor"]).to_numpy(dtype="float64")
+    found = {}
+    for run, symbol in _runs(actions):
+        split, paid = kinds[run] == "split", kinds[run] == "dividend"
+        found[symbol] = _Actions((dates[run][split], ratios[run][split]), (dates[run][paid], amounts[run][paid]))
+    return found
+
+
+def _runs(rows: pd.DataFrame) -> list[tuple[slice, Any]]:
+    """Where each symbol's rows are, which stand together."""
+    codes, names = pd.factorize(rows["symbol"])
+    edges = np.flatnonzero(np.diff(codes, prepend=-1, append=-1)).tolist()
+    return [(slice(begin, end), names[codes[begin]]) for begin, end in pairwise(edges)]
+
+
+def _after(of: _Actions, dates: Any) -> Floats:
+    """The product of the splits after each date."""
+    days, ratios = of.splits
+    later = np.append(np.cumprod(ratios[::-1])[::-1], 1.0)
+    product: Floats = later[np.searchsorted(days, dates, side="right")]
+    return product
