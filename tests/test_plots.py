@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from recorded_gold import LAST, SYMBOLS, published
 
-from stocklib import market, plots
+from stocklib import market, metrics, plots
+from stocklib.backtest import buy_and_hold, run, sma_crossover
 from stocklib.errors import InputError
 from stocklib.indicators import sma
 from stocklib.settings import Settings
@@ -134,6 +135,101 @@ def test_an_equity_curve_has_its_drawdown_underneath() -> None:
     assert figure.data[1].yaxis == "y2"
 
 
+def test_a_range_can_be_chosen_and_trades_are_marked(gold: Settings) -> None:
+    bars = market.prices("AAPL", date(2012, 1, 3), settings=gold)
+    result = run(bars, sma_crossover(bars, 10, 30))
+    figure = plots.candlestick(bars, trades=result.trades)
+    assert [each.label for each in figure.layout.xaxis.rangeselector.buttons] == ["1 m", "3 m", "6 m", "1 y", "all"]
+    entry, exit = (trace for trace in figure.data if trace.type == "scatter")
+    assert [pd.Timestamp(day) for day in entry.x] == result.trades["entry_date"].tolist()
+    assert list(exit.y) == result.trades["exit_price"].tolist()
+    assert "ended by" in exit.hovertemplate
+    for without in (plots.candlestick(bars.tail(20)), plots.candlestick(bars, selector=False)):
+        assert not without.layout.xaxis.rangeselector.buttons
+
+
+def long_series() -> pd.Series:
+    """Three years that rise by 1 % every other session and fall by 0.5 % on the others."""
+    days = pd.bdate_range("2010-01-04", "2012-12-31")
+    return pd.Series([1.01, 0.995] * (len(days) // 2) + [1.0] * (len(days) % 2), days).cumprod()
+
+
+def test_months_and_years_of_the_heat_map_multiply_up() -> None:
+    values = long_series()
+    months = plots.monthly_returns(values)
+    assert months.index.tolist() == [2010, 2011, 2012]
+    for _, row in months.iterrows():
+        assert (1 + row.iloc[:12] / 100).prod() == pytest.approx(1 + row["Year"] / 100)
+    assert months.loc[2012, "Year"] == pytest.approx(100 * (values.iloc[-1] / values[:"2011"].iloc[-1] - 1))
+    trace = plots.monthly_heatmap(values).data[0]
+    assert (list(trace.y), trace.x[-1]) == (["2010", "2011", "2012"], "Year")
+    assert trace.zmid == 0
+    assert "%" in trace.hovertemplate
+
+
+def test_a_distribution_counts_every_return_and_marks_the_tail(gold: Settings) -> None:
+    close = market.prices("IBM", settings=gold).set_index("date")["close"]
+    figure = plots.return_distribution(close)
+    bars, normal = figure.data
+    assert sum(bars.y) == len(close) - 1
+    assert sum(normal.y) * (normal.x[1] - normal.x[0]) == pytest.approx((len(close) - 1) * bars.width / 0.94, rel=0.03)
+    assert f"{metrics.value_at_risk(close):.2f}".replace("-", "−") in figure.layout.annotations[0].text
+    flat = plots.return_distribution(pd.Series(1.0, close.index))
+    assert len(flat.data) == 1
+
+
+def test_rolling_figures_begin_when_their_window_is_full() -> None:
+    values = long_series()
+    figure = plots.rolling_metrics({"Rule": values, "Hold": values**0.5}, window=20, benchmark=values)
+    assert [trace.yaxis for trace in figure.data] == ["y", "y2", "y3"] * 2
+    volatility, sharpe, beta = (pd.Series(trace.y) for trace in figure.data[:3])
+    assert volatility.isna().sum() == sharpe.isna().sum() == beta.isna().sum() == 20
+    assert volatility.iloc[-1] == pytest.approx(metrics.volatility(values, window=20))
+    assert sharpe.iloc[-1] == pytest.approx(metrics.sharpe(values.tail(21)))
+    assert beta.dropna().tolist() == pytest.approx([1.0] * (len(values) - 20))
+
+
+def test_a_correlation_is_that_of_returns_over_common_sessions(gold: Settings) -> None:
+    closes = market.prices(["AAPL", "FB", "IBM"], wide="close", settings=gold)
+    trace = plots.correlation_matrix(closes).data[0]
+    changes = (closes / closes.shift(1) - 1)[["AAPL", "FB"]].dropna()
+    assert trace.z[0][1] == pytest.approx(changes["AAPL"].corr(changes["FB"]))
+    assert trace.customdata[0][1] == len(changes)
+    assert (trace.zmin, trace.zmid, trace.zmax) == (-1, 0, 1)
+
+
+def test_a_sweep_shows_every_pair_and_rings_the_best() -> None:
+    table = pd.DataFrame({"fast": [5, 5, 10, 10], "slow": [20, 40, 20, 40], "Sharpe": [0.5, 1.5, None, -1.0]})
+    figure = plots.sweep_heatmap(table, "fast", "slow")
+    cells, best = figure.data
+    assert cells.z.ravel().tolist() == pytest.approx([0.5, float("nan"), 1.5, -1.0], nan_ok=True)
+    assert (list(best.x), list(best.y)) == (["5"], ["40"])
+    assert "Sharpe" in cells.hovertemplate
+
+
+def test_a_figure_says_small_which_version_of_the_data_it_shows(gold: Settings) -> None:
+    version = f"data {market.data_version(settings=gold)}"
+    bars = market.prices(settings=gold)
+    aapl = bars[bars["symbol"] == "AAPL"].reset_index(drop=True)
+    worth = run(aapl, buy_and_hold(aapl)).equity
+    closes = market.prices(wide="close", settings=gold)
+    drawn = [
+        plots.candlestick(aapl),
+        plots.comparison(bars),
+        plots.equity_curve({"Hold": worth}),
+        plots.monthly_heatmap(worth),
+        plots.return_distribution(worth),
+        plots.rolling_metrics({"Hold": worth}),
+        plots.correlation_matrix(closes),
+        plots.treemap(market.table("gold_treechart", settings=gold)),
+        plots.kpis(market.table("gold_kpi", settings=gold)),
+    ]
+    for figure in drawn:
+        assert version in str(figure.layout.xaxis.title.text) + str(figure.layout.annotations)
+    aapl.attrs = {}
+    assert "data" not in str(plots.candlestick(aapl).layout.xaxis.title.text)
+
+
 NAME = '<a href="https://example.org">x</a>'
 
 
@@ -146,6 +242,9 @@ NAME = '<a href="https://example.org">x</a>'
         lambda f: plots.ytd_bars(f.assign(ytd_return_percent=1.0).head(1), title=NAME),
         lambda f: plots.kpis(f.assign(current_price=2.0, change_amount=1.0).head(1), unit=NAME),
         lambda f: plots.equity_curve({NAME: f.set_index("date")["close"]}),
+        lambda f: plots.rolling_metrics({NAME: f.set_index("date")["close"]}, window=2, title=NAME),
+        lambda f: plots.correlation_matrix(pd.DataFrame({NAME: f["close"], "B": f["close"]})),
+        lambda f: plots.sweep_heatmap(f.rename(columns={"open": NAME}), NAME, "high", "close", title=NAME),
     ],
 )
 def test_a_name_is_never_markup(draw: Callable[[pd.DataFrame], Any]) -> None:
@@ -169,6 +268,10 @@ def test_a_name_is_never_markup(draw: Callable[[pd.DataFrame], Any]) -> None:
         (lambda f: plots.comparison(f.head(0)), "no rows"),
         (lambda f: plots.ytd_bars(f), "lacks ytd_return_percent"),
         (lambda f: plots.equity_curve({}), "at least one"),
+        (lambda f: plots.monthly_heatmap(f["close"]), "by date"),
+        (lambda f: plots.rolling_metrics({"A": f.set_index("date")["close"]}), "more than 63"),
+        (lambda f: plots.correlation_matrix(f[["close"]]), "two symbols"),
+        (lambda f: plots.sweep_heatmap(f, "open", "high"), "lacks Sharpe"),
     ],
 )
 def test_a_frame_that_cannot_be_drawn_says_why(draw: Callable[[pd.DataFrame], Any], said: str) -> None:

@@ -84,7 +84,10 @@ def run(
         take,
         float(leverage),
     )
-    return make_result(bars, equity, money, shares, fills, ruined, single=isinstance(weights, pd.Series))
+    result = make_result(bars, equity, money, shares, fills, ruined, single=isinstance(weights, pd.Series))
+    # which version of the data it was, where the frame says so
+    result.equity.attrs = dict(prices.attrs)
+    return result
 
 
 def check_no_look_ahead(

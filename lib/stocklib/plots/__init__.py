@@ -7,7 +7,9 @@ colour wherever the same symbols are shown together. Every figure takes the widt
 from stocklib.plots.account import equity_curve
 from stocklib.plots.candles import candlestick
 from stocklib.plots.house import DOWN, PALETTE, UP, colours, library, template
+from stocklib.plots.matrices import correlation_matrix, sweep_heatmap
 from stocklib.plots.panels import comparison, kpis, treemap, volatility_bars, ytd_bars
+from stocklib.plots.returns import monthly_heatmap, monthly_returns, return_distribution, rolling_metrics
 
 __all__ = [
     "DOWN",
@@ -16,9 +18,15 @@ __all__ = [
     "candlestick",
     "colours",
     "comparison",
+    "correlation_matrix",
     "equity_curve",
     "kpis",
     "library",
+    "monthly_heatmap",
+    "monthly_returns",
+    "return_distribution",
+    "rolling_metrics",
+    "sweep_heatmap",
     "template",
     "treemap",
     "volatility_bars",

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from stocklib.errors import InputError
 from stocklib.metrics import drawdown
-from stocklib.plots.house import PALETTE, closed_times, dress, stack, text
+from stocklib.plots.house import PALETTE, closed_times, dress, stack, stamp, text
 
 
 def equity_curve(
@@ -43,4 +43,4 @@ def equity_curve(
     drawn.update_layout(
         yaxis={"title": {"text": text(unit)}}, yaxis2={"title": {"text": "drawdown"}, "ticksuffix": " %"}
     )
-    return drawn
+    return stamp(drawn, *curves.values())

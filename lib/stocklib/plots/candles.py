@@ -6,9 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import DOWN, PALETTE, UP, closed_times, dress, need, stack, text
+from stocklib.plots.house import DOWN, PALETTE, UP, closed_times, dress, need, stack, stamp, text
 
 _NEW_YORK = "America/New_York"
+_A_QUARTER = 63
 _LINES = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5])
 
 
@@ -16,7 +17,9 @@ def candlestick(
     frame: pd.DataFrame,
     *,
     overlays: Mapping[str, pd.Series] | None = None,
+    trades: pd.DataFrame | None = None,
     volume: bool = True,
+    selector: bool = True,
     title: str | None = None,
     unit: str = "USD",
     height: int = 520,
@@ -24,7 +27,9 @@ def candlestick(
     """One symbol's bars (``date`` or ``time``, open, high, low, close, volume) as candles: up hollow, down filled.
 
     ``overlays`` are lines over the prices, each a series on the frame's own index: ``{"SMA 20": sma(f["close"], 20)}``.
-    Bars below a day are shown in New York time. Volume, in shares, is left out where the frame has none.
+    ``trades`` are a backtest's (``Result.trades``): a triangle where one began and where it ended. Bars below a day are
+    shown in New York time. Volume, in shares, is left out where the frame has none. ``selector`` puts buttons
+    above that show the last month, quarter, half year or year of daily bars.
     """
     need(frame, "open", "high", "low", "close")
     if "symbol" in frame and frame["symbol"].nunique() > 1:
@@ -41,15 +46,19 @@ def candlestick(
             line={"width": 1.6, "color": _LINES[number % len(_LINES)]},
             hovertemplate=f"%{{y:,.2f}} {text(unit)}",
         )
+    if trades is not None and len(trades):
+        drawn.add_traces(_trades(trades, unit=unit))
     if with_volume:
         drawn.add_trace(_volume(frame, times))
         stack(drawn, lower=0.2)
         drawn.update_layout(yaxis2={"title": {"text": "shares"}, "nticks": 3, "tickformat": "~s"})
-    dress(drawn, title=title, height=height, bargap=0.15, showlegend=bool(overlays))
+    dress(drawn, title=title, height=height, bargap=0.15, showlegend=bool(overlays) or trades is not None)
     hover = "%-d %b %Y" if "time" not in frame else "%-d %b %Y, %H:%M New York"
     drawn.update_xaxes(rangebreaks=closed_times(times), rangeslider_visible=False, hoverformat=hover)
     drawn.update_layout(yaxis={"title": {"text": text(unit)}})
-    return drawn
+    if selector and "time" not in frame and len(frame) > _A_QUARTER:
+        _add_selector(drawn, height)
+    return stamp(drawn, frame)
 
 
 def bar_times(frame: pd.DataFrame) -> pd.Series:
@@ -72,6 +81,48 @@ def _candles(frame: pd.DataFrame, times: pd.Series, *, unit: str) -> go.Candlest
         hovertemplate="open %{open:,.2f}  high %{high:,.2f}<br>low %{low:,.2f}  close %{close:,.2f} " + text(unit),
         increasing={"line": {"color": UP, "width": 1.2}, "fillcolor": "rgba(0,0,0,0)"},
         decreasing={"line": {"color": DOWN, "width": 1.2}, "fillcolor": DOWN},
+    )
+
+
+def _trades(trades: pd.DataFrame, *, unit: str) -> list[go.Scatter]:
+    """Where round trips began and ended."""
+    ended = trades.dropna(subset=["exit_date"])
+    marks = (
+        ("entry", trades, "triangle-up", PALETTE[2], "%{customdata[0]} %{customdata[1]:,.2f} shares from"),
+        ("exit", ended, "triangle-down", PALETTE[3], "%{customdata[2]:+.2f} %, ended by %{customdata[3]}, at"),
+    )
+    return [
+        go.Scatter(
+            x=rows[f"{name}_date"],
+            y=rows[f"{name}_price"],
+            name=name,
+            mode="markers",
+            marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 1.5, "color": "#ffffff"}},
+            customdata=rows[["side", "shares", "return_percent", "ended_by"]].to_numpy(),
+            hovertemplate=f"{said} %{{y:,.2f}} {text(unit)}",
+        )
+        for name, rows, symbol, colour, said in marks
+    ]
+
+
+def _add_selector(drawn: go.Figure, height: int) -> None:
+    """Buttons in a row of their own above the legend."""
+    top = (drawn.layout.margin.t or 0) + 30
+    # a selector's place is in heights of the panels; the labels underneath take about 60 pixels
+    panels = height - top - 60
+    steps = [("1 m", 1), ("3 m", 3), ("6 m", 6), ("1 y", 12)]
+    buttons = [{"label": label, "count": months, "step": "month", "stepmode": "backward"} for label, months in steps]
+    drawn.update_layout(margin={"t": top})
+    drawn.update_xaxes(
+        rangeselector={
+            "buttons": [*buttons, {"label": "all", "step": "all"}],
+            "x": 0,
+            "y": 1 + (28 if drawn.layout.showlegend else 4) / panels,
+            "yanchor": "bottom",
+            "font": {"size": 11},
+            "bgcolor": "rgba(128,140,160,.14)",
+            "activecolor": "rgba(31,128,196,.32)",
+        }
     )
 
 

@@ -14,6 +14,9 @@ from stocklib.errors import InputError
 # little lighter here, to be read on dark paper too.
 PALETTE = ("#1F80C4", "#DE6A10", "#0A9E78", "#CC79A7", "#E0A100", "#62B8E8", "#8A8D91")
 UP, DOWN, LEVEL = PALETTE[0], PALETTE[1], PALETTE[6]
+DIVERGING = [[0, DOWN], [0.5, "#eceff2"], [1, UP]]
+_SMALL = {"size": 10, "color": LEVEL}
+_WITHOUT_AXES = {"treemap", "indicator"}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -35,7 +38,15 @@ def template(*, dark: bool = False) -> go.layout.Template:
     return go.layout.Template(
         layout={
             "font": {"family": _FONT, "size": 13, "color": ink},
-            "title": {"x": 0, "xref": "container", "pad": {"l": 12, "t": 4}, "font": {"size": 16, "color": ink}},
+            "title": {
+                "x": 0,
+                "xref": "container",
+                "y": 1,
+                "yref": "container",
+                "yanchor": "top",
+                "pad": {"l": 12, "t": 10},
+                "font": {"size": 16, "color": ink},
+            },
             "paper_bgcolor": paper,
             "plot_bgcolor": paper,
             "colorway": list(PALETTE),
@@ -51,7 +62,7 @@ def template(*, dark: bool = False) -> go.layout.Template:
                 "spikedash": "solid",
             },
             "yaxis": {**axis, "side": "right", "ticklabelstandoff": 4},
-            "colorscale": {"diverging": [[0, DOWN], [0.5, "#eceff2"], [1, UP]]},
+            "colorscale": {"diverging": DIVERGING},
             "modebar": {"remove": ["lasso2d", "select2d", "autoscale"], "color": soft, "activecolor": ink},
             "separators": ".,",
         }
@@ -68,10 +79,29 @@ def figure(*traces: Any, title: str | None = None, height: int = 420, **layout: 
 def dress(drawn: go.Figure, *, title: str | None, height: int, **layout: Any) -> None:
     """Put a figure into the house template."""
     # a legend stands above the axes, and a title above that
-    top = (36 if title else 8) + (24 if len(drawn.data) > 1 else 0)
+    top = (36 if title else 8) + (24 if layout.get("showlegend", len(drawn.data) > 1) else 0)
     drawn.update_layout(template="stocks", height=height, autosize=True, margin={"t": top}, **layout)
     if title:
         drawn.update_layout(title_text=text(title))
+
+
+def stamp(drawn: go.Figure, *sources: Any) -> go.Figure:
+    """Say small underneath which version of the data a figure was made of, where its frames know (``attrs``)."""
+    versions = dict.fromkeys(
+        str(source.attrs["data_version"]) for source in sources if source is not None and "data_version" in source.attrs
+    )
+    if not versions:
+        return drawn
+    said = text(f"data {', '.join(versions)}")
+    if any(trace.type in _WITHOUT_AXES for trace in drawn.data):
+        drawn.add_annotation(
+            text=said, x=0.5, y=0, xref="paper", yref="paper", yanchor="top", yshift=-4, showarrow=False, font=_SMALL
+        )
+        return drawn.update_layout(margin={"b": 24})
+    # the title of the time axis finds its own place under the labels
+    title = drawn.layout.xaxis.title.text
+    small = f'<span style="font-size:10px">{said}</span>'
+    return drawn.update_layout(xaxis={"title": {"text": f"{title}<br>{small}" if title else small, "standoff": 6}})
 
 
 def stack(drawn: go.Figure, *, lower: float) -> None:
@@ -109,6 +139,11 @@ def closed_times(times: pd.Series) -> list[dict[str, Any]]:
         width = float(times.diff().min() / pd.Timedelta(hours=1))
         breaks.append({"bounds": [float(within.max()) + width, float(within.min())], "pattern": "hour"})
     return breaks
+
+
+def number_text(value: float, digits: int) -> str:
+    """A number as a cell of a figure shows it, and nothing where there is none."""
+    return "" if pd.isna(value) else f"{round(value, digits) + 0:.{digits}f}".replace("-", "−")
 
 
 def need(frame: pd.DataFrame, *columns: str) -> None:

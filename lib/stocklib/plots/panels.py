@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from stocklib.plots.house import DOWN, PALETTE, UP, closed_times, colours, figure, need, signed, text
+from stocklib.plots.house import DIVERGING, DOWN, PALETTE, UP, closed_times, colours, figure, need, signed, stamp, text
 
 
 def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 420) -> go.Figure:
@@ -37,7 +37,7 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
         rangebreaks=closed_times(closes["date"].drop_duplicates().sort_values()), hoverformat="%-d %b %Y"
     )
     drawn.update_yaxes(title_text="first session = 100")
-    return drawn
+    return stamp(drawn, frame)
 
 
 def ytd_bars(frame: pd.DataFrame, *, title: str | None = None) -> go.Figure:
@@ -72,7 +72,7 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
     sectors = rows.groupby("sector")[["market_cap", "moved"]].sum().reset_index()
     changes = [*(sectors["moved"] / sectors["market_cap"]), *rows["change_percent"]]
     reach = max(1.0, *(abs(change) for change in changes if not math.isnan(change)), 0.0)
-    return figure(
+    drawn = figure(
         go.Treemap(
             ids=[*("sector " + sectors["sector"]), *rows["symbol"]],
             labels=[text(label) for label in (*sectors["sector"], *rows["symbol"])],
@@ -98,10 +98,11 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
             "cmin": -reach,
             "cmid": 0,
             "cmax": reach,
-            "colorscale": [[0, DOWN], [0.5, "#eceff2"], [1, UP]],
+            "colorscale": DIVERGING,
             "colorbar": {"thickness": 8, "outlinewidth": 0, "ticksuffix": " %", "xpad": 4},
         },
     )
+    return stamp(drawn, frame)
 
 
 def kpis(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", columns: int = 3) -> go.Figure:
@@ -131,7 +132,7 @@ def kpis(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", co
             )
         )
     drawn.update_layout(grid={"rows": rows, "columns": columns, "pattern": "independent"})
-    return drawn
+    return stamp(drawn, frame)
 
 
 def _bars(
@@ -163,4 +164,4 @@ def _bars(
         ticksuffix=" %", nticks=6, range=[low - room if low < 0 else 0, high + room], zeroline=True, zerolinewidth=2
     )
     drawn.update_yaxes(side="left", type="category")
-    return drawn
+    return stamp(drawn, rows)

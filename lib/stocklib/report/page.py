@@ -98,7 +98,7 @@ def _charts(facts: Facts) -> tuple[dict[str, Any], list[str]]:
         drawn = {"daily": _daily_chart(facts, symbol)}
         if not facts.session.empty and (facts.session["symbol"] == symbol).any():
             bars = facts.session[facts.session["symbol"] == symbol]
-            drawn["session"] = _plain(plots.candlestick(bars, unit=facts.currency, height=480))
+            drawn["session"] = _plain(plots.candlestick(bars, selector=False, unit=facts.currency, height=480))
         size += len(_json(drawn))
         if size > _CHART_BYTES and charts:
             return charts, symbols[number:]
@@ -109,7 +109,7 @@ def _charts(facts: Facts) -> tuple[dict[str, Any], list[str]]:
 def _daily_chart(facts: Facts, symbol: str) -> dict[str, Any]:
     bars = facts.daily[facts.daily["symbol"] == symbol]
     lines = {"SMA 20": sma(bars["close"], 20).round(4), "EMA 50": ema(bars["close"], 50).round(4)}
-    return _plain(plots.candlestick(bars, overlays=lines, unit=facts.currency, height=480))
+    return _plain(plots.candlestick(bars, overlays=lines, selector=False, unit=facts.currency, height=480))
 
 
 def _status(facts: Facts) -> str:

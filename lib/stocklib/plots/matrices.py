@@ -1,0 +1,95 @@
+"""Figures of pairs: how symbols move together, and what each pair of a strategy's parameters brought."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from stocklib.errors import InputError
+from stocklib.plots.house import DIVERGING, figure, need, number_text, stamp, text
+
+
+def correlation_matrix(closes: pd.DataFrame, *, title: str | None = None, height: int | None = None) -> go.Figure:
+    """Correlation of daily returns, each pair over the sessions that both have; ``closes`` are dates × symbols."""
+    if closes.shape[1] < 2:
+        raise InputError("a correlation needs two symbols or more")
+    changes = closes / closes.shift(1) - 1
+    table = changes.corr(min_periods=3)
+    together = changes.notna().astype(int)
+    names = [text(name) for name in table]
+    drawn = figure(
+        go.Heatmap(
+            x=names,
+            y=names,
+            z=table.to_numpy(),
+            customdata=together.T.dot(together).to_numpy(),
+            text=[[number_text(value, 2) for value in row] for row in table.to_numpy()],
+            texttemplate="%{text}" if len(names) <= 15 else None,
+            textfont={"size": 11},
+            colorscale=DIVERGING,
+            zmin=-1,
+            zmid=0,
+            zmax=1,
+            xgap=2,
+            ygap=2,
+            colorbar={"thickness": 8, "outlinewidth": 0, "xpad": 4},
+            hovertemplate="%{x} and %{y}: %{z:.3f} over %{customdata} returns<extra></extra>",
+        ),
+        title=title,
+        height=height or max(260, 120 + 44 * min(len(names), 15)),
+        hovermode="closest",
+    )
+    drawn.update_yaxes(side="left", autorange="reversed", type="category", showgrid=False)
+    drawn.update_xaxes(type="category")
+    return stamp(drawn, closes)
+
+
+def sweep_heatmap(
+    table: pd.DataFrame, x: str, y: str, figure_name: str = "Sharpe", *, title: str | None = None, height: int = 440
+) -> go.Figure:
+    """A figure of a sweep for each pair of two parameters; the best one is ringed, and refused ones are empty.
+
+    More parameters than two: the best of each pair is shown. A lone ringed cell in pale surroundings is luck; a wide
+    patch of one colour is a property of the rule.
+    """
+    need(table, x, y, figure_name)
+    best = table.groupby([y, x], as_index=False)[figure_name].max()
+    grid = best.pivot(index=y, columns=x, values=figure_name)
+    values = grid.to_numpy(dtype="float64")
+    if np.isnan(values).all():
+        raise InputError(f"{figure_name} is known for no pair of {x} and {y}")
+    reach = float(np.nanmax(np.abs(values))) or 1.0
+    columns, rows = [str(value) for value in grid.columns], [str(value) for value in grid.index]
+    top, left = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    drawn = figure(
+        go.Heatmap(
+            x=columns,
+            y=rows,
+            z=values,
+            colorscale=DIVERGING,
+            zmin=-reach,
+            zmid=0,
+            zmax=reach,
+            colorbar={
+                "thickness": 8,
+                "outlinewidth": 0,
+                "xpad": 4,
+                "title": {"text": text(figure_name), "side": "right", "font": {"size": 12}},
+            },
+            hoverongaps=False,
+            hovertemplate=f"{text(x)} %{{x}}, {text(y)} %{{y}}: {text(figure_name)} %{{z:.2f}}<extra></extra>",
+        ),
+        go.Scatter(
+            x=[columns[left]],
+            y=[rows[top]],
+            mode="markers",
+            marker={"symbol": "circle-open", "size": 15, "color": "#111418", "line": {"width": 2.5}},
+            hovertemplate=f"the best: {text(figure_name)} {values[top, left]:.2f}<extra></extra>",
+        ),
+        title=title,
+        height=height,
+        hovermode="closest",
+        showlegend=False,
+    )
+    drawn.update_xaxes(type="category", title_text=text(x))
+    drawn.update_yaxes(type="category", title_text=text(y), side="left", showgrid=False)
+    return stamp(drawn, table)

@@ -1,0 +1,168 @@
+"""What a series brought and how: month by month, as a distribution, and over a window that moves along."""
+
+import calendar
+from collections.abc import Mapping
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from stocklib import indicators, metrics
+from stocklib.errors import InputError
+from stocklib.plots.house import DIVERGING, DOWN, PALETTE, UP, closed_times, dress, figure, number_text, stamp, text
+
+_MONTHS = [*calendar.month_abbr[1:], "Year"]
+
+
+def monthly_returns(values: pd.Series) -> pd.DataFrame:
+    """What each month brought, in percent: years × the twelve months and the year as a whole.
+
+    From the last value of the month before; the first month and year count from the first value.
+
+    >>> days = pd.to_datetime(["2012-01-31", "2012-02-29", "2013-01-31"])
+    >>> monthly_returns(pd.Series([100.0, 110.0, 99.0], days))[["Jan", "Feb", "Year"]].round(6).to_numpy().tolist()
+    [[0.0, 10.0, 10.0], [-10.0, nan, -10.0]]
+    """
+    if values.empty or not isinstance(values.index, pd.DatetimeIndex):
+        raise InputError("monthly returns need values by date")
+    ends = values.groupby([values.index.year, values.index.month]).last()
+    months = (100 * (ends / ends.shift(1).fillna(values.iloc[0]) - 1)).unstack().reindex(columns=range(1, 13))
+    years = values.groupby(values.index.year).last()
+    months[13] = 100 * (years / years.shift(1).fillna(values.iloc[0]) - 1)
+    months.columns = pd.Index(_MONTHS)
+    months.index.name = "year"
+    return months
+
+
+def monthly_heatmap(values: pd.Series, *, title: str | None = None, height: int | None = None) -> go.Figure:
+    """``monthly_returns`` as a heat map: blue rose, vermilion fell; the year's own return at the right."""
+    months = monthly_returns(values)
+    reach = max(1.0, float(np.nanmax(np.abs(months[_MONTHS[:12]].to_numpy()))))
+    years = [str(year) for year in months.index]
+    shown = [[number_text(value, 1) for value in row] for row in months.to_numpy()]
+    drawn = figure(
+        go.Heatmap(
+            x=_MONTHS,
+            y=years,
+            z=months.to_numpy(),
+            text=shown,
+            texttemplate="%{text}",
+            textfont={"size": 11},
+            colorscale=DIVERGING,
+            zmin=-reach,
+            zmid=0,
+            zmax=reach,
+            showscale=False,
+            xgap=2,
+            ygap=2,
+            hoverongaps=False,
+            hovertemplate="%{x} %{y}: %{z:+.2f} %<extra></extra>",
+        ),
+        title=title,
+        height=height or 110 + 26 * len(years),
+        hovermode="closest",
+    )
+    drawn.update_yaxes(side="left", autorange="reversed", type="category", showgrid=False)
+    # categories, not dates: the month's name is its place
+    drawn.update_xaxes(type="category", tickfont={"size": 10})
+    return stamp(drawn, values)
+
+
+def return_distribution(values: pd.Series, *, title: str | None = None, height: int = 380) -> go.Figure:
+    """Daily returns in percent: how many sessions brought how much, a normal distribution's share, VaR and CVaR."""
+    changes = 100 * metrics.returns(values)
+    counts, edges = np.histogram(changes, bins=min(60, max(10, round(2 * len(changes) ** 0.5))))
+    middles, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
+    drawn = figure(
+        go.Bar(
+            x=middles,
+            y=counts,
+            width=width * 0.94,
+            name="sessions",
+            marker={"color": [UP if middle > 0 else DOWN for middle in middles], "opacity": 0.75, "line": {"width": 0}},
+            customdata=np.column_stack([edges[:-1], edges[1:]]),
+            hovertemplate="%{y} sessions from %{customdata[0]:+.2f} to %{customdata[1]:+.2f} %<extra></extra>",
+        ),
+        title=title,
+        height=height,
+        hovermode="closest",
+        showlegend=False,
+    )
+    if changes.std() > 0:
+        normal, reach = (
+            NormalDist(float(changes.mean()), float(changes.std(ddof=1))),
+            np.linspace(edges[0], edges[-1], 200),
+        )
+        drawn.add_scatter(
+            x=reach,
+            y=[len(changes) * width * normal.pdf(at) for at in reach],
+            name="normal",
+            line={"width": 1.6, "color": PALETTE[-1]},
+            hovertemplate="normal with the same mean and deviation: %{y:.1f} sessions<extra></extra>",
+        )
+    tails = (("VaR 95 %", metrics.value_at_risk(values)), ("CVaR", metrics.cvar(values)))
+    for number, (name, at) in enumerate(tails):
+        drawn.add_vline(x=at, line={"width": 1.2, "dash": "dot", "color": PALETTE[4]})
+        label = f"{name} {number_text(at, 2)} %"
+        drawn.add_annotation(
+            x=at,
+            y=1 - 0.09 * number,
+            yref="paper",
+            text=label,
+            showarrow=False,
+            xanchor="left",
+            xshift=4,
+            font={"size": 11},
+        )
+    drawn.update_xaxes(title_text="daily return, %", ticksuffix=" %")
+    drawn.update_yaxes(title_text="sessions")
+    return stamp(drawn, values)
+
+
+def rolling_metrics(
+    curves: Mapping[str, pd.Series],
+    *,
+    window: int = 63,
+    benchmark: pd.Series | None = None,
+    title: str | None = None,
+    height: int = 520,
+) -> go.Figure:
+    """Volatility and Sharpe ratio of the last ``window`` returns, after each session; with a benchmark beta as well."""
+    if not curves or any(len(values) <= window for values in curves.values()):
+        raise InputError(f"a rolling window of {window} returns needs more than {window} values")
+    panels = ["volatility, % a year", "Sharpe ratio"] + ([] if benchmark is None else ["beta"])
+    drawn = go.Figure()
+    for number, (name, values) in enumerate(curves.items()):
+        changes = values / values.shift(1) - 1
+        rolled = changes.rolling(window, min_periods=window)
+        lines = [indicators.rolling_volatility(values, window), rolled.mean() / rolled.std(ddof=1) * 252**0.5]
+        if benchmark is not None:
+            lines.append(indicators.rolling_beta(changes, benchmark / benchmark.shift(1) - 1, window))
+        for panel, line in enumerate(lines):
+            unit = " % a year" if panel == 0 else ""
+            drawn.add_scatter(
+                x=values.index,
+                y=line,
+                yaxis=f"y{panel + 1}" if panel else "y",
+                name=text(name),
+                showlegend=panel == 0,
+                legendgroup=text(name),
+                line={"width": 1.6, "color": PALETTE[number % len(PALETTE)]},
+                hovertemplate=f"{panels[panel].split(',')[0]} %{{y:.2f}}{unit}",
+            )
+    dress(drawn, title=title, height=height)
+    _stack_evenly(drawn, panels)
+    times = pd.Series(next(iter(curves.values())).index)
+    drawn.update_xaxes(rangebreaks=closed_times(times), hoverformat="%-d %b %Y")
+    return stamp(drawn, *curves.values())
+
+
+def _stack_evenly(drawn: go.Figure, panels: list[str]) -> None:
+    """Panels of one height over one time axis, each with its own unit; pointing shows all."""
+    height = 1 / len(panels)
+    for number, name in enumerate(panels):
+        top = 1 - number * height
+        axis = {"domain": [top - height + 0.03, top], "side": "right", "title": {"text": name}, "nticks": 5}
+        drawn.update_layout({f"yaxis{number + 1}" if number else "yaxis": axis})
+    drawn.update_layout(xaxis={"anchor": f"y{len(panels)}"}, hoversubplots="axis")
