@@ -4,6 +4,7 @@ Weights say at a bar's close what to hold: 1 for all in, 0 for out. They are tra
 decided with a price that was not yet known; ``check_no_look_ahead`` shows that of a strategy.
 """
 
+from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.engine import check_no_look_ahead, run
 from stocklib.backtest.result import Result, summary
 from stocklib.backtest.strategies import (
@@ -18,12 +19,14 @@ from stocklib.backtest.strategies import (
 from stocklib.backtest.sweeps import sweep, walk_forward
 
 __all__ = [
+    "Bars",
     "Result",
     "buy_and_hold",
     "check_no_look_ahead",
     "donchian_breakout",
     "ema_crossover",
     "momentum_rotation",
+    "read_bars",
     "rsi_reversion",
     "run",
     "sma_crossover",

@@ -1,6 +1,7 @@
 """The bars that a backtest stands on: arrays of bars × symbols, in order; every price is positive, or not there."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,23 +12,23 @@ from stocklib.errors import InputError
 
 Floats = NDArray[np.float64]
 
-_PRICES = ("open", "high", "low", "close")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bars:
     """Prices of ``symbols`` at ``times``, each array bars × symbols, in the listing's currency; NaN where none is.
 
-    ``high``, ``low``, ``vwap`` are None where the frame had none.
+    ``high``, ``low``, ``vwap`` are None where the frame had none. ``attrs`` are the frame's own, such as the version of
+    its data.
     """
 
     times: pd.Index
     symbols: list[str]
     open: Floats
     close: Floats
-    high: Floats | None
-    low: Floats | None
-    vwap: Floats | None
+    high: Floats | None = None
+    low: Floats | None = None
+    vwap: Floats | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
 
     def fills(self, at: str) -> Floats:
         """The prices at which orders are filled: ``open``, ``close`` or ``vwap``."""
@@ -38,73 +39,101 @@ class Bars:
             raise InputError("the bars have no vwap: add the column, or fill at the open or the close")
         return found
 
+    def closes(self) -> pd.DataFrame:
+        """The closes of every symbol: times × symbols."""
+        return pd.DataFrame(self.close, self.times, self.symbols)
 
-def read_bars(prices: pd.DataFrame) -> Bars:
+    def one(self, column: str = "close") -> pd.Series:
+        """The closes, or what else there is, of the only symbol, by time."""
+        if len(self.symbols) > 1:
+            raise InputError("this takes one symbol at a time, not " + ", ".join(self.symbols))
+        values: Floats | None = getattr(self, column)
+        if values is None:
+            raise InputError(f"this needs the bars' {column}")
+        return pd.Series(values[:, 0], self.times, name=column)
+
+
+def read_bars(prices: "pd.DataFrame | Bars") -> Bars:
     """Bars from a tidy frame (symbol, date or time, open, close and what else there is) of one symbol or several.
 
-    ``InputError`` says which bar is unordered, twice there, or has a price that is not positive.
+    Whoever runs many backtests reads the bars once: all that takes such a frame takes ``Bars``, too. ``InputError``
+    says which bar is unordered, twice there, or has a price that is not positive.
     """
-    when = next((column for column in ("date", "time") if column in prices), None)
-    frame = prices.set_index(when) if when else prices
-    missing = {"open", "close"} - set(frame.columns)
+    if isinstance(prices, Bars):
+        return prices
+    missing = {"open", "close"} - set(prices.columns)
     if missing:
         raise InputError(f"the bars lack {', '.join(sorted(missing))}")
-    groups = frame.groupby("symbol", sort=True) if "symbol" in frame else [("", frame)]
-    names: list[str] = []
-    parts: list[pd.DataFrame] = []
-    columns = [column for column in (*_PRICES, "vwap") if column in frame]
-    for name, group in groups:
-        names.append(str(name))
-        parts.append(_checked(str(name), group[columns].astype("float64")))
-    if not parts or max(len(part) for part in parts) < 2:
-        raise InputError(f"{len(frame)} bars are too few: a signal of one bar is traded on the next")
-    times = parts[0].index
-    for part in parts[1:]:
-        times = times.union(part.index)
-    wide = {column: _wide(parts, column, times) for column in columns}
-    return Bars(
-        times=times,
-        symbols=names,
-        open=wide["open"],
-        close=wide["close"],
-        high=wide.get("high"),
-        low=wide.get("low"),
-        vwap=wide.get("vwap"),
-    )
+    when = _times(prices)
+    columns = [name for name in ("open", "close", "high", "low", "vwap") if name in prices]
+    values = {name: _numbers(prices, name) for name in columns}
+    symbols = prices["symbol"] if "symbol" in prices and len(prices) else None
+    if symbols is None or _all_equal(symbols):
+        names = ["" if symbols is None else str(symbols.iloc[0])]
+        wide = {name: array[:, None] for name, array in values.items()}
+        _check(when, values, np.zeros(len(prices), dtype=int), names)
+        times, most = when, len(prices)
+    else:
+        codes, labels = pd.factorize(symbols, sort=True)
+        names = [str(label) for label in labels]
+        if (codes < 0).any():
+            raise InputError("a bar has no symbol")
+        _check(when, values, codes, names)
+        rows, times = pd.factorize(when, sort=True)
+        most = int(np.bincount(codes).max())
+        wide = {name: np.full((len(times), len(names)), np.nan) for name in columns}
+        for name, array in values.items():
+            wide[name][rows, codes] = array
+    if most < 2:
+        raise InputError(f"{len(prices)} bars are too few: a signal of one bar is traded on the next")
+    return Bars(times=times, symbols=names, attrs=dict(prices.attrs), **wide)
 
 
-def by_time(prices: pd.DataFrame) -> pd.DataFrame:
-    """The bars of one symbol by date (or time), whatever columns they have; ``InputError`` says what is wrong."""
-    if "symbol" in prices and prices["symbol"].nunique() > 1:
-        raise InputError("this takes one symbol at a time, not " + ", ".join(prices["symbol"].unique()))
-    read_bars(prices)
-    when = next((column for column in ("date", "time") if column in prices), None)
-    return prices.set_index(when) if when else prices
+def _times(prices: pd.DataFrame) -> pd.Index:
+    name = _when(prices)
+    times = pd.Index(prices[name]) if name else prices.index
+    if times.hasnans:
+        raise InputError("a bar has no date")
+    return times
 
 
-def closes(prices: pd.DataFrame) -> pd.DataFrame:
-    """The closes of every symbol: times × symbols."""
-    bars = read_bars(prices)
-    return pd.DataFrame(bars.close, bars.times, bars.symbols)
+def _when(prices: pd.DataFrame) -> str | None:
+    return next((column for column in ("date", "time") if column in prices), None)
 
 
-def _checked(name: str, bars: pd.DataFrame) -> pd.DataFrame:
-    of = f" of {name}" if name else ""
-    if not bars.index.is_monotonic_increasing or not bars.index.is_unique:
-        raise InputError(f"the bars{of} must be in order of time, one a date")
-    values = bars[[column for column in bars if column != "vwap"]].to_numpy()
-    good = (np.isfinite(values) & (values > 0)).all(axis=1)
-    if not good.all():
-        raise InputError(f"the bar{of} of {bars.index[~good][0]} has a price that is missing, zero or negative")
-    if {"high", "low"} <= set(bars.columns):
-        inside = bars["high"].to_numpy() >= bars["low"].to_numpy()
-        if not inside.all():
-            raise InputError(f"the bar{of} of {bars.index[~inside][0]} has a high below its low")
-    return bars
+def _numbers(prices: pd.DataFrame, name: str) -> Floats:
+    try:
+        return prices[name].to_numpy(dtype="float64", na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"the column {name} must hold numbers: {error}") from error
 
 
-def _wide(parts: list[pd.DataFrame], column: str, times: Any) -> Floats:
-    array = np.full((len(times), len(parts)), np.nan)
-    for number, part in enumerate(parts):
-        array[times.get_indexer(part.index), number] = part[column].to_numpy()
-    return array
+def _all_equal(symbols: pd.Series) -> bool:
+    # a missing one equals nothing
+    return bool((symbols.array == symbols.iloc[0]).all())
+
+
+def _check(when: pd.Index, values: dict[str, Floats], codes: Any, names: list[str]) -> None:
+    """Every symbol's bars are in order, one a time, and their prices are such."""
+
+    def bar(row: int) -> str:
+        of = f" of {names[codes[row]]}" if names[codes[row]] else ""
+        return f"{of} of {when[row]}"
+
+    order = np.argsort(codes, kind="stable") if len(names) > 1 else slice(None)
+    ours, at = codes[order], when.to_numpy()[order]
+    late = np.flatnonzero((ours[1:] == ours[:-1]) & ~(at[1:] > at[:-1]))
+    if len(late):
+        row = int(np.arange(len(codes))[order][late[0] + 1])
+        raise InputError(f"the bars must be in order of time, one a date: look at that{bar(row)}")
+    for name, array in values.items():
+        good = np.isfinite(array) & (array > 0)
+        if name == "vwap":
+            # a bar on which nothing was traded has none
+            good |= np.isnan(array)
+        if not good.all():
+            raise InputError(f"the bar{bar(int(good.argmin()))} has a {name} price that is missing, zero or negative")
+    if "high" in values and "low" in values:
+        outside = values["high"] < values["low"]
+        if outside.any():
+            raise InputError(f"the bar{bar(int(outside.argmax()))} has a high below its low")

@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stocklib import metrics
 from stocklib.backtest import kernel
 from stocklib.backtest.bars import Bars, Floats, read_bars
-from stocklib.backtest.result import Result, make_result
+from stocklib.backtest.result import Result
 from stocklib.errors import InputError
 
 REBALANCE = ("change", "bar", "week", "month", "quarter")
-SESSIONS_A_YEAR = 252
 
 
 def run(
-    prices: pd.DataFrame,
+    prices: pd.DataFrame | Bars,
     weights: pd.Series | pd.DataFrame,
     *,
     fill: str = "open",
@@ -40,54 +40,53 @@ def run(
 
     What is traded: with ``rebalance="change"`` the symbols whose target changed; with ``bar``, ``week``, ``month`` or
     ``quarter`` every symbol, on each bar or on the first one of each period, back to its target. Targets and amounts
-    that differ by less than 1e-9 (of the account) are equal. Sales come first; where the money is short, all purchases
-    shrink alike. A symbol without a bar is traded on its next one, and valued at its last close until then.
+    that differ by less than 1e-9 (of the account) are equal. Sales come first, then what is bought back of short
+    positions, then purchases; where the money is short, all purchases shrink alike, and what a short position brought
+    is no money to spend. A symbol without a bar (or vwap) is traded on its next one, and valued at its last close
+    until then. The worth by which targets are measured is that at the prices of the fill.
 
     What it costs: ``slippage_bps`` of the price, against you; ``commission_bps`` of the value, at least
-    ``minimum_fee``, on each fill, paid out of what is spent; ``borrow_percent`` a year, 1/252 of it each bar, on the
-    value sold short. Basis points: 10 is 0.10 %. Cash earns nothing. Shares are fractional, or ``whole_shares``.
+    ``minimum_fee``, on each fill; ``borrow_percent`` a year, 1/252 of it each bar, on the value sold short at the
+    close. A purchase pays its costs out of what is spent; one that its fee eats whole is not made, nor is a sale that
+    brings no more than its fee, except to leave a position. Basis points: 10 is 0.10 %. Cash earns nothing, and money
+    borrowed costs nothing. Shares are fractional, or ``whole_shares``, rounded down; the rest stays cash.
 
-    ``stop_loss_percent`` and ``take_profit_percent`` leave a position at that distance from its average entry price:
-    at the level, or at the open of a bar that opens beyond it; where one bar holds both levels, the stop is taken to
-    have come first. Filled at the open, a position can be stopped on its first bar; else from the next one on. A
-    stopped position stays out until its target changes (or the next rebalancing).
+    ``stop_loss_percent`` and ``take_profit_percent`` leave a position at that distance from its average entry price,
+    slippage included: at the open of a bar that opens beyond it, else at the level; where one bar holds both levels
+    and opens between them, the stop is taken to have come first. Filled at the open, a position can be stopped on its
+    first bar; else from the next one on. A stopped position stays out until its target changes (or the next
+    rebalancing).
 
-    ``leverage`` bounds the sum of the absolute weights; 1 borrows nothing. An account that falls to nothing is closed
-    (``Result.ruined`` says when).
+    ``leverage`` bounds the sum of the absolute weights; 1 borrows nothing. An account that is worth nothing at a fill
+    or at a close is closed at those prices, without costs (``Result.ruined`` says when): what it owes it goes on owing.
 
     Raises ``InputError`` for bars that are unordered, missing or not positive, and for weights that are not numbers,
     exceed the leverage, or are on other dates than the bars.
     """
     bars = read_bars(prices)
     wanted = _weights(weights, bars, leverage)
-    stop = _percent("stop_loss_percent", stop_loss_percent, below=100)
-    take = _percent("take_profit_percent", take_profit_percent, below=1e9)
-    if (stop or take) and (bars.high is None or bars.low is None):
-        raise InputError("stops need the bars' high and low")
-    extremes = bars.close if bars.high is None or bars.low is None else None
-    equity, money, shares, fills, ruined = kernel.simulate(
-        bars.fills(fill),
-        bars.high if extremes is None else extremes,
-        bars.low if extremes is None else extremes,
-        bars.open,
-        bars.close,
-        wanted,
-        _due(bars.times, rebalance),
-        fill == "open",
-        _amount("cash", cash, above=0),
-        _fraction("commission_bps", commission_bps),
-        _fraction("slippage_bps", slippage_bps),
-        _amount("minimum_fee", minimum_fee),
-        _amount("borrow_percent", borrow_percent) / 100 / SESSIONS_A_YEAR,
-        bool(whole_shares),
-        stop,
-        take,
-        float(leverage),
+    rules = kernel.Rules(
+        at_open=fill == "open",
+        whole=bool(whole_shares),
+        stop_loss=_percent("stop_loss_percent", stop_loss_percent, below=100),
+        take_profit=_percent("take_profit_percent", take_profit_percent, below=np.inf),
+        leverage=float(leverage),
     )
-    result = make_result(bars, equity, money, shares, fills, ruined, single=isinstance(weights, pd.Series))
-    # which version of the data it was, where the frame says so
-    result.equity.attrs = dict(prices.attrs)
-    return result
+    costs = kernel.Costs(
+        commission=fraction("commission_bps", commission_bps),
+        slippage=fraction("slippage_bps", slippage_bps),
+        minimum_fee=amount("minimum_fee", minimum_fee),
+        borrow=amount("borrow_percent", borrow_percent) / 100 / metrics.SESSIONS_A_YEAR,
+    )
+    high, low = bars.high, bars.low
+    if high is None or low is None:
+        if rules.stop_loss or rules.take_profit:
+            raise InputError("stops need the bars' high and low")
+        high = low = bars.close
+    arrays = kernel.Prices(bars.fills(fill), bars.open, high, low, bars.close)
+    due = _due(bars.times, rebalance)
+    book = kernel.simulate(arrays, wanted, due, amount("cash", cash, positive=True), costs, rules)
+    return Result(bars, book, single=isinstance(weights, pd.Series))
 
 
 def check_no_look_ahead(
@@ -102,6 +101,8 @@ def check_no_look_ahead(
     each weight up to a cut must be the same to within 1e-9 as on the whole data.
     """
     times = read_bars(prices).times
+    if len(times) < 8:
+        raise InputError(f"{len(times)} bars are too few to cut: 8 or more")
     whole = _frame(strategy(prices))
     when = prices["date"] if "date" in prices else prices["time"] if "time" in prices else prices.index.to_series()
     for place in np.unique(np.linspace(len(times) // 4, len(times) - 2, cuts).astype(int)):
@@ -149,27 +150,26 @@ def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> 
 
 
 def _due(times: Any, rebalance: str) -> Any:
-    """By bar: 0 nothing, 1 everything, 2 what changed."""
+    """By bar, what is brought to its target, as ``kernel`` counts it."""
     if rebalance not in REBALANCE:
         raise InputError(f"rebalance={rebalance!r} is not possible; it is one of {', '.join(REBALANCE)}")
     if rebalance in ("change", "bar"):
-        return np.full(len(times), 2 if rebalance == "change" else 1, dtype=np.int8)
+        return np.full(len(times), kernel.CHANGED if rebalance == "change" else kernel.EVERYTHING, dtype=np.int8)
     if not isinstance(times, pd.DatetimeIndex):
         raise InputError(f"rebalance={rebalance!r} needs dates")
     code = {"week": "W", "month": "M", "quarter": "Q"}[rebalance]
-    periods = times.tz_localize(None).to_period(code) if times.tz is None else times.tz_convert(None).to_period(code)
+    # in the times' own zone: an evening in New York is the next day in UTC
+    periods = times.tz_localize(None).to_period(code)
     first = np.r_[False, np.asarray(periods[1:] != periods[:-1])]
     # the first decision is traded at once
     first[1] = True
     return first.astype(np.int8)
 
 
-def _amount(name: str, value: float, *, above: float | None = None) -> float:
-    good = np.isfinite(value) and (value > above if above is not None else value >= 0)
-    if not good:
-        raise InputError(
-            f"{name}={value!r} is not possible: {'a positive number' if above is not None else '0 or more'}"
-        )
+def amount(name: str, value: float, *, positive: bool = False) -> float:
+    """The value, when it is one that an account can have."""
+    if not np.isfinite(value) or value < 0 or (positive and value == 0):
+        raise InputError(f"{name}={value!r} is not possible: {'a positive number' if positive else '0 or more'}")
     return float(value)
 
 
@@ -177,11 +177,12 @@ def _percent(name: str, value: float | None, *, below: float) -> float:
     if value is None:
         return 0.0
     if not 0 < value < below:
-        raise InputError(f"{name}={value!r} is not possible: above 0" + (" and below 100" if below == 100 else ""))
+        raise InputError(f"{name}={value!r} is not possible: above 0 and below {below:g}")
     return value / 100
 
 
-def _fraction(name: str, bps: float) -> float:
+def fraction(name: str, bps: float) -> float:
+    """Basis points as a fraction."""
     if not 0 <= bps < 10_000:
         raise InputError(f"{name}={bps!r} is not possible: basis points from 0 to below 10000")
     return bps / 10_000

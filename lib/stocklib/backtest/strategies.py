@@ -8,22 +8,21 @@ averages of equal prices may differ in the last digit.
 import numpy as np
 import pandas as pd
 
-from stocklib.backtest.bars import by_time, closes
+from stocklib.backtest.bars import Bars, read_bars
+from stocklib.backtest.kernel import TOLERANCE
 from stocklib.errors import InputError
 from stocklib.indicators import ema, rolling_volatility, rsi, sma
 
-TOLERANCE = 1e-9
 
-
-def buy_and_hold(prices: pd.DataFrame) -> pd.Series | pd.DataFrame:
+def buy_and_hold(prices: pd.DataFrame | Bars) -> pd.Series | pd.DataFrame:
     """Hold from the first bar on, several symbols in equal parts of the money at the start."""
-    panel = closes(prices)
-    if "symbol" in prices and len(panel.columns) > 1:
-        return pd.DataFrame(1.0 / len(panel.columns), panel.index, panel.columns)
-    return pd.Series(1.0, index=panel.index, name="signal")
+    bars = read_bars(prices)
+    if len(bars.symbols) > 1:
+        return pd.DataFrame(1.0 / len(bars.symbols), bars.times, bars.symbols)
+    return pd.Series(1.0, bars.times, name="signal")
 
 
-def sma_crossover(prices: pd.DataFrame, fast: int, slow: int) -> pd.Series:
+def sma_crossover(prices: pd.DataFrame | Bars, fast: int, slow: int) -> pd.Series:
     """Hold while the fast simple moving average of the closes is above the slow one.
 
     >>> days = pd.date_range("2012-01-02", periods=5)
@@ -32,19 +31,19 @@ def sma_crossover(prices: pd.DataFrame, fast: int, slow: int) -> pd.Series:
     [0.0, 0.0, 0.0, 1.0, 0.0]
     """
     _check_pair(fast, slow)
-    series = by_time(prices)["close"].astype("float64")
-    return _signal(sma(series, fast) > sma(series, slow) * (1 + TOLERANCE))
+    series = read_bars(prices).one()
+    return _above(sma(series, fast), sma(series, slow))
 
 
-def ema_crossover(prices: pd.DataFrame, fast: int, slow: int) -> pd.Series:
+def ema_crossover(prices: pd.DataFrame | Bars, fast: int, slow: int) -> pd.Series:
     """Hold while the fast exponential moving average of the closes is above the slow one."""
     _check_pair(fast, slow)
-    series = by_time(prices)["close"].astype("float64")
-    return _signal(ema(series, fast) > ema(series, slow) * (1 + TOLERANCE))
+    series = read_bars(prices).one()
+    return _above(ema(series, fast), ema(series, slow))
 
 
 def rsi_reversion(
-    prices: pd.DataFrame, window: int = 14, *, buy_below: float = 30, sell_above: float = 50
+    prices: pd.DataFrame | Bars, window: int = 14, *, buy_below: float = 30, sell_above: float = 50
 ) -> pd.Series:
     """Buy when the RSI falls below one level, hold until it is above the other.
 
@@ -55,11 +54,11 @@ def rsi_reversion(
     """
     if not 0 <= buy_below < sell_above <= 100:
         raise InputError(f"buy_below={buy_below} must be below sell_above={sell_above}, both from 0 to 100")
-    found = rsi(by_time(prices)["close"].astype("float64"), window)
+    found = rsi(read_bars(prices).one(), window)
     return _latched(found < buy_below, found > sell_above)
 
 
-def donchian_breakout(prices: pd.DataFrame, entry: int = 20, exit: int = 10) -> pd.Series:
+def donchian_breakout(prices: pd.DataFrame | Bars, entry: int = 20, exit: int = 10) -> pd.Series:
     """Buy at a close above the highest high of the ``entry`` bars before it, leave below the ``exit`` bars' low.
 
     Source: R. D. Donchian's channel, in C. M. Faith, Way of the Turtle (2007).
@@ -67,17 +66,14 @@ def donchian_breakout(prices: pd.DataFrame, entry: int = 20, exit: int = 10) -> 
     for name, window in (("entry", entry), ("exit", exit)):
         if window < 1:
             raise InputError(f"{name}={window} is not possible: 1 or more bars")
-    bars = by_time(prices)
-    missing = {"high", "low"} - set(bars.columns)
-    if missing:
-        raise InputError(f"a breakout needs the bars' {' and '.join(sorted(missing))}")
-    top = bars["high"].astype("float64").rolling(entry, min_periods=entry).max().shift(1)
-    bottom = bars["low"].astype("float64").rolling(exit, min_periods=exit).min().shift(1)
-    price = bars["close"].astype("float64")
+    bars = read_bars(prices)
+    price, high, low = bars.one(), bars.one("high"), bars.one("low")
+    top = high.rolling(entry, min_periods=entry).max().shift(1)
+    bottom = low.rolling(exit, min_periods=exit).min().shift(1)
     return _latched(price > top * (1 + TOLERANCE), price < bottom * (1 - TOLERANCE))
 
 
-def momentum_rotation(prices: pd.DataFrame, window: int = 126, *, hold: int = 3, skip: int = 0) -> pd.DataFrame:
+def momentum_rotation(prices: pd.DataFrame | Bars, window: int = 126, *, hold: int = 3, skip: int = 0) -> pd.DataFrame:
     """Hold in equal parts the ``hold`` symbols that rose most over ``window`` bars, up to ``skip`` bars ago.
 
     One that did not rise is not held. Meant for ``rebalance="month"``. Of equals, the first in alphabetical order.
@@ -85,14 +81,14 @@ def momentum_rotation(prices: pd.DataFrame, window: int = 126, *, hold: int = 3,
     """
     if window < 1 or hold < 1 or skip < 0:
         raise InputError(f"window={window}, hold={hold} must be 1 or more, skip={skip} 0 or more")
-    panel = closes(prices)
+    panel = read_bars(prices).closes()
     rise = panel.shift(skip) / panel.shift(skip + window) - 1
     rank = rise.where(rise > TOLERANCE).rank(axis=1, ascending=False, method="first")
     return (rank <= hold).astype("float64") / hold
 
 
 def volatility_target(
-    prices: pd.DataFrame, target_percent: float = 15.0, window: int = 30, *, most: float = 1.0, step: float = 0.1
+    prices: pd.DataFrame | Bars, target_percent: float = 15.0, window: int = 30, *, most: float = 1.0, step: float = 0.1
 ) -> pd.Series:
     """Hold so much that the volatility of the last ``window`` returns would be the target: target / volatility.
 
@@ -100,7 +96,7 @@ def volatility_target(
     """
     if not (target_percent > 0 and most > 0 and step > 0):
         raise InputError("target_percent, most and step must be positive")
-    measured = rolling_volatility(by_time(prices)["close"].astype("float64"), window)
+    measured = rolling_volatility(read_bars(prices).one(), window)
     share = (target_percent / measured.where(measured > TOLERANCE)).clip(upper=most)
     stepped: pd.Series = np.floor(share / step + TOLERANCE) * step
     return stepped.fillna(0.0).rename("signal")
@@ -111,8 +107,9 @@ def _check_pair(fast: int, slow: int) -> None:
         raise InputError(f"fast={fast} must be at least 1 and shorter than slow={slow}")
 
 
-def _signal(holds: pd.Series) -> pd.Series:
-    return holds.astype("float64").rename("signal")
+def _above(fast: pd.Series, slow: pd.Series) -> pd.Series:
+    holds = fast.to_numpy() > slow.to_numpy() * (1 + TOLERANCE)
+    return pd.Series(holds.astype("float64"), fast.index, name="signal")
 
 
 def _latched(begins: pd.Series, ends: pd.Series) -> pd.Series:

@@ -62,7 +62,7 @@ def _numbers(values: pd.Series | pd.DataFrame) -> Floats:
         array = values.to_numpy(dtype="float64", na_value=np.nan)
     except (ValueError, TypeError) as error:
         raise InputError(f"the values must be numbers: {error}") from error
-    if np.isinf(array).any():
+    if not np.isfinite(array).all() and np.isinf(array).any():
         raise InputError("the values must be finite; one of them is infinite")
     return array[:, None] if array.ndim == 1 else array
 

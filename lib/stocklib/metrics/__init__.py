@@ -7,7 +7,7 @@ ratio whose denominator is nothing is NaN. Losses are negative.
 """
 
 from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, returns, total_return
-from stocklib.metrics.ratios import alpha, beta, calmar, information_ratio, sharpe, sortino
+from stocklib.metrics.ratios import NO_DEVIATION, alpha, beta, calmar, information_ratio, sharpe, sortino
 from stocklib.metrics.risk import (
     VOLATILITY_WINDOW,
     Drawdown,
@@ -22,6 +22,7 @@ from stocklib.metrics.risk import (
 from stocklib.metrics.tails import cvar, gaussian_cvar, gaussian_var, value_at_risk
 
 __all__ = [
+    "NO_DEVIATION",
     "SESSIONS_A_YEAR",
     "VOLATILITY_WINDOW",
     "Drawdown",

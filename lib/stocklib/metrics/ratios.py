@@ -10,7 +10,7 @@ from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, returns
 from stocklib.metrics.risk import max_drawdown
 
 # What rounding leaves of a deviation that is none.
-_NONE = 1e-15
+NO_DEVIATION = 1e-15
 
 
 def sharpe(prices: pd.Series, *, risk_free_percent: float = 0.0) -> float:
@@ -107,4 +107,4 @@ def _together(prices: pd.Series, benchmark: pd.Series) -> tuple[pd.Series, pd.Se
 
 
 def _ratio(above: float, below: float) -> float:
-    return float(above / below) if below > _NONE else math.nan
+    return float(above / below) if below > NO_DEVIATION else math.nan
