@@ -97,7 +97,7 @@ def _runs(job: Job, combinations: Combinations, workers: int | None) -> Generato
         try:
             yield from pool.map(_one, combinations, chunksize=4)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
 
 
