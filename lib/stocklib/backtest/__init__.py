@@ -4,6 +4,9 @@ Weights say at a bar's close what to hold: 1 for all in, 0 for out. They are tra
 decided with a price that was not yet known; ``check_no_look_ahead`` shows that of a strategy.
 """
 
+from importlib import import_module
+from typing import Any
+
 from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.engine import check_no_look_ahead, run
 from stocklib.backtest.result import Result, summary
@@ -27,6 +30,7 @@ __all__ = [
     "ema_crossover",
     "momentum_rotation",
     "read_bars",
+    "report",
     "rsi_reversion",
     "run",
     "sma_crossover",
@@ -35,3 +39,8 @@ __all__ = [
     "volatility_target",
     "walk_forward",
 ]
+
+
+def report(result: Result, path: str, **options: Any) -> Any:
+    """Write a result's tear sheet: ``stocklib.tearsheet``, found when it is asked for, since reports are made of backtests."""
+    return import_module("stocklib.report").tearsheet(result, path, **options)

@@ -4,7 +4,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -119,6 +119,17 @@ def print_table(frame: Any) -> None:
 
 def listed(text: str | None) -> list[str] | None:
     return [part.strip() for part in text.split(",") if part.strip()] if text else None
+
+
+def read_pairs(given: Iterable[str]) -> dict[str, str]:
+    """``-p KEY=VALUE``, as often as it was given."""
+    pairs = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise click.UsageError(f"-p takes KEY=VALUE, not {text!r}")
+        pairs[name.strip()] = value
+    return pairs
 
 
 def day_of(value: Any) -> date | None:

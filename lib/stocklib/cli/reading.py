@@ -1,11 +1,12 @@
 """Reading, and notebooks: query, export, report, run, settings."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from stocklib.cli.base import Lazy, main, print_table
+from stocklib.cli.base import DATE, Lazy, day_of, main, print_table, read_pairs
 from stocklib.settings import Settings
 
 
@@ -47,17 +48,18 @@ def export(lazy: Lazy, folder: Path, form: str) -> None:
 
 
 @main.command()
+@click.option("--date", "day", type=DATE, help="An earlier session; kept as reports/market-<date>.html")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Default: reports/market.html (the demo's: reports/demo.html)",
 )
 @click.pass_obj
-def report(lazy: Lazy, out: Path | None) -> None:
+def report(lazy: Lazy, day: datetime | None, out: Path | None) -> None:
     """Write the market report: one HTML file that needs nothing else."""
     from stocklib.report import write_report
 
-    click.echo(write_report(lazy.settings(), path=out))
+    click.echo(write_report(lazy.settings(), day=day_of(day), path=out))
 
 
 @main.command(name="run")
@@ -72,7 +74,7 @@ def run_notebook(lazy: Lazy, name: str | None, given: tuple[str, ...]) -> None:
     if name is None:
         _print_notebooks(settings)
         return
-    pairs = dict(_pair(text) for text in given)
+    pairs = read_pairs(given)
     done = runner.run(settings, name, given=pairs, progress=sys.stderr.isatty())
     click.echo(done.result)
     click.echo(f"the executed copy: {done.path}")
@@ -96,10 +98,3 @@ def _print_notebooks(settings: Settings) -> None:
         for parameter, facts in runner.parameters(settings, name).items():
             kind = facts["inferred_type_name"] or "str"
             click.echo(f"    -p {parameter}=…  {kind}, default {facts['default']}  {facts['help']}")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise click.UsageError(f"-p takes KEY=VALUE, not {text!r}")
-    return name.strip(), value

@@ -4,7 +4,7 @@ Colours can be told apart by people who do not see red and green: up is blue, do
 colour wherever the same symbols are shown together. Every figure takes the width it is given.
 """
 
-from stocklib.plots.account import equity_curve
+from stocklib.plots.account import equity_curve, exposure
 from stocklib.plots.candles import candlestick
 from stocklib.plots.house import DOWN, PALETTE, UP, colours, library, template
 from stocklib.plots.matrices import correlation_matrix, sweep_heatmap
@@ -20,6 +20,7 @@ __all__ = [
     "comparison",
     "correlation_matrix",
     "equity_curve",
+    "exposure",
     "kpis",
     "library",
     "monthly_heatmap",

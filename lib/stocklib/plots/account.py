@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from stocklib.errors import InputError
 from stocklib.metrics import drawdown
-from stocklib.plots.house import PALETTE, closed_times, dress, stack, stamp, text
+from stocklib.plots.house import PALETTE, closed_times, dress, figure, stack, stamp, text
 
 
 def equity_curve(
@@ -44,3 +44,22 @@ def equity_curve(
         yaxis={"title": {"text": text(unit)}}, yaxis2={"title": {"text": "drawdown"}, "ticksuffix": " %"}
     )
     return stamp(drawn, *curves.values())
+
+
+def exposure(values: pd.Series, *, title: str | None = None, height: int = 240) -> go.Figure:
+    """What an account held by its own value, in percent, at each close."""
+    drawn = figure(
+        go.Scatter(
+            x=values.index,
+            y=100 * values,
+            name="exposure",
+            line={"width": 1.2, "color": PALETTE[0], "shape": "hv"},
+            fill="tozeroy",
+            hovertemplate="%{y:.1f} % held<extra></extra>",
+        ),
+        title=title,
+        height=height,
+    )
+    drawn.update_yaxes(ticksuffix=" %", rangemode="tozero")
+    drawn.update_xaxes(rangebreaks=closed_times(pd.Series(values.index)), hoverformat="%-d %b %Y")
+    return stamp(drawn, values)

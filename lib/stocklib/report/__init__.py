@@ -1,4 +1,4 @@
-"""The market report: figures and tables of gold in, one HTML file out that needs nothing else.
+"""The market report and the tear sheet of a backtest: figures and tables in, one HTML file out that needs nothing else.
 
 The page holds plotly.js once, draws in the reader's light or dark mode, and makes no request: no font, no CDN, and a
 content security policy that would stop one.
@@ -8,27 +8,71 @@ import contextlib
 import logging
 import os
 import tempfile
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from stocklib.errors import StocksError
 from stocklib.report.facts import gather
 from stocklib.report.page import render
 from stocklib.settings import Settings
 
-__all__ = ["write_report"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stocklib.backtest import Result
+
+__all__ = ["tearsheet", "write_report"]
 
 log = logging.getLogger(__name__)
 
 
-def write_report(settings: Settings, *, path: Path | None = None) -> Path:
-    """Write the report of what is published now, whole or not at all; returns where it is.
+def write_report(settings: Settings, *, day: date | None = None, path: Path | None = None) -> Path:
+    """Write the report of what is published now, or of an earlier session, whole or not at all; returns where it is.
 
-    Default: ``reports/market.html`` of the project, ``reports/demo.html`` for the demo. Raises ``WarehouseError`` when
-    nothing is published yet.
+    Default: ``reports/market.html`` of the project, ``reports/demo.html`` for the demo, and with a ``day``
+    ``reports/market-<day>.html``, which stays. Raises ``WarehouseError`` when nothing is published yet,
+    ``DateRangeError`` for a day without bars.
     """
-    target = path or settings.root / "reports" / ("demo.html" if settings.demo else "market.html")
-    page = render(gather(settings), written_at=datetime.now(UTC))
+    name = f"market-{day}.html" if day else "demo.html" if settings.demo else "market.html"
+    target = path or settings.root / "reports" / name
+    return _write_page(target, render(gather(settings, day=day), written_at=datetime.now(UTC)))
+
+
+def tearsheet(
+    result: "Result",
+    path: Path | str,
+    *,
+    title: str = "Strategy",
+    benchmark: "Result | None" = None,
+    benchmark_name: str = "Benchmark",
+    prices: "pd.DataFrame | None" = None,
+    parameters: Mapping[str, Any] | None = None,
+    unit: str = "USD",
+) -> Path:
+    """Write what a backtest did, whole or not at all; returns where it is.
+
+    Figures, metrics against a ``benchmark`` (another result over the same sessions), trades, costs, ``parameters`` and
+    the data's version. With the ``prices`` of one symbol its trades are drawn on the candles.
+    """
+    # the compiled account is loaded for those who backtest
+    from stocklib.report.sheet import render_sheet
+
+    page = render_sheet(
+        result,
+        title=title,
+        benchmark=benchmark,
+        benchmark_name=benchmark_name,
+        prices=prices,
+        parameters=parameters or {},
+        unit=unit,
+        written_at=datetime.now(UTC),
+    )
+    return _write_page(Path(path), page)
+
+
+def _write_page(target: Path, page: str) -> Path:
     try:
         _write_whole(target, page)
     except OSError as error:

@@ -19,10 +19,10 @@ def card(row: dict[str, Any], facts: Facts) -> str:
     stale = f'<span class="stale">last price {as_of:%-d %b}</span>' if old else ""
     return f"""<a class="card kpi" href="#candles" data-symbol="{escape(symbol)}">
 <span class="symbol">{escape(symbol)}</span><span class="name">{escape(text(row["company_name"]))}</span>
-<span class="price">{_number(row["current_price"], 2)}</span>
-<span class="{_sign(row["change_percent"])}">{_change(row)}</span>
+<span class="price">{number(row["current_price"], 2)}</span>
+<span class="{direction(row["change_percent"])}">{_change(row)}</span>
 {_sparkline(closes)}
-<span class="small">Year to date {_number(row["ytd_return_percent"], 1, sign=True)} %</span>{stale}</a>"""
+<span class="small">Year to date {number(row["ytd_return_percent"], 1, sign=True)} %</span>{stale}</a>"""
 
 
 def table_row(row: dict[str, Any]) -> str:
@@ -30,11 +30,11 @@ def table_row(row: dict[str, Any]) -> str:
     signed = ("change_percent", "ytd_return_percent", "momentum_30day_percent")
     cells = [
         f'<th scope="row">{escape(row["symbol"])}<span class="name">{escape(text(row["company_name"]))}</span></th>',
-        f"<td>{_number(row['current_price'], 2)}</td>",
-        *(f'<td class="{_sign(row[name])}">{_number(row[name], 2, sign=True)}</td>' for name in signed),
-        f"<td>{_number(row['volatility_30day_percent'], 1)}</td>",
-        f"<td>{_number(row['drawdown_percent'], 1)}</td>",
-        f"<td>{_number(row['volume'], 0)}</td>",
+        f"<td>{number(row['current_price'], 2)}</td>",
+        *(f'<td class="{direction(row[name])}">{number(row[name], 2, sign=True)}</td>' for name in signed),
+        f"<td>{number(row['volatility_30day_percent'], 1)}</td>",
+        f"<td>{number(row['drawdown_percent'], 1)}</td>",
+        f"<td>{number(row['volume'], 0)}</td>",
         f'<td class="left">{escape(text(row["sector"]))}</td>',
         f"<td>{row['as_of'].astimezone(NEW_YORK):%-d %b %H:%M}</td>",
     ]
@@ -42,7 +42,7 @@ def table_row(row: dict[str, Any]) -> str:
 
 
 def _change(row: dict[str, Any]) -> str:
-    amount, percent = (_number(row[name], 2, sign=True) for name in ("change_amount", "change_percent"))
+    amount, percent = (number(row[name], 2, sign=True) for name in ("change_amount", "change_percent"))
     return f"{_arrow(row['change_percent'])} {amount} ({percent} %)"
 
 
@@ -65,7 +65,8 @@ def _missing(value: Any) -> bool:
     return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
 
 
-def _number(value: Any, digits: int, *, sign: bool = False) -> str:
+def number(value: Any, digits: int, *, sign: bool = False) -> str:
+    """A number with thousands apart and a true minus, or a dash."""
     if _missing(value):
         return "–"
     return f"{float(value):{'+' if sign else ''},.{digits}f}".replace("-", "−")
@@ -76,12 +77,13 @@ def text(value: Any) -> str:
     return "–" if _missing(value) or not str(value).strip() else str(value)
 
 
-def _sign(value: Any) -> str:
+def direction(value: Any) -> str:
+    """The class of a change: up, down, level."""
     return "level" if _missing(value) or value == 0 else "up" if value > 0 else "down"
 
 
 def _arrow(value: Any) -> str:
-    return {"up": "▲", "down": "▼", "level": "■"}[_sign(value)]
+    return {"up": "▲", "down": "▼", "level": "■"}[direction(value)]
 
 
 def day_text(value: Any) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from stocklib import market
 from stocklib.errors import DateRangeError, WarehouseError
 from stocklib.report.delivery import Delivery, read_delivery
+from stocklib.sessions import session
 from stocklib.settings import Settings
 
 # A year and a bit, so that the comparison reaches back to the last session of the year before.
@@ -33,20 +34,35 @@ class Facts:
     delivery: Delivery | None
 
 
-def gather(settings: Settings) -> Facts:
-    """Read everything that the report shows, all of it from the same published version."""
+def gather(settings: Settings, *, day: date | None = None) -> Facts:
+    """Read everything that the report shows, all of it from the same published version.
+
+    ``day`` is the session to report, by default the last one; ``DateRangeError`` when it has no bars.
+    """
     while True:
-        facts = _gather(settings)
+        facts = _gather(settings, day)
         if market.data_version(settings=settings) == facts.data_version:
             return facts
 
 
-def _gather(settings: Settings) -> Facts:
+def _gather(settings: Settings, day: date | None) -> Facts:
     version = market.data_version(settings=settings)
-    daily = market.prices(settings=settings)
-    last_date = daily["date"].max()
-    daily = daily[daily["date"] > last_date - _REACH]
-    symbols = _symbols(settings, daily)
+    everything = market.prices(settings=settings)
+    newest = everything["date"].max()
+    last_date = pd.Timestamp(day) if day else newest
+    daily = everything[(everything["date"] <= last_date) & (everything["date"] > last_date - _REACH)]
+    if not (daily["date"] == last_date).any():
+        raise DateRangeError(
+            f"there are no bars of {day}: choose a session from {everything['date'].min():%Y-%m-%d} to {newest:%Y-%m-%d}"
+        )
+    performance = market.table("fact_stock_performance", settings=settings)
+    performance = performance[pd.to_datetime(performance["quote_date"]) <= last_date].sort_values("quote_date")
+    kpi = market.table("gold_kpi", settings=settings)
+    symbols = _symbols(
+        settings, kpi if last_date == newest else _at_close(settings, daily, performance), daily, performance
+    )
+    if last_date != newest:
+        symbols["market_cap"] *= _then_by_now(everything, daily).reindex(symbols["symbol"]).to_numpy()
     if symbols.empty:
         raise WarehouseError("gold has daily bars but no latest prices: run `stocks transform`")
     of_today = daily[daily["date"] == last_date]
@@ -64,12 +80,41 @@ def _gather(settings: Settings) -> Facts:
     )
 
 
-def _symbols(settings: Settings, daily: pd.DataFrame) -> pd.DataFrame:
+def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
+    """What ``gold_kpi`` would have said after the last of these sessions, at prices as traded then."""
+    bars = daily.sort_values("date").groupby("symbol")
+    last, before = bars.tail(1).set_index("symbol"), bars["close"].nth(-2)
+    before.index = pd.Index(daily.loc[before.index, "symbol"])
+    before = before.reindex(last.index)
+    traded = market.prices(end=last["date"].max(), adjust="none", settings=settings).groupby("symbol")["close"].last()
+    close = traded.reindex(last.index)
+    ends = {day: session(day.date()) for day in last["date"].unique()}
+    return pd.DataFrame(
+        {
+            "symbol": last.index,
+            "current_price": close.to_numpy(),
+            "change_amount": ((last["close"] - before) * close / last["close"]).to_numpy(),
+            "change_percent": (100 * (last["close"] / before - 1)).to_numpy(),
+            "ytd_return_percent": performance.groupby("symbol")["ytd_return_percent"]
+            .last()
+            .reindex(last.index)
+            .to_numpy(),
+            "as_of": [found.close if (found := ends[day]) else day.tz_localize("UTC") for day in last["date"]],
+            "fetched_at": pd.NaT,
+        }
+    )
+
+
+def _then_by_now(everything: pd.DataFrame, daily: pd.DataFrame) -> pd.Series:
+    """Each symbol's last close of these bars by the last one there is."""
+    then, now = (bars.sort_values("date").groupby("symbol")["close"].last() for bars in (daily, everything))
+    return then / now
+
+
+def _symbols(settings: Settings, kpi: pd.DataFrame, daily: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
     """One row a symbol: the latest of each table that knows it."""
-    kpi = market.table("gold_kpi", settings=settings)
     names = market.table("silver.dim_stock_symbols", settings=settings)[["symbol", "company_name", "currency"]]
     tree = market.table("gold_treechart", settings=settings)[["symbol", "sector", "market_cap"]]
-    performance = market.table("fact_stock_performance", settings=settings).sort_values("quote_date")
     wanted = ["symbol", "ytd_base_date", "momentum_30day_percent", "volatility_30day_percent", "drawdown_percent"]
     bars = daily.sort_values("date").groupby("symbol").tail(1)[["symbol", "volume", "is_final"]]
     joined = kpi.drop(columns=[c for c in ("volume", "is_final") if c in kpi])

@@ -1,10 +1,7 @@
 """The report's HTML: cards, a table, and the figures as JSON that the page's own script draws when they are seen."""
 
-import json
-import re
 from datetime import UTC, datetime
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 from stocklib import plots
@@ -12,6 +9,7 @@ from stocklib.indicators import ema, sma
 from stocklib.report.cards import card, day_text, table_row, text
 from stocklib.report.delivery import section
 from stocklib.report.facts import Facts
+from stocklib.report.shell import as_json, fill, plain
 from stocklib.sessions import NEW_YORK
 
 # Symbols beyond this many bytes of candlesticks are left to the notebooks, which keeps the page under 8 MB.
@@ -50,13 +48,9 @@ def render(facts: Facts, *, written_at: datetime) -> str:
         "version": escape(facts.data_version),
         "written": f"{written_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
         "as_of_epoch": "" if facts.is_replay else f"{facts.as_of.timestamp():.0f}",
-        "figures": _json(figures),
-        "charts": _json(charts),
-        "templates": _json({name: _plain(plots.template(dark=name == "dark")) for name in ("light", "dark")}),
-        "plotly": plots.library().replace("</script", "<\\/script"),
+        "charts": as_json(charts),
     }
-    template = (files("stocklib.report") / "template.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found.group(1)], template)
+    return fill("market.html", parts, figures=figures)
 
 
 def _panel_texts(facts: Facts) -> list[tuple[str, str, str]]:
@@ -86,7 +80,7 @@ def _panels(facts: Facts) -> dict[str, Any]:
         drawn["ytd"] = plots.ytd_bars(largest)
     if largest["volatility_30day_percent"].notna().any():
         drawn["volatility"] = plots.volatility_bars(largest)
-    return {name: _plain(figure) for name, figure in drawn.items()}
+    return {name: plain(figure) for name, figure in drawn.items()}
 
 
 def _charts(facts: Facts) -> tuple[dict[str, Any], list[str]]:
@@ -98,8 +92,8 @@ def _charts(facts: Facts) -> tuple[dict[str, Any], list[str]]:
         drawn = {"daily": _daily_chart(facts, symbol)}
         if not facts.session.empty and (facts.session["symbol"] == symbol).any():
             bars = facts.session[facts.session["symbol"] == symbol]
-            drawn["session"] = _plain(plots.candlestick(bars, selector=False, unit=facts.currency, height=480))
-        size += len(_json(drawn))
+            drawn["session"] = plain(plots.candlestick(bars, selector=False, unit=facts.currency, height=480))
+        size += len(as_json(drawn))
         if size > _CHART_BYTES and charts:
             return charts, symbols[number:]
         charts[symbol] = drawn
@@ -109,7 +103,7 @@ def _charts(facts: Facts) -> tuple[dict[str, Any], list[str]]:
 def _daily_chart(facts: Facts, symbol: str) -> dict[str, Any]:
     bars = facts.daily[facts.daily["symbol"] == symbol]
     lines = {"SMA 20": sma(bars["close"], 20).round(4), "EMA 50": ema(bars["close"], 50).round(4)}
-    return _plain(plots.candlestick(bars, overlays=lines, selector=False, unit=facts.currency, height=480))
+    return plain(plots.candlestick(bars, overlays=lines, selector=False, unit=facts.currency, height=480))
 
 
 def _status(facts: Facts) -> str:
@@ -137,16 +131,3 @@ def _panel(name: str, title: str, note: str) -> str:
 def _label(facts: Facts, symbol: str) -> str:
     name = text(facts.symbols.set_index("symbol").loc[symbol, "company_name"])
     return f"{symbol} · {name}" if name != "–" else symbol
-
-
-def _plain(figure: Any) -> dict[str, Any]:
-    """A figure or template as JSON, without the template that the page adds itself."""
-    made: dict[str, Any] = json.loads(figure.to_json()) if hasattr(figure, "to_json") else figure.to_plotly_json()
-    made.get("layout", {}).pop("template", None) if "data" in made else None
-    return made
-
-
-def _json(value: Any) -> str:
-    """JSON that may stand inside a script element, whatever text it holds."""
-    made = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
-    return made.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,45 @@
+"use strict";
+// what every page does: draw a figure when it comes near, in the reader's mode, and again when that changes
+const read = (name) => JSON.parse(document.getElementById("data-" + name).textContent);
+const templates = read("templates"), figures = read("figures");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const narrow = matchMedia("(max-width: 760px)");
+const touch = matchMedia("(pointer: coarse)").matches;
+const shows = new Map(), shown = new Set();
+
+function draw(place, figure) {
+  const layout = Object.assign({}, figure.layout, {template: templates[dark.matches ? "dark" : "light"]});
+  // a finger scrolls the page; it does not zoom a figure
+  if (touch) layout.dragmode = false;
+  if (narrow.matches && layout.coloraxis) layout.coloraxis = Object.assign({}, layout.coloraxis, {showscale: false});
+  place.style.minHeight = layout.height + "px";
+  const data = narrow.matches ? figure.data.map(smaller) : figure.data;
+  return Plotly.react(place, data, layout, {responsive: true, displayModeBar: false, doubleClick: "reset"});
+}
+
+// a phone's cells hold no decimals
+function smaller(trace) {
+  if (trace.type !== "heatmap" || !trace.text || trace.x.length < 10) return trace;
+  return Object.assign({}, trace, {texttemplate: "%{z:.0f}", textfont: {size: 9}});
+}
+
+const near = new IntersectionObserver((entries) => {
+  for (const {isIntersecting, target} of entries) {
+    if (!isIntersecting) continue;
+    near.unobserve(target);
+    shown.add(target);
+    shows.get(target)();
+  }
+}, {rootMargin: "600px"});
+
+function whenNear(place, show) {
+  shows.set(place, show);
+  near.observe(place);
+}
+
+for (const place of document.querySelectorAll("[data-figure]")) {
+  whenNear(place, () => draw(place, figures[place.dataset.figure]));
+}
+for (const query of [dark, narrow]) {
+  query.addEventListener("change", () => { for (const place of shown) shows.get(place)(); });
+}

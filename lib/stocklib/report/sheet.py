@@ -1,0 +1,163 @@
+"""A tear sheet: what a backtest did, against a benchmark, as one HTML page that needs nothing else."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from stocklib import backtest, metrics, plots
+from stocklib.errors import InputError
+from stocklib.report.cards import day_text, direction, number
+from stocklib.report.shell import fill, plain
+
+# More candles or trades than these are left to the notebooks, which keeps the page under 8 MB and quick on a phone.
+_CANDLES, _TRADES = 2_600, 250
+_ROLLING = 63
+_TILES = ("total return %", "CAGR %", "volatility %", "Sharpe", "max drawdown %", "costs")
+
+
+def render_sheet(
+    result: backtest.Result,
+    *,
+    title: str,
+    benchmark: backtest.Result | None,
+    benchmark_name: str,
+    prices: pd.DataFrame | None,
+    parameters: Mapping[str, Any],
+    unit: str,
+    written_at: datetime,
+) -> str:
+    """The whole page. ``prices`` are the bars that were traded; with one symbol the trades are shown on its candles."""
+    if benchmark is not None and not benchmark.equity.index.equals(result.equity.index):
+        raise InputError("the benchmark must be run on the same sessions as the strategy")
+    results = {title: result} | ({} if benchmark is None else {benchmark_name: benchmark})
+    figures = _figures(results, prices, unit)
+    days = result.equity.index
+    parts = {
+        "title": escape(title),
+        "symbols": escape(_symbols(result, prices)),
+        "period": f"{day_text(days[0])} to {day_text(days[-1])}, {len(days):,} sessions",
+        "tiles": "".join(_tile(name, _table(results), unit) for name in _TILES),
+        "panels": "\n".join(_panel(name, *_PANELS[name]) for name in figures),
+        "heads": "".join(f"<th>{escape(name)}</th>" for name in results),
+        "metrics": "\n".join(_row(name, row) for name, row in _table(results).iterrows()),
+        "trades": "\n".join(_trade(row) for row in result.trades.tail(_TRADES).to_dict("records")),
+        "trades_note": _trades_note(result),
+        "parameters": "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in parameters.items()),
+        "costs": _costs(result, unit),
+        "unit": escape(unit),
+        "version": escape(str(result.equity.attrs.get("data_version", "not said"))),
+        "written": f"{written_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
+        "ruined": ""
+        if result.ruined is None
+        else f'<p class="banner">The account was ruined on {result.ruined:%-d %B %Y}.</p>',
+    }
+    return fill("tearsheet.html", parts, figures=figures)
+
+
+_PANELS = {
+    "equity": ("Value of the account", "At each close, and how far below its own high."),
+    "candles": ("Trades", "Split-adjusted bars; where round trips began and ended."),
+    "months": ("Month by month", "Percent; the last column is the year."),
+    "rolling": (f"Over {_ROLLING} sessions", "Volatility, Sharpe ratio and beta to the benchmark, as they stood."),
+    "returns": ("Daily returns", "Against a normal distribution; historical VaR and CVaR at 95 %."),
+    "exposure": ("Exposure", "The value of what was held by the account's, short positions counted as positive."),
+}
+
+
+def _figures(results: Mapping[str, backtest.Result], prices: pd.DataFrame | None, unit: str) -> dict[str, Any]:
+    first, *others = results.values()
+    curves = {name: result.equity for name, result in results.items()}
+    drawn = {"equity": plots.equity_curve(curves, unit=unit, height=440)}
+    if prices is not None and prices["symbol"].nunique() == 1 and len(prices) <= _CANDLES:
+        drawn["candles"] = plots.candlestick(prices, trades=first.trades, unit=unit, height=460)
+    if first.ruined is None:
+        drawn["months"] = plots.monthly_heatmap(first.equity)
+        if len(first.equity) > 2 * _ROLLING:
+            market_of = others[0].equity if others else None
+            drawn["rolling"] = plots.rolling_metrics(curves, window=_ROLLING, benchmark=market_of, height=460)
+        drawn["returns"] = plots.return_distribution(first.equity, height=340)
+    drawn["exposure"] = plots.exposure(first.exposure)
+    return {name: plain(figure) for name, figure in drawn.items()}
+
+
+def _table(results: Mapping[str, backtest.Result]) -> pd.DataFrame:
+    benchmark = list(results.values())[1].equity if len(results) > 1 else None
+    table = backtest.summary(results, benchmark if all(r.ruined is None for r in results.values()) else None)
+    more = {name: _more(result) for name, result in results.items()}
+    return pd.concat([table, pd.DataFrame(more)])
+
+
+def _more(result: backtest.Result) -> dict[str, float]:
+    """What ``backtest.summary`` leaves out."""
+    if result.ruined is not None:
+        return {}
+    equity, trades = result.equity, result.trades
+    return {
+        "CVaR 95 %": metrics.cvar(equity),
+        "skew": metrics.skew(equity),
+        "excess kurtosis": metrics.kurtosis(equity),
+        "sessions that rose %": metrics.hit_rate(equity),
+        "trades that gained %": 100 * float((trades["profit"] > 0).mean()) if len(trades) else math.nan,
+    }
+
+
+def _tile(name: str, table: pd.DataFrame, unit: str) -> str:
+    value, *others = table.loc[name].tolist()
+    label = f"{name}, {unit}" if name == "costs" else name
+    against = f'<span class="small">benchmark {number(others[0], 2)}</span>' if others else ""
+    return (
+        f'<div class="card kpi"><span class="name">{escape(label)}</span>'
+        f'<span class="price">{number(value, 2)}</span>{against}</div>'
+    )
+
+
+def _row(name: Any, row: pd.Series) -> str:
+    digits = 0 if name == "trades" else 2
+    return f'<tr><th scope="row">{escape(str(name))}</th>{"".join(f"<td>{number(v, digits)}</td>" for v in row)}</tr>'
+
+
+def _trade(row: dict[Any, Any]) -> str:
+    left = "open" if pd.isna(row["exit_date"]) else f"{row['exit_date']:%Y-%m-%d}"
+    cells = [
+        f'<th scope="row">{escape(str(row["symbol"]))}</th>',
+        f'<td class="left">{escape(row["side"])}</td>',
+        f"<td>{row['entry_date']:%Y-%m-%d}</td><td>{number(row['entry_price'], 2)}</td>",
+        f"<td>{left}</td><td>{number(row['exit_price'], 2)}</td>",
+        f"<td>{number(row['shares'], 2)}</td><td>{number(row['costs'], 2)}</td>",
+        *(f'<td class="{direction(row[k])}">{number(row[k], 2, sign=True)}</td>' for k in ("profit", "return_percent")),
+        f'<td class="left">{escape(row["ended_by"])}</td>',
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _trades_note(result: backtest.Result) -> str:
+    count = len(result.trades)
+    if not count:
+        return "It never traded."
+    shown = f"The last {_TRADES} of {count:,} round trips" if count > _TRADES else f"All {count:,} round trips"
+    return f"{shown}, prices averaged; one without an exit is valued at the last close."
+
+
+def _costs(result: backtest.Result, unit: str) -> str:
+    fees, slipped = float(result.fills["fee"].sum()), float(result.fills["slippage"].sum())
+    return (
+        f"{len(result.fills):,} fills cost {number(fees, 2)} {escape(unit)} in commissions and {number(slipped, 2)} in "
+        f"slippage, at a turnover of {number(result.turnover_percent, 0)} % a year."
+    )
+
+
+def _symbols(result: backtest.Result, prices: pd.DataFrame | None) -> str:
+    names = list(prices["symbol"].unique()) if prices is not None else sorted(set(result.trades["symbol"]))
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _panel(name: str, title: str, note: str) -> str:
+    wide = "" if name in ("months", "returns") else " wide"
+    return (
+        f'<section class="card{wide}" id="{name}"><h2>{escape(title)}</h2><p class="note">{escape(note)}</p>'
+        f'<div class="figure" data-figure="{name}"></div></section>'
+    )
