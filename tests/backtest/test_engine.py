@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stocklib.backtest import buy_and_hold, run, sma_crossover, summary
+from stocklib.backtest import buy_and_hold, read_bars, run, sma_crossover, summary
 from stocklib.errors import InputError
 
 DAYS = pd.date_range("2012-01-02", periods=6, freq="D")
@@ -163,3 +163,17 @@ def test_a_summary_sets_results_side_by_side() -> None:
     assert table.loc["trades", "hold"] == 1
     assert table.loc["max drawdown %", "hold"] <= 0
     assert table.notna().all().all()
+
+
+def test_every_table_of_a_result_says_which_data_it_was_and_none_is_made_before_it_is_asked_for() -> None:
+    prices = walk(3, 60)
+    prices.attrs["data_version"] = "load 7"
+    signal = sma_crossover(prices, 2, 5)
+    tables = ("equity", "cash", "shares", "exposure", "trades", "fills")
+    for bars_ in (prices, read_bars(prices)):
+        result = run(bars_, signal)
+        assert not set(tables) & set(vars(result))
+        assert [getattr(result, name).attrs for name in tables] == [{"data_version": "load 7"}] * len(tables)
+    panel = pd.concat([prices, prices.assign(symbol="FB")])
+    panel.attrs = prices.attrs
+    assert run(panel, buy_and_hold(panel)).shares.attrs == {"data_version": "load 7"}

@@ -1,6 +1,6 @@
 """The bars that a backtest stands on: arrays of bars × symbols, in order; every price is positive, or not there."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ class Bars:
     high: Floats | None = None
     low: Floats | None = None
     vwap: Floats | None = None
-    attrs: Mapping[str, Any] = field(default_factory=dict)
+    attrs: Mapping[Hashable, Any] = field(default_factory=dict)
 
     def fills(self, at: str) -> Floats:
         """The prices at which orders are filled: ``open``, ``close`` or ``vwap``."""

@@ -86,11 +86,7 @@ def run(
     arrays = kernel.Prices(bars.fills(fill), bars.open, high, low, bars.close)
     due = _due(bars.times, rebalance)
     book = kernel.simulate(arrays, wanted, due, amount("cash", cash, positive=True), costs, rules)
-    result = Result(bars, book, single=isinstance(weights, pd.Series))
-    # which version of the data it was, where the frame says so
-    for values in (result.equity, result.exposure):
-        values.attrs = dict(prices.attrs)
-    return result
+    return Result(bars, book, single=isinstance(weights, pd.Series))
 
 
 def check_no_look_ahead(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,8 @@ from stocklib import metrics
 from stocklib.backtest.bars import Bars, Floats
 from stocklib.backtest.kernel import Book
 from stocklib.backtest.trades import REASONS, round_trips
+
+Made = TypeVar("Made", pd.Series, pd.DataFrame)
 
 _FIGURES = (
     "total return %",
@@ -33,7 +35,10 @@ _AGAINST = ("alpha %", "beta", "information ratio")
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What became of the account on these ``bars``; tables are made when they are first asked for."""
+    """What became of the account on these ``bars``; tables are made when they are first asked for.
+
+    The ``attrs`` of each, such as the version of the data, are those of the bars.
+    """
 
     bars: Bars
     book: Book
@@ -41,22 +46,20 @@ class Result:
 
     @cached_property
     def equity(self) -> pd.Series:
-        """What the account was worth at each close; its ``attrs`` are the bars'."""
-        equity = pd.Series(self.book.equity, self.bars.times, name="equity")
-        equity.attrs = dict(self.bars.attrs)
-        return equity
+        """What the account was worth at each close."""
+        return self._stamped(pd.Series(self.book.equity, self.bars.times, name="equity"))
 
     @cached_property
     def cash(self) -> pd.Series:
         """Its money at each close; what short positions brought is in it."""
-        return pd.Series(self.book.cash, self.bars.times, name="cash")
+        return self._stamped(pd.Series(self.book.cash, self.bars.times, name="cash"))
 
     @cached_property
     def shares(self) -> Any:
         """What it held at each close: a series of one symbol, a frame of several; negative when sold short."""
         if self.single:
-            return pd.Series(self.book.held[:, 0], self.bars.times, name="shares")
-        return pd.DataFrame(self.book.held, self.bars.times, self.bars.symbols)
+            return self._stamped(pd.Series(self.book.held[:, 0], self.bars.times, name="shares"))
+        return self._stamped(pd.DataFrame(self.book.held, self.bars.times, self.bars.symbols))
 
     @cached_property
     def exposure(self) -> pd.Series:
@@ -64,7 +67,7 @@ class Result:
         gross = np.nansum(np.abs(self.book.held) * self._last_closes, axis=1)
         with np.errstate(divide="ignore"):
             share = np.divide(gross, self.book.equity, out=np.zeros(len(gross)), where=gross > 0)
-        return pd.Series(share, self.bars.times, name="exposure")
+        return self._stamped(pd.Series(share, self.bars.times, name="exposure"))
 
     @cached_property
     def trades(self) -> pd.DataFrame:
@@ -73,24 +76,23 @@ class Result:
         Prices are averages. An open trade is valued at the last close, without the costs of leaving. ``costs`` are
         fees, slippage and borrowing; ``profit`` is net of them, and of all trades together what the equity gained.
         """
-        return round_trips(self.bars, self.book, self._last_closes[-1])
+        return self._stamped(round_trips(self.bars, self.book, self._last_closes[-1]))
 
     @cached_property
     def fills(self) -> pd.DataFrame:
         """One row an exchange; ``borrow`` is what the position's loan cost since the fill before it."""
         rows = self.book.fills
-        return pd.DataFrame(
-            {
-                "date": self.bars.times[rows[:, 0].astype(int)],
-                "symbol": np.array(self.bars.symbols, dtype=object)[rows[:, 1].astype(int)],
-                "shares": rows[:, 2],
-                "price": rows[:, 3],
-                "fee": rows[:, 4],
-                "slippage": rows[:, 5],
-                "borrow": rows[:, 6],
-                "reason": np.array(REASONS, dtype=object)[rows[:, 7].astype(int)],
-            }
-        )
+        columns = {
+            "date": self.bars.times[rows[:, 0].astype(int)],
+            "symbol": np.array(self.bars.symbols, dtype=object)[rows[:, 1].astype(int)],
+            "shares": rows[:, 2],
+            "price": rows[:, 3],
+            "fee": rows[:, 4],
+            "slippage": rows[:, 5],
+            "borrow": rows[:, 6],
+            "reason": np.array(REASONS, dtype=object)[rows[:, 7].astype(int)],
+        }
+        return self._stamped(pd.DataFrame(columns))
 
     @property
     def costs(self) -> float:
@@ -113,6 +115,10 @@ class Result:
     def _last_closes(self) -> Floats:
         closes = self.bars.close
         return pd.DataFrame(closes).ffill().to_numpy() if np.isnan(closes).any() else closes
+
+    def _stamped(self, made: Made) -> Made:
+        made.attrs = dict(self.bars.attrs)
+        return made
 
     def __repr__(self) -> str:
         worth = self.book.equity
