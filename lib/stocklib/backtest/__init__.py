@@ -5,6 +5,7 @@ decided with a price that was not yet known; ``check_no_look_ahead`` shows that 
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from stocklib.backtest.bars import Bars, read_bars
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 
-def report(result: Result, path: str, **options: Any) -> Any:
-    """Write a result's tear sheet: ``stocklib.tearsheet``, found when it is asked for, since reports are made of backtests."""
-    return import_module("stocklib.report").tearsheet(result, path, **options)
+def report(result: Result, path: Path | str, **options: Any) -> Path:
+    """Write a result's tear sheet; ``options`` are those of ``stocklib.tearsheet``."""
+    # found when it is asked for, since reports are made of backtests
+    written: Path = import_module("stocklib.report").tearsheet(result, path, **options)
+    return written
