@@ -6,7 +6,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.metrics import drawdown
 from stocklib.plots.house import PALETTE, closed_times, dress, figure, stack, stamp, text
 
 
@@ -28,7 +27,7 @@ def equity_curve(
         )
         drawn.add_scatter(
             x=values.index,
-            y=drawdown(values),
+            y=_below_high(values),
             yaxis="y2",
             name=f"{text(name)}, drawdown",
             showlegend=False,
@@ -44,6 +43,11 @@ def equity_curve(
         yaxis={"title": {"text": text(unit)}}, yaxis2={"title": {"text": "drawdown"}, "ticksuffix": " %"}
     )
     return stamp(drawn, *curves.values())
+
+
+def _below_high(values: pd.Series) -> pd.Series:
+    """Percent below the highest value so far; an account that was ruined has lost 100 %, whatever it owes."""
+    return (100 * (values / values.cummax() - 1)).clip(lower=-100)
 
 
 def exposure(values: pd.Series, *, title: str | None = None, height: int = 240) -> go.Figure:

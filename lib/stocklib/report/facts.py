@@ -52,9 +52,8 @@ def _gather(settings: Settings, day: date | None) -> Facts:
     last_date = pd.Timestamp(day) if day else newest
     daily = everything[(everything["date"] <= last_date) & (everything["date"] > last_date - _REACH)]
     if not (daily["date"] == last_date).any():
-        raise DateRangeError(
-            f"there are no bars of {day}: choose a session from {everything['date'].min():%Y-%m-%d} to {newest:%Y-%m-%d}"
-        )
+        first = everything["date"].min()
+        raise DateRangeError(f"there are no bars of {day}: choose a session from {first:%Y-%m-%d} to {newest:%Y-%m-%d}")
     performance = market.table("fact_stock_performance", settings=settings)
     performance = performance[pd.to_datetime(performance["quote_date"]) <= last_date].sort_values("quote_date")
     kpi = market.table("gold_kpi", settings=settings)
@@ -76,7 +75,8 @@ def _gather(settings: Settings, day: date | None) -> Facts:
         is_replay=market.is_replay(settings=settings),
         data_version=version,
         currency=_common(symbols["currency"]),
-        delivery=read_delivery(settings),
+        # the ledger counts up to now, and so says nothing about an earlier session
+        delivery=read_delivery(settings) if last_date == newest else None,
     )
 
 

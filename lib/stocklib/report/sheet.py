@@ -33,6 +33,8 @@ def render_sheet(
     """The whole page. ``prices`` are the bars that were traded; with one symbol the trades are shown on its candles."""
     if benchmark is not None and not benchmark.equity.index.equals(result.equity.index):
         raise InputError("the benchmark must be run on the same sessions as the strategy")
+    if benchmark is not None and title == benchmark_name:
+        raise InputError(f"the strategy and its benchmark are both called {title!r}: give one another name")
     results = {title: result} | ({} if benchmark is None else {benchmark_name: benchmark})
     figures = _figures(results, prices, unit)
     days = result.equity.index
@@ -62,8 +64,8 @@ _PANELS = {
     "equity": ("Value of the account", "At each close, and how far below its own high."),
     "candles": ("Trades", "Split-adjusted bars; where round trips began and ended."),
     "months": ("Month by month", "Percent; the last column is the year."),
-    "rolling": (f"Over {_ROLLING} sessions", "Volatility, Sharpe ratio and beta to the benchmark, as they stood."),
     "returns": ("Daily returns", "Against a normal distribution; historical VaR and CVaR at 95 %."),
+    "rolling": (f"Over {_ROLLING} sessions", "Volatility, Sharpe ratio and beta to the benchmark, as they stood."),
     "exposure": ("Exposure", "The value of what was held by the account's, short positions counted as positive."),
 }
 
@@ -76,10 +78,10 @@ def _figures(results: Mapping[str, backtest.Result], prices: pd.DataFrame | None
         drawn["candles"] = plots.candlestick(prices, trades=first.trades, unit=unit, height=460)
     if first.ruined is None:
         drawn["months"] = plots.monthly_heatmap(first.equity)
+        drawn["returns"] = plots.return_distribution(first.equity, height=340)
         if len(first.equity) > 2 * _ROLLING:
             market_of = others[0].equity if others else None
             drawn["rolling"] = plots.rolling_metrics(curves, window=_ROLLING, benchmark=market_of, height=460)
-        drawn["returns"] = plots.return_distribution(first.equity, height=340)
     drawn["exposure"] = plots.exposure(first.exposure)
     return {name: plain(figure) for name, figure in drawn.items()}
 
@@ -95,18 +97,18 @@ def _more(result: backtest.Result) -> dict[str, float]:
     """What ``backtest.summary`` leaves out."""
     if result.ruined is not None:
         return {}
-    equity, trades = result.equity, result.trades
+    equity, profits = result.equity, result.trades["profit"].to_numpy(dtype="float64")
     return {
         "CVaR 95 %": metrics.cvar(equity),
         "skew": metrics.skew(equity),
         "excess kurtosis": metrics.kurtosis(equity),
         "sessions that rose %": metrics.hit_rate(equity),
-        "trades that gained %": 100 * float((trades["profit"] > 0).mean()) if len(trades) else math.nan,
+        "trades that gained %": 100 * float((profits > 0).mean()) if len(profits) else math.nan,
     }
 
 
 def _tile(name: str, table: pd.DataFrame, unit: str) -> str:
-    value, *others = table.loc[name].tolist()
+    value, *others = table.T[name].tolist()
     label = f"{name}, {unit}" if name == "costs" else name
     against = f'<span class="small">benchmark {number(others[0], 2)}</span>' if others else ""
     return (

@@ -50,7 +50,7 @@ def try_strategy(
     """Run a strategy over gold's prices; ``options`` are those of ``backtest.run``.
 
     Several symbols under a rule for one symbol have an equal part of the account each. The benchmark buys and holds the
-    same symbols, or another one, under the same costs. ``ParameterError`` names the strategies and parameters there are.
+    same symbols, or another one, under the same costs. ``ParameterError`` names what strategies and parameters exist.
     """
     strategy = STRATEGIES.get(name)
     if strategy is None:

@@ -1,0 +1,252 @@
+"""A tear sheet says what the backtest said, in one page that needs nothing else; so does the report of a session."""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from html import unescape
+from pathlib import Path
+
+import chromium
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from recorded_gold import SYMBOLS, published
+from test_report import SCROLL_THROUGH, json_in, own_text
+
+from stocklib import backtest, market
+from stocklib.backtest import Result, buy_and_hold, run, sma_crossover, summary
+from stocklib.cli import main
+from stocklib.errors import DateRangeError, InputError, ParameterError
+from stocklib.report import tearsheet, write_report
+from stocklib.report.cards import number
+from stocklib.report.strategies import STRATEGIES, try_strategy
+from stocklib.settings import Settings
+
+COSTS = {"commission_bps": 5.0, "slippage_bps": 5.0}
+
+
+@pytest.fixture(scope="session")
+def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
+
+
+@pytest.fixture(scope="module")
+def bars(gold: Settings) -> pd.DataFrame:
+    return market.prices("AAPL", date(2011, 12, 30), settings=gold)
+
+
+@pytest.fixture(scope="module")
+def rule(bars: pd.DataFrame) -> Result:
+    return run(bars, sma_crossover(bars, 10, 30), **COSTS)
+
+
+@pytest.fixture(scope="module")
+def held(bars: pd.DataFrame) -> Result:
+    return run(bars, buy_and_hold(bars), **COSTS)
+
+
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory: pytest.TempPathFactory, bars: pd.DataFrame, rule: Result, held: Result) -> Path:
+    path = tmp_path_factory.mktemp("sheet") / "sheet.html"
+    parameters = {"fast": 10, "slow": 30, **COSTS}
+    return tearsheet(rule, path, title="SMA <10/30>", benchmark=held, prices=bars, parameters=parameters)
+
+
+def rows(page: str, section: str) -> list[list[str]]:
+    """The cells of a section's table."""
+    found = re.search(rf'<section class="card[^"]*" id="{section}">(.*?)</section>', page, re.S)
+    assert found
+    body = found.group(1).split("<tbody>")[1]
+    return [
+        [unescape(re.sub(r"<[^>]+>", "", cell)) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S)]
+        for row in re.findall(r"<tr>(.*?)</tr>", body, re.S)
+    ]
+
+
+def test_its_metrics_are_those_of_the_result_and_of_the_benchmark(sheet: Path, rule: Result, held: Result) -> None:
+    shown = {name: values for name, *values in rows(sheet.read_text(encoding="utf-8"), "metrics")}
+    said = summary({"rule": rule, "held": held}, held.equity)
+    for name, values in said.iterrows():
+        assert shown[str(name)] == [number(value, 0 if name == "trades" else 2) for value in values]
+    assert shown["total return %"] == ["22.36", "24.40"]
+    assert shown["trades that gained %"] == ["66.67", "100.00"]
+
+
+def test_its_trades_and_costs_are_those_of_the_result(sheet: Path, rule: Result) -> None:
+    page = sheet.read_text(encoding="utf-8")
+    shown = rows(page, "trades")
+    assert [row[2] for row in shown] == [f"{day:%Y-%m-%d}" for day in rule.trades["entry_date"]]
+    assert [row[8] for row in shown] == [number(profit, 2, sign=True) for profit in rule.trades["profit"]]
+    fee, slippage = (number(rule.fills[name].sum(), 2) for name in ("fee", "slippage"))
+    assert f"6 fills cost {fee} USD in commissions and {slippage} in slippage" in page
+    assert f'<span class="name">costs, USD</span><span class="price">{number(rule.costs, 2)}</span>' in page
+
+
+def test_it_says_the_parameters_the_period_and_the_version_of_the_data(sheet: Path, bars: pd.DataFrame) -> None:
+    page = own_text(sheet.read_text(encoding="utf-8"))
+    assert "<dt>fast</dt><dd>10</dd><dt>slow</dt><dd>30</dd><dt>commission_bps</dt><dd>5.0</dd>" in page
+    assert "30 December 2011 to 14 December 2012, 241 sessions" in page
+    assert f"Data version {bars.attrs['data_version']}, written" in page
+    assert "<title>SMA &lt;10/30&gt;</title>" in page
+    figures = json_in(page, "figures")
+    assert set(figures) == {"equity", "candles", "months", "rolling", "returns", "exposure"}
+    stamped = [name for name in figures if bars.attrs["data_version"] in str(figures[name])]
+    assert stamped == list(figures)
+
+
+def test_it_is_one_file_that_names_no_other_address(sheet: Path) -> None:
+    page = own_text(sheet.read_text(encoding="utf-8"))
+    assert sheet.stat().st_size < 8_000_000
+    assert not re.findall(r"https?://\S+", page)
+    assert "default-src 'none'" in page
+    assert [path.name for path in sheet.parent.iterdir()] == [sheet.name]
+
+
+def test_without_a_benchmark_it_stands_alone(rule: Result, tmp_path: Path) -> None:
+    page = backtest.report(rule, tmp_path / "alone.html").read_text(encoding="utf-8")
+    shown = rows(page, "metrics")
+    assert {len(row) for row in shown} == {2}
+    assert "beta" not in [row[0] for row in shown]
+    assert "candles" not in json_in(own_text(page), "figures")
+
+
+def test_a_rule_that_never_traded_says_so(bars: pd.DataFrame, tmp_path: Path) -> None:
+    idle = run(bars, 0 * buy_and_hold(bars))
+    page = tearsheet(idle, tmp_path / "idle.html").read_text(encoding="utf-8")
+    assert "It never traded." in page
+    assert not rows(page, "trades")
+    assert "nan" not in re.sub(r"<script.*?</script>", "", page, flags=re.S).lower()
+
+
+def test_a_ruined_account_says_when(tmp_path: Path) -> None:
+    days = pd.bdate_range("2012-01-02", periods=6)
+    jump = pd.DataFrame({"date": days, "open": [10.0, 10, 10, 40, 40, 40], "close": [10.0, 10, 10, 40, 40, 40]})
+    ruined = run(jump, -buy_and_hold(jump))
+    page = tearsheet(ruined, tmp_path / "ruined.html").read_text(encoding="utf-8")
+    assert ruined.ruined is not None
+    assert f"The account was ruined on {ruined.ruined:%-d %B %Y}." in page
+    assert ["CAGR %", "−100.00"] in rows(page, "metrics")
+
+
+def test_long_histories_keep_the_page_small_and_say_what_is_left_out(tmp_path: Path) -> None:
+    days = pd.bdate_range("1990-01-01", periods=9_000)
+    close = pd.Series(100 + (pd.RangeIndex(9_000) % 7).to_numpy(dtype="float64"))
+    frame = pd.DataFrame({"symbol": "X", "date": days, "open": close, "high": close, "low": close, "close": close})
+    busy = run(frame, sma_crossover(frame, 1, 2))
+    path = tearsheet(busy, tmp_path / "long.html", prices=frame)
+    assert path.stat().st_size < 8_000_000
+    page = path.read_text(encoding="utf-8")
+    assert f"The last 250 of {len(busy.trades):,} round trips" in page
+    assert len(rows(page, "trades")) == 250
+    assert "candles" not in json_in(own_text(page), "figures")
+
+
+def test_a_benchmark_of_other_sessions_is_refused(bars: pd.DataFrame, rule: Result, tmp_path: Path) -> None:
+    shorter = run(bars[5:], buy_and_hold(bars[5:]))
+    with pytest.raises(InputError, match="same sessions"):
+        tearsheet(rule, tmp_path / "sheet.html", benchmark=shorter)
+    with pytest.raises(InputError, match="both called 'Buy'"):
+        tearsheet(rule, tmp_path / "sheet.html", benchmark=rule, title="Buy", benchmark_name="Buy")
+    assert not list(tmp_path.iterdir())
+
+
+# ── by name ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_strategy_can_be_tried_by_its_name(gold: Settings) -> None:
+    needed = {"sma_crossover": {"fast": "5", "slow": "20"}, "ema_crossover": {"fast": "5", "slow": "20"}}
+    for name in STRATEGIES:
+        trial = try_strategy(gold, name, given=needed.get(name, {}), start=date(2011, 12, 30), **COSTS)
+        assert trial.result.bars.symbols == SYMBOLS
+        assert trial.benchmark.equity.index.equals(trial.result.equity.index)
+
+
+def test_symbols_under_a_rule_for_one_have_an_equal_part_each(gold: Settings) -> None:
+    both = try_strategy(
+        gold, "sma_crossover", given={"fast": "5", "slow": "20"}, symbols=["AAPL", "IBM"], start=date(2012, 1, 3)
+    )
+    bars = market.prices("AAPL", date(2012, 1, 3), settings=gold)
+    alone = run(bars, sma_crossover(bars, 5, 20))
+    entries = both.result.trades[both.result.trades["symbol"] == "AAPL"]["entry_date"]
+    assert entries.tolist() == alone.trades["entry_date"].tolist()
+    assert both.result.exposure.max() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("moon", {}, "no strategy 'moon'; there are sma_crossover, ema_crossover"),
+        ("sma_crossover", {}, "needs fast and slow"),
+        ("rsi_reversion", {"windw": "3"}, "no parameter 'windw'; it takes window, buy_below, sell_above"),
+        ("rsi_reversion", {"window": "soon"}, "window='soon' is not a int"),
+    ],
+)
+def test_what_is_not_there_is_named(gold: Settings, name: str, given: dict[str, str], said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        try_strategy(gold, name, given=given)
+
+
+def test_a_benchmark_that_begins_later_is_refused(gold: Settings) -> None:
+    with pytest.raises(DateRangeError, match="the benchmark FB has prices from 2012-05-18 on"):
+        try_strategy(gold, "buy_and_hold", given={}, symbols=["IBM"], benchmark="FB")
+
+
+def test_the_verb_writes_the_same_numbers(gold: Settings, rule: Result, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.html"
+    arguments = "tearsheet sma_crossover -p fast=10 -p slow=30 --symbols AAPL --start 2011-12-30 --out"
+    done = CliRunner(env={"STOCKS_HOME": str(gold.home)}).invoke(main, [*arguments.split(), str(out)])
+    assert done.exit_code == 0, done.output
+    assert done.output.strip().splitlines()[-1] == str(out)
+    shown = {name: values for name, *values in rows(out.read_text(encoding="utf-8"), "metrics")}
+    assert shown["total return %"][0] == number(100 * (rule.equity.iloc[-1] / rule.equity.iloc[0] - 1), 2)
+
+
+# ── the report of an earlier session ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_report_of_an_earlier_session_knows_nothing_later(gold: Settings, tmp_path: Path) -> None:
+    page = own_text(write_report(gold, day=date(2012, 6, 29), path=tmp_path / "june.html").read_text(encoding="utf-8"))
+    assert "Market report, 29 June 2012" in page
+    assert "As of 16:00:00 New York time, 29 June 2012 · session final · 5 symbols" in page
+    bars = market.prices("IBM", date(2012, 6, 28), date(2012, 6, 29), settings=gold)["close"]
+    change = 100 * (bars.iloc[1] / bars.iloc[0] - 1)
+    assert number(bars.iloc[1], 2) in page
+    assert f"({number(change, 2, sign=True)} %)" in page
+    assert "2012-07" not in page
+    assert "Dec 2012" not in page
+    assert 'id="delivery"' not in page
+
+
+def test_a_day_without_bars_is_refused(gold: Settings, tmp_path: Path) -> None:
+    with pytest.raises(DateRangeError, match="no bars of 2012-07-04: choose a session from 2005-02-14 to 2012-12-14"):
+        write_report(gold, day=date(2012, 7, 4), path=tmp_path / "closed.html")
+
+
+# ── in a browser ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
+    if chromium.find() is None:
+        pytest.skip("no Chromium on this machine, so the tear sheet was not looked at in a browser")
+    with chromium.browser(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "phone"), [(1280, False), (390, True)])
+@pytest.mark.parametrize("dark", [False, True])
+def test_in_a_browser_it_fits_draws_and_asks_for_nothing(
+    page: chromium.Page, sheet: Path, *, width: int, phone: bool, dark: bool
+) -> None:
+    page.requests.clear()
+    page.errors.clear()
+    page.open(sheet.as_uri(), width=width, phone=phone, dark=dark)
+    page.ask(SCROLL_THROUGH)
+    page.wait_for("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 6")
+    assert page.ask("document.querySelectorAll('.js-plotly-plot').length") == 6
+    assert page.ask("document.documentElement.scrollWidth") <= width
+    assert page.ask("[...document.querySelectorAll('.js-plotly-plot')].every((f) => f.scrollWidth <= innerWidth)")
+    # the cells of the heat map are a picture that the page makes itself
+    assert [each for each in page.requests if not each.startswith("data:image/")] == [sheet.as_uri()]
+    assert page.errors == []
