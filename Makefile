@@ -12,7 +12,7 @@ export UV_SYSTEM_CERTS ?= 1
 unexport VIRTUAL_ENV PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-quick test-kafka lint format bench notebooks soak clean
+.PHONY: help demo lab test test-quick test-kafka test-peers lint format bench notebooks soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test-quick: .venv/.made  ## the tests that need no server and no browser
 test-kafka: .venv/.made  ## the tests of the stream against Apache Kafka itself: fetched by mvn, or the one at KAFKA_BROKER
 	@STOCKS_TEST_KAFKA=$${KAFKA_BROKER:-apache} $(RUN)/pytest -n 2 -m "stack or apache" $(KAFKA_TESTS)
 
+test-peers: .venv-peers/.made  ## indicators, metrics and backtests against the libraries that others trust
+	@.venv-peers/bin/pytest -n 2 tests/peers
+
 lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
@@ -48,20 +51,25 @@ format: .venv/.made  ## what lint can mend by itself
 notebooks: .venv/.made  ## write the checked tables of the analysis notebooks anew from the demo's gold
 	@$(RUN)/python tests/notebook_form.py --refresh
 
-bench: .venv/.made  ## every benchmark, each a ratio measured in one run
-	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN)/python $$file || exit 1; done
+bench: .venv-peers/.made  ## every benchmark, each a ratio measured in one run
+	@for file in benchmarks/*.py; do echo "== $$file"; .venv-peers/bin/python $$file || exit 1; done
 
 soak: .venv/.made  ## 100 kills of everything that runs, with faults on; then every event is counted (half an hour)
 	@$(RUN)/python tests/soak.py --kills 100 --between 20
 
 clean:  ## stop the embedded servers; remove .venv and caches (data under .stocks/ stays)
 	@if [ -x $(RUN)/stocks ]; then $(RUN)/stocks --demo down; $(RUN)/stocks down; fi
-	@rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_stocks/target dbt_stocks/logs
+	@rm -rf .venv .venv-peers .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_stocks/target dbt_stocks/logs
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.made: uv.lock pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
 	@echo "Setting up .venv from uv.lock (once; packages already cached take seconds) …"
 	@$(UV) sync --locked
+	@touch $@
+
+.venv-peers/.made: uv.lock pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
+	@echo "Setting up .venv-peers from uv.lock: what is compared with, beside our own …"
+	@UV_PROJECT_ENVIRONMENT=.venv-peers $(UV) sync --locked --group peers
 	@touch $@
 
 .uv/bin/uv:
