@@ -272,6 +272,8 @@ def test_a_name_is_never_markup(draw: Callable[[pd.DataFrame], Any]) -> None:
         (lambda f: plots.rolling_metrics({"A": f.set_index("date")["close"]}), "more than 63"),
         (lambda f: plots.correlation_matrix(f[["close"]]), "two symbols"),
         (lambda f: plots.sweep_heatmap(f, "open", "high"), "lacks Sharpe"),
+        (lambda f: plots.lines(f, unit="USD"), "by date"),
+        (lambda f: plots.bars(f["close"].head(0), unit="USD"), "no values"),
     ],
 )
 def test_a_frame_that_cannot_be_drawn_says_why(draw: Callable[[pd.DataFrame], Any], said: str) -> None:
@@ -279,6 +281,20 @@ def test_a_frame_that_cannot_be_drawn_says_why(draw: Callable[[pd.DataFrame], An
     frame = pd.DataFrame({"symbol": "A", "date": days, "open": 1.0, "high": 3.0, "low": 1.0, "close": 2.0})
     with pytest.raises(InputError, match=said):
         draw(frame)
+
+
+def test_lines_and_bars_say_their_unit_and_the_version() -> None:
+    days = pd.to_datetime(["2012-10-26", "2012-10-31"])
+    frame = pd.DataFrame({"<b>A</b>": [1.0, 2.0], "B": [3.0, None]}, days)
+    frame.attrs["data_version"] = "7.ab"
+    drawn = plots.lines(frame, unit="% a year")
+    assert [trace.name for trace in drawn.data] == ["&lt;b&gt;A&lt;/b&gt;", "B"]
+    assert drawn.data[0].hovertemplate.endswith("% a year")
+    assert {"2012-10-29", "2012-10-30"} <= set(left_out(drawn))
+    assert "data 7.ab" in drawn.layout.xaxis.title.text
+    figure = plots.bars(pd.Series({"Mon": 0.5, "Tue": -0.25}), unit="%")
+    assert list(figure.data[0].text) == ["0.50", "−0.25"]
+    assert list(figure.data[0].marker.color) == [plots.UP, plots.DOWN]
 
 
 def test_every_figure_wears_the_house_template(gold: Settings) -> None:

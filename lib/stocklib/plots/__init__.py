@@ -7,6 +7,7 @@ colour wherever the same symbols are shown together. Every figure takes the widt
 from stocklib.plots.account import equity_curve, exposure
 from stocklib.plots.candles import candlestick
 from stocklib.plots.house import DOWN, PALETTE, UP, colours, library, template
+from stocklib.plots.lines import bars, lines
 from stocklib.plots.matrices import correlation_matrix, sweep_heatmap
 from stocklib.plots.panels import comparison, kpis, treemap, volatility_bars, ytd_bars
 from stocklib.plots.returns import monthly_heatmap, monthly_returns, return_distribution, rolling_metrics
@@ -15,6 +16,7 @@ __all__ = [
     "DOWN",
     "PALETTE",
     "UP",
+    "bars",
     "candlestick",
     "colours",
     "comparison",
@@ -23,6 +25,7 @@ __all__ = [
     "exposure",
     "kpis",
     "library",
+    "lines",
     "monthly_heatmap",
     "monthly_returns",
     "return_distribution",

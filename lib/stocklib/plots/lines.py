@@ -1,0 +1,56 @@
+"""Any columns over time, and any figures by name, in the house template."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from stocklib.errors import InputError
+from stocklib.plots.house import PALETTE, closed_times, figure, need, number_text, signed, stamp, text
+
+
+def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: int = 400) -> go.Figure:
+    """A line for each column of a frame by date, all in one ``unit`` (such as "% a year"); gaps stay gaps."""
+    need(frame)
+    if not isinstance(frame.index, pd.DatetimeIndex):
+        raise InputError("lines need a frame by date: use set_index('date')")
+    drawn = figure(
+        *(
+            go.Scatter(
+                x=frame.index,
+                y=frame[name],
+                name=text(name),
+                mode="lines",
+                line={"width": 1.8, "color": PALETTE[number % len(PALETTE)]},
+                hovertemplate=f"%{{y:,.2f}} {text(unit)}",
+            )
+            for number, name in enumerate(frame.columns)
+        ),
+        title=title,
+        height=height,
+    )
+    drawn.update_xaxes(rangebreaks=closed_times(frame.index.to_series()), hoverformat="%-d %b %Y")
+    drawn.update_yaxes(title_text=text(unit))
+    return stamp(drawn, frame)
+
+
+def bars(values: pd.Series, *, unit: str, title: str | None = None, height: int = 320) -> go.Figure:
+    """A bar for each value of a series by name, in the series' order: blue above zero, vermilion below."""
+    if values.empty:
+        raise InputError("the series has no values, so there is nothing to draw")
+    drawn = figure(
+        go.Bar(
+            x=[text(name) for name in values.index],
+            y=values.to_numpy(),
+            marker={"color": signed(values)},
+            text=[number_text(value, 2) for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate=f"%{{x}}: %{{y:,.2f}} {text(unit)}<extra></extra>",
+        ),
+        title=title,
+        height=height,
+        hovermode="closest",
+        bargap=0.35,
+    )
+    drawn.update_xaxes(type="category")
+    drawn.update_yaxes(title_text=text(unit), zeroline=True, zerolinewidth=2)
+    return stamp(drawn, values)
