@@ -5,7 +5,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,15 @@ def test_a_broker_that_refuses_large_messages_gets_dead_letters_cut_and_says_so_
     sender.flush()
     sender.publish(settings.kafka_topic, "AAPL", noise, timestamp=T0)
     with pytest.raises(StreamError, match=r"did not confirm 1 messages .*TooLarge.*{'AAPL': 1}"):
+        sender.flush()
+    sender.close(flush=False)
+
+
+def test_a_clock_that_is_far_ahead_is_said_at_once(settings: Settings) -> None:
+    create_topics(settings)
+    sender = Producer(settings, source="replay")
+    sender.publish(settings.kafka_topic, "AAPL", quote(), timestamp=datetime.now(UTC) + timedelta(hours=2))
+    with pytest.raises(StreamError, match=r"did not confirm 1 messages .*InvalidTimestamp.*clock"):
         sender.flush()
     sender.close(flush=False)
 

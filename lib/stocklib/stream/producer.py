@@ -242,7 +242,8 @@ class Producer:
     def _give_up(self, why: object) -> StreamError:
         self._given_up = StreamError(
             f"Kafka at {self._settings.kafka_broker} did not confirm {self._left} messages ({why}): "
-            f"check that it runs, and KAFKA_BROKER. Confirmed by symbol: {self.confirmed}{self._aside()}"
+            "check that it runs, KAFKA_BROKER, and this machine's clock. "
+            f"Confirmed by symbol: {self.confirmed}{self._aside()}"
         )
         return self._given_up
 
@@ -285,6 +286,8 @@ def _final() -> tuple[type[Exception], ...]:
         errors.AuthorizationError,
         errors.SaslAuthenticationFailedError,
         errors.InvalidTopicError,
+        # of a clock that is more than an hour ahead of the broker's
+        errors.InvalidTimestampError,
         *_too_large(),
     )
 
