@@ -140,11 +140,13 @@ class Tap:
 
     def _read(self) -> None:
         topic = self._settings.kafka_topic
-        client = KafkaConsumer(bootstrap_servers=self._settings.kafka_broker, fetch_max_wait_ms=50)
+        client = KafkaConsumer(
+            bootstrap_servers=self._settings.kafka_broker, fetch_max_wait_ms=200, max_partition_fetch_bytes=4 * 2**20
+        )
         client.assign([TopicPartition(topic, n) for n in range(self._settings.kafka_partitions)])
         client.seek_to_beginning()
         while not self._stop.is_set():
-            for records in client.poll(timeout_ms=50).values():
+            for records in client.poll(timeout_ms=200).values():
                 now = time.time()
                 for record in records:
                     fetched = int(dict(record.headers)["received_at"]) / 1000
