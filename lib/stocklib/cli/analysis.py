@@ -8,8 +8,6 @@ import click
 
 from stocklib.cli.base import DATE, Lazy, day_of, listed, main, read_pairs
 
-_COSTS = {"commission_bps": 5.0, "slippage_bps": 5.0, "minimum_fee": 0.0, "borrow_percent": 0.0, "cash": 10_000.0}
-
 
 @main.command()
 @click.argument("strategy")
@@ -18,11 +16,11 @@ _COSTS = {"commission_bps": 5.0, "slippage_bps": 5.0, "minimum_fee": 0.0, "borro
 @click.option("--start", type=DATE, help="First trade date.")
 @click.option("--end", type=DATE, help="Last trade date.")
 @click.option("--benchmark", metavar="SYMBOL", help="Default: buying and holding the same symbols.")
-@click.option("--commission-bps", type=float, default=_COSTS["commission_bps"], show_default=True)
-@click.option("--slippage-bps", type=float, default=_COSTS["slippage_bps"], show_default=True)
-@click.option("--minimum-fee", type=float, default=_COSTS["minimum_fee"], show_default=True, help="For each fill.")
-@click.option("--borrow-percent", type=float, default=_COSTS["borrow_percent"], show_default=True, help="A year.")
-@click.option("--cash", type=float, default=_COSTS["cash"], show_default=True)
+@click.option("--commission-bps", type=float, default=5.0, show_default=True)
+@click.option("--slippage-bps", type=float, default=5.0, show_default=True)
+@click.option("--minimum-fee", type=float, default=0.0, show_default=True, help="For each fill.")
+@click.option("--borrow-percent", type=float, default=0.0, show_default=True, help="A year.")
+@click.option("--cash", type=float, default=10_000.0, show_default=True)
 @click.option(
     "--fill", type=click.Choice(["open", "close"]), default="open", show_default=True, help="On the next bar."
 )

@@ -56,11 +56,10 @@ def _gather(settings: Settings, day: date | None) -> Facts:
         raise DateRangeError(f"there are no bars of {day}: choose a session from {first:%Y-%m-%d} to {newest:%Y-%m-%d}")
     performance = market.table("fact_stock_performance", settings=settings)
     performance = performance[pd.to_datetime(performance["quote_date"]) <= last_date].sort_values("quote_date")
-    kpi = market.table("gold_kpi", settings=settings)
-    symbols = _symbols(
-        settings, kpi if last_date == newest else _at_close(settings, daily, performance), daily, performance
-    )
-    if last_date != newest:
+    if last_date == newest:
+        symbols = _symbols(settings, market.table("gold_kpi", settings=settings), daily, performance)
+    else:
+        symbols = _symbols(settings, _at_close(settings, daily, performance), daily, performance)
         symbols["market_cap"] *= _then_by_now(everything, daily).reindex(symbols["symbol"]).to_numpy()
     if symbols.empty:
         raise WarehouseError("gold has daily bars but no latest prices: run `stocks transform`")

@@ -1,4 +1,4 @@
-"""A page that needs nothing else: a template filled with the shared style, the drawing script, plotly.js, figures."""
+"""A page that needs nothing else: a template with the shared head and style, the drawing script, plotly.js, figures."""
 
 import json
 import re
@@ -19,7 +19,8 @@ def fill(template: str, parts: Mapping[str, str], *, figures: Mapping[str, Any])
         "plotly": plots.library().replace("</script", "<\\/script"),
     }
     known = {**parts, **shared}
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: known[found.group(1)], _read(template))
+    page = _read(template).replace("{{head}}", _read("head.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: known[found.group(1)], page)
 
 
 def plain(figure: Any) -> dict[str, Any]:
