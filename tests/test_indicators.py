@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_gold import SYMBOLS, published
 
-from stocklib import market
+from stocklib import indicators, market
 from stocklib.errors import InputError
 from stocklib.indicators import ema, sma
 from stocklib.settings import Settings
@@ -98,3 +98,55 @@ def test_the_averages_of_gold_are_the_same(gold: Settings) -> None:
             pd.testing.assert_series_equal(
                 sma(closes, window), theirs, check_names=False, check_index_type=False, rtol=0, atol=1e-6
             )
+
+
+DAYS = pd.bdate_range("2012-01-02", periods=40)
+ONE = pd.Series(np.linspace(100.0, 120.0, 40), DAYS)
+OF_TIME = {
+    "sma": lambda values: indicators.sma(values, 3),
+    "rsi": lambda values: indicators.rsi(values, 3),
+    "rolling_volatility": lambda values: indicators.rolling_volatility(values, 3),
+    "ewma_volatility": indicators.ewma_volatility,
+    "drawdown": indicators.drawdown,
+    "zscore": lambda values: indicators.zscore(values, 3),
+    "parkinson": lambda values: indicators.parkinson(values, values, 3),
+    "obv": lambda values: indicators.obv(values, values),
+    "rolling_beta": lambda values: indicators.rolling_beta(values, values, 3),
+}
+
+
+@pytest.mark.parametrize("name", OF_TIME)
+def test_dates_out_of_order_or_twice_there_are_refused(name: str) -> None:
+    OF_TIME[name](ONE)
+    for values in (ONE[::-1], pd.concat([ONE, ONE.tail(1)])):
+        with pytest.raises(InputError, match="in order of time, one a date"):
+            OF_TIME[name](values)
+    stacked = ONE.set_axis(pd.MultiIndex.from_product([["A", "B"], DAYS[:20]]))
+    with pytest.raises(InputError, match="several symbols in one column"):
+        OF_TIME[name](stacked)
+
+
+def test_rows_that_were_sorted_by_date_keep_their_own_places() -> None:
+    shuffled = ONE.set_axis(range(40, 0, -1))
+    assert sma(shuffled, 3).tolist() == pytest.approx(sma(ONE, 3).tolist(), nan_ok=True)
+
+
+@pytest.mark.parametrize("price", [0.0, -5.0])
+@pytest.mark.parametrize("name", ["rolling_volatility", "ewma_volatility", "drawdown", "parkinson"])
+def test_a_price_without_a_return_is_refused(name: str, price: float) -> None:
+    bad = ONE.where(ONE.index != DAYS[20], price)
+    with pytest.raises(InputError, match=r"the price of 2012-01-30 00:00:00 is zero or negative"):
+        OF_TIME[name](bad)
+
+
+def test_an_infinite_price_and_a_negative_volume_are_refused() -> None:
+    with pytest.raises(InputError, match="infinite"):
+        indicators.rolling_volatility(ONE.where(ONE.index != DAYS[20], math.inf), 3)
+    with pytest.raises(InputError, match="volume is negative"):
+        indicators.obv(ONE, -ONE)
+
+
+def test_a_window_longer_than_any_that_is_computed_is_refused() -> None:
+    assert indicators.rsi(ONE, 100_000).isna().all()
+    with pytest.raises(InputError, match="100,000 bars at most"):
+        indicators.rsi(ONE, 100_001)

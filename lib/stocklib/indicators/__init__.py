@@ -5,6 +5,10 @@ makes an indicator of a fixed window NaN while it is inside the window; one that
 ``rsi``, ``macd``, ``atr``, ``obv``, ``ewma_volatility``) skips the missing bar and is NaN on it alone. No answer looks
 ahead: that of bar t is made of bars up to t.
 
+Dates out of order or twice there, a zero or negative price where returns or logarithms are taken (volatilities,
+``drawdown``), a negative volume, infinite values: ``InputError``. Averages, ``rsi``, ``zscore`` and the like are made
+of sums and differences, which hold for any number.
+
 TA-Lib computes what it has, a contiguous column at a time; the rest is pandas.
 """
 

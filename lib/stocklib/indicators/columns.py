@@ -16,6 +16,9 @@ Values = TypeVar("Values", pd.Series, pd.DataFrame)
 Floats = NDArray[np.float64]
 Kernel = Callable[..., Any]
 
+# the longest window that TA-Lib takes
+_LONGEST = 100_000
+
 
 def by_window(kernel: Kernel, *inputs: Values) -> Values:
     """Apply a kernel of a fixed window to each complete stretch by itself: it warms up again after a missing bar."""
@@ -31,11 +34,40 @@ def check_window(window: object, *, name: str = "window", at_least: int = 1) -> 
     """A window is a whole number of bars."""
     if isinstance(window, bool) or not isinstance(window, int | np.integer) or window < at_least:
         raise InputError(f"{name}={window!r} is not possible: a window is a whole number of bars, {at_least} or more")
+    if window > _LONGEST:
+        raise InputError(f"{name}={window} is not possible: a window has {_LONGEST:,} bars at most")
+
+
+def check_order(values: pd.Series | pd.DataFrame) -> None:
+    """Dates are in order, each there once, and those of one symbol; places (0, 1, 2, …) say nothing about time."""
+    index = values.index
+    if isinstance(index, pd.MultiIndex):
+        raise InputError("the values are those of several symbols in one column: take one, or a panel (unstack them)")
+    is_time = isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) or index.inferred_type in ("date", "datetime")
+    if is_time and not (index.is_monotonic_increasing and index.is_unique):
+        raise InputError("the values must be in order of time, one a date: sort them, and drop what is there twice")
+
+
+def check_prices(*inputs: pd.Series | pd.DataFrame) -> None:
+    """Prices whose ratios mean something are positive, or not there."""
+    for values in inputs:
+        check_order(values)
+        numbers = _numbers(values)
+        if (numbers <= 0).any():
+            row = int((numbers <= 0).any(axis=1).argmax())
+            raise InputError(f"the price of {values.index[row]} is zero or negative, which has no return")
+
+
+def check_volume(volume: pd.Series | pd.DataFrame) -> None:
+    """Shares are counted from zero."""
+    if (volume < 0).to_numpy().any():
+        raise InputError("a volume is negative")
 
 
 def check_alike(*inputs: Any) -> None:
-    """Inputs that belong together have the same bars, and the same symbols."""
+    """Inputs that belong together have the same bars, in order of time, and the same symbols."""
     first = inputs[0]
+    check_order(first)
     for other in inputs[1:]:
         if type(other) is not type(first) or not other.index.equals(first.index):
             raise InputError("the inputs must be alike: all series or all panels, on the same dates")

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from stocklib.errors import InputError
-from stocklib.indicators.columns import Values, check_window
+from stocklib.indicators.columns import Values, check_order, check_window
 
 
 def rolling_beta(returns: Values, market: pd.Series, window: int = 60) -> Values:
@@ -40,6 +40,7 @@ def rolling_correlation(returns: Values, market: pd.Series, window: int = 60) ->
 
 def _windows(returns: Any, market: pd.Series, window: int) -> tuple[Any, Any]:
     check_window(window, at_least=2)
+    check_order(market)
     if not returns.index.equals(market.index):
         raise InputError("the returns and the market's must be on the same dates")
     return returns.rolling(window, min_periods=window), market.rolling(window, min_periods=window)

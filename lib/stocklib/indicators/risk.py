@@ -1,12 +1,11 @@
 """Volatility, in percent a year (252 sessions), and drawdown, in percent; by bar."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from stocklib.errors import InputError
-from stocklib.indicators.columns import Values, check_alike, check_window
+from stocklib.indicators.columns import Values, check_alike, check_prices, check_window
 
 _ANNUAL_PERCENT = 100 * math.sqrt(252)
 
@@ -21,6 +20,7 @@ def rolling_volatility(prices: Values, window: int = 30) -> Values:
     [nan, nan, 224.499443]
     """
     check_window(window, at_least=2)
+    check_prices(prices)
     changes = prices / prices.shift(1) - 1
     return changes.rolling(window, min_periods=window).std(ddof=1) * _ANNUAL_PERCENT
 
@@ -40,6 +40,7 @@ def ewma_volatility(prices: Values, *, decay: float = 0.94, warm_up: int = 30) -
     check_window(warm_up, name="warm_up")
     if not 0 < decay < 1:
         raise InputError(f"decay={decay!r} is not possible: it is between 0 and 1")
+    check_prices(prices)
     squared = (prices / prices.shift(1) - 1) ** 2
     averaged = squared.ewm(alpha=1 - decay, adjust=False, ignore_na=True, min_periods=warm_up).mean()
     return averaged.where(squared.notna()) ** 0.5 * _ANNUAL_PERCENT
@@ -59,7 +60,8 @@ def parkinson(high: Values, low: Values, window: int = 30) -> Values:
     """
     check_window(window)
     check_alike(high, low)
-    squared = _log(high / low) ** 2 / (4 * math.log(2))
+    check_prices(high, low)
+    squared = np.log(high / low) ** 2 / (4 * math.log(2))
     answer: Values = squared.rolling(window, min_periods=window).mean().clip(lower=0) ** 0.5 * _ANNUAL_PERCENT
     return answer
 
@@ -77,7 +79,8 @@ def garman_klass(open_: Values, high: Values, low: Values, close: Values, window
     """
     check_window(window)
     check_alike(open_, high, low, close)
-    squared = 0.5 * _log(high / low) ** 2 - (2 * math.log(2) - 1) * _log(close / open_) ** 2
+    check_prices(open_, high, low, close)
+    squared = 0.5 * np.log(high / low) ** 2 - (2 * math.log(2) - 1) * np.log(close / open_) ** 2
     answer: Values = squared.rolling(window, min_periods=window).mean().clip(lower=0) ** 0.5 * _ANNUAL_PERCENT
     return answer
 
@@ -89,11 +92,5 @@ def drawdown(values: Values) -> Values:
     >>> drawdown(pd.Series([100.0, 80.0, 120.0, 90.0])).round(10).tolist()
     [0.0, -20.0, 0.0, -25.0]
     """
+    check_prices(values)
     return 100 * (values / values.cummax() - 1)
-
-
-def _log(ratio: Any) -> Any:
-    if (ratio <= 0).to_numpy().any():
-        raise InputError("a price is zero or negative, which has no logarithm")
-    logged: Any = np.log(ratio)
-    return logged

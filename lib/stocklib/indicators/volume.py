@@ -6,7 +6,7 @@ import pandas as pd
 import talib
 
 from stocklib.errors import InputError
-from stocklib.indicators.columns import Values, by_memory, check_alike, check_window
+from stocklib.indicators.columns import Values, by_memory, check_alike, check_volume, check_window
 
 
 def obv(close: Values, volume: Values) -> Values:
@@ -19,6 +19,7 @@ def obv(close: Values, volume: Values) -> Values:
     >>> obv(pd.Series([5.0, 6.0, 6.0, 4.0]), pd.Series([10.0, 20.0, 30.0, 40.0])).tolist()
     [10.0, 30.0, 30.0, -10.0]
     """
+    check_volume(volume)
     return by_memory(talib.OBV, close, volume)
 
 
@@ -38,8 +39,7 @@ def vwap(price: Values, volume: Values, *, window: int | None = None, session: A
     check_alike(price, volume)
     if window is not None and session is not None:
         raise InputError("a window or a session, not both")
-    if (volume < 0).to_numpy().any():
-        raise InputError("a volume is negative")
+    check_volume(volume)
     there = price.notna() & volume.notna()
     shares = volume.where(there, 0.0)
     money = (price * volume).where(there, 0.0)
