@@ -250,3 +250,13 @@ def test_in_a_browser_it_fits_draws_and_asks_for_nothing(
     # the cells of the heat map are a picture that the page makes itself
     assert [each for each in page.requests if not each.startswith("data:image/")] == [sheet.as_uri()]
     assert page.errors == []
+
+
+@pytest.mark.browser
+def test_what_is_printed_has_every_figure(page: chromium.Page, sheet: Path) -> None:
+    page.open(sheet.as_uri(), width=390, phone=True)
+    page.wait_for("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
+    drawn = "document.querySelectorAll('.js-plotly-plot').length"
+    assert page.ask(drawn) < 6
+    page.ask("dispatchEvent(new Event('beforeprint'))")
+    assert page.ask(drawn) == 6

@@ -25,12 +25,16 @@ function smaller(trace) {
 
 const near = new IntersectionObserver((entries) => {
   for (const {isIntersecting, target} of entries) {
-    if (!isIntersecting) continue;
-    near.unobserve(target);
-    shown.add(target);
-    shows.get(target)();
+    if (isIntersecting) appear(target);
   }
 }, {rootMargin: "600px"});
+
+function appear(place) {
+  if (shown.has(place)) return;
+  near.unobserve(place);
+  shown.add(place);
+  shows.get(place)();
+}
 
 function whenNear(place, show) {
   shows.set(place, show);
@@ -43,3 +47,5 @@ for (const place of document.querySelectorAll("[data-figure]")) {
 for (const query of [dark, narrow]) {
   query.addEventListener("change", () => { for (const place of shown) shows.get(place)(); });
 }
+// paper has no further down to scroll to
+addEventListener("beforeprint", () => { for (const place of shows.keys()) appear(place); });
