@@ -302,3 +302,15 @@ def test_every_figure_wears_the_house_template(gold: Settings) -> None:
     assert figure.layout.template.layout.font.family.startswith("system-ui")
     assert figure.layout.width is None
     assert plots.template(dark=True).layout.paper_bgcolor != plots.template().layout.paper_bgcolor
+
+
+def test_a_backtest_within_the_day_is_drawn_in_new_york_time(gold: Settings) -> None:
+    bars = market.prices("AAPL", LAST, LAST, resolution="5m", settings=gold)
+    result = run(bars, sma_crossover(bars, 3, 10))
+    figure = plots.candlestick(bars, trades=result.trades)
+    candles, entries, exits = figure.data[0], *(trace for trace in figure.data if trace.name in ("entry", "exit"))
+    assert len(entries.x)
+    assert set(entries.x) | set(exits.x) <= set(candles.x)
+    for drawn in (plots.equity_curve({"SMA": result.equity}), plots.exposure(result.exposure)):
+        assert list(drawn.data[0].x) == list(candles.x)
+        assert drawn.layout.xaxis.hoverformat.endswith("%H:%M New York")

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from stocklib import indicators
 from stocklib.errors import InputError
-from stocklib.plots.house import PALETTE, closed_times, dress, figure, stack, stamp, text
+from stocklib.plots.house import PALETTE, dress, figure, local, stack, stamp, text, time_axis
 
 
 def equity_curve(
@@ -20,14 +20,14 @@ def equity_curve(
     for number, (name, values) in enumerate(curves.items()):
         colour = PALETTE[number % len(PALETTE)]
         drawn.add_scatter(
-            x=values.index,
+            x=local(values.index),
             y=values,
             name=text(name),
             line={"width": 2, "color": colour},
             hovertemplate=f"%{{y:,.2f}} {text(unit)}",
         )
         drawn.add_scatter(
-            x=values.index,
+            x=local(values.index),
             y=_below_high(values),
             yaxis="y2",
             name=f"{text(name)}, drawdown",
@@ -38,8 +38,7 @@ def equity_curve(
         )
     dress(drawn, title=title, height=height)
     stack(drawn, lower=0.28)
-    times = pd.Series(next(iter(curves.values())).index)
-    drawn.update_xaxes(rangebreaks=closed_times(times), hoverformat="%-d %b %Y")
+    time_axis(drawn, next(iter(curves.values())).index)
     drawn.update_layout(
         yaxis={"title": {"text": text(unit)}}, yaxis2={"title": {"text": "drawdown"}, "ticksuffix": " %"}
     )
@@ -55,7 +54,7 @@ def exposure(values: pd.Series, *, title: str | None = None, height: int = 240) 
     """What an account held by its own value, in percent, at each close."""
     drawn = figure(
         go.Scatter(
-            x=values.index,
+            x=local(values.index),
             y=100 * values,
             name="exposure",
             line={"width": 1.2, "color": PALETTE[0], "shape": "hv"},
@@ -66,5 +65,5 @@ def exposure(values: pd.Series, *, title: str | None = None, height: int = 240) 
         height=height,
     )
     drawn.update_yaxes(ticksuffix=" %", rangemode="tozero")
-    drawn.update_xaxes(rangebreaks=closed_times(pd.Series(values.index)), hoverformat="%-d %b %Y")
+    time_axis(drawn, values.index)
     return stamp(drawn, values)

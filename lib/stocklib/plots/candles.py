@@ -6,9 +6,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import DOWN, PALETTE, UP, closed_times, dress, need, stack, stamp, text
+from stocklib.plots.house import DOWN, PALETTE, UP, dress, local, need, stack, stamp, text, time_axis
 
-_NEW_YORK = "America/New_York"
 _A_QUARTER = 63
 _LINES = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5])
 
@@ -53,8 +52,8 @@ def candlestick(
         stack(drawn, lower=0.2)
         drawn.update_layout(yaxis2={"title": {"text": "shares"}, "nticks": 3, "tickformat": "~s"})
     dress(drawn, title=title, height=height, bargap=0.15, showlegend=bool(overlays) or trades is not None)
-    hover = "%-d %b %Y" if "time" not in frame else "%-d %b %Y, %H:%M New York"
-    drawn.update_xaxes(rangebreaks=closed_times(times), rangeslider_visible=False, hoverformat=hover)
+    time_axis(drawn, times)
+    drawn.update_xaxes(rangeslider_visible=False)
     drawn.update_layout(yaxis={"title": {"text": text(unit)}})
     if selector and "time" not in frame and len(frame) > _A_QUARTER:
         _add_selector(drawn, height)
@@ -64,7 +63,7 @@ def candlestick(
 def bar_times(frame: pd.DataFrame) -> pd.Series:
     """When each bar was: its date, or its start in New York time (a figure knows no time zones)."""
     if "time" in frame:
-        return pd.Series(frame["time"].dt.tz_convert(_NEW_YORK).dt.tz_localize(None))
+        return local(frame["time"])
     need(frame, "date")
     return frame["date"]
 
@@ -93,7 +92,7 @@ def _trades(trades: pd.DataFrame, *, unit: str) -> list[go.Scatter]:
     )
     return [
         go.Scatter(
-            x=rows[f"{name}_date"],
+            x=local(rows[f"{name}_date"]),
             y=rows[f"{name}_price"],
             name=name,
             mode="markers",

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 from stocklib.errors import InputError
+from stocklib.sessions import NEW_YORK
 
 # After Okabe and Ito, whose colours stay apart under every kind of colour blindness; the blue and the vermilion are a
 # little lighter here, to be read on dark paper too.
@@ -139,6 +140,20 @@ def closed_times(times: pd.Series) -> list[dict[str, Any]]:
         width = float(times.diff().min() / pd.Timedelta(hours=1))
         breaks.append({"bounds": [float(within.max()) + width, float(within.min())], "pattern": "hour"})
     return breaks
+
+
+def local(times: pd.Series | pd.Index) -> pd.Series:
+    """Times as a figure shows them, which knows no time zones: dates as they are, instants as New York's clocks say."""
+    shown = pd.Series(times)
+    return shown if shown.dt.tz is None else shown.dt.tz_convert(NEW_YORK).dt.tz_localize(None)
+
+
+def time_axis(drawn: go.Figure, times: pd.Series | pd.Index) -> None:
+    """Leave out the closed hours, and name the time that is pointed at."""
+    shown = local(times)
+    within_days = bool((shown != shown.dt.normalize()).any())
+    hover = "%-d %b %Y, %H:%M New York" if within_days else "%-d %b %Y"
+    drawn.update_xaxes(rangebreaks=closed_times(shown), hoverformat=hover)
 
 
 def number_text(value: float, digits: int) -> str:

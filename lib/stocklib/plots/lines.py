@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import PALETTE, closed_times, figure, need, number_text, signed, stamp, text
+from stocklib.plots.house import PALETTE, figure, local, need, number_text, signed, stamp, text, time_axis
 
 
 def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: int = 400) -> go.Figure:
@@ -15,7 +15,7 @@ def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: i
     drawn = figure(
         *(
             go.Scatter(
-                x=frame.index,
+                x=local(frame.index),
                 y=frame[name],
                 name=text(name),
                 mode="lines",
@@ -27,7 +27,7 @@ def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: i
         title=title,
         height=height,
     )
-    drawn.update_xaxes(rangebreaks=closed_times(frame.index.to_series()), hoverformat="%-d %b %Y")
+    time_axis(drawn, frame.index)
     drawn.update_yaxes(title_text=text(unit))
     return stamp(drawn, frame)
 

@@ -10,7 +10,19 @@ import plotly.graph_objects as go
 
 from stocklib import indicators, metrics
 from stocklib.errors import InputError
-from stocklib.plots.house import DIVERGING, DOWN, PALETTE, UP, closed_times, dress, figure, number_text, stamp, text
+from stocklib.plots.house import (
+    DIVERGING,
+    DOWN,
+    PALETTE,
+    UP,
+    dress,
+    figure,
+    local,
+    number_text,
+    stamp,
+    text,
+    time_axis,
+)
 
 _MONTHS = [*calendar.month_abbr[1:], "Year"]
 
@@ -142,7 +154,7 @@ def rolling_metrics(
         for panel, line in enumerate(lines):
             unit = " % a year" if panel == 0 else ""
             drawn.add_scatter(
-                x=values.index,
+                x=local(values.index),
                 y=line,
                 yaxis=f"y{panel + 1}" if panel else "y",
                 name=text(name),
@@ -153,8 +165,7 @@ def rolling_metrics(
             )
     dress(drawn, title=title, height=height)
     _stack_evenly(drawn, panels)
-    times = pd.Series(next(iter(curves.values())).index)
-    drawn.update_xaxes(rangebreaks=closed_times(times), hoverformat="%-d %b %Y")
+    time_axis(drawn, next(iter(curves.values())).index)
     return stamp(drawn, *curves.values())
 
 
