@@ -14,6 +14,7 @@ from stocklib.backtest import (
     ema_crossover,
     momentum_rotation,
     rsi_reversion,
+    run,
     sma_crossover,
     volatility_target,
 )
@@ -110,3 +111,21 @@ def test_a_rotation_among_symbols_that_list_and_pause_passes_and_one_that_cheats
 def test_a_few_bars_cannot_be_cut(prices: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="too few to cut"):
         check_no_look_ahead(prices.head(5), buy_and_hold)
+
+
+def test_a_peek_that_seldom_decides_is_caught_as_well() -> None:
+    prices = walk(9, 2_000)
+
+    def before_the_big_days(prices: pd.DataFrame) -> pd.Series:
+        return held_where(closes(prices).pct_change().shift(-1) > 0.045)
+
+    assert 0 < before_the_big_days(prices).sum() < 40
+    with pytest.raises(InputError, match="looks ahead"):
+        check_no_look_ahead(prices, before_the_big_days)
+
+
+def test_weights_without_dates_are_refused(prices: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="weights are a series or a frame by date, not ndarray"):
+        check_no_look_ahead(prices, lambda bars: bars["close"].to_numpy())
+    with pytest.raises(InputError, match="not ndarray"):
+        run(prices, prices["close"].to_numpy())  # type: ignore[arg-type]

@@ -97,15 +97,16 @@ def check_no_look_ahead(
 ) -> None:
     """Run a strategy again on data that ends earlier; ``InputError`` when a past decision was then another one.
 
-    ``strategy`` maps bars to weights. The bars are cut at ``cuts`` dates, the last quarter of the series among them;
-    each weight up to a cut must be the same to within 1e-9 as on the whole data.
+    ``strategy`` maps bars to weights. The bars are cut at ``cuts`` dates from the first quarter to the end, and at as
+    many bars on which a weight changed, where a peek at the next bar shows; each weight up to a cut must be the same to
+    within 1e-9 as on the whole data. More cuts see more: ``cuts=len(bars)`` leaves out none of either kind.
     """
     times = read_bars(prices).times
     if len(times) < 8:
         raise InputError(f"{len(times)} bars are too few to cut: 8 or more")
     whole = _frame(strategy(prices))
     when = prices["date"] if "date" in prices else prices["time"] if "time" in prices else prices.index.to_series()
-    for place in np.unique(np.linspace(len(times) // 4, len(times) - 2, cuts).astype(int)):
+    for place in _cuts(whole, times, cuts):
         cut = times[place]
         earlier = _frame(strategy(prices[(when <= cut).to_numpy()]))
         for symbol in earlier:
@@ -119,13 +120,27 @@ def check_no_look_ahead(
                 )
 
 
+def _cuts(weights: pd.DataFrame, times: pd.Index, count: int) -> Any:
+    """Places spread over the bars, and over those on which a weight changed."""
+    spread = np.linspace(len(times) // 4, len(times) - 2, count).astype(int)
+    moved = (weights.diff().abs() > kernel.TOLERANCE).any(axis=1).to_numpy()
+    changes = times.get_indexer(weights.index[moved])
+    # a cut leaves something after it, and enough before it to be bars
+    changes = changes[(changes >= 7) & (changes <= len(times) - 2)]
+    chosen = np.linspace(0, len(changes) - 1, min(count, len(changes))).astype(int)
+    return np.unique(np.r_[spread, changes[chosen]])
+
+
 def _frame(weights: pd.Series | pd.DataFrame) -> pd.DataFrame:
+    if not isinstance(weights, pd.Series | pd.DataFrame):
+        raise InputError(f"weights are a series or a frame by date, not {type(weights).__name__}")
     return weights.to_frame("weight") if isinstance(weights, pd.Series) else weights
 
 
 def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> Floats:
     if not (np.isfinite(leverage) and leverage >= 1):
         raise InputError(f"leverage={leverage!r} is not possible: 1 (nothing borrowed) or more")
+    _frame(weights)
     if isinstance(weights, pd.Series) and len(bars.symbols) > 1:
         raise InputError("the bars are those of several symbols: weights must be a frame with a column a symbol")
     if isinstance(weights, pd.DataFrame):
