@@ -338,3 +338,8 @@ def test_without_settings_those_of_the_machine_are_read(gold: Settings, monkeypa
 def test_where_nothing_is_published_the_next_step_is_named(tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match="make demo"):
         market.prices("AAPL", settings=read_settings(environ={"STOCKS_HOME": str(tmp_path)}))
+
+
+def test_no_date_at_all_is_no_bound(gold: Settings) -> None:
+    with pytest.raises(DateRangeError, match="start=NaT is not a date"):
+        market.prices("AAPL", pd.NaT, settings=gold)  # type: ignore[arg-type]

@@ -5,8 +5,18 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_bars import walk as random_bars
 
-from stocklib.backtest import buy_and_hold, read_bars, run, sma_crossover, summary
+from stocklib.backtest import (
+    buy_and_hold,
+    donchian_breakout,
+    momentum_rotation,
+    read_bars,
+    run,
+    sma_crossover,
+    summary,
+    sweep,
+)
 from stocklib.errors import InputError
 
 DAYS = pd.date_range("2012-01-02", periods=6, freq="D")
@@ -177,3 +187,52 @@ def test_every_table_of_a_result_says_which_data_it_was_and_none_is_made_before_
     panel = pd.concat([prices, prices.assign(symbol="FB")])
     panel.attrs = prices.attrs
     assert run(panel, buy_and_hold(panel)).shares.attrs == {"data_version": "load 7"}
+
+
+def test_a_trade_within_the_day_that_is_still_open_keeps_the_time_zone() -> None:
+    minutes = pd.date_range("2012-12-14 14:30", periods=5, freq="min", tz="UTC")
+    prices = pd.DataFrame({"time": minutes, "open": 10.0, "close": [10.0, 11.0, 12.0, 13.0, 14.0]})
+    trades = run(prices, buy_and_hold(prices)).trades
+    assert trades["entry_date"].tolist() == [minutes[1]]
+    assert trades["exit_date"].isna().all()
+    assert trades["exit_date"].dtype == trades["entry_date"].dtype == minutes.dtype
+
+
+def test_an_open_trade_of_numbered_bars_has_no_exit() -> None:
+    prices = random_bars(1, 10).drop(columns="date")
+    trades = run(prices, pd.Series(1.0, prices.index)).trades
+    assert trades["entry_date"].tolist() == [1]
+    assert trades["exit_date"].isna().all()
+
+
+@pytest.mark.parametrize("wrong", [{"entry": 2.5}, {"exit": 0}])
+def test_a_channel_needs_whole_windows(wrong: dict[str, float]) -> None:
+    prices = random_bars(1, 40)
+    with pytest.raises(InputError, match=f"{next(iter(wrong))}=.* a window is a whole number"):
+        donchian_breakout(prices, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [{"window": 2.5}, {"skip": -1}, {"hold": 0}])
+def test_a_rotation_needs_whole_windows(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(wrong))}="):
+        momentum_rotation(random_bars(1, 40), **wrong)  # type: ignore[arg-type]
+
+
+def test_figures_a_year_of_bars_within_the_day_are_those_of_its_sessions() -> None:
+    opens = pd.bdate_range("2012-12-03 14:30", periods=9, tz="UTC")
+    minutes = pd.DatetimeIndex([at + pd.Timedelta(minutes=n) for at in opens for n in range(20)])
+    prices = random_bars(3, 180).drop(columns="date").assign(time=minutes)
+    result = run(prices, buy_and_hold(prices), commission_bps=5)
+    figures = summary({"held": result}, result.equity)["held"]
+    ends = result.equity.iloc[[0, *range(19, 180, 20)]]
+    changes = (ends / ends.shift(1) - 1).dropna()
+    assert len(changes) == 9
+    assert figures["volatility %"] == pytest.approx(100 * 252**0.5 * changes.std(ddof=1), rel=1e-12)
+    assert figures["Sharpe"] == pytest.approx(252**0.5 * changes.mean() / changes.std(ddof=1), rel=1e-12)
+    assert figures["CAGR %"] == pytest.approx(100 * ((ends.iloc[-1] / 10_000) ** (252 / 9) - 1), rel=1e-12)
+    traded = float((result.fills["shares"] * result.fills["price"]).sum())
+    assert figures["turnover % a year"] == pytest.approx(100 * traded / 2 / result.equity.mean() / (9 / 252))
+    # a sweep finds the same, though it is compiled for daily bars
+    row = sweep(prices, sma_crossover, {"fast": [2], "slow": [5]}).iloc[0]
+    crossed = summary({"it": run(prices, sma_crossover(prices, 2, 5))})["it"]
+    assert row["Sharpe"] == crossed["Sharpe"]

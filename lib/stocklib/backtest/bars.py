@@ -56,8 +56,8 @@ class Bars:
 def read_bars(prices: "pd.DataFrame | Bars") -> Bars:
     """Bars from a tidy frame (symbol, date or time, open, close and what else there is) of one symbol or several.
 
-    Whoever runs many backtests reads the bars once: all that takes such a frame takes ``Bars``, too. ``InputError``
-    says which bar is unordered, twice there, or has a price that is not positive.
+    Whoever runs many backtests reads the bars once: ``run``, ``sweep`` and the strategies here take ``Bars``, too.
+    ``InputError`` says which bar is unordered, twice there, or has a price that is not positive.
     """
     if isinstance(prices, Bars):
         return prices

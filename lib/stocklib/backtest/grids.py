@@ -21,7 +21,7 @@ from stocklib import metrics
 from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.crossovers import crossovers
 from stocklib.backtest.engine import amount, fraction, run
-from stocklib.backtest.result import summary
+from stocklib.backtest.result import session_days, summary
 from stocklib.backtest.strategies import ema_crossover, sma_crossover
 from stocklib.errors import InputError
 from stocklib.indicators import ema, sma
@@ -68,6 +68,8 @@ def try_all(
     report = on_progress or (lambda done, of: None)
     asked = {name: value for name, value in options.items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
     compiled = strategy in _COMPILED and set(names) == {"fast", "slow"} and _are_windows(combinations)
+    # what is compiled takes every bar for a session
+    compiled = compiled and session_days(read_bars(prices).times).is_unique
     if compiled and set(asked) <= {"commission_bps", "slippage_bps", "cash", "fill"}:
         table = _crossed(read_bars(prices), _COMPILED[strategy], combinations, report, **asked)
     else:

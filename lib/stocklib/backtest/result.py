@@ -13,6 +13,7 @@ from stocklib import metrics
 from stocklib.backtest.bars import Bars, Floats
 from stocklib.backtest.kernel import Book
 from stocklib.backtest.trades import REASONS, round_trips
+from stocklib.sessions import NEW_YORK
 
 Made = TypeVar("Made", pd.Series, pd.DataFrame)
 
@@ -106,9 +107,9 @@ class Result:
 
     @property
     def turnover_percent(self) -> float:
-        """What was traded a year (252 bars), purchases and sales, by twice the mean equity, in percent."""
+        """What was traded a year (252 sessions), purchases and sales, by twice the mean equity, in percent."""
         traded = float(np.abs(self.book.fills[:, 2] * self.book.fills[:, 3]).sum())
-        years = len(self.book.equity) / metrics.SESSIONS_A_YEAR
+        years = session_days(self.bars.times).nunique() / metrics.SESSIONS_A_YEAR
         return 100 * traded / 2 / float(self.book.equity.mean()) / years
 
     @cached_property
@@ -129,13 +130,37 @@ def summary(results: Mapping[str, Result], benchmark: pd.Series | None = None) -
     """The results side by side, one column each: percent, but for ratios, the number of trades and the costs.
 
     With a ``benchmark`` (prices or an account's value on the same dates) alpha, beta and the information ratio too. An
-    account that was ruined has lost 100 % and has no ratios (NaN).
+    account that was ruined has lost 100 % and has no ratios (NaN). Of bars within the day, ratios and figures a year
+    are those of the sessions' last values (``by_session``).
     """
     return pd.DataFrame({name: _summary(result, benchmark) for name, result in results.items()})
 
 
+def by_session(values: pd.Series) -> pd.Series:
+    """Of values within the day, what there was to begin with and the last one of each New York date; daily ones whole.
+
+    >>> minutes = pd.to_datetime(["2012-12-13 20:58", "2012-12-13 20:59", "2012-12-14 14:30", "2012-12-14 14:31"])
+    >>> by_session(pd.Series([100.0, 101.0, 102.0, 103.0], minutes.tz_localize("UTC"))).tolist()
+    [100.0, 101.0, 103.0]
+    """
+    days = session_days(values.index)
+    if days.is_unique:
+        return values
+    last = ~days.duplicated(keep="last")
+    last[0] = True
+    return values[last]
+
+
+def session_days(times: pd.Index) -> pd.Index:
+    """The New York date of each bar, or what stands for it where there are no dates."""
+    if not isinstance(times, pd.DatetimeIndex):
+        return times
+    return (times if times.tz is None else times.tz_convert(NEW_YORK).tz_localize(None)).normalize()
+
+
 def _summary(result: Result, benchmark: pd.Series | None) -> dict[str, float]:
-    equity = result.equity
+    equity = by_session(result.equity)
+    benchmark = None if benchmark is None else by_session(benchmark)
     figures = {"total return %": 100 * (equity.iloc[-1] / equity.iloc[0] - 1)}
     figures |= _ruin() if result.ruined is not None else _ratios(equity, benchmark)
     figures |= {

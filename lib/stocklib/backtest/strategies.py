@@ -12,6 +12,7 @@ from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.kernel import TOLERANCE
 from stocklib.errors import InputError
 from stocklib.indicators import ema, rolling_volatility, rsi, sma
+from stocklib.indicators.columns import check_window
 
 
 def buy_and_hold(prices: pd.DataFrame | Bars) -> pd.Series | pd.DataFrame:
@@ -64,8 +65,7 @@ def donchian_breakout(prices: pd.DataFrame | Bars, entry: int = 20, exit: int = 
     Source: R. D. Donchian's channel, in C. M. Faith, Way of the Turtle (2007).
     """
     for name, window in (("entry", entry), ("exit", exit)):
-        if window < 1:
-            raise InputError(f"{name}={window} is not possible: 1 or more bars")
+        check_window(window, name=name)
     bars = read_bars(prices)
     price, high, low = bars.one(), bars.one("high"), bars.one("low")
     top = high.rolling(entry, min_periods=entry).max().shift(1)
@@ -79,8 +79,10 @@ def momentum_rotation(prices: pd.DataFrame | Bars, window: int = 126, *, hold: i
     One that did not rise is not held. Meant for ``rebalance="month"``. Of equals, the first in alphabetical order.
     Source: N. Jegadeesh, S. Titman, Returns to Buying Winners and Selling Losers, Journal of Finance (1993).
     """
-    if window < 1 or hold < 1 or skip < 0:
-        raise InputError(f"window={window}, hold={hold} must be 1 or more, skip={skip} 0 or more")
+    check_window(window)
+    check_window(skip, name="skip", at_least=0)
+    if hold < 1:
+        raise InputError(f"hold={hold} is not possible: 1 symbol or more")
     panel = read_bars(prices).closes()
     rise = panel.shift(skip) / panel.shift(skip + window) - 1
     rank = rise.where(rise > TOLERANCE).rank(axis=1, ascending=False, method="first")

@@ -18,7 +18,7 @@ from stocklib import metrics
 from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.engine import run
 from stocklib.backtest.grids import FIGURES, Progress, Strategy, try_all
-from stocklib.backtest.result import Result
+from stocklib.backtest.result import Result, session_days
 from stocklib.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def sweep(
     than the best of so many tries would be by luck alone; it is logged, too.
     """
     table = try_all(prices, strategy, grid, workers=workers, on_progress=on_progress, options=options)
-    table.attrs["warning"] = luck(table, len(read_bars(prices).times))
+    table.attrs["warning"] = luck(table, session_days(read_bars(prices).times).nunique())
     if table.attrs["warning"]:
         log.warning("%s", table.attrs["warning"])
     return table

@@ -52,7 +52,11 @@ def round_trips(bars: Bars, book: Book, last: Floats) -> pd.DataFrame:
         ended.append(trade.row(bars, place, exit_bar=None, reason=0, last=float(last[place])))
     ended.sort(key=lambda row: (row.pop("order"), row["symbol"]))
     frame = pd.DataFrame(ended, columns=_COLUMNS)
-    return frame.astype({"exit_date": frame["entry_date"].dtype}) if len(frame) else frame
+    dtype = frame["entry_date"].dtype
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        # with no exit at all, pandas would not know whose time zone the missing ones have
+        frame["exit_date"] = pd.Series(list(frame["exit_date"]), frame.index, dtype=dtype)
+    return frame
 
 
 class _Trade:

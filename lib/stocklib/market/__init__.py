@@ -158,6 +158,8 @@ def _day(name: str, value: date | str | None) -> date | None:
     if value is None or value == "":
         return None
     try:
+        if value is pd.NaT:
+            raise ValueError
         if isinstance(value, str):
             return date.fromisoformat(value.strip())
         return value.date() if isinstance(value, datetime) else date(value.year, value.month, value.day)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from stocklib import backtest, metrics, plots
+from stocklib.backtest.result import by_session, session_days
 from stocklib.errors import InputError
 from stocklib.report.cards import day_text, direction, number
 from stocklib.report.shell import fill, plain
@@ -37,7 +38,7 @@ def render_sheet(
         raise InputError(f"the strategy and its benchmark are both called {title!r}: give one another name")
     results = {title: result} | ({} if benchmark is None else {benchmark_name: benchmark})
     figures = _figures(results, prices, unit)
-    days = result.equity.index
+    days = session_days(result.equity.index).unique()
     parts = {
         "title": escape(title),
         "symbols": escape(_symbols(result, prices)),
@@ -71,17 +72,19 @@ _PANELS = {
 
 
 def _figures(results: Mapping[str, backtest.Result], prices: pd.DataFrame | None, unit: str) -> dict[str, Any]:
-    first, *others = results.values()
+    first = next(iter(results.values()))
     curves = {name: result.equity for name, result in results.items()}
     drawn = {"equity": plots.equity_curve(curves, unit=unit, height=440)}
     if prices is not None and prices["symbol"].nunique() == 1 and len(prices) <= _CANDLES:
         drawn["candles"] = plots.candlestick(prices, trades=first.trades, unit=unit, height=460)
     if first.ruined is None:
-        drawn["months"] = plots.monthly_heatmap(first.equity)
-        drawn["returns"] = plots.return_distribution(first.equity, height=340)
-        if len(first.equity) > 2 * _ROLLING:
-            market_of = others[0].equity if others else None
-            drawn["rolling"] = plots.rolling_metrics(curves, window=_ROLLING, benchmark=market_of, height=460)
+        daily = {name: by_session(curve) for name, curve in curves.items()}
+        values, *benchmarks = daily.values()
+        drawn["months"] = plots.monthly_heatmap(values)
+        drawn["returns"] = plots.return_distribution(values, height=340)
+        if len(values) > 2 * _ROLLING:
+            market_of = benchmarks[0] if benchmarks else None
+            drawn["rolling"] = plots.rolling_metrics(daily, window=_ROLLING, benchmark=market_of, height=460)
     drawn["exposure"] = plots.exposure(first.exposure)
     return {name: plain(figure) for name, figure in drawn.items()}
 
@@ -97,7 +100,7 @@ def _more(result: backtest.Result) -> dict[str, float]:
     """What ``backtest.summary`` leaves out."""
     if result.ruined is not None:
         return {}
-    equity, profits = result.equity, result.trades["profit"].to_numpy(dtype="float64")
+    equity, profits = by_session(result.equity), result.trades["profit"].to_numpy(dtype="float64")
     return {
         "CVaR 95 %": metrics.cvar(equity),
         "skew": metrics.skew(equity),
