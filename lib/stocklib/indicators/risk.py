@@ -1,6 +1,7 @@
 """Volatility, in percent a year (252 sessions), and drawdown, in percent; by bar."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def parkinson(high: Values, low: Values, window: int = 30) -> Values:
     check_window(window)
     check_alike(high, low)
     check_prices(high, low)
-    squared = np.log(high / low) ** 2 / (4 * math.log(2))
+    squared: Any = np.log(high / low) ** 2 / (4 * math.log(2))
     answer: Values = squared.rolling(window, min_periods=window).mean().clip(lower=0) ** 0.5 * _ANNUAL_PERCENT
     return answer
 
@@ -80,7 +81,7 @@ def garman_klass(open_: Values, high: Values, low: Values, close: Values, window
     check_window(window)
     check_alike(open_, high, low, close)
     check_prices(open_, high, low, close)
-    squared = 0.5 * np.log(high / low) ** 2 - (2 * math.log(2) - 1) * np.log(close / open_) ** 2
+    squared: Any = 0.5 * np.log(high / low) ** 2 - (2 * math.log(2) - 1) * np.log(close / open_) ** 2
     answer: Values = squared.rolling(window, min_periods=window).mean().clip(lower=0) ** 0.5 * _ANNUAL_PERCENT
     return answer
 
