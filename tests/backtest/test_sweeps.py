@@ -1,6 +1,12 @@
 """Sweeps give what single runs give, say when the best is luck, and choose without seeing what they are judged by."""
 
 import multiprocessing
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,6 +143,40 @@ def test_progress_of_a_compiled_sweep_is_told_in_pieces() -> None:
     grid = {"fast": range(2, 52), "slow": range(60, 120)}
     sweep(walk(1, 150), sma_crossover, grid, on_progress=lambda done, of: seen.append((done, of)))
     assert seen == [(2000, 3000), (3000, 3000)]
+
+
+def test_a_sweep_that_takes_a_while_shows_a_bar_on_a_terminal_and_nothing_elsewhere() -> None:
+    program = """
+import time
+from made_bars import walk
+from stocklib.backtest import rsi_reversion, sweep
+
+def slow(bars, window):
+    time.sleep(0.3)
+    return rsi_reversion(bars, window)
+
+print(len(sweep(walk(1, 60), slow, {"window": range(2, 14)}, workers=1)))
+"""
+    environ = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(Path(__file__).parents[1])}
+    terminal, theirs = pty.openpty()
+    for stderr in (theirs, subprocess.PIPE):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=environ,
+            timeout=100,
+            check=True,
+        )
+        assert done.stdout.strip() == b"12"
+        assert "runs" not in (done.stderr or b"").decode()
+    os.close(theirs)
+    drawn = b""
+    with suppress(OSError):  # a terminal that nobody has any more is at its end
+        while piece := os.read(terminal, 4096):
+            drawn += piece
+    os.close(terminal)
+    assert b"/12" in drawn
 
 
 def test_a_combination_that_ruins_the_account_is_a_row_and_never_the_best() -> None:

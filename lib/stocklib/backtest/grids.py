@@ -21,13 +21,13 @@ from stocklib import metrics
 from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.crossovers import crossovers
 from stocklib.backtest.engine import amount, fraction, run
+from stocklib.backtest.progress import Progress
 from stocklib.backtest.result import session_days, summary
 from stocklib.backtest.strategies import ema_crossover, sma_crossover
 from stocklib.errors import InputError
 from stocklib.indicators import ema, sma
 
 Strategy = Callable[..., Any]
-Progress = Callable[[int, int], None]
 Combinations = Sequence[dict[str, Any]]
 
 FIGURES = ("total return %", "CAGR %", "volatility %", "Sharpe", "max drawdown %", "trades", "time in market %")

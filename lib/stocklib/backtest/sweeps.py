@@ -7,6 +7,7 @@ Moving-average crossovers take a compiled path over all cores; any other strateg
 import logging
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -17,7 +18,8 @@ import pandas as pd
 from stocklib import metrics
 from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.engine import run
-from stocklib.backtest.grids import FIGURES, Progress, Strategy, try_all
+from stocklib.backtest.grids import FIGURES, Strategy, try_all
+from stocklib.backtest.progress import Progress, shown
 from stocklib.backtest.result import Result, session_days
 from stocklib.errors import InputError
 
@@ -37,9 +39,11 @@ def sweep(
 
     ``options`` are those of ``run``. A combination that the strategy refuses (``InputError``, such as a fast window
     above the slow one) is left out. ``attrs["warning"]`` says in a sentence when the best Sharpe ratio is no better
-    than the best of so many tries would be by luck alone; it is logged, too.
+    than the best of so many tries would be by luck alone; it is logged, too. Without ``on_progress`` one that takes
+    more than two seconds shows a bar, on a terminal and in a notebook.
     """
-    table = try_all(prices, strategy, grid, workers=workers, on_progress=on_progress, options=options)
+    with nullcontext(on_progress) if on_progress else shown() as report:
+        table = try_all(prices, strategy, grid, workers=workers, on_progress=report, options=options)
     table.attrs["warning"] = luck(table, session_days(read_bars(prices).times).nunique())
     if table.attrs["warning"]:
         log.warning("%s", table.attrs["warning"])

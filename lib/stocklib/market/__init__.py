@@ -158,7 +158,7 @@ def _day(name: str, value: date | str | None) -> date | None:
     if value is None or value == "":
         return None
     try:
-        if value is pd.NaT:
+        if pd.isna(value):
             raise ValueError
         if isinstance(value, str):
             return date.fromisoformat(value.strip())

@@ -1,0 +1,34 @@
+"""How far a sweep is: a bar on a terminal or in a notebook, for one that takes a while."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+# Callable with how many runs are done, and of how many.
+Progress = Callable[[int, int], None]
+
+_PATIENCE = 2.0
+
+
+@contextmanager
+def shown(unit: str = "runs") -> Iterator[Progress]:
+    """A bar from the first report after two seconds on, unless that is the last; gone when the block ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    bar = Bar(
+        BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn(), console=console, transient=True
+    )
+    since = time.monotonic()
+    with ExitStack() as stack:
+
+        def report(done: int, of: int) -> None:
+            if not (bar.tasks or done == of or time.monotonic() - since < _PATIENCE):
+                stack.enter_context(bar)
+                bar.add_task("", total=of)
+            for task in bar.tasks:
+                bar.update(task.id, completed=done)
+
+        yield report if console.is_terminal or console.is_jupyter else lambda done, of: None
