@@ -10,6 +10,8 @@ export UV_PROJECT_ENVIRONMENT = .venv
 # certificates that this machine trusts, for networks that inspect TLS
 export UV_SYSTEM_CERTS ?= 1
 unexport VIRTUAL_ENV PYTHONPATH
+# without its caches each process would compile what it imports
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-quick test-kafka test-peers lint format bench notebooks soak clean
