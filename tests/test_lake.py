@@ -104,7 +104,7 @@ def test_history_is_one_object_a_round(lake: Lake) -> None:
 @pytest.mark.stack
 def test_a_listing_goes_past_a_thousand_and_starts_at_the_hour_asked_for(lake: Lake) -> None:
     parts = [KeyParts("stock_quotes", HOUR + timedelta(hours=n % 3), f"q+0+{n:020d}", "a" * 12) for n in range(2_100)]
-    lake._s3.pipe({f"{lake.bucket}/{format_key(part)}": b"x" for part in parts})
+    lake._s3.pipe({f"{lake.bucket}/{format_key(part)}": b"x" for part in parts}, batch_size=8)
     lake._s3.pipe_file(f"{lake.bucket}/stock_quotes/landed=2026-11-21T06/stranger.txt", b"x")
     assert len(list(lake.list("stock_quotes"))) == 2_100
     late = list(lake.list("stock_quotes", since=HOUR + timedelta(hours=2, minutes=59)))
