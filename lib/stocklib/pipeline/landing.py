@@ -240,7 +240,8 @@ class _Landing:
             consumer.resume()
         polled = consumer.poll(_POLL_SECONDS, limit=self._ends.limit)
         self._trouble = consumer.trouble
-        if polled or blocked or consumer.is_joining:
+        # a broker that is slow to answer has not said that there is nothing
+        if polled or blocked or not consumer.has_caught_up:
             self._ends.active = time.monotonic()
         for partition, messages in polled.items():
             self._take(partition, messages)

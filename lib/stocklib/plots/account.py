@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from stocklib import indicators
 from stocklib.errors import InputError
 from stocklib.plots.house import PALETTE, dress, figure, local, stack, stamp, text, time_axis
 
@@ -47,7 +46,7 @@ def equity_curve(
 
 def _below_high(values: pd.Series) -> pd.Series:
     """Percent below the highest value so far; an account that was ruined has lost 100 %, whatever it owes."""
-    return indicators.drawdown(values).clip(lower=-100)
+    return (100 * (values / values.cummax() - 1)).clip(lower=-100)
 
 
 def exposure(values: pd.Series, *, title: str | None = None, height: int = 240) -> go.Figure:

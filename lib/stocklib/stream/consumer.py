@@ -123,6 +123,12 @@ class Consumer:
                         behind[_partition(native)] = max(0, end - position)
         return behind
 
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether Kafka has said of each partition how far it goes, and all of it was read."""
+        behind = self.lag()
+        return not self.is_joining and behind.keys() == self.assigned and not any(behind.values())
+
     def close(self) -> None:
         """Leave the group."""
         with translated(self._settings, "leaving the group"):
