@@ -17,7 +17,7 @@ RANKS = [
     {"quotes", "sessions", "settings", "host", "logs"},
     {"finnhub", "yahoo", "stream", "lake", "warehouse", "clocks", "budget"},
     {"pipeline", "market"},
-    {"runner", "report", "doctor"},
+    {"runner", "report", "doctor", "powerbi"},
     {"demo", "continuous"},
     {"cli"},
 ]
@@ -76,7 +76,7 @@ def test_imports_go_one_way() -> None:
         elif other == "embedded":
             allowed = room in {"cli", "demo", "continuous"}
         elif other in PURE:
-            allowed = room in {"report", "cli"}
+            allowed = room in {"report", "powerbi", "cli"}
         elif room in {"finnhub", "yahoo", "stream", "lake", "warehouse"}:
             allowed = theirs is not None and (theirs < 2 or other in {"clocks", "budget"})
         elif room == "quotes" or room == "sessions" or room == "settings":

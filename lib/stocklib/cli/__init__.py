@@ -5,7 +5,17 @@ exit status is 1, and that of a wrong command line is 2.
 """
 
 # the order of the verbs in the help
-from stocklib.cli import servers, stream, continuous, warehouse, books, letters, reading, analysis  # noqa: F401, I001
+from stocklib.cli import (  # noqa: F401, I001
+    servers,
+    stream,
+    continuous,
+    warehouse,
+    books,
+    letters,
+    reading,
+    analysis,
+    powerbi,
+)
 from stocklib.cli.base import main
 
 __all__ = ["main"]

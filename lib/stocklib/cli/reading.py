@@ -40,7 +40,7 @@ def query(lazy: Lazy, sql: str, form: str) -> None:
 @click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
 @click.pass_obj
 def export(lazy: Lazy, folder: Path, form: str) -> None:
-    """Write every gold table to a folder, each file whole or not at all."""
+    """Write every gold table, the symbols and the books to a folder, each file whole or not at all."""
     from stocklib.pipeline.exporting import export
 
     for path in export(lazy.settings(), folder, format=form):

@@ -6,9 +6,10 @@ colour wherever the same symbols are shown together. Every figure takes the widt
 
 from stocklib.plots.account import equity_curve, exposure
 from stocklib.plots.candles import candlestick
-from stocklib.plots.house import DOWN, PALETTE, UP, colours, library, template
+from stocklib.plots.house import colours, library, template
 from stocklib.plots.lines import bars, lines
 from stocklib.plots.matrices import correlation_matrix, sweep_heatmap
+from stocklib.plots.palette import DOWN, PALETTE, UP
 from stocklib.plots.panels import comparison, kpis, treemap, volatility_bars, ytd_bars
 from stocklib.plots.returns import monthly_heatmap, monthly_returns, return_distribution, rolling_metrics
 

@@ -6,7 +6,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import PALETTE, dress, figure, local, stack, stamp, text, time_axis
+from stocklib.plots.house import dress, figure, local, stack, stamp, text, time_axis
+from stocklib.plots.palette import PALETTE
 
 
 def equity_curve(

@@ -6,10 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import DOWN, PALETTE, UP, dress, local, need, stack, stamp, text, time_axis
+from stocklib.plots.house import dress, local, need, stack, stamp, text, time_axis
+from stocklib.plots.palette import DOWN, LINES, PALETTE, UP
 
 _A_QUARTER = 63
-_LINES = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5])
 
 
 def candlestick(
@@ -42,7 +42,7 @@ def candlestick(
             y=line.reindex(frame.index),
             name=text(name),
             mode="lines",
-            line={"width": 1.6, "color": _LINES[number % len(_LINES)]},
+            line={"width": 1.6, "color": LINES[number % len(LINES)]},
             hovertemplate=f"%{{y:,.2f}} {text(unit)}",
         )
     if trades is not None and len(trades):

@@ -9,13 +9,9 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 from stocklib.errors import InputError
+from stocklib.plots.palette import DARK, DIVERGING, DOWN, LEVEL, LIGHT, PALETTE, UP
 from stocklib.sessions import NEW_YORK
 
-# After Okabe and Ito, whose colours stay apart under every kind of colour blindness; the blue and the vermilion are a
-# little lighter here, to be read on dark paper too.
-PALETTE = ("#1F80C4", "#DE6A10", "#0A9E78", "#CC79A7", "#E0A100", "#62B8E8", "#8A8D91")
-UP, DOWN, LEVEL = PALETTE[0], PALETTE[1], PALETTE[6]
-DIVERGING = [[0, DOWN], [0.5, "#eceff2"], [1, UP]]
 _SMALL = {"size": 10, "color": LEVEL}
 _WITHOUT_AXES = {"treemap", "indicator"}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -23,11 +19,8 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 
 
 def template(*, dark: bool = False) -> go.layout.Template:
     """The house template; its paper is the report's card, light or dark."""
-    ink, soft, grid, paper = (
-        ("#e6e8eb", "#a3a9b2", "rgba(255,255,255,.10)", "#171a21")
-        if dark
-        else ("#1c2430", "#5b6472", "rgba(20,30,50,.09)", "#ffffff")
-    )
+    drawn_on = DARK if dark else LIGHT
+    ink, soft, grid, paper = drawn_on.ink, drawn_on.soft, drawn_on.grid, drawn_on.card
     axis: dict[str, Any] = {
         "gridcolor": grid,
         "linecolor": grid,

@@ -4,7 +4,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import PALETTE, figure, local, need, number_text, signed, stamp, text, time_axis
+from stocklib.plots.house import figure, local, need, number_text, signed, stamp, text, time_axis
+from stocklib.plots.palette import PALETTE
 
 
 def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: int = 400) -> go.Figure:

@@ -5,7 +5,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import DIVERGING, figure, need, number_text, stamp, text
+from stocklib.plots.house import figure, need, number_text, stamp, text
+from stocklib.plots.palette import DIVERGING
 
 
 def correlation_matrix(closes: pd.DataFrame, *, title: str | None = None, height: int | None = None) -> go.Figure:

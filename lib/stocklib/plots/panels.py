@@ -5,7 +5,8 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from stocklib.plots.house import DIVERGING, DOWN, PALETTE, UP, closed_times, colours, figure, need, signed, stamp, text
+from stocklib.plots.house import closed_times, colours, figure, need, signed, stamp, text
+from stocklib.plots.palette import DIVERGING, DOWN, PALETTE, UP
 
 
 def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 420) -> go.Figure:

@@ -10,19 +10,8 @@ import plotly.graph_objects as go
 
 from stocklib import indicators, metrics
 from stocklib.errors import InputError
-from stocklib.plots.house import (
-    DIVERGING,
-    DOWN,
-    PALETTE,
-    UP,
-    dress,
-    figure,
-    local,
-    number_text,
-    stamp,
-    text,
-    time_axis,
-)
+from stocklib.plots.house import dress, figure, local, number_text, stamp, text, time_axis
+from stocklib.plots.palette import DIVERGING, DOWN, PALETTE, UP
 
 _MONTHS = [*calendar.month_abbr[1:], "Year"]
 

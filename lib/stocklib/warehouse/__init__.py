@@ -30,6 +30,16 @@ DATASETS = (
     "company_profiles",
     "corporate_actions",
 )
+# Tables outside gold that are exported with it: its dimension of symbols, and what says how good the data is.
+BESIDE_GOLD = (
+    "silver.dim_stock_symbols",
+    "silver.quarantined_quotes",
+    "silver.quarantined_candles",
+    "silver.quarantined_trades",
+    "ops.freshness",
+    "ops.ledger",
+    "ops.pipeline_runs",
+)
 # What a reader may rely on: the layout of RAW and of the ops tables.
 SCHEMA_VERSION = 2
 
@@ -203,7 +213,7 @@ class Warehouse(Protocol):
         """Ask several questions of one version, whatever is published in between."""
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
-        """Write every published gold table to ``folder``, all from the same version."""
+        """Write every published gold table, and those ``BESIDE_GOLD``, to ``folder``, all from the same version."""
 
 
 def open_warehouse(settings: Settings) -> Warehouse:

@@ -92,7 +92,7 @@ def run_dbt(
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with environment(place.environ):
-            manifest = _parse(place) if keep else None
+            manifest = parse(place) if keep else None
             outcome = dbtRunner(manifest, callbacks=[listen]).invoke(_arguments(args, place, quiet=quiet))
     finally:
         _free_local_file()
@@ -115,7 +115,7 @@ def compile_tests(select: Sequence[str], place: DbtPlace) -> dict[str, str]:
 
     key = tuple(select)
     with environment({**place.environ, **BOUNDS}):
-        manifest = _parse(place)
+        manifest = parse(place)
         if key in _compiled:
             return _compiled[key]
         arguments = ["compile", "--select", *(f"{models},test_type:data" for models in select)]
@@ -146,7 +146,7 @@ def bounded_statement(tests: Mapping[str, str], touched: Touched) -> str:
     return statement
 
 
-def _parse(place: DbtPlace) -> Any:
+def parse(place: DbtPlace) -> Any:
     """The parsed project; None when it cannot be, and the run itself will say why."""
     from dbt.cli.main import dbtRunner
 

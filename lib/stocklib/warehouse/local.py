@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import (
+    BESIDE_GOLD,
     Build,
     DbtResult,
     LandedObject,
@@ -273,17 +274,20 @@ class LocalWarehouse:
             yield _Published(con)
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
-        """Write every published gold table to ``folder``, all from the same version."""
+        """Write every published gold table, and those beside it, to ``folder``, all from the same version."""
         options = {"parquet": "format parquet", "csv": "format csv, header true"}[fmt]
         written: list[Path] = []
         with open_published(self._published, writes_files=True) as con:
             tables = con.execute(
-                "select table_name from duckdb_tables() where schema_name = 'gold' order by 1"
+                "select schema_name, table_name from duckdb_tables() where schema_name in ('gold', 'silver', 'ops') "
+                "order by schema_name = 'gold' desc, table_name"
             ).fetchall()
-            for (name,) in tables:
+            for schema, name in tables:
+                if schema != "gold" and f"{schema}.{name}" not in BESIDE_GOLD:
+                    continue
                 path = folder / f"{name}.{fmt}"
                 target = str(path).replace("'", "''")
-                con.execute(f"copy (select * from gold.{name} order by all) to '{target}' ({options})")  # noqa: S608
+                con.execute(f"copy (select * from {schema}.{name} order by all) to '{target}' ({options})")  # noqa: S608
                 written.append(path)
         return written
 

@@ -1,0 +1,29 @@
+"""The one palette: what the Plotly template and the Power BI theme both draw with.
+
+After Okabe and Ito, whose colours stay apart under every kind of colour blindness; the blue and the vermilion are a
+little lighter here, to be read on dark paper too.
+"""
+
+from dataclasses import dataclass
+
+PALETTE = ("#1F80C4", "#DE6A10", "#0A9E78", "#CC79A7", "#E0A100", "#62B8E8", "#8A8D91")
+UP, DOWN, LEVEL = PALETTE[0], PALETTE[1], PALETTE[6]
+MIDDLE = "#eceff2"
+DIVERGING = [[0, DOWN], [0.5, MIDDLE], [1, UP]]
+LINES = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5])
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What figures are drawn on: text, soft text, grid lines (two spellings), the card, and the page behind it."""
+
+    ink: str
+    soft: str
+    grid: str
+    line: str
+    card: str
+    page: str
+
+
+LIGHT = Paper("#1c2430", "#5b6472", "rgba(20,30,50,.09)", "#dfe2e7", "#ffffff", "#f4f6f8")
+DARK = Paper("#e6e8eb", "#a3a9b2", "rgba(255,255,255,.10)", "#2e323a", "#171a21", "#0f1116")

@@ -1,0 +1,162 @@
+"""The nouns of a semantic model: tables with columns, hierarchies and measures, relationships, roles, parameters.
+
+Nothing here knows TMDL or Power Query; ``tmdl`` writes these records, ``sources`` says where their rows come from.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+
+from stocklib.errors import WarehouseError
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "stocks-workbench/powerbi")
+# The warehouse's types by how they begin, and Power BI's names for them. Its ``decimal`` holds four digits.
+_KINDS = {
+    "DECIMAL": "decimal",
+    "NUMBER": "decimal",
+    "DOUBLE": "double",
+    "FLOAT": "double",
+    "BOOLEAN": "boolean",
+    "DATE": "dateTime",
+    "TIMESTAMP": "dateTime",
+    "TINYINT": "int64",
+    "SMALLINT": "int64",
+    "INTEGER": "int64",
+    "BIGINT": "int64",
+    "HUGEINT": "int64",
+    "VARCHAR": "string",
+    "TEXT": "string",
+    "JSON": "string",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as Power BI shows it. ``kind`` is Power BI's type, ``is_date`` says that it has no time of day."""
+
+    name: str
+    kind: str
+    description: str
+    is_date: bool = False
+    hidden: bool = False
+    key: bool = False
+    format: str = ""
+    folder: str = ""
+    sort_by: str = ""
+    calculated: bool = False
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that is defined once: its DAX, how it is shown, and what it means."""
+
+    name: str
+    dax: str
+    format: str
+    folder: str
+    description: str
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """What one drills along, from the top."""
+
+    name: str
+    levels: tuple[tuple[str, str], ...]
+    description: str
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """Which rows a refresh asks for: whole periods are kept ``keep`` years long, ``fresh`` days are read anew."""
+
+    column: str
+    keep: int
+    fresh: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the model. ``schema`` is the warehouse's; empty for tables that the model makes itself."""
+
+    name: str
+    schema: str
+    description: str
+    columns: tuple[Column, ...]
+    hierarchies: tuple[Hierarchy, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    refresh: Refresh | None = None
+    hidden: bool = False
+    is_calendar: bool = False
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True)
+class Relationship:
+    """Many rows of one table, one of another; ``active`` ones filter by themselves."""
+
+    table: str
+    column: str
+    to_table: str
+    to_column: str
+
+
+@dataclass(frozen=True)
+class Role:
+    """Who sees which symbols."""
+
+    name: str
+    description: str
+    filters: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A value that is set where the project is opened, never in the queries. No secret is one."""
+
+    name: str
+    value: str
+    description: str
+    kind: str = "Text"
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything that is true of the semantic model."""
+
+    tables: tuple[Table, ...]
+    relationships: tuple[Relationship, ...]
+    roles: tuple[Role, ...]
+    parameters: tuple[Parameter, ...] = ()
+    # where each table's rows come from: M, or DAX for a calculated table
+    queries: dict[str, str] = field(default_factory=dict)
+    calculated: frozenset[str] = frozenset()
+    modes: dict[str, str] = field(default_factory=dict)
+
+    def table(self, name: str) -> Table | None:
+        return next((table for table in self.tables if table.name == name), None)
+
+
+def derived_id(*parts: str) -> str:
+    """An id that follows from what it names, so that the same model is the same bytes.
+
+    >>> derived_id("table", "gold_kpi") == derived_id("table", "gold_kpi")
+    True
+    """
+    return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
+
+
+def kind_of(data_type: str, *, where: str) -> str:
+    """Power BI's type for a column of the warehouse.
+
+    >>> kind_of("DECIMAL(18,6)", where="gold_kpi.current_price"), kind_of("TIMESTAMP_NTZ", where="gold_kpi.as_of")
+    ('decimal', 'dateTime')
+    """
+    for begin, kind in _KINDS.items():
+        if data_type.upper().startswith(begin):
+            return kind
+    raise WarehouseError(
+        f"{where} has the type {data_type}, for which Power BI has no column type: cast it in its model"
+    )
