@@ -14,7 +14,7 @@ unexport VIRTUAL_ENV PYTHONPATH
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-quick test-kafka test-peers lint format bench notebooks soak clean
+.PHONY: help demo lab test test-quick test-kafka test-peers powerbi lint format bench notebooks soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test-kafka: .venv/.made  ## the tests of the stream against Apache Kafka itself:
 
 test-peers: .venv-peers/.made  ## indicators, metrics and backtests against the libraries that others trust
 	@.venv-peers/bin/pytest -n 2 tests/peers
+
+powerbi: .venv/.made  ## write powerbi/ anew over recorded bars, and check it (POWERBI_SCHEMAS, ripbi: docs/powerbi.md)
+	@$(RUN)/python tests/powerbi_project.py
+	@$(RUN)/pytest -p no:randomly tests/powerbi
 
 lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
 	@$(RUN)/ruff check .

@@ -48,7 +48,14 @@ KAFKA = os.environ.get("STOCKS_TEST_KAFKA", "")
 
 # What is built once for several files: these run in one process, one file after the other.
 GROUPS = {
-    "gold": ("test_indicators.py", "test_market.py", "test_metrics.py", "test_plots.py", "test_report.py"),
+    "gold": (
+        "test_indicators.py",
+        "test_market.py",
+        "test_metrics.py",
+        "test_plots.py",
+        "test_project_of_powerbi.py",
+        "test_report.py",
+    ),
     "dbt": ("test_descriptions.py", "test_oracle.py", "test_retractions.py", "test_splits.py", "test_trades.py"),
 }
 

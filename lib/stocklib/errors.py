@@ -24,6 +24,7 @@
     │   ├── LedgerUnbalanced     messages are missing or doubled; readers still see the last good version
     │   └── TransformFailed      dbt failed; readers still see the last good version
     ├── EmbeddedError            a server of the embedded stack
+    ├── PowerBIError             Power BI refused a refresh, or the refresh failed
     └── NotebookFailed           a notebook raised; the executed copy is kept
 
 A caller that wants to stop on anything of ours catches ``StocksError``; the command line prints its text and no
@@ -125,6 +126,10 @@ class TransformFailed(WarehouseError):
 
 class EmbeddedError(StocksError):
     """A server of the embedded stack did not start, died, or its port is taken."""
+
+
+class PowerBIError(StocksError):
+    """Power BI refused a refresh, failed, or is out of reach."""
 
 
 class NotebookFailed(StocksError):

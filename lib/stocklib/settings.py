@@ -180,6 +180,13 @@ _SETTINGS: dict[str, _Setting] = {
     "METRICS_PORT": _Setting(
         "0", _port, "Prometheus text on 127.0.0.1: each process takes the first free of ten ports from here; 0 = none"
     ),
+    "POWERBI_TENANT_ID": _Setting("", _text, "`stocks powerbi-refresh`: the directory"),
+    "POWERBI_CLIENT_ID": _Setting("", _text, "the service principal"),
+    "POWERBI_CLIENT_SECRET": _Setting("", Secret, "and its secret"),
+    "POWERBI_WORKSPACE_ID": _Setting("", _text, "the workspace that the model was published to"),
+    "POWERBI_DATASET_ID": _Setting("", _text, "the semantic model"),
+    "POWERBI_LOGIN_URL": _Setting("https://login.microsoftonline.com", _url, "sign-in; another for national clouds"),
+    "POWERBI_API_URL": _Setting("https://api.powerbi.com/v1.0/myorg", _url, "the REST API"),
     "STOCKS_HOME": _Setting(".stocks", _text, "data, logs and runs; relative to the project"),
     "STOCKS_LOG": _Setting("INFO", lambda v: _one_of("debug", "info", "warning", "error")(v).upper(), "log level"),
 }

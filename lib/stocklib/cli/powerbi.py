@@ -1,4 +1,4 @@
-"""Power BI: powerbi."""
+"""Power BI: powerbi, powerbi-refresh."""
 
 from pathlib import Path
 
@@ -22,3 +22,12 @@ def powerbi(lazy: Lazy, source: str, out: Path | None, direct: bool, theme: str,
     folder = out or settings.root / "powerbi"
     written = write_project(settings, folder, source=source, direct=direct, look=theme, force=force)
     click.echo(f"{len(written)} files in {folder}; open {NAME}.pbip in Power BI Desktop (docs/powerbi.md)")
+
+
+@main.command(name="powerbi-refresh")
+@click.pass_obj
+def powerbi_refresh(lazy: Lazy) -> None:
+    """Have Power BI's service refresh the published model (POWERBI_*), and wait until it has."""
+    from stocklib.powerbi.refresh import refresh
+
+    click.echo(refresh(lazy.settings()))

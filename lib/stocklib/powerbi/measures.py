@@ -167,7 +167,7 @@ def _market() -> list[Measure]:
             _VOLUME_RATIO,
             '0.00"×"',
             folder,
-            "Volume of the last session that has one over the mean of the 30 sessions before, on today's basis of splits.",
+            "Volume of the last session that has one over the mean of the 30 before it, on today's basis of splits.",
         ),
         Measure("Best symbol", _best("DESC"), TEXT, folder, "The symbol with the highest Change %, and that."),
         Measure("Worst symbol", _best("ASC"), TEXT, folder, "The symbol with the lowest Change %, and that."),

@@ -100,7 +100,14 @@ def _table(model: Described, types: Mapping[tuple[str, str], Mapping[str, str]],
         )
     single_key = model.key[0] if len(model.key) == 1 else ""
     columns = [
-        _column(model.name, name, description, published[name], many=(model.name, name) in many, key=name == single_key)
+        _column(
+            model.name,
+            name,
+            description,
+            published[name],
+            many=(model.name, name) in many,
+            key=name == single_key and (model.name, name) not in many,
+        )
         for name, description in model.columns.items()
     ]
     columns += [

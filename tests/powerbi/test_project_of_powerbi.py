@@ -1,0 +1,417 @@
+"""The Power BI project says what dbt and gold say, is the same bytes each time, and is what the checkers call valid."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import chromium
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from powerbi_project import FOLDER, ROOT, TOOLS, drawn, wireframe
+from recorded_gold import copy, published
+
+from stocklib import metrics
+from stocklib.errors import InputError, WarehouseError
+from stocklib.indicators import ema
+from stocklib.market import prices
+from stocklib.pipeline.exporting import export
+from stocklib.plots import PALETTE, template
+from stocklib.powerbi import NAME, project, published_types, role_of, semantic_model, write_project
+from stocklib.powerbi.expected import WITHOUT, Expected, expected_query, expected_values
+from stocklib.powerbi.folder import write_folder
+from stocklib.powerbi.measures import EMA_WINDOW, measures
+from stocklib.powerbi.pages import HEIGHT, WIDTH, pages
+from stocklib.powerbi.records import Model
+from stocklib.powerbi.report import check_bindings
+from stocklib.powerbi.star import ADDED, CANDLES
+from stocklib.settings import Settings, read_settings
+from stocklib.warehouse import BESIDE_GOLD, open_warehouse
+from stocklib.warehouse.described import described_models
+
+DEFINITION = f"{NAME}.SemanticModel/definition"
+
+
+@pytest.fixture(scope="session")
+def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
+
+
+@pytest.fixture(scope="session")
+def files(gold: Settings) -> dict[str, str]:
+    return project(gold)
+
+
+@pytest.fixture(scope="session")
+def values(gold: Settings) -> list[Expected]:
+    return expected_values(open_warehouse(gold))
+
+
+@pytest.fixture(scope="session")
+def model(gold: Settings, values: list[Expected]) -> Model:
+    return semantic_model(gold, open_warehouse(gold), values, source="snowflake", direct=False)
+
+
+@pytest.fixture
+def folder(files: dict[str, str], tmp_path: Path) -> Path:
+    """The project, written where a path has spaces."""
+    write_folder(tmp_path / "a folder", files, force=False)
+    return tmp_path / "a folder"
+
+
+def value(values: list[Expected], measure: str, symbol: str = "", **selected: object) -> float:
+    found = [one for one in values if (one.measure, one.symbol) == (measure, symbol)]
+    return float(next(one.value for one in found if all(getattr(one, k) == v for k, v in selected.items())))
+
+
+# ── what is checked in, and what is written ───────────────────────────────────────────────────────────────────────────
+
+
+def test_the_checked_in_project_is_that_of_the_models(files: dict[str, str]) -> None:
+    stale = [n for n, text in files.items() if not (FOLDER / n).is_file() or (FOLDER / n).read_text("utf-8") != text]
+    assert not stale, "run: make powerbi"
+    tracked = {
+        str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file() and ".pbi" not in path.parts
+    }
+    assert tracked - {".written"} == set(files)
+
+
+def test_the_same_gold_is_the_same_bytes(gold: Settings, files: dict[str, str]) -> None:
+    assert project(gold) == files
+
+
+def test_no_credential_is_in_any_file(gold: Settings) -> None:
+    secrets = {
+        "SNOWFLAKE_PASSWORD": "hunter2-secret",
+        "SNOWFLAKE_TOKEN": "token-secret",
+        "POWERBI_CLIENT_SECRET": "c-secret",
+    }
+    told = read_settings(environ={"STOCKS_HOME": str(gold.home), "SNOWFLAKE_ACCOUNT": "xy123", **secrets})
+    told = replace(told, values={**told.values, "STOCKS_WAREHOUSE": "local"})
+    text = "".join(project(told).values())
+    assert "xy123.snowflakecomputing.com" in text
+    assert not [secret for secret in secrets.values() if secret in text]
+
+
+# ── the model ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_table_and_column_of_gold_is_in_the_model(gold: Settings, model: Model) -> None:
+    types = published_types(open_warehouse(gold))
+    for (schema, name), columns in types.items():
+        if schema == "gold":
+            table = model.table(name)
+            assert table is not None, name
+            added = {column.name for column in ADDED.get(name, ())}
+            assert {column.name for column in table.columns} == set(columns) | added
+    described = described_models(gold)
+    kpi = model.table("gold_kpi")
+    assert kpi is not None
+    assert kpi.description == described["gold_kpi"].description
+    assert all(column.description for table in model.tables for column in table.columns)
+    assert {c.kind for c in kpi.columns if types["gold", "gold_kpi"].get(c.name, "").startswith("DECIMAL")} == {
+        "decimal"
+    }
+
+
+def test_the_model_is_a_star_with_hidden_keys(model: Model) -> None:
+    assert {one.to_table for one in model.relationships} == {"dim_date", "dim_time", "dim_stock_symbols"}
+    related = {(one.table, one.to_table) for one in model.relationships}
+    for fact in ("fact_daily_stock_quotes", "fact_stock_performance", CANDLES):
+        assert {(fact, "dim_date"), (fact, "dim_stock_symbols")} <= related
+    assert (CANDLES, "dim_time") in related
+    for one in model.relationships:
+        many, key = model.table(one.table), model.table(one.to_table)
+        assert many is not None
+        assert key is not None
+        assert many.column(one.column).hidden  # type: ignore[union-attr]
+        assert key.column(one.to_column).key  # type: ignore[union-attr]
+    # the keys are keys: no two ways lead from a table to a dimension
+    assert len(related) == len(model.relationships)
+
+
+def test_dates_have_no_tables_of_their_own_and_questions_are_off(files: dict[str, str]) -> None:
+    assert "annotation __PBI_TimeIntelligenceEnabled = 0" in files[f"{DEFINITION}/model.tmdl"]
+    assert "dataCategory: Time" in files[f"{DEFINITION}/tables/dim_date.tmdl"]
+    assert json.loads(files[f"{NAME}.SemanticModel/definition.pbism"])["settings"] == {"qnaEnabled": False}
+
+
+def test_every_measure_is_described_and_has_a_twin(values: list[Expected], model: Model) -> None:
+    table = model.table("Measures")
+    assert table is not None
+    assert all(m.description and m.folder for m in table.measures)
+    names = [m.name for m in measures()]
+    assert len(names) == len(set(names))
+    assert {m for m in names if m not in {one.measure for one in values}} == WITHOUT
+
+
+def test_a_role_sees_a_watchlist_whatever_its_symbols_are_called(files: dict[str, str]) -> None:
+    wanted = json.loads((ROOT / "config" / "watchlists" / "crypto.json").read_text())["symbols"]
+    role = files[f"{DEFINITION}/roles/watchlist_crypto.tmdl"]
+    assert all(f'"{symbol}"' in role for symbol in wanted)
+    assert role_of("odd", ['O"NE']).filters[0] == ("dim_stock_symbols", 'dim_stock_symbols[symbol] IN {"O""NE"}')
+    odd = Expected("Close", 'O"N#(E', "", None, None, "1")
+    assert '{"Close", "O""N#(#)(E", "", null, null, "1", 0.0001}' in expected_query([odd])
+
+
+def test_a_column_that_is_gone_names_what_it_breaks(model: Model) -> None:
+    def without(table: str, column: str) -> Model:
+        kept = [
+            replace(t, columns=tuple(c for c in t.columns if c.name != column)) if t.name == table else t
+            for t in model.tables
+        ]
+        return replace(model, tables=tuple(kept))
+
+    check_bindings(pages("AAPL"), model)
+    with pytest.raises(InputError, match=r"the measure Volatility 30 % reads fact_stock_performance"):
+        check_bindings(pages("AAPL"), without("fact_stock_performance", "volatility_30day_percent"))
+    with pytest.raises(InputError, match=r"Market overview: Market cap by sector .* shows dim_stock_symbols\[sector\]"):
+        check_bindings(pages("AAPL"), without("dim_stock_symbols", "sector"))
+
+
+# ── where the rows come from ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_snowflake_is_asked_for_a_window_and_parquet_is_read_whole(gold: Settings, files: dict[str, str]) -> None:
+    for name in ("fact_daily_stock_quotes", "fact_stock_performance", CANDLES):
+        text = files[f"{DEFINITION}/tables/{name}.tmdl"]
+        assert "refreshPolicy" in text
+        assert text.count("RangeStart") == text.count("RangeEnd") == 2
+    tables = [text for name, text in project(gold, source="parquet").items() if "/tables/" in name]
+    assert not [text for text in tables if "refreshPolicy" in text or "Snowflake.Databases" in text]
+
+
+def test_the_latest_prices_can_be_asked_of_snowflake_directly(gold: Settings) -> None:
+    direct = project(gold, direct=True)
+    assert "mode: directQuery" in direct[f"{DEFINITION}/tables/gold_kpi.tmdl"]
+    assert "mode: hybrid" in direct[f"{DEFINITION}/tables/{CANDLES}.tmdl"]
+    assert "mode: dual" in direct[f"{DEFINITION}/tables/dim_stock_symbols.tmdl"]
+    with pytest.raises(InputError, match="only Snowflake"):
+        project(gold, source="parquet", direct=True)
+
+
+def test_the_columns_that_m_asks_for_are_in_the_exported_files(gold: Settings, tmp_path: Path) -> None:
+    columns = {path.stem: set(pq.read_schema(path).names) for path in export(gold, tmp_path)}
+    assert {name.split(".")[1] for name in BESIDE_GOLD} <= set(columns)
+    asked = 0
+    for name, text in project(gold, source="parquet").items():
+        if "/tables/" not in name:
+            continue
+        assert "RangeStart" not in text
+        for read, chosen in re.findall(r'SelectColumns\(Parquet[^"]*"\\(\w+)\.parquet"\)\), \{([^}]*)\}', text):
+            assert set(re.findall(r'"(\w+)"', chosen)) <= columns[read]
+            asked += 1
+        whole = re.search(r'Source = Parquet[^"]*"\\(\w+)\.parquet"', text)
+        if whole:
+            final = re.search(r"Columns = Table.SelectColumns\(\w+, \{([^}]*)\}", text)
+            assert final
+            added = {column.name for column in ADDED.get(whole[1], ())}
+            assert set(re.findall(r'"(\w+)"', final[1])) <= columns[whole[1]] | added
+            asked += 1
+    assert asked == 12 + 5
+
+
+# ── the numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_expected_values_are_those_of_the_library(gold: Settings, values: list[Expected]) -> None:
+    closes = prices("MSFT", settings=gold).set_index("date")["close"]
+    assert value(values, "Volatility 30 %", "MSFT", last=None) == pytest.approx(metrics.volatility(closes), abs=1e-6)
+    assert value(values, "Drawdown %", "MSFT", last=None) == pytest.approx(metrics.drawdown(closes).iloc[-1], abs=1e-6)
+    indexed = 100 + metrics.total_return(closes)
+    assert value(values, "Indexed to 100", "MSFT") == pytest.approx(indexed, abs=1e-6)
+    pair = pd.DataFrame(
+        {s: metrics.returns(prices(s, settings=gold).set_index("date")["close"]) for s in ("MSFT", "IBM")}
+    ).dropna()
+    assert value(values, "Correlation", "MSFT", other="IBM") == pytest.approx(pair["MSFT"].corr(pair["IBM"]), abs=1e-4)
+
+
+def test_the_exponential_mean_as_dax_sums_it_is_that_of_the_library() -> None:
+    """The closed form over at most 250 bars, as the measure has it, against the recursion over all."""
+    closes = pd.Series(100 + np.random.default_rng(7).normal(size=900).cumsum())
+    rest, bars = 1 - 2 / (EMA_WINDOW + 1), 250
+    for count in (EMA_WINDOW, 100, bars, 900):
+        kept = closes.iloc[:count].tail(bars).to_numpy()
+        begun, later = kept[:EMA_WINDOW], kept[EMA_WINDOW:]
+        ages = np.arange(len(later))[::-1]
+        summed = begun.mean() * rest ** len(later) + (later * (1 - rest) * rest**ages).sum()
+        assert summed == pytest.approx(ema(closes.iloc[:count], EMA_WINDOW).iloc[-1], rel=1e-9)
+
+
+def test_a_value_has_its_row_in_the_csv_and_in_the_model(files: dict[str, str], values: list[Expected]) -> None:
+    rows = files["expected_values.csv"].splitlines()
+    assert rows[0] == "measure,symbol,other,first_date,last_date,expected"
+    assert len(rows) == len(values) + 1
+    assert "Close,AAPL,,,,509.794" in rows
+    assert files[f"{DEFINITION}/tables/expected_values.tmdl"].count('\t{"') == len(values)
+
+
+# ── the report ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_visual_overlaps_another_or_leaves_its_page() -> None:
+    for page in pages("AAPL"):
+        boxes = [(v.name, *v.place) for v in page.visuals]
+        assert all(x >= 0 and y >= 0 and x + w <= WIDTH and y + h <= HEIGHT for _, x, y, w, h in boxes)
+        for number, (one, x, y, w, h) in enumerate(boxes):
+            for other, x2, y2, w2, h2 in boxes[number + 1 :]:
+                assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y, (page.title, one, other)
+
+
+def test_each_visual_says_what_it_shows_and_has_a_place_on_the_phone(files: dict[str, str]) -> None:
+    for name, text in files.items():
+        if not name.endswith("/visual.json"):
+            continue
+        shown = json.loads(text)["visual"]["visualContainerObjects"]
+        alt = shown["general"][0]["properties"]["altText"]["expr"]["Literal"]["Value"]
+        assert len(alt) > len("''")
+        assert name.replace("visual.json", "mobile.json") in files
+
+
+def test_light_and_dark_have_the_palette_of_the_figures(files: dict[str, str]) -> None:
+    for look, dark in (("stocks", False), ("stocks-dark", True)):
+        theme = json.loads(files[f"{NAME}.Report/StaticResources/RegisteredResources/{look}.json"])
+        layout = template(dark=dark).layout
+        assert theme["dataColors"] == list(layout.colorway) == list(PALETTE)
+        assert (theme["foreground"], theme["background"]) == (layout.font.color, layout.paper_bgcolor)
+
+
+def test_a_symbol_is_drilled_through_to_its_page(files: dict[str, str]) -> None:
+    page = json.loads(files[f"{NAME}.Report/definition/pages/symbol/page.json"])
+    assert page["pageBinding"]["type"] == page["type"] == "Drillthrough"
+    assert page["pageBinding"]["parameters"][0]["fieldExpr"]["Column"]["Property"] == "symbol"
+
+
+# ── what others say of it ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_json_file_is_valid_against_microsofts_schemas(folder: Path) -> None:
+    schemas = os.environ.get("POWERBI_SCHEMAS", "")
+    if not schemas:
+        pytest.skip("POWERBI_SCHEMAS names no folder with Microsoft's schemas (github.com/microsoft/json-schemas)")
+    command = [sys.executable, str(Path(schemas) / "check_pbip.py"), str(folder)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+    page = next(folder.rglob("visual.json"))
+    page.write_text(page.read_text().replace('"visualType"', '"visualKind"'))
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def test_every_file_names_the_newest_schema_there(files: dict[str, str]) -> None:
+    schemas = os.environ.get("POWERBI_SCHEMAS", "")
+    if not schemas:
+        pytest.skip("POWERBI_SCHEMAS names no folder with Microsoft's schemas (github.com/microsoft/json-schemas)")
+    named = {json.loads(t)["$schema"] for n, t in files.items() if '"$schema"' in t}
+    for address in named:
+        kind, version = address.split("json-schemas/")[1].removesuffix("/schema.json").rsplit("/", 1)
+        there = [path.name for path in (Path(schemas) / kind).iterdir()]
+        assert version == max(there, key=lambda text: [int(part) for part in text.split(".")]), address
+
+
+def test_tmdl_says_what_was_meant(folder: Path, model: Model, tmp_path: Path) -> None:
+    for part in ("tables", "."):
+        command = [str(TOOLS / "tmdl-to-json"), str(folder / DEFINITION / part), "-o", str(tmp_path / "json")]
+        subprocess.run(command, check=True, capture_output=True)
+    read = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "json").iterdir()}
+    for table in model.tables:
+        found = read[table.name]
+        kinds = {column["name"]: column["dataType"] for column in found["columns"]}
+        assert kinds == {column.name: column.kind for column in table.columns}
+        sorts = {column["name"]: column["sortByColumn"] for column in found["columns"] if "sortByColumn" in column}
+        assert sorts == {column.name: column.sort_by for column in table.columns if column.sort_by}
+        said = {measure["name"]: "".join(measure["expression"].split()) for measure in found.get("measures", [])}
+        assert said == {measure.name: "".join(measure.dax.split()) for measure in table.measures}
+        formats = {measure["name"]: measure.get("formatString", "") for measure in found.get("measures", [])}
+        assert formats == {measure.name: measure.format for measure in table.measures}
+        (partition,) = found["partitions"]
+        assert "".join(partition["source"].split()) == "".join(model.queries[table.name].split())
+    ends = {
+        (r["fromTable"], r["fromColumnName"], r["toTable"], r["toColumnName"])
+        for r in read["relationships"]["relationships"]
+    }
+    assert ends == {(r.table, r.column, r.to_table, r.to_column) for r in model.relationships}
+
+
+def test_pbir_utils_finds_nothing_to_mend(folder: Path) -> None:
+    command = [str(TOOLS / "pbir-utils"), "validate", str(folder / f"{NAME}.Report"), "--strict"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert not re.search(r"\[(FAIL|WARN\w*|ERROR)\]", said.stdout), said.stdout
+
+
+def test_ripbi_resolves_every_binding_and_finds_no_unused_measure(folder: Path) -> None:
+    ripbi = shutil.which("ripbi")
+    if ripbi is None:
+        pytest.skip("ripbi is not on PATH: cargo install ripbi")
+    report = subprocess.run(
+        [ripbi, "report", str(folder / f"{NAME}.Report")], capture_output=True, text=True, check=False
+    )
+    assert "All bindings resolve" in report.stdout, report.stdout[-500:]
+    scan = subprocess.run([ripbi, "scan", str(folder / f"{NAME}.pbip")], capture_output=True, text=True, check=False)
+    assert "Columns (" in scan.stdout
+    assert "Measures (" not in scan.stdout, scan.stdout[-1000:]
+
+
+@pytest.mark.browser
+def test_the_wireframe_shows_every_page_whole(folder: Path, tmp_path: Path) -> None:
+    if chromium.find() is None:
+        pytest.skip("no Chromium on this machine")
+    drawing = wireframe(folder / f"{NAME}.Report", tmp_path)
+    for name, browser in drawn(drawing, tmp_path / "profile"):
+        page = next(page for page in pages("") if page.name == name)
+        shown = "[...document.querySelectorAll('.visual-box')].filter(box => box.offsetParent)"
+        inside = "(box, of = box.parentElement.getBoundingClientRect(), at = box.getBoundingClientRect()) =>"
+        inside += " at.left >= of.left && at.top >= of.top && at.right <= of.right && at.bottom <= of.bottom"
+        assert sorted(browser.ask(f"{shown}.map(box => box.dataset.id)")) == sorted(v.name for v in page.visuals)
+        assert browser.ask(f"{shown}.every({inside})"), name
+        assert browser.ask(f"{shown}.every(box => box.scrollWidth <= box.clientWidth + 1)"), name
+
+
+# ── what can go wrong ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_without_gold_it_says_how_to_make_some(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError, match="make demo"):
+        write_project(read_settings(environ={"STOCKS_HOME": str(tmp_path)}), tmp_path / "out")
+
+
+def test_gold_of_other_models_is_refused(gold: Settings, tmp_path: Path) -> None:
+    older = copy(gold, tmp_path, "alter table gold.gold_treechart add column new_one integer")
+    with pytest.raises(
+        WarehouseError, match=r"gold_treechart was published by other models .* new_one .*stocks transform"
+    ):
+        project(older)
+
+
+def test_edits_are_not_written_over_and_other_files_stay(files: dict[str, str], folder: Path) -> None:
+    write_folder(folder, files, force=False)
+    mine, edited = folder / "notes of mine.txt", folder / f"{NAME}.pbip"
+    mine.write_text("keep me")
+    edited.write_text("{}")
+    with pytest.raises(InputError, match=rf"edits of yours: {NAME}.pbip.*--force"):
+        write_folder(folder, files, force=False)
+    assert edited.read_text() == "{}"
+    write_folder(folder, files, force=True)
+    assert edited.read_text() == files[f"{NAME}.pbip"]
+    assert mine.read_text() == "keep me"
+
+
+def test_what_is_no_longer_part_of_the_project_is_removed_unless_edited(folder: Path, files: dict[str, str]) -> None:
+    fewer = {name: text for name, text in files.items() if "/pages/risk/" not in name}
+    write_folder(folder, fewer, force=False)
+    assert not (folder / f"{NAME}.Report/definition/pages/risk/page.json").exists()
+    (folder / f"{NAME}.pbids").write_text("mine")
+    with pytest.raises(InputError, match=r"stocks\.pbids"):
+        write_folder(folder, {n: t for n, t in fewer.items() if not n.endswith(".pbids")}, force=False)
+
+
+def test_a_folder_that_cannot_be_written_is_named(files: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/out cannot be written.*--out"):
+        write_folder(tmp_path / "file" / "out", files, force=False)
