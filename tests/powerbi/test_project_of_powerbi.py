@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from powerbi_project import FOLDER, ROOT, TOOLS, drawn, wireframe
 from recorded_gold import copy, published
 
 from stocklib import metrics
+from stocklib.cli import main
 from stocklib.errors import InputError, WarehouseError
 from stocklib.indicators import ema
 from stocklib.market import prices
@@ -366,14 +368,28 @@ def test_the_wireframe_shows_every_page_whole(folder: Path, tmp_path: Path) -> N
     for name, browser in drawn(drawing, tmp_path / "profile"):
         page = next(page for page in pages("") if page.name == name)
         shown = "[...document.querySelectorAll('.visual-box')].filter(box => box.offsetParent)"
-        inside = "(box, of = box.parentElement.getBoundingClientRect(), at = box.getBoundingClientRect()) =>"
-        inside += " at.left >= of.left && at.top >= of.top && at.right <= of.right && at.bottom <= of.bottom"
+        inside = "box => ((of = box.parentElement.getBoundingClientRect(), at = box.getBoundingClientRect()) =>"
+        inside += " at.left >= of.left && at.top >= of.top && at.right <= of.right && at.bottom <= of.bottom)()"
         assert sorted(browser.ask(f"{shown}.map(box => box.dataset.id)")) == sorted(v.name for v in page.visuals)
         assert browser.ask(f"{shown}.every({inside})"), name
         assert browser.ask(f"{shown}.every(box => box.scrollWidth <= box.clientWidth + 1)"), name
 
 
 # ── what can go wrong ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_verb_writes_where_it_is_told_and_says_what_to_open(
+    gold: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOCKS_HOME", str(gold.home))
+    out = tmp_path / "my reports"
+    told = CliRunner().invoke(main, ["powerbi", "--source", "parquet", "--theme", "dark", "--out", str(out)])
+    assert told.exit_code == 0, told.output
+    assert f"{NAME}.pbip" in told.output
+    report = json.loads((out / f"{NAME}.Report/definition/report.json").read_text())
+    assert report["themeCollection"]["customTheme"]["name"] == "stocks-dark.json"
+    connection = json.loads((out / f"{NAME}.pbids").read_text())["connections"][0]["details"]
+    assert connection == {"protocol": "folder", "address": {"path": "C:\\stocks\\export"}}
 
 
 def test_without_gold_it_says_how_to_make_some(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from stocklib.powerbi.refresh import is_configured, refresh
 from stocklib.settings import Settings, read_settings
 
 SECRET = "the-secret-of-the-principal"
-REFRESHES = "/v1.0/myorg/groups/work/datasets/model/refreshes"
+REFRESHES = "/v1.0/myorg/groups/group/datasets/model/refreshes"
 RUN = "7f6d-run"
 
 
@@ -22,7 +22,7 @@ def settings(url: str, **more: str) -> Settings:
             "POWERBI_TENANT_ID": "tenant",
             "POWERBI_CLIENT_ID": "client",
             "POWERBI_CLIENT_SECRET": SECRET,
-            "POWERBI_WORKSPACE_ID": "work",
+            "POWERBI_WORKSPACE_ID": "group",
             "POWERBI_DATASET_ID": "model",
             "POWERBI_LOGIN_URL": url,
             "POWERBI_API_URL": f"{url}/v1.0/myorg",

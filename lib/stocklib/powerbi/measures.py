@@ -91,12 +91,14 @@ _BARS_SHOWN_FROM = f"""MINX(
 )"""
 
 _EMA = f"""VAR _now = MAX(gold_candlestick[candle_time])
+VAR _symbol = SELECTEDVALUE(dim_stock_symbols[symbol])
 VAR _resolution = SELECTEDVALUE(gold_candlestick[resolution])
 VAR _seen =
     FILTER(
         CALCULATETABLE(
             gold_candlestick,
-            ALLEXCEPT(gold_candlestick, dim_stock_symbols),
+            REMOVEFILTERS(gold_candlestick),
+            dim_stock_symbols[symbol] = _symbol,
             gold_candlestick[resolution] = _resolution
         ),
         gold_candlestick[candle_time] <= _now

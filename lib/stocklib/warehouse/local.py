@@ -279,8 +279,9 @@ class LocalWarehouse:
         written: list[Path] = []
         with open_published(self._published, writes_files=True) as con:
             tables = con.execute(
-                "select schema_name, table_name from duckdb_tables() where schema_name in ('gold', 'silver', 'ops') "
-                "order by schema_name = 'gold' desc, table_name"
+                "select table_schema, table_name from information_schema.tables "
+                "where table_catalog = current_database() and table_schema in ('gold', 'silver', 'ops') "
+                "order by table_schema = 'gold' desc, table_name"
             ).fetchall()
             for schema, name in tables:
                 if schema != "gold" and f"{schema}.{name}" not in BESIDE_GOLD:
