@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import chromium
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import sqlfluff
 from click.testing import CliRunner
 from powerbi_project import FOLDER, ROOT, TOOLS, drawn, wireframe
 from recorded_gold import copy, published
@@ -198,6 +200,48 @@ def test_the_latest_prices_can_be_asked_of_snowflake_directly(gold: Settings) ->
         project(gold, source="parquet", direct=True)
 
 
+def native_sql(text: str) -> str:
+    """The SQL within a query of M, its schemas put in."""
+    found = re.search(r'NativeQuery\(Database, "(.*)", null', text)
+    assert found
+    return re.sub(r'" & (\w+)Schema & "', lambda schema: schema[1].upper(), found[1])
+
+
+@pytest.mark.parametrize("table", [CANDLES, "quarantine"])
+def test_the_sql_within_m_is_snowflakes(files: dict[str, str], table: str) -> None:
+    # raises on what it cannot parse
+    assert sqlfluff.parse(native_sql(files[f"{DEFINITION}/tables/{table}.tmdl"]) + "\n", dialect="snowflake")
+
+
+def test_a_candle_is_dated_by_new_york_from_either_source(
+    gold: Settings, files: dict[str, str], tmp_path: Path
+) -> None:
+    theirs = copy(gold, tmp_path)
+    with duckdb.connect(theirs.home / "warehouse" / "published.duckdb") as con:
+        # the one function that DuckDB calls otherwise
+        con.execute("create macro convert_timezone(a, b, c) as timezone(b, timezone(a, c))")
+        dated = con.execute(native_sql(files[f"{DEFINITION}/tables/{CANDLES}.tmdl"])).df()
+        days = con.execute("select calendar_date, session_open, session_close from gold.dim_date").df()
+    assert dated["split_factor"].notna().all()
+    daily = dated[dated["resolution"] == "1d"]
+    assert (daily["candle_date"] == daily["candle_time"].dt.normalize()).all()
+    assert daily["minute_of_day"].isna().all()
+    within = dated[dated["resolution"] != "1d"].merge(days, left_on="candle_date", right_on="calendar_date")
+    local = within["candle_time"].dt.tz_localize("UTC").dt.tz_convert("America/New_York")
+    assert len(within) > 100
+    assert (within["candle_date"].dt.date == local.dt.date).all()
+    assert (within["minute_of_day"] == local.dt.hour * 60 + local.dt.minute).all()
+    # over Parquet, M counts from the opening, and takes the UTC date
+    assert (
+        within["minute_of_day"] == 570 + (within["candle_time"] - within["session_open"]) // pd.Timedelta("1min")
+    ).all()
+    sessions = days.dropna()
+    opening = sessions["session_open"].dt.tz_localize("UTC").dt.tz_convert("America/New_York")
+    assert set(opening.dt.strftime("%H:%M")) == {"09:30"}
+    assert (sessions["session_open"].dt.normalize() == sessions["calendar_date"]).all()
+    assert (sessions["session_close"].dt.normalize() == sessions["calendar_date"]).all()
+
+
 def test_the_columns_that_m_asks_for_are_in_the_exported_files(gold: Settings, tmp_path: Path) -> None:
     columns = {path.stem: set(pq.read_schema(path).names) for path in export(gold, tmp_path)}
     assert {name.split(".")[1] for name in BESIDE_GOLD} <= set(columns)
@@ -316,7 +360,7 @@ def test_every_file_names_the_newest_schema_there(files: dict[str, str]) -> None
         assert version == max(there, key=lambda text: [int(part) for part in text.split(".")]), address
 
 
-def test_tmdl_says_what_was_meant(folder: Path, model: Model, tmp_path: Path) -> None:
+def test_tmdl_says_what_was_meant(files: dict[str, str], folder: Path, model: Model, tmp_path: Path) -> None:
     for part in ("tables", "."):
         command = [str(TOOLS / "tmdl-to-json"), str(folder / DEFINITION / part), "-o", str(tmp_path / "json")]
         subprocess.run(command, check=True, capture_output=True)
