@@ -40,6 +40,8 @@ from stocklib.warehouse import BESIDE_GOLD, open_warehouse
 from stocklib.warehouse.described import described_models
 
 DEFINITION = f"{NAME}.SemanticModel/definition"
+# the first test loads, transforms and has dbt parse the project
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="session")

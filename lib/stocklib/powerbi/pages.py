@@ -53,7 +53,11 @@ def _overview() -> Page:
             "Group": [column(SYMBOLS, "sector", "Sector")],
             "Details": [_SYMBOL],
             "Values": [measure("Market cap")],
-            "Tooltips": [measure("Change %"), measure("Last price"), measure("YTD %")],
+            "Tooltips": [
+                measure("Change %"),
+                measure("Last price", "Last price (USD)"),
+                measure("YTD %", "Year to date (%)"),
+            ],
         },
         phone=260,
     )
@@ -63,7 +67,11 @@ def _overview() -> Page:
         "Movers: change since the previous close (%)",
         "Bar chart: change of each symbol since its previous close in percent, the highest first; blue is up.",
         (_EDGE + 620 + _GAP, _BODY, 304, HEIGHT - _BODY - _EDGE),
-        {"Category": [_SYMBOL], "Y": [measure("Change %")], "Tooltips": [measure("Last price"), measure("Change")]},
+        {
+            "Category": [_SYMBOL],
+            "Y": [measure("Change %")],
+            "Tooltips": [measure("Last price", "Last price (USD)"), measure("Change", "Change (USD)")],
+        },
         phone=260,
         objects=_by_sign("Change %"),
         sort=(measure("Change %"), "Descending"),
@@ -96,7 +104,7 @@ def _candlestick(symbol: str) -> Page:
         "Volume (shares)",
         "Column chart: shares traded in each bar that is shown above.",
         (_EDGE, 572, width, HEIGHT - 572 - _EDGE),
-        {"Category": [column(CANDLES, "candle_time", "Bar")], "Y": [measure("Candle volume", "Volume")]},
+        {"Category": [column(CANDLES, "candle_time", "Bar")], "Y": [measure("Candle volume", "Volume (shares)")]},
         phone=140,
         objects={"categoryAxis": [{"properties": {"axisType": literal("Categorical"), "show": literal(False)}}]},
         sort=(column(CANDLES, "candle_time"), "Ascending"),
@@ -324,7 +332,7 @@ def candles(name: str, place: tuple[int, int, int, int], *, phone: int) -> Visua
         {
             "Category": [column(CANDLES, "candle_time", "Bar (UTC)")],
             "Y": [*(measure(lower) for lower, *_ in bars), *(measure(average) for average in averages)],
-            "Tooltips": [measure(f"Candle {part}", part.capitalize()) for part in ("open", "high", "close")],
+            "Tooltips": [measure(f"Candle {part}", f"{part.capitalize()} (USD)") for part in ("open", "high", "close")],
         },
         phone=phone,
         objects={
