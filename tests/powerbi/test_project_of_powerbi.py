@@ -163,7 +163,7 @@ def test_a_role_sees_a_watchlist_whatever_its_symbols_are_called(files: dict[str
     assert all(f'"{symbol}"' in role for symbol in wanted)
     assert role_of("odd", ['O"NE']).filters[0] == ("dim_stock_symbols", 'dim_stock_symbols[symbol] IN {"O""NE"}')
     odd = Expected("Close", 'O"N#(E', "", None, None, "1")
-    assert '{"Close", "O""N#(#)(E", "", null, null, "1", 0.0001}' in expected_query([odd])
+    assert '{"Close", "O""N#(#)(E", "", null, null, "1", 1, 0.0001}' in expected_query([odd])
 
 
 def test_a_column_that_is_gone_names_what_it_breaks(model: Model) -> None:
@@ -179,6 +179,12 @@ def test_a_column_that_is_gone_names_what_it_breaks(model: Model) -> None:
         check_bindings(pages("AAPL"), without("fact_stock_performance", "volatility_30day_percent"))
     with pytest.raises(InputError, match=r"Market overview: Market cap by sector .* shows dim_stock_symbols\[sector\]"):
         check_bindings(pages("AAPL"), without("dim_stock_symbols", "sector"))
+
+
+def test_a_measure_that_is_gone_names_what_it_breaks(model: Model) -> None:
+    tables = [replace(t, measures=tuple(m for m in t.measures if m.name != "Change %")) for t in model.tables]
+    with pytest.raises(InputError, match=r"Movers.* shows .*Change %\].*the measure Best symbol reads \[Change %"):
+        check_bindings(pages("AAPL"), replace(model, tables=tuple(tables)))
 
 
 # ── where the rows come from ──────────────────────────────────────────────────────────────────────────────────────────
@@ -298,6 +304,21 @@ def test_a_value_has_its_row_in_the_csv_and_in_the_model(files: dict[str, str], 
     assert len(rows) == len(values) + 1
     assert "Close,AAPL,,,,509.794" in rows
     assert files[f"{DEFINITION}/tables/expected_values.tmdl"].count('\t{"') == len(values)
+
+
+def test_a_number_is_compared_as_a_number_whatever_the_language(model: Model, values: list[Expected]) -> None:
+    texts = {one.measure for one in values if one.number is None and one.value}
+    assert texts == {"As of", "Best symbol", "Worst symbol"}
+    assert next(one for one in values if one.measure == "Close").number == 509.794
+    cap = next(one for one in values if one.measure == "Market cap")
+    assert cap.number is not None
+    # each of its decimals is cut after four digits
+    assert cap.tolerance == pytest.approx(cap.number * 1e-9)
+    table = model.table("Measures")
+    assert table is not None
+    dax = "".join(measure.dax for measure in table.measures)
+    assert "VALUE(" not in dax.replace("SELECTEDVALUE(", "")
+    assert dax.count("FORMAT(") == dax.count('"en-US")') == 3
 
 
 # ── the report ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -89,6 +89,27 @@ def test_a_refusal_says_what_to_do(status: int, headers: dict[str, str], said: s
         assert SECRET not in str(caught.value)
 
 
+def test_a_question_that_is_not_answered_is_asked_again() -> None:
+    busy = [Reply(b"", status=503), Reply({}, status=429, headers={"Retry-After": "1"})]
+    speaks = service({"status": "Completed"})
+
+    def now_and_then(asked: Asked) -> Reply:
+        return busy.pop() if busy and asked.method == "GET" else speaks(asked)
+
+    with serving(now_and_then) as server:
+        assert "refreshed the model" in refresh(settings(server.url), every=0)
+        # what was asked for is not asked for again
+        assert [asked.method for asked in server.asked if asked.path == REFRESHES] == ["POST", "GET", "GET", "GET"]
+
+
+def test_a_service_that_does_not_answer_any_more_is_given_up() -> None:
+    speaks = service({"status": "Unknown"})
+    with serving(lambda asked: Reply(b"", status=503) if asked.method == "GET" else speaks(asked)) as server:
+        with pytest.raises(PowerBIError, match=r"the state of the refresh \(503\)"):
+            refresh(settings(server.url), every=0)
+        assert sum(asked.method == "GET" for asked in server.asked) == 4
+
+
 def test_a_refused_sign_in_shows_no_secret() -> None:
     body = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided.\nTrace: 1"}
     with serving(Reply(body, status=401)) as server:

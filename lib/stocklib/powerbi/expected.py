@@ -5,6 +5,7 @@ model, whose measures say beside each what Power BI makes of it.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +23,7 @@ from stocklib.warehouse import Warehouse
 EXPECTED = "expected_values"
 # Power BI's decimals have four digits after the point; a ratio of two of them is a little further off.
 _TOLERANCE = {"Indexed to 100": 0.05, "Correlation": 0.001, "EMA 20": 0.001}
-_EXACT = 0.0001
+_EXACT, _SHARE = 0.0001, 1e-9
 # Not of gold alone, never the same twice, or made only while a figure is drawn: no value is written down for them.
 WITHOUT = {
     "Freshness",
@@ -41,6 +42,7 @@ _COLUMNS = (
     Column("first_date", "dateTime", "The first date of the selection; empty: all.", is_date=True, format="yyyy-mm-dd"),
     Column("last_date", "dateTime", "The last date of the selection; empty: all.", is_date=True, format="yyyy-mm-dd"),
     Column("expected", "string", "What it should say, by SQL or Python over gold."),
+    Column("expected_number", "double", "The same as a number; empty where it is a text.", hidden=True),
     Column("tolerance", "double", "How far off a number may be.", hidden=True),
 )
 
@@ -57,8 +59,18 @@ class Expected:
     value: str
 
     @property
+    def number(self) -> float | None:
+        """The value where it is a number: Power BI reads texts as numbers by the language of who looks at them.
+
+        >>> Expected("Close", "AAPL", "", None, None, "509.794").number
+        509.794
+        >>> Expected("Best symbol", "", "", None, None, "AAPL  +1.00 %").number
+        """
+        return float(self.value) if re.fullmatch(r"-?\d+(\.\d+)?", self.value) else None
+
+    @property
     def tolerance(self) -> float:
-        return _TOLERANCE.get(self.measure, _EXACT)
+        return max(_TOLERANCE.get(self.measure, _EXACT), _SHARE * abs(self.number or 0.0))
 
     def row(self) -> list[str]:
         """As the CSV holds it."""
@@ -235,14 +247,16 @@ def expected_table() -> Table:
 
 def expected_query(values: list[Expected]) -> str:
     """The M that holds the values themselves, so that the table needs no file."""
-    types = "measure = text, symbol = text, other = text, first_date = date, last_date = date, expected = text"
+    types = "measure = text, symbol = text, other = text, first_date = nullable date, last_date = nullable date"
     rows = ",\n".join(f"        {{{', '.join(_literal(one))}}}" for one in values)
-    return f"let\n    Rows = #table(type table [{types}, tolerance = number], {{\n{rows}\n    }})\nin\n    Rows"
+    types += ", expected = text, expected_number = nullable number, tolerance = number"
+    return f"let\n    Rows = #table(type table [{types}], {{\n{rows}\n    }})\nin\n    Rows"
 
 
 def _literal(one: Expected) -> list[str]:
     days = [f"#date({d.year}, {d.month}, {d.day})" if d else "null" for d in (one.first, one.last)]
-    return [text(one.measure), text(one.symbol), text(one.other), *days, text(one.value), f"{one.tolerance:g}"]
+    number = "null" if one.number is None else one.value
+    return [text(one.measure), text(one.symbol), text(one.other), *days, text(one.value), number, f"{one.tolerance:g}"]
 
 
 def checking_measures(values: list[Expected], named: tuple[Measure, ...]) -> tuple[Measure, ...]:
@@ -251,7 +265,7 @@ def checking_measures(values: list[Expected], named: tuple[Measure, ...]) -> tup
     times = {"As of"}
     cases = "".join(
         f',\n            "{m.name}", '
-        + (f'FORMAT([{m.name}], "yyyy-mm-dd hh:nn:ss")' if m.name in times else f'[{m.name}] & ""')
+        + (f'FORMAT([{m.name}], "yyyy-mm-dd hh:nn:ss", "en-US")' if m.name in times else f"[{m.name}]")
         for m in named
         if m.name in asked
     )
@@ -271,18 +285,17 @@ RETURN
         gold_candlestick[resolution] = "1d"
     )"""
     agrees = """VAR _expected = SELECTEDVALUE(expected_values[expected])
+VAR _number = SELECTEDVALUE(expected_values[expected_number])
+VAR _tolerance = SELECTEDVALUE(expected_values[tolerance])
 VAR _measured = [Measured]
-VAR _off = ABS(IFERROR(VALUE(_expected), 0) - IFERROR(VALUE(_measured), 0))
-VAR _numbers = NOT ISERROR(VALUE(_expected)) && NOT ISERROR(VALUE(_measured))
-RETURN
+VAR _right =
     IF(
-        HASONEVALUE(expected_values[expected]),
-        IF(
-            _expected = _measured || (_numbers && _off <= SELECTEDVALUE(expected_values[tolerance])),
-            "agrees",
-            "differs"
-        )
-    )"""
+        ISBLANK(_number),
+        _measured & "" = _expected,
+        IF(ISNUMBER(_measured), ABS(_measured - _number) <= _tolerance, FALSE())
+    )
+RETURN
+    IF(HASONEVALUE(expected_values[expected]), IF(_right, "agrees", "differs"))"""
     differing = 'SUMX(expected_values, IF([Agrees] = "differs", 1, 0)) + 0'
     folder = "Data quality"
     return (

@@ -31,7 +31,7 @@ def _best(direction: str) -> str:
     return f"""VAR _moved = FILTER(VALUES(dim_stock_symbols[symbol]), NOT ISBLANK([Change %]))
 VAR _first = TOPN(1, _moved, [Change %], {direction}, dim_stock_symbols[symbol], ASC)
 RETURN
-    MAXX(_first, dim_stock_symbols[symbol] & "  " & FORMAT([Change %], "+0.00;-0.00;0.00") & " %")"""
+    MAXX(_first, dim_stock_symbols[symbol] & "  " & FORMAT([Change %], "+0.00;-0.00;0.00", "en-US") & " %")"""
 
 
 def _candle(value: str) -> str:

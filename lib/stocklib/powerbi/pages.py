@@ -14,6 +14,8 @@ _EDGE, _GAP, _TOP, _ROW = 16, 12, 72, 92
 _BODY = _TOP + _ROW + _GAP
 _SYMBOL = column(SYMBOLS, "symbol", "Symbol")
 _DATE = column(CALENDAR, "calendar_date", "Date")
+# each point or cell of a visual by itself
+_EACH = {"data": [{"dataViewWildcard": {"matchingOption": 1}}]}
 
 
 @dataclass(frozen=True)
@@ -194,15 +196,19 @@ def _risk() -> Page:
             )
         )
     ]
+    each = {**_EACH, "metadata": measure("Correlation").reference}
     matrix = Visual(
         "risk_correlation",
         "pivotTable",
         "Correlation of daily returns",
-        "Matrix: correlation of the daily returns of each pair of symbols over the selected dates, from -1 to 1.",
+        "Matrix: correlation of the daily returns of each pair of symbols over the dates, blue at 1, orange at -1.",
         (_EDGE + left + _GAP, _BODY, WIDTH - 2 * _EDGE - left - _GAP, HEIGHT - _BODY - _EDGE),
         {"Rows": [_SYMBOL], "Columns": [column(OTHER, "symbol", "Other symbol")], "Values": [measure("Correlation")]},
         phone=260,
-        objects={"subTotals": [{"properties": {"rowSubtotals": literal(False), "columnSubtotals": literal(False)}}]},
+        objects={
+            "subTotals": [{"properties": {"rowSubtotals": literal(False), "columnSubtotals": literal(False)}}],
+            "values": [{"properties": {"backColor": _shades("Correlation", -1.0, 1.0)}, "selector": each}],
+        },
     )
     return Page("risk", "Risk", (_heading("risk", "Risk"), *slicers, *lines, matrix))
 
@@ -270,13 +276,14 @@ def _one_symbol() -> Page:
     names = ("Last price", "Change", "Change %", "YTD %", "Volatility 30 %", "Drawdown %")
     cards = _cards("symbol", tuple((name, name) for name in names))
     half = (HEIGHT - _BODY - _EDGE - _GAP) * 6 // 10
+    drawn = ("Average 7", "Average 30", "Average 90", "Close")
     closes = Visual(
         "symbol_closes",
         "lineChart",
         "Close and its averages (USD)",
         "Line chart: close of the symbol with its averages over 7, 30 and 90 sessions, in USD.",
         (_EDGE, _BODY, WIDTH - 2 * _EDGE, half),
-        {"Category": [_DATE], "Y": [measure(f"Average {n}") for n in (7, 30, 90)] + [measure("Close")]},
+        {"Category": [_DATE], "Y": [measure(each, f"{each} (USD)") for each in drawn]},
         phone=280,
     )
     below = _BODY + half + _GAP
@@ -286,7 +293,7 @@ def _one_symbol() -> Page:
         "Volume (shares)",
         "Column chart: shares of the symbol traded on each date.",
         (_EDGE, below, 800, HEIGHT - below - _EDGE),
-        {"Category": [_DATE], "Y": [measure("Volume")]},
+        {"Category": [_DATE], "Y": [measure("Volume", "Volume (shares)")]},
         phone=180,
     )
     actions = _table(
@@ -319,6 +326,8 @@ def candles(name: str, place: tuple[int, int, int, int], *, phone: int) -> Visua
             }
         )
     averages = ("SMA 20", "EMA 20")
+    bodies = {"Candle low": "Low", "Rising from": "Rising body from", "Falling from": "Falling body from"}
+    drawn_of = bodies | {average: average for average in averages}
     drawn = [
         {"properties": {"fill": colour(shade)}, "selector": {"metadata": measure(average).reference}}
         for average, shade in zip(averages, LINES, strict=False)
@@ -331,7 +340,7 @@ def candles(name: str, place: tuple[int, int, int, int], *, phone: int) -> Visua
         place,
         {
             "Category": [column(CANDLES, "candle_time", "Bar (UTC)")],
-            "Y": [*(measure(lower) for lower, *_ in bars), *(measure(average) for average in averages)],
+            "Y": [measure(each, f"{shown} (USD)") for each, shown in drawn_of.items()],
             "Tooltips": [measure(f"Candle {part}", f"{part.capitalize()} (USD)") for part in ("open", "high", "close")],
         },
         phone=phone,
@@ -373,18 +382,22 @@ def _error_bars(lower: str, upper: str, shade: str, thick: int) -> Iterator[dict
 
 def _by_sign(name: str) -> dict[str, object]:
     """Bars from the colour of falling to that of rising."""
-    middle = _stop(MIDDLE) | {"value": literal(0.0)["expr"]}
-    ends = {"min": _stop(DOWN), "mid": middle, "max": _stop(UP)}
-    rule = {"FillRule": {"Input": measure(name).expression(), "FillRule": {"linearGradient3": ends}}}
-    selector = {"data": [{"dataViewWildcard": {"matchingOption": 1}}]}
     return {
-        "dataPoint": [{"properties": {"fill": {"solid": {"color": {"expr": rule}}}}, "selector": selector}],
+        "dataPoint": [{"properties": {"fill": _shades(name)}, "selector": _EACH}],
         "labels": [{"properties": {"show": literal(True)}}],
     }
 
 
-def _stop(shade: str) -> dict[str, object]:
-    return {"color": literal(shade)["expr"]}
+def _shades(name: str, low: float | None = None, high: float | None = None) -> dict[str, object]:
+    """A measure as a colour: of falling at ``low``, or else at its least value, of rising at the other end."""
+    ends = {"min": _stop(DOWN, low), "mid": _stop(MIDDLE, 0.0), "max": _stop(UP, high)}
+    rule = {"FillRule": {"Input": measure(name).expression(), "FillRule": {"linearGradient3": ends}}}
+    return {"solid": {"color": {"expr": rule}}}
+
+
+def _stop(shade: str, value: float | None) -> dict[str, object]:
+    at = {} if value is None else {"value": literal(value)["expr"]}
+    return {"color": literal(shade)["expr"], **at}
 
 
 def _heading(page: str, text: str) -> Visual:

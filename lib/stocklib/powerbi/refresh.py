@@ -7,16 +7,21 @@ message. Source: Power BI REST API, Datasets - Refresh Dataset In Group.
 import json
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
+
+import tenacity
 
 from stocklib.errors import PowerBIError
 from stocklib.settings import Settings
 
 _SCOPE = "https://analysis.windows.net/powerbi/api/.default"
 _TIMEOUT = 30.0
+# A refresh goes on while one question after it is not answered; so many in a row are too many.
+_QUESTIONS = 4
 _NEEDED = (
     "POWERBI_TENANT_ID",
     "POWERBI_CLIENT_ID",
@@ -25,7 +30,7 @@ _NEEDED = (
     "POWERBI_DATASET_ID",
 )
 _HINTS = {
-    400: "the request was not understood: check POWERBI_WORKSPACE_ID and POWERBI_DATASET_ID",
+    400: "another refresh is under way, or POWERBI_WORKSPACE_ID or POWERBI_DATASET_ID is not an id",
     401: "the sign-in was refused: check POWERBI_TENANT_ID, POWERBI_CLIENT_ID and POWERBI_CLIENT_SECRET",
     403: "the service principal may not: let it use Power BI's APIs (tenant settings) and make it a member of the "
     "workspace",
@@ -58,8 +63,15 @@ def refresh(
     _, answered = _call("the refresh", address, headers, json.dumps({"notifyOption": "NoNotification"}).encode())
     started = answered.get("x-ms-request-id", "")
     deadline = time.monotonic() + patience
+    ask = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_passes),
+        stop=tenacity.stop_after_attempt(_QUESTIONS),
+        wait=tenacity.wait_fixed(every),
+        sleep=pause,
+        reraise=True,
+    )
     while time.monotonic() < deadline:
-        body, _ = _call("the state of the refresh", f"{address}?{urlencode({'$top': 10})}", headers)
+        body, _ = ask(_call, "the state of the refresh", f"{address}?{urlencode({'$top': 10})}", headers)
         mine: dict[str, str] = next(
             (r for r in body.get("value", []) if not started or r.get("requestId") == started), {}
         )
@@ -105,10 +117,18 @@ def _call(
     except (URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise PowerBIError(
-            f"Power BI is out of reach for {what}: {reason}; nothing was refreshed by this call"
+            f"Power BI is out of reach for {what}: {reason}; check the network and POWERBI_LOGIN_URL, POWERBI_API_URL"
         ) from error
     except ValueError as error:
         raise PowerBIError(f"Power BI answered {what} with something that is not JSON") from error
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether asking again may be answered: the network, a busy service."""
+    cause = error.__cause__
+    if isinstance(cause, HTTPError):
+        return cause.code == HTTPStatus.TOO_MANY_REQUESTS or cause.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(cause, (URLError, TimeoutError, ConnectionError))
 
 
 def _refusal(what: str, error: HTTPError) -> str:

@@ -53,24 +53,22 @@ def check_bindings(pages: tuple[Page, ...], model: Model) -> None:
                 if field.name not in names:
                     broken.append(f"{page.title}: {visual.title} shows {field.table}[{field.name}]")
     known = {(table.name, column.name) for table in model.tables for column in table.columns}
+    known |= {("", measure.name) for table in model.tables for measure in table.measures}
     for table in model.tables:
         for measure in table.measures:
-            lost = sorted(
-                f"{name}[{column}]" for name, column in references(measure.dax) if (name, column) not in known
-            )
+            lost = sorted(f"{name}[{column}]" for name, column in references(measure.dax) - known)
             broken += [f"the measure {measure.name} reads {one}" for one in lost]
     if broken:
         raise InputError("what the report shows is no longer in dbt's models: " + "; ".join(broken))
 
 
 def references(dax: str) -> set[tuple[str, str]]:
-    """The columns that DAX names with their tables.
+    """The columns that DAX names, with their tables, and the measures, which have none; not what it makes itself.
 
-    >>> sorted(references("CALCULATE(MAX(gold_kpi[as_of]), dim_date[year] = 2012) + [Change %]"))
-    [('dim_date', 'year'), ('gold_kpi', 'as_of')]
+    >>> sorted(references("CALCULATE(MAX(gold_kpi[as_of]), dim_date[year] = 2012) + [Change %] + [@x]"))
+    [('', 'Change %'), ('dim_date', 'year'), ('gold_kpi', 'as_of')]
     """
-
-    return set(re.findall(r"\b([A-Za-z_]\w*)\[(\w+)\]", dax))
+    return set(re.findall(r"(\b[A-Za-z_]\w*|)\[([^@\]][^\]]*)\]", dax))
 
 
 def _report(look: str) -> dict[str, Any]:

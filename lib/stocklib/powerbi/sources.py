@@ -44,7 +44,11 @@ def parameters(source: str, settings: Settings) -> tuple[Parameter, ...]:
     return (
         Parameter("SnowflakeServer", f"{account}.snowflakecomputing.com", "The account's address."),
         Parameter("SnowflakeWarehouse", settings.snowflake_warehouse or "STOCKS_WH", "What runs the queries."),
-        Parameter("SnowflakeRole", settings.snowflake_role or "STOCKS_READER", "A role that reads the tables."),
+        Parameter(
+            "SnowflakeRole",
+            settings.snowflake_role or f"{settings.snowflake_database}_REPORTER",
+            "A role that reads the tables.",
+        ),
         Parameter("SnowflakeDatabase", settings.snowflake_database, "The database."),
         Parameter("GoldSchema", "GOLD", "The schema of gold."),
         Parameter("SilverSchema", "SILVER", "The schema of the symbols and of what was refused."),
