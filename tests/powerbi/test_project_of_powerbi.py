@@ -35,6 +35,7 @@ from stocklib.powerbi.pages import HEIGHT, WIDTH, pages
 from stocklib.powerbi.records import Model
 from stocklib.powerbi.report import check_bindings
 from stocklib.powerbi.star import ADDED, CANDLES
+from stocklib.powerbi.visuals import literal
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import BESIDE_GOLD, open_warehouse
 from stocklib.warehouse.described import described_models
@@ -355,6 +356,8 @@ def test_a_symbol_is_drilled_through_to_its_page(files: dict[str, str]) -> None:
     page = json.loads(files[f"{NAME}.Report/definition/pages/symbol/page.json"])
     assert page["pageBinding"]["type"] == page["type"] == "Drillthrough"
     assert page["pageBinding"]["parameters"][0]["fieldExpr"]["Column"]["Property"] == "symbol"
+    back = json.loads(files[f"{NAME}.Report/definition/pages/symbol/visuals/symbol_back/visual.json"])["visual"]
+    assert back["visualContainerObjects"]["visualLink"][0]["properties"]["type"] == literal("Back")
 
 
 # ── what others say of it ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from stocklib.powerbi.visuals import Field, Visual, colour, column, literal, mea
 WIDTH, HEIGHT = 1280, 720
 _EDGE, _GAP, _TOP, _ROW = 16, 12, 72, 92
 _BODY = _TOP + _ROW + _GAP
+_BACK = 112
 _SYMBOL = column(SYMBOLS, "symbol", "Symbol")
 _DATE = column(CALENDAR, "calendar_date", "Date")
 # each point or cell of a visual by itself
@@ -304,7 +305,7 @@ def _one_symbol() -> Page:
         [column("dim_corporate_action", name) for name in ("kind", "from_factor", "to_factor", "amount")],
         phone=160,
     )
-    shown = (_heading("symbol", "One symbol"), *cards, closes, volume, actions)
+    shown = (_back("symbol"), _heading("symbol", "One symbol", after=_BACK + _GAP), *cards, closes, volume, actions)
     return Page("symbol", "Symbol", shown, drill=_SYMBOL)
 
 
@@ -400,10 +401,18 @@ def _stop(shade: str, value: float | None) -> dict[str, object]:
     return {"color": literal(shade)["expr"], **at}
 
 
-def _heading(page: str, text: str) -> Visual:
+def _back(page: str) -> Visual:
+    """Where one drilled through from is a press away."""
+    icon = {"properties": {"shapeType": literal("back")}, "selector": {"id": "default"}}
+    place = (_EDGE, _EDGE, _BACK, _TOP - _EDGE - _GAP)
+    alt = "Button: back to the page before."
+    return Visual(f"{page}_back", "actionButton", "", alt, place, phone=44, objects={"icon": [icon]}, link="Back")
+
+
+def _heading(page: str, text: str, *, after: int = 0) -> Visual:
     run = {"value": text, "textStyle": {"fontSize": "20pt", "fontWeight": "bold"}}
     paragraphs = [{"properties": {"paragraphs": [{"textRuns": [run]}]}}]
-    place = (_EDGE, _EDGE, WIDTH - 2 * _EDGE, _TOP - _EDGE - _GAP)
+    place = (_EDGE + after, _EDGE, WIDTH - 2 * _EDGE - after, _TOP - _EDGE - _GAP)
     return Visual(
         f"{page}_heading", "textbox", "", f"Heading: {text}", place, phone=48, objects={"general": paragraphs}
     )

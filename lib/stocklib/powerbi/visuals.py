@@ -31,7 +31,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Visual:
-    """One visual. ``place`` is x, y, width, height on the page; ``phone`` the height on the phone, 0 for none."""
+    """One visual. ``place`` is x, y, width, height on the page; ``phone`` the height on the phone, 0 for none.
+
+    ``link`` is what a press on it does, as Power BI calls it.
+    """
 
     name: str
     kind: str
@@ -42,6 +45,7 @@ class Visual:
     phone: int = 0
     objects: Mapping[str, Any] = field(default_factory=dict)
     sort: tuple[Field, str] | None = None
+    link: str = ""
 
     def fields(self) -> list[Field]:
         """Everything it shows."""
@@ -90,6 +94,9 @@ def container(visual: Visual, number: int) -> dict[str, Any]:
         "general": [{"properties": {"altText": literal(visual.alt)}}],
         "title": [{"properties": title}],
     }
+    if visual.link:
+        pressed = {"show": literal(True), "type": literal(visual.link)}
+        shown["visualContainerObjects"]["visualLink"] = [{"properties": pressed}]
     shown["drillFilterOtherVisuals"] = True
     position = {"x": x, "y": y, "z": number, "width": width, "height": height, "tabOrder": number}
     return {"$schema": _CONTAINER, "name": visual.name, "position": position, "visual": shown}
