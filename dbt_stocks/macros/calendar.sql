@@ -4,7 +4,17 @@
 
 {% macro duckdb__month_name(day) -%} monthname({{ day }}) {%- endmacro %}
 
-{% macro snowflake__month_name(day) -%} to_char({{ day }}, 'MMMM') {%- endmacro %}
+{# monthname() gives three letters there #}
+{% macro snowflake__month_name(day) -%}
+    case extract(month from {{ day }})
+        {% for name in [
+            "January", "February", "March", "April", "May", "June",
+            "July", "August", "September", "October", "November", "December",
+        ] %}
+        when {{ loop.index }} then '{{ name }}'
+        {% endfor %}
+    end
+{%- endmacro %}
 
 
 {# Monday is 1, Sunday 7. #}

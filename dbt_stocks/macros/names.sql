@@ -5,7 +5,7 @@
 
 
 {# A view keeps its tables' names as they are written here. The local warehouse is published as a copy under another
-   file name, which is the database's name too: so no name holds it. #}
+   file name, which is the database's name too, and Snowflake's as a clone in another database: so no name holds it. #}
 {% macro source() %}
     {% do return(adapter.dispatch("without_database")(builtins.source(*varargs, **kwargs))) %}
 {% endmacro %}
@@ -19,5 +19,9 @@
 {% endmacro %}
 
 {% macro duckdb__without_database(relation) %}
+    {% do return(relation.include(database=false)) %}
+{% endmacro %}
+
+{% macro snowflake__without_database(relation) %}
     {% do return(relation.include(database=false)) %}
 {% endmacro %}

@@ -12,6 +12,7 @@ forces the local warehouse and lifts the rate limits, so that a replay never rea
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -104,6 +105,12 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return choice
 
 
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise ValueError("a name of letters, digits and _")
+    return value
+
+
 def _speed(value: str) -> str:
     if value.lower() == "step":
         return "step"
@@ -165,15 +172,26 @@ _SETTINGS: dict[str, _Setting] = {
     "STOCKS_WAREHOUSE": _Setting(
         "auto", _one_of("auto", "local", "snowflake"), "auto: Snowflake if its account is set"
     ),
-    "SNOWFLAKE_ACCOUNT": _Setting("", _text, ""),
+    "SNOWFLAKE_ACCOUNT": _Setting("", _text, "organisation-account, as Snowflake's own pages call it"),
+    "SNOWFLAKE_CONNECTION": _Setting(
+        "", _text, "a name in ~/.snowflake/connections.toml: it says what is not set here"
+    ),
     "SNOWFLAKE_USER": _Setting("", _text, ""),
     "SNOWFLAKE_PRIVATE_KEY_PATH": _Setting("", _text, "key pair sign-in, preferred"),
+    "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": _Setting("", Secret, "of an encrypted key"),
     "SNOWFLAKE_TOKEN": _Setting("", Secret, "or a programmatic access token"),
+    "SNOWFLAKE_AUTHENTICATOR": _Setting(
+        "", lambda v: v and _one_of("externalbrowser")(v), "or externalbrowser: a person signs in on screen"
+    ),
     "SNOWFLAKE_PASSWORD": _Setting("", Secret, "or, where it is still allowed, a password"),
-    "SNOWFLAKE_ROLE": _Setting("", _text, ""),
-    "SNOWFLAKE_WAREHOUSE": _Setting("", _text, ""),
-    "SNOWFLAKE_DATABASE": _Setting("STOCKS", _text, ""),
-    "SNOWFLAKE_SCHEMA": _Setting("PUBLIC", _text, ""),
+    "SNOWFLAKE_ROLE": _Setting("", _text, "empty: the user's own"),
+    "SNOWFLAKE_WAREHOUSE": _Setting("STOCKS_WH", _name, "what computes"),
+    "SNOWFLAKE_DATABASE": _Setting("STOCKS", _name, "what readers see; beside it …_BUILD, the private version"),
+    "SNOWFLAKE_SCHEMA": _Setting("PUBLIC", _name, "of the private database: holds the writer's lock"),
+    "SNOWFLAKE_HOST": _Setting(
+        "", _text, "another address than the account's own: a private link, or http://host:port"
+    ),
+    "SNOWFLAKE_TIMEOUT_SECONDS": _Setting("600", _positive, "no statement takes longer"),
     "REPLAY_START": _Setting("2012-12-14T09:29:00", _text, "New York time at which a replay starts"),
     "REPLAY_SPEED": _Setting("step", _speed, "step, or 1 to 3600"),
     "REPLAY_DATA": _Setting("", _text, "a CSV or Parquet of your own daily bars; empty: the recorded ones"),
@@ -198,6 +216,7 @@ _CONFIGURES = (
     "KAFKA_BROKER",
     "MINIO_ENDPOINT",
     "SNOWFLAKE_ACCOUNT",
+    "SNOWFLAKE_CONNECTION",
     "STOCKS_HOME",
     "REPLAY_DATA",
 )
@@ -265,7 +284,7 @@ class Settings:
         """``local`` or ``snowflake``."""
         if self.stocks_warehouse != "auto":
             return str(self.stocks_warehouse)
-        return "snowflake" if self.snowflake_account else "local"
+        return "snowflake" if self.snowflake_account or self.snowflake_connection else "local"
 
     @property
     def embedded_env(self) -> Path:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from landed import Bar, actions, candles, landed, messages, polls_of, settings_in, utc
 
 from stocklib.errors import CorruptObject, LakeError, MissingObject, WarehouseError, WrongSource
-from stocklib.settings import Settings, read_settings
+from stocklib.settings import Settings
 from stocklib.warehouse import LandedObject, open_warehouse
 from stocklib.warehouse.lines import check_lines
 
@@ -217,12 +217,6 @@ def test_a_home_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(WarehouseError, match="choose another STOCKS_HOME"):
         open_warehouse(settings_in(tmp_path / "file")).initialise()
-
-
-def test_snowflake_is_refused_in_plain_words(tmp_path: Path) -> None:
-    snowflake = read_settings(environ={"STOCKS_HOME": str(tmp_path), "SNOWFLAKE_ACCOUNT": "abc"})
-    with pytest.raises(WarehouseError, match="set STOCKS_WAREHOUSE=local"):
-        open_warehouse(snowflake)
 
 
 def test_the_calendar_knows_the_closed_days_and_does_not_depend_on_today(settings: Settings) -> None:

@@ -13,7 +13,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
 
 if TYPE_CHECKING:
@@ -218,10 +217,10 @@ class Warehouse(Protocol):
 
 def open_warehouse(settings: Settings) -> Warehouse:
     """The engine of these settings. Nothing is opened, created or locked yet."""
-    if settings.warehouse != "local":
-        raise WarehouseError(
-            f"this release's warehouse is local and cannot use {settings.warehouse}: set STOCKS_WAREHOUSE=local"
-        )
+    if settings.warehouse == "snowflake":
+        from stocklib.warehouse.snowflake import SnowflakeWarehouse
+
+        return SnowflakeWarehouse(settings)
     from stocklib.warehouse.local import LocalWarehouse
 
     return LocalWarehouse(settings)

@@ -24,7 +24,7 @@ _WITH_VARS = {"build", "run", "test", "seed", "snapshot", "compile", "show", "do
 _LIMIT = 400
 # A test whose every row is a failure, and whose failure is an error.
 _PLAIN = ("error", "!= 0")
-# The project as dbt has parsed it in this process, by what it was parsed from; and its tests' SQL, by their selection.
+# The project as dbt has parsed it in this process, by what it was parsed from and for; its tests' SQL, by selection.
 _parsed: dict[str, Any] = {}
 _compiled: dict[tuple[str, ...], dict[str, str]] = {}
 # What stands for the bounds in the SQL of tests that look at what was touched only (macros/bounded.sql).
@@ -150,7 +150,8 @@ def parse(place: DbtPlace) -> Any:
     """The parsed project; None when it cannot be, and the run itself will say why."""
     from dbt.cli.main import dbtRunner
 
-    digest = hashlib.sha256(json.dumps(dict(place.variables)).encode())
+    # the target too: a process may work on two warehouses
+    digest = hashlib.sha256(json.dumps([dict(place.variables), dict(place.environ)]).encode())
     for path in sorted(p for p in place.project.rglob("*") if p.suffix in (".sql", ".yml", ".md") and p.is_file()):
         digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
     key = digest.hexdigest()

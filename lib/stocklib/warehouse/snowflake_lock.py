@@ -1,0 +1,136 @@
+"""The writer's lock of the Snowflake warehouse: one row that says who writes, until when.
+
+The row lies in ``SNOWFLAKE_SCHEMA`` of the private database, where neither a publish nor a rebuild moves it. The
+server's clock counts. Whoever holds it says so again each minute; a holder of this machine that is dead, or one that
+was silent for five minutes, has lost it, and ``confirm`` inside a transaction keeps such a one from committing.
+"""
+
+import json
+import logging
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from stocklib.errors import WarehouseBusy, WarehouseError
+from stocklib.warehouse.snowflake_session import Session
+
+log = logging.getLogger(__name__)
+
+_LIFE_SECONDS = 300
+_RENEW_SECONDS = 60.0
+_POLL_SECONDS = 2.0
+COLUMNS = "holder varchar, token varchar, since timestamp_ntz, expires_at timestamp_ntz"
+
+
+class WriterLock:
+    """The lock of one warehouse; ``table`` is where its row lies."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        self._token = uuid.uuid4().hex
+
+    @contextmanager
+    def hold(self, open_session: Callable[[], Session], session: Session, *, wait: float) -> Iterator[None]:
+        """Be the holder, waiting up to ``wait`` seconds; WarehouseBusy names the one who is."""
+        self._acquire(session, wait)
+        done = threading.Event()
+        renewing = threading.Thread(target=self._renew, args=(open_session, done), name="writer lock", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            done.set()
+            renewing.join()
+            with suppress(WarehouseError):
+                session.run(
+                    f"update {self.table} set holder = null, token = null, expires_at = null where token = ?",  # noqa: S608
+                    [self._token],
+                )
+
+    def confirm(self, session: Session) -> None:
+        """Inside a transaction: nobody else took the lock meanwhile, and nobody does before the commit."""
+        if not self._extend(session):
+            raise WarehouseBusy(
+                "this process was silent for so long that another writer took the warehouse over; nothing was "
+                "written: run it again"
+            )
+
+    def _acquire(self, session: Session, wait: float) -> None:
+        session.run(f"create table if not exists {self.table} ({COLUMNS})")
+        session.run(
+            f"insert into {self.table} select null, null, null, null "  # noqa: S608
+            f"where not exists (select 1 from {self.table})"
+        )
+        deadline = time.monotonic() + wait
+        while not self._take(session):
+            holder = self._holder(session)
+            if time.monotonic() >= deadline:
+                raise WarehouseBusy(f"the warehouse is taken: {holder}; wait for it to finish, or stop it")
+            time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+    def _take(self, session: Session) -> bool:
+        who = json.dumps({"host": platform.node(), "pid": os.getpid()})
+        return bool(
+            session.run(
+                f"update {self.table} set holder = ?, token = ?, since = sysdate(), "  # noqa: S608
+                f"expires_at = dateadd('second', {_LIFE_SECONDS}, sysdate()) "
+                "where token is null or expires_at < sysdate()",
+                [who, self._token],
+            )
+        )
+
+    def _extend(self, session: Session) -> bool:
+        return bool(
+            session.run(
+                f"update {self.table} set expires_at = dateadd('second', {_LIFE_SECONDS}, sysdate()) "  # noqa: S608
+                "where token = ?",
+                [self._token],
+            )
+        )
+
+    def _holder(self, session: Session) -> str:
+        """Who holds it, in words; a dead process of this machine holds it no longer."""
+        row = session.row(f"select holder, token, since from {self.table}")  # noqa: S608
+        if row is None or row[1] is None:
+            return "another process had it just now"
+        try:
+            told = json.loads(row[0])
+            host, pid = str(told["host"]), int(told["pid"])
+        except (ValueError, KeyError, TypeError):
+            return f"{row[0]} has been writing since {row[2]} UTC"
+        if host == platform.node() and not _is_alive(pid):
+            log.warning("process %s held the warehouse and is dead: its lock is taken over", pid)
+            session.run(f"update {self.table} set token = null where token = ?", [row[1]])  # noqa: S608
+        return f"process {pid} on {host} has been writing since {row[2]:%Y-%m-%d %H:%M} UTC"
+
+    def _renew(self, open_session: Callable[[], Session], done: threading.Event) -> None:
+        """A session of its own: the holder's may be in a transaction, or busy for minutes."""
+        session: Session | None = None
+        while not done.wait(_RENEW_SECONDS):
+            try:
+                session = session or open_session()
+                if not self._extend(session):
+                    log.error("the writer's lock was lost: what is under way will not be committed")
+                    break
+            except WarehouseError as error:
+                log.warning("the writer's lock could not be renewed: %s", error)
+                session = None
+        if session is not None:
+            session.close()
+
+
+def _is_alive(pid: int) -> bool:
+    """A killed process that nobody has waited for yet is dead too."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[-1].split()[0]
+    except ProcessLookupError:
+        return False
+    except (OSError, IndexError):
+        return True
+    return state != "Z"

@@ -1,0 +1,122 @@
+"""A session of Snowflake's connector: statements in, rows or Arrow out, and its errors as sentences of ours.
+
+The connector is imported here and nowhere else. Values go in as ``?`` parameters, bound by the server. A session says
+who it is by its query tag, and no statement of it takes longer than ``SNOWFLAKE_TIMEOUT_SECONDS``.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from stocklib.errors import WarehouseBusy, WarehouseError
+from stocklib.settings import Settings
+from stocklib.warehouse.snowflake_signin import SignIn, sign_in
+from stocklib.warehouse.snowflake_trouble import explain
+
+log = logging.getLogger(__name__)
+
+_LOGIN_SECONDS = 30
+
+
+class Session:
+    """One connection, used by one thread."""
+
+    def __init__(self, con: Any, who: SignIn) -> None:
+        self._con = con
+        self._who = who
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Every row of an answer."""
+        with self._cursor(sql, params) as cursor:
+            return [tuple(row) for row in cursor.fetchall()]
+
+    def row(self, sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """The first row of an answer, or None."""
+        return next(iter(self.rows(sql, params)), None)
+
+    def run(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """How many rows a statement changed."""
+        with self._cursor(sql, params) as cursor:
+            return int(cursor.rowcount or 0)
+
+    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """One statement for many rows of parameters."""
+        if rows:
+            with told_plainly(self._who), contextlib.closing(self._con.cursor()) as cursor:
+                cursor.executemany(sql, [tuple(row) for row in rows])
+
+    def arrow(self, sql: str, params: Sequence[Any] = ()) -> Any:
+        """The answer as an Arrow table, column names as the server gives them."""
+        with self._cursor(sql, params) as cursor:
+            return cursor.fetch_arrow_all(force_return_table=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block or nothing of it. No DDL inside: Snowflake would commit before it."""
+        self.run("begin")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(WarehouseError):
+                self.run("rollback")
+            raise
+        self.run("commit")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be used."""
+        return not self._con.is_closed() and not self._con.expired
+
+    def close(self) -> None:
+        """Sign out; what is not committed is gone."""
+        with contextlib.suppress(Exception):
+            self._con.close(retry=False)
+
+    @contextmanager
+    def _cursor(self, sql: str, params: Sequence[Any]) -> Iterator[Any]:
+        with told_plainly(self._who), contextlib.closing(self._con.cursor()) as cursor:
+            cursor.execute(sql, tuple(params) or None)
+            yield cursor
+
+
+def connect(settings: Settings, *, database: str, tag: str) -> Session:
+    """Sign in; ``WarehouseError`` says which setting, or which statement of an administrator, mends a refusal."""
+    import snowflake.connector
+
+    who = sign_in(settings)
+    timeout = int(settings.snowflake_timeout_seconds)
+    with told_plainly(who):
+        con = snowflake.connector.connect(
+            **who.arguments(),
+            database=database,
+            schema=settings.snowflake_schema,
+            paramstyle="qmark",
+            application="stocks_workbench",
+            login_timeout=min(_LOGIN_SECONDS, timeout),
+            network_timeout=timeout,
+            client_session_keep_alive=False,
+            session_parameters={
+                "QUERY_TAG": tag,
+                "STATEMENT_TIMEOUT_IN_SECONDS": timeout,
+                "TIMEZONE": "UTC",
+                "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+                "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
+            },
+        )
+    return Session(con, who)
+
+
+@contextmanager
+def told_plainly(who: SignIn) -> Iterator[None]:
+    """The connector's errors as ours."""
+    from snowflake.connector import errors
+
+    try:
+        yield
+    except errors.Error as error:
+        said = explain(error.errno, str(error.msg or error), who)
+        if said.is_busy:
+            raise WarehouseBusy(said.text) from error
+        raise WarehouseError(said.text) from error

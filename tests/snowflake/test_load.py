@@ -1,0 +1,247 @@
+"""Loading into Snowflake: each line once, whatever dies when."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from landed import DAY, Bar, landed, messages, polls_of
+from snowflake_emulator import Emulator, end_sessions, make_databases
+
+from stocklib.errors import CorruptObject, MissingObject, WarehouseBusy, WarehouseError, WrongSource
+from stocklib.settings import Settings
+from stocklib.warehouse import LandedObject, open_warehouse
+
+BAR = Bar("AAPL", DAY, 514.75, 518.132, 505.58, 509.794, prev_close=529.69)
+LINES = messages(polls_of(BAR, every=3600))
+
+
+def quotes(name: str = "q", **how: Any) -> LandedObject:
+    return landed("stock_quotes", messages(polls_of(BAR, every=3600), **how), name=name)
+
+
+def raw(settings: Settings) -> list[tuple[Any, ...]]:
+    """Every line of RAW with where it came from, and what is remembered of its object."""
+    return open_warehouse(settings).read(
+        "select q.object_key, q.line_no, q.load_id, q.record:payload.c::varchar, h.loaded_lines "
+        "from raw.stock_quotes as q left join raw.load_history as h on q.object_key = h.object_key order by 1, 2, 3"
+    )
+
+
+def staged(settings: Settings) -> list[tuple[Any, ...]]:
+    return open_warehouse(settings).read("list @raw.landing")
+
+
+def staging(settings: Settings) -> list[Path]:
+    return [path for path in (settings.home / "warehouse" / "snowflake" / "staging").rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def ready(warehouse: Settings) -> Settings:
+    """A warehouse whose tables are there."""
+    open_warehouse(warehouse).initialise()
+    return warehouse
+
+
+def test_lines_are_loaded_with_object_line_and_load_and_nothing_is_left_behind(ready: Settings) -> None:
+    result = open_warehouse(ready).load([quotes("a"), quotes("b")])
+    assert (result.load_id, result.objects, result.rows, result.rejected) == (1, 2, 2 * len(LINES), 0)
+    found = raw(ready)
+    assert [row[:3] for row in found[: len(LINES)]] == [(quotes("a").key, n + 1, 1) for n in range(len(LINES))]
+    assert {row[4] for row in found} == {len(LINES)}
+    assert staged(ready) == []
+    assert staging(ready) == []
+
+
+def test_an_object_is_loaded_once_whatever_a_caller_lists(ready: Settings) -> None:
+    warehouse = open_warehouse(ready)
+    warehouse.load([quotes("a")])
+    before = raw(ready)
+    assert warehouse.load([quotes("a")]).load_id is None
+    assert warehouse.load([quotes("a"), quotes("b"), quotes("b")]).objects == 1
+    assert [row for row in raw(ready) if row[2] == 1] == before
+    assert warehouse.known_keys("stock_quotes") == {quotes("a").key, quotes("b").key}
+    assert warehouse.last_key("stock_quotes") == quotes("b").key
+
+
+def test_a_bad_line_is_rejected_with_its_reason_and_the_rest_loads(ready: Settings) -> None:
+    lines = [LINES[0], b'{"payload":{"c":NaN}}', b"[1]", b"\xff", LINES[1]]
+    result = open_warehouse(ready).load([landed("stock_quotes", lines, name="q")])
+    assert (result.rows, result.rejected) == (2, 3)
+    told = open_warehouse(ready).read("select line_no, raw_text, reason from raw.rejected_lines order by 1")
+    assert [row[0] for row in told] == [2, 3, 4]
+    assert told[1][1:] == ("[1]", "not a JSON object")
+
+
+def test_what_cannot_be_read_is_remembered_until_it_loads_or_is_gone(ready: Settings) -> None:
+    answers: dict[str, bytes | Exception] = {"x": CorruptObject("x cannot be read"), "y": CorruptObject("y is broken")}
+
+    def broken(name: str) -> LandedObject:
+        def read() -> bytes:
+            answer = answers[name]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return LandedObject("stock_quotes", f"stock_quotes/landed=2012-12-14T21/{name}", read)
+
+    warehouse = open_warehouse(ready)
+    assert warehouse.load([broken("x"), broken("y"), quotes("a")]).corrupt == ("x cannot be read", "y is broken")
+    assert [one.key[-1] for one in warehouse.unreadable()] == ["x", "y"]
+    answers |= {"x": LINES[0], "y": MissingObject("gone")}
+    assert warehouse.load([broken("x"), broken("y")]).objects == 1
+    assert warehouse.unreadable() == []
+
+
+def test_live_and_replayed_data_do_not_meet(ready: Settings) -> None:
+    warehouse = open_warehouse(ready)
+    warehouse.load([quotes("a")])
+    with pytest.raises(WrongSource, match="nothing was loaded"):
+        warehouse.load([quotes("b"), quotes("c", source="finnhub")])
+    assert warehouse.newest_load() == 1
+    assert staging(ready) == []
+
+
+def test_a_stage_that_lost_files_ends_the_load_and_loses_nothing(ready: Settings, snow: Emulator) -> None:
+    warehouse = open_warehouse(ready)
+
+    def lose(sql: str) -> None:
+        if sql.startswith("put "):
+            warehouse.read("remove @raw.landing")
+
+    snow.after = lose
+    try:
+        with pytest.raises(WarehouseError, match=r"gave 0 of the .* lines .* nothing is lost"):
+            warehouse.load([quotes("a")])
+    finally:
+        snow.after = lambda sql: None
+    assert raw(ready) == []
+    assert warehouse.load([quotes("a")]).load_id == 1
+
+
+def test_one_writes_at_a_time_and_the_other_learns_who(ready: Settings) -> None:
+    one, other = open_warehouse(ready), open_warehouse(ready)
+    with one.writing(), pytest.raises(WarehouseBusy, match=rf"process {os.getpid()} on "), other.writing(wait=0):
+        pass
+    with other.writing(wait=0):
+        pass
+
+
+def test_a_writer_that_lost_its_lock_commits_nothing(ready: Settings) -> None:
+    warehouse = open_warehouse(ready)
+    with warehouse.writing():
+        warehouse.read("update PUBLIC.writer_lock set token = 'somebody else'")
+        with pytest.raises(WarehouseBusy, match="nothing was written"):
+            warehouse.load([quotes("a")])
+    assert raw(ready) == []
+
+
+# ── kills ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+VICTIM = textwrap.dedent(
+    """
+    import sys
+    sys.path.insert(0, sys.argv[1])
+    from test_load import ready_objects
+    from stocklib.settings import read_settings
+    from stocklib.warehouse import open_warehouse
+    print(open_warehouse(read_settings()).load(ready_objects()), flush=True)
+    """
+)
+
+
+def ready_objects() -> list[LandedObject]:
+    bad = landed("stock_quotes", [LINES[0], b"[1]"], name="bad")
+    return [quotes("a"), quotes("b"), bad]
+
+
+def is_step(sql: str) -> bool:
+    """A statement of a load that changes something, or ends it."""
+    return sql.split()[0] in (
+        "put",
+        "create",
+        "copy",
+        "begin",
+        "insert",
+        "update",
+        "delete",
+        "commit",
+        "remove",
+        "drop",
+    )
+
+
+@pytest.fixture(scope="module")
+def steps(snow: Emulator, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The steps of a load that nobody kills."""
+    settings = snow.settings(tmp_path_factory.mktemp("whole"))
+    make_databases(settings)
+    open_warehouse(settings).initialise()
+    seen = len(snow.seen)
+    open_warehouse(settings).load(ready_objects())
+    return [sql for sql in snow.seen[seen:] if is_step(sql)]
+
+
+@pytest.fixture
+def killing(snow: Emulator) -> Iterator[Emulator]:
+    yield snow
+    snow.before = snow.after = lambda sql: None
+
+
+@pytest.mark.timeout(600)
+def test_a_load_that_is_killed_at_any_step_loses_nothing_and_doubles_nothing(
+    killing: Emulator, steps: list[str], tmp_path: Path
+) -> None:
+    assert len(steps) > 12
+    assert {sql.split()[0] for sql in steps} >= {"put", "create", "copy", "begin", "insert", "commit", "remove"}
+    whole = None
+    for number in range(len(steps)):
+        for when in ("before", "after"):
+            settings = killed_at(killing, number, when, tmp_path / f"{number}-{when}")
+            first = raw(settings)
+            # the commit is the one step at which it is there, and then it is whole
+            assert first in ([], whole or first)
+            warehouse = open_warehouse(settings)
+            warehouse.load(ready_objects())
+            found = raw(settings)
+            whole = whole or found
+            assert found == whole, f"killed {when} {steps[number][:60]}"
+            assert len(warehouse.read("select * from raw.rejected_lines")) == 1
+            assert staged(settings) == []
+            assert staging(settings) == []
+
+
+def killed_at(snow: Emulator, number: int, when: str, home: Path) -> Settings:
+    """A load of a process that dies at a step; its warehouse."""
+    environ = snow.environ(STOCKS_HOME=str(home))
+    settings = snow.settings(home, SNOWFLAKE_DATABASE=environ["SNOWFLAKE_DATABASE"])
+    make_databases(settings)
+    open_warehouse(settings).initialise()
+    child = subprocess.Popen(
+        [sys.executable, "-c", VICTIM, str(Path(__file__).parent)],
+        env={**os.environ, **environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    count = 0
+
+    def strike(sql: str) -> None:
+        nonlocal count
+        if is_step(sql):
+            if count == number:
+                child.send_signal(signal.SIGKILL)
+                child.wait()
+                snow.before = snow.after = lambda sql: None
+                raise ConnectionError("the client is dead")
+            count += 1
+
+    setattr(snow, when, strike)
+    _, told = child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL, told.decode()
+    end_sessions(settings.snowflake_database)
+    return settings

@@ -1,0 +1,148 @@
+"""Snowflake, as far as it goes without an account: fakesnow's server, reached by the real connector over HTTP.
+
+What it lacks, and the warehouse needs, is made up here, in the server: it shows that the warehouse sends the right
+statements in the right order, and not that Snowflake takes them (docs/snowflake.md says which these are).
+
+- GRANT, ALTER SESSION and SHOW ROLES are taken and do nothing.
+- REMOVE empties a stage's folder.
+- CREATE SCHEMA … CLONE copies each table and makes a table of each view; SWAP exchanges the tables of two schemas.
+"""
+
+import importlib
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import fakesnow
+from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.transforms import stage
+
+from stocklib.settings import Settings, read_settings
+from stocklib.warehouse.snowflake_session import connect
+
+# importing the module takes the name of the function
+_start = fakesnow.server
+_module = importlib.import_module("fakesnow.server")
+_execute = FakeSnowflakeCursor.execute
+
+_NOTHING = [r"\s*grant ", r"\s*alter session", r"\s*use role"]
+_CLONE = re.compile(r"\s*create or replace schema (\w+)\.(\w+) clone (\w+)\.(\w+)\s*$", re.IGNORECASE)
+_SWAP = re.compile(r"\s*alter schema (\w+)\.(\w+) swap with (\w+)\.(\w+)\s*$", re.IGNORECASE)
+_REMOVE = re.compile(r"\s*remove @(\w+)\.(\w+)(?:/(\w+))?\s*$", re.IGNORECASE)
+_REPLACE = re.compile(r"\s*create or replace schema (\w+)\.(\w+)\s*$", re.IGNORECASE)
+
+
+class Emulator:
+    """A running server: where it is, which statements it has seen, and who is asked before and after each."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.seen: list[str] = []
+        self.before: Callable[[str], None] = lambda sql: None
+        self.after: Callable[[str], None] = lambda sql: None
+
+    def environ(self, **more: str) -> dict[str, str]:
+        """Settings of a warehouse of its own on this server."""
+        return {
+            "STOCKS_WAREHOUSE": "snowflake",
+            "SNOWFLAKE_ACCOUNT": "fakesnow",
+            "SNOWFLAKE_USER": "fake",
+            "SNOWFLAKE_PASSWORD": "snow-secret",
+            "SNOWFLAKE_HOST": self.address,
+            "SNOWFLAKE_DATABASE": f"STOCKS_{uuid.uuid4().hex[:8]}".upper(),
+            "SNOWFLAKE_TIMEOUT_SECONDS": "8",
+            "CLOSE_SETTLE_SECONDS": "0",
+            **more,
+        }
+
+    def settings(self, home: Path, **more: str) -> Settings:
+        """The same as settings."""
+        return read_settings(environ={"STOCKS_HOME": str(home), **self.environ(**more)})
+
+
+@contextmanager
+def emulator() -> Iterator[Emulator]:
+    """Start the server; what is in it goes with it."""
+    with _start() as told:
+        running = Emulator(f"http://{told['host']}:{told['port']}")
+
+        def execute(cursor: Any, command: str, *args: Any, **kwargs: Any) -> Any:
+            running.seen.append(command)
+            running.before(command)
+            done = _made_up(cursor, command)
+            result = done or _execute(cursor, command, *args, **kwargs)
+            running.after(command)
+            return result
+
+        _module.shared_fs.nop_regexes = _NOTHING
+        FakeSnowflakeCursor.execute = execute  # type: ignore[method-assign]
+        try:
+            yield running
+        finally:
+            FakeSnowflakeCursor.execute = _execute  # type: ignore[method-assign]
+
+
+def end_sessions(of: str) -> None:
+    """What Snowflake does with the sessions of a client that died: their open transactions are rolled back."""
+    for token, con in list(_module.sessions.items()):
+        if con.database and con.database.startswith(of):
+            with suppress(Exception):
+                con._duck_conn.execute("rollback")
+            del _module.sessions[token]
+
+
+def _made_up(cursor: Any, command: str) -> Any:
+    """The result of a statement that fakesnow does not know; None when it does."""
+    if found := _CLONE.match(command):
+        to, source = f"{found[1]}.{found[2]}".upper(), f"{found[3]}.{found[4]}".upper()
+        _empty(cursor, to)
+        for name in _tables(cursor, source):
+            cursor._duck_conn.execute(f'create table {to}."{name}" as select * from {source}."{name}"')
+    elif found := _SWAP.match(command):
+        _swap(cursor, f"{found[1]}.{found[2]}".upper(), f"{found[3]}.{found[4]}".upper())
+    elif found := _REPLACE.match(command):
+        _empty(cursor, f"{found[1]}.{found[2]}".upper())
+    elif found := _REMOVE.match(command):
+        place = stage.internal_dir(f"{cursor._conn.database}.{found[1]}.{found[2]}".upper())
+        shutil.rmtree(Path(place) / (found[3] or ""), ignore_errors=True)
+        Path(place).mkdir(parents=True, exist_ok=True)
+    elif re.match(r"\s*show roles", command, re.IGNORECASE):
+        return _execute(cursor, "select 'none' as name where false")
+    else:
+        return None
+    return _execute(cursor, "select 'Statement executed successfully.' as status")
+
+
+def _swap(cursor: Any, one: str, other: str) -> None:
+    """The tables of each become those of the other; views are left where they are, and read what is beside them."""
+    aside = f"{one}_ASIDE"
+    for to, source in ((aside, one), (one, other), (other, aside)):
+        _empty(cursor, to)
+        for name in _tables(cursor, source):
+            cursor._duck_conn.execute(f'create table {to}."{name}" as select * from {source}."{name}"')
+    cursor._duck_conn.execute(f"drop schema {aside} cascade")
+
+
+def _empty(cursor: Any, schema: str) -> None:
+    cursor._duck_conn.execute(f"drop schema if exists {schema} cascade")
+    cursor._duck_conn.execute(f"create schema {schema}")
+
+
+def _tables(cursor: Any, schema: str) -> list[str]:
+    database, name = schema.split(".")
+    rows = cursor._duck_conn.execute(
+        "select table_name from information_schema.tables where table_catalog = ? and table_schema = ?",
+        [database, name],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def make_databases(settings: Settings) -> None:
+    """The databases that ``stocks init`` makes; this server makes what a session names."""
+    name = settings.snowflake_database
+    for database in (name, f"{name}_BUILD", f"{name}_REBUILD"):
+        connect(settings, database=database, tag="tests").close()
