@@ -5,6 +5,7 @@ statements in the right order, and not that Snowflake takes them (docs/snowflake
 
 - GRANT, ALTER SESSION and SHOW ROLES are taken and do nothing.
 - REMOVE empties a stage's folder.
+- An instant that is null comes as null; fakesnow sends 1970.
 - CREATE SCHEMA … CLONE copies each table and makes a table of each view; SWAP exchanges the tables of two schemas.
 """
 
@@ -17,7 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import fakesnow
+import fakesnow.arrow
+import pyarrow as pa
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.transforms import stage
 
@@ -28,6 +32,7 @@ from stocklib.warehouse.snowflake_session import connect
 _start = fakesnow.server
 _module = importlib.import_module("fakesnow.server")
 _execute = FakeSnowflakeCursor.execute
+_instants = fakesnow.arrow.timestamp_to_sf_struct
 
 _NOTHING = [r"\s*grant ", r"\s*alter session", r"\s*use role"]
 _CLONE = re.compile(r"\s*create or replace schema (\w+)\.(\w+) clone (\w+)\.(\w+)\s*$", re.IGNORECASE)
@@ -79,20 +84,43 @@ def emulator() -> Iterator[Emulator]:
             return result
 
         _module.shared_fs.nop_regexes = _NOTHING
+        fakesnow.arrow.timestamp_to_sf_struct = _with_nulls
         FakeSnowflakeCursor.execute = execute  # type: ignore[method-assign]
         try:
             yield running
         finally:
             FakeSnowflakeCursor.execute = _execute  # type: ignore[method-assign]
+            fakesnow.arrow.timestamp_to_sf_struct = _instants
 
 
-def end_sessions(of: str) -> None:
-    """What Snowflake does with the sessions of a client that died: their open transactions are rolled back."""
-    for token, con in list(_module.sessions.items()):
-        if con.database and con.database.startswith(of):
-            with suppress(Exception):
+def lose_staged_files(settings: Settings) -> None:
+    """What was put into the stages of a warehouse is gone."""
+    shutil.rmtree(Path(stage.LOCAL_BUCKET_PATH) / f"{settings.snowflake_database}_BUILD", ignore_errors=True)
+
+
+def end_sessions_of_others(settings: Settings) -> None:
+    """What Snowflake does with the sessions of a client that died: what they began is rolled back."""
+    for con in list(_module.sessions.values()):
+        if con.database and con.database.startswith(settings.snowflake_database):
+            with suppress(duckdb.Error):
                 con._duck_conn.execute("rollback")
-            del _module.sessions[token]
+
+
+def environ_of(settings: Settings) -> dict[str, str]:
+    """The environment in which another process has these settings."""
+    values = {
+        name: getattr(value, "reveal", lambda value=value: str(value))() for name, value in settings.values.items()
+    }
+    return {"STOCKS_HOME": str(settings.home)} | {
+        name: value for name, value in values.items() if settings.origins[name] == "environment"
+    }
+
+
+def _with_nulls(values: Any) -> Any:
+    values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    made = _instants(values)
+    fields = [made.type.field(number) for number in range(made.type.num_fields)]
+    return pa.StructArray.from_arrays(made.flatten(), fields=fields, mask=values.is_null())
 
 
 def _made_up(cursor: Any, command: str) -> Any:

@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from landed import DAY, Bar, landed, messages, polls_of
-from snowflake_emulator import Emulator, end_sessions, make_databases
+from snowflake_emulator import Emulator, end_sessions_of_others, environ_of, lose_staged_files
 
 from stocklib.errors import CorruptObject, MissingObject, WarehouseBusy, WarehouseError, WrongSource
 from stocklib.settings import Settings
@@ -107,20 +106,14 @@ def test_live_and_replayed_data_do_not_meet(ready: Settings) -> None:
     assert staging(ready) == []
 
 
-def test_a_stage_that_lost_files_ends_the_load_and_loses_nothing(ready: Settings, snow: Emulator) -> None:
+def test_a_stage_that_lost_files_ends_the_load_and_loses_nothing(ready: Settings, killing: Emulator) -> None:
     warehouse = open_warehouse(ready)
-
-    def lose(sql: str) -> None:
-        if sql.startswith("put "):
-            warehouse.read("remove @raw.landing")
-
-    snow.after = lose
-    try:
-        with pytest.raises(WarehouseError, match=r"gave 0 of the .* lines .* nothing is lost"):
-            warehouse.load([quotes("a")])
-    finally:
-        snow.after = lambda sql: None
+    killing.before = lambda sql: lose_staged_files(ready) if sql.startswith("copy ") else None
+    with pytest.raises(WarehouseError, match="nothing was loaded"):
+        warehouse.load([quotes("a")])
+    killing.before = lambda sql: None
     assert raw(ready) == []
+    assert staging(ready) == []
     assert warehouse.load([quotes("a")]).load_id == 1
 
 
@@ -143,48 +136,24 @@ def test_a_writer_that_lost_its_lock_commits_nothing(ready: Settings) -> None:
 
 # ── kills ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-VICTIM = textwrap.dedent(
-    """
-    import sys
-    sys.path.insert(0, sys.argv[1])
-    from test_load import ready_objects
-    from stocklib.settings import read_settings
-    from stocklib.warehouse import open_warehouse
-    print(open_warehouse(read_settings()).load(ready_objects()), flush=True)
-    """
-)
+VICTIM = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from test_load import three_objects
+from stocklib.settings import read_settings
+from stocklib.warehouse import open_warehouse
+print(open_warehouse(read_settings()).load(three_objects(sys.argv[3])), flush=True)
+"""
+_STEPS = ("put", "create", "copy", "begin", "insert", "update", "delete", "commit", "remove", "drop")
 
 
-def ready_objects() -> list[LandedObject]:
-    bad = landed("stock_quotes", [LINES[0], b"[1]"], name="bad")
-    return [quotes("a"), quotes("b"), bad]
+def three_objects(name: str) -> list[LandedObject]:
+    return [quotes(f"{name}a"), quotes(f"{name}b"), landed("stock_quotes", [LINES[0], b"[1]"], name=f"{name}bad")]
 
 
 def is_step(sql: str) -> bool:
-    """A statement of a load that changes something, or ends it."""
-    return sql.split()[0] in (
-        "put",
-        "create",
-        "copy",
-        "begin",
-        "insert",
-        "update",
-        "delete",
-        "commit",
-        "remove",
-        "drop",
-    )
-
-
-@pytest.fixture(scope="module")
-def steps(snow: Emulator, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The steps of a load that nobody kills."""
-    settings = snow.settings(tmp_path_factory.mktemp("whole"))
-    make_databases(settings)
-    open_warehouse(settings).initialise()
-    seen = len(snow.seen)
-    open_warehouse(settings).load(ready_objects())
-    return [sql for sql in snow.seen[seen:] if is_step(sql)]
+    """A statement that changes something, or ends something."""
+    return sql.split()[0] in _STEPS
 
 
 @pytest.fixture
@@ -195,53 +164,52 @@ def killing(snow: Emulator) -> Iterator[Emulator]:
 
 @pytest.mark.timeout(600)
 def test_a_load_that_is_killed_at_any_step_loses_nothing_and_doubles_nothing(
-    killing: Emulator, steps: list[str], tmp_path: Path
+    ready: Settings, killing: Emulator
 ) -> None:
-    assert len(steps) > 12
-    assert {sql.split()[0] for sql in steps} >= {"put", "create", "copy", "begin", "insert", "commit", "remove"}
-    whole = None
-    for number in range(len(steps)):
-        for when in ("before", "after"):
-            settings = killed_at(killing, number, when, tmp_path / f"{number}-{when}")
-            first = raw(settings)
-            # the commit is the one step at which it is there, and then it is whole
-            assert first in ([], whole or first)
-            warehouse = open_warehouse(settings)
-            warehouse.load(ready_objects())
-            found = raw(settings)
-            whole = whole or found
-            assert found == whole, f"killed {when} {steps[number][:60]}"
-            assert len(warehouse.read("select * from raw.rejected_lines")) == 1
-            assert staged(settings) == []
-            assert staging(settings) == []
+    seen = len(killing.seen)
+    warehouse = open_warehouse(ready)
+    warehouse.load(three_objects("whole"))
+    steps = [sql for sql in killing.seen[seen:] if is_step(sql)]
+    assert {sql.split()[0] for sql in steps} == set(_STEPS)
+    one = 2 * len(LINES) + 1
+    for number, step in enumerate(steps):
+        kill_at(ready, killing, number, f"{number:02}")
+        there = len(raw(ready))
+        # it is all there or nothing of it: a load is there from its commit on
+        committed = "commit" in [sql.split()[0] for sql in steps[:number]]
+        assert there == one * (number + 1 + committed), f"killed before {step[:60]}"
+        result = warehouse.load(three_objects(f"{number:02}"))
+        assert result.objects == (0 if committed else 3)
+        found = raw(ready)
+        assert len(found) == len({row[:2] for row in found}) == one * (number + 2)
+        assert all(row[4] in (1, len(LINES)) for row in found)
+        assert len(warehouse.read("select * from raw.load_history")) == 3 * (number + 2)
+        assert len(warehouse.read("select * from raw.rejected_lines")) == number + 2
+        assert staged(ready) == []
+        assert staging(ready) == []
 
 
-def killed_at(snow: Emulator, number: int, when: str, home: Path) -> Settings:
-    """A load of a process that dies at a step; its warehouse."""
-    environ = snow.environ(STOCKS_HOME=str(home))
-    settings = snow.settings(home, SNOWFLAKE_DATABASE=environ["SNOWFLAKE_DATABASE"])
-    make_databases(settings)
-    open_warehouse(settings).initialise()
+def kill_at(settings: Settings, snow: Emulator, number: int, name: str) -> None:
+    """A load in a process of its own, which dies when the server is about to do one of its steps."""
     child = subprocess.Popen(
-        [sys.executable, "-c", VICTIM, str(Path(__file__).parent)],
-        env={**os.environ, **environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        stdout=subprocess.DEVNULL,
+        [sys.executable, "-c", VICTIM, str(Path(__file__).parent), str(Path(__file__).parents[1]), name],
+        env={**os.environ, **environ_of(settings)},
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    count = 0
+    left = number
 
     def strike(sql: str) -> None:
-        nonlocal count
+        nonlocal left
         if is_step(sql):
-            if count == number:
+            if left == 0:
                 child.send_signal(signal.SIGKILL)
                 child.wait()
-                snow.before = snow.after = lambda sql: None
                 raise ConnectionError("the client is dead")
-            count += 1
+            left -= 1
 
-    setattr(snow, when, strike)
-    _, told = child.communicate(timeout=60)
-    assert child.returncode == -signal.SIGKILL, told.decode()
-    end_sessions(settings.snowflake_database)
-    return settings
+    snow.before = strike
+    said, told = child.communicate(timeout=60)
+    snow.before = lambda sql: None
+    assert child.returncode == -signal.SIGKILL, said.decode() + told.decode()
+    end_sessions_of_others(settings)

@@ -9,6 +9,31 @@ import click
 from stocklib.cli.base import DATE, Lazy, day_of, listed, main, progress, stop_signal
 
 
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Print the SQL for an administrator, and touch nothing.")
+@click.pass_obj
+def init(lazy: Lazy, dry_run: bool) -> None:
+    """Make what the warehouse needs once: on Snowflake databases, roles with their grants, a monitor."""
+    from stocklib.warehouse import open_warehouse
+
+    settings = lazy.settings()
+    if settings.warehouse == "snowflake" or dry_run:
+        from stocklib.warehouse.snowflake_setup import names_of, script, set_up
+
+        if dry_run:
+            click.echo(script(names_of(settings)), nl=False)
+            return
+        taken, refused = set_up(settings)
+        click.echo(f"{taken} statements taken")
+        for one in refused:
+            click.echo(f"refused: {one.statement};\n  {one.reason}", err=True)
+        if refused:
+            click.echo(f"{len(refused)} are left for an administrator: stocks init --dry-run", err=True)
+            sys.exit(1)
+    open_warehouse(settings).initialise()
+    click.echo("the tables are there")
+
+
 def _symbols(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--symbols", help="AAPL,MSFT,…; default: the watchlist.")(command)
 

@@ -90,9 +90,7 @@ def _fill_calendar(session: Session, calendar: str) -> None:
         for text in rows:
             session.run(
                 "insert into raw.trading_sessions select value[0]::varchar::date, value[1]::varchar::boolean, "
-                "value[2]::varchar::boolean, "
-                "case when value[1]::varchar::boolean then value[3]::varchar::timestamp_ntz end, "
-                "case when value[1]::varchar::boolean then value[4]::varchar::timestamp_ntz end, "
+                "value[2]::varchar::boolean, value[3]::varchar::timestamp_ntz, value[4]::varchar::timestamp_ntz, "
                 "value[5]::varchar from table(flatten(parse_json(?)))",
                 [text],
             )

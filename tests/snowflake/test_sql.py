@@ -1,0 +1,60 @@
+"""The SQL that no emulator runs: it is Snowflake's by sqlglot's reading, and is what the files say."""
+
+from pathlib import Path
+
+import pytest
+import sqlglot
+from mirrors import ROOT
+from sqlglot import exp
+
+from stocklib.warehouse import snowflake_publish, snowflake_tables
+from stocklib.warehouse.local_tables import _TABLES as LOCAL
+from stocklib.warehouse.snowflake_setup import Names, script, statements
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_the_file_for_an_administrator_is_what_dry_run_prints() -> None:
+    held = (ROOT / "snowflake" / "sql_init.sql").read_text()
+    assert held == script(Names()), "run: .venv/bin/stocks init --dry-run > snowflake/sql_init.sql"
+
+
+def test_publishing_is_what_the_golden_file_says() -> None:
+    said = "".join(f"{each};\n" for each in snowflake_publish.statements("STOCKS_BUILD", "STOCKS", "STOCKS_REPORTER"))
+    assert said == (GOLDEN / "publish.sql").read_text()
+
+
+@pytest.mark.parametrize("statement", [*statements(Names()), *snowflake_tables.statements()])
+def test_a_statement_of_the_set_up_is_snowflakes(statement: str) -> None:
+    (parsed,) = sqlglot.parse(statement, read="snowflake")
+    assert parsed is not None
+    # a command is text that the parser let through without understanding it
+    known = isinstance(parsed, exp.Create | exp.Grant)
+    assert known or statement.startswith(("create resource monitor", "create warehouse", "create role", "grant "))
+
+
+def test_readers_have_their_grants_before_a_clone_takes_its_place() -> None:
+    said = list(snowflake_publish.statements("B", "P", "READER"))
+    first_swap = next(number for number, each in enumerate(said) if " swap with " in each)
+    assert all("grant " not in each for each in said[first_swap:])
+    assert {each.split()[2] for each in said if " swap with " in each} == {f"P.{s}" for s in snowflake_tables.SCHEMAS}
+    assert [each for each in said if " swap with " in each][-1].startswith("alter schema P.gold ")
+
+
+def test_nobody_but_the_reporter_of_gold_reads_and_it_reads_no_raw() -> None:
+    reporter = [each for each in statements(Names()) if each.endswith("role STOCKS_REPORTER")]
+    assert all(" usage on " in each or " select on " in each for each in reporter)
+    assert not [each for each in reporter if "raw" in each or "_BUILD" in each]
+
+
+def test_the_tables_have_the_columns_of_the_local_warehouse() -> None:
+    for name, columns in snowflake_tables.TABLES.items():
+        if f"table if not exists {name} (" not in LOCAL:
+            continue
+        local = LOCAL.split(f"table if not exists {name} (")[1].split(");")[0]
+        ours = [column.split()[0] for column in columns.split(", ")]
+        theirs = [column.split()[0] for column in " ".join(local.split()).strip().split(", ")]
+        assert ours == theirs + (["whole_at"] if name == "ops.builds" else []), name
+    missing = {part.split(" (")[0] for part in LOCAL.split("table if not exists ")[1:]} - set(snowflake_tables.TABLES)
+    # a publish clones, and keeps no account of what it brought forward
+    assert missing == {"ops.publications"}
