@@ -14,10 +14,10 @@ unexport VIRTUAL_ENV PYTHONPATH
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-quick test-kafka test-peers powerbi lint format bench notebooks soak clean
+.PHONY: help demo lab test test-quick test-kafka test-snowflake test-peers powerbi lint format bench notebooks soak clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.made  ## the whole pipeline over recorded market data, then one HTML report
 	@$(RUN)/stocks demo
@@ -33,6 +33,9 @@ test-quick: .venv/.made  ## the tests that need no server and no browser
 
 test-kafka: .venv/.made  ## the tests of the stream against Apache Kafka itself: fetched by mvn, or the one at KAFKA_BROKER
 	@STOCKS_TEST_KAFKA=$${KAFKA_BROKER:-apache} $(RUN)/pytest -n 2 -m "stack or apache" $(KAFKA_TESTS)
+
+test-snowflake: .venv/.made  ## gold on the account of SNOWFLAKE_* against DuckDB, twice, in databases that are dropped
+	@for round in 1 2; do STOCKS_TEST_SNOWFLAKE=account $(RUN)/pytest --timeout 3600 tests/snowflake/test_parity.py || exit 1; done
 
 test-peers: .venv-peers/.made  ## indicators, metrics and backtests against the libraries that others trust
 	@.venv-peers/bin/pytest -n 2 tests/peers

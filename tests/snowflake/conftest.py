@@ -1,20 +1,63 @@
-"""One emulated Snowflake for all tests of a process, and a warehouse of its own for each that asks."""
+"""One Snowflake for all tests of a process, and a warehouse of its own for each that asks.
 
-from collections.abc import Callable, Iterator
+It is the emulator, or the account of the environment's SNOWFLAKE_* where STOCKS_TEST_SNOWFLAKE=account says so
+(`make test-snowflake`): there, in databases that are dropped at the end.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from snowflake_emulator import Emulator, emulator, make_databases
 
-from stocklib.settings import Settings
+from stocklib.settings import Settings, read_settings
+from stocklib.warehouse.snowflake_session import connect
 
-StartWarehouse = Callable[..., Settings]
+
+class Account:
+    """A real account, and the databases that the tests made there."""
+
+    def __init__(self) -> None:
+        self.made: list[Settings] = []
+
+    def settings(self, home: Path) -> Settings:
+        """Settings of an empty warehouse in databases of its own."""
+        name = f"STOCKS_TEST_{uuid.uuid4().hex[:8]}".upper()
+        more = {"STOCKS_HOME": str(home), "STOCKS_WAREHOUSE": "snowflake", "CLOSE_SETTLE_SECONDS": "0"}
+        settings = read_settings(environ={**os.environ, **more, "SNOWFLAKE_DATABASE": name})
+        self._run(settings, "create transient database if not exists {}")
+        self.made.append(settings)
+        return settings
+
+    def drop(self) -> None:
+        """Leave nothing behind."""
+        for settings in self.made:
+            self._run(settings, "drop database if exists {}")
+
+    @staticmethod
+    def _run(settings: Settings, statement: str) -> None:
+        with closing(connect(settings, database="", tag="stocks:tests")) as session:
+            for suffix in ("", "_BUILD", "_REBUILD"):
+                session.run(statement.format(settings.snowflake_database + suffix))
+
+
+@contextmanager
+def account() -> Iterator[Account]:
+    """The account; its databases go at the end, whatever happened."""
+    running = Account()
+    try:
+        yield running
+    finally:
+        running.drop()
 
 
 @pytest.fixture(scope="session")
-def snow() -> Iterator[Emulator]:
+def snow() -> Iterator[Emulator | Account]:
     """The running server."""
-    with emulator() as running:
+    with account() if os.environ.get("STOCKS_TEST_SNOWFLAKE") == "account" else emulator() as running:
         yield running
 
 
