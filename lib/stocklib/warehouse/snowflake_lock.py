@@ -69,6 +69,8 @@ class WriterLock:
         deadline = time.monotonic() + wait
         while not self._take(session):
             holder = self._holder(session)
+            if holder is None:
+                continue
             if time.monotonic() >= deadline:
                 raise WarehouseBusy(f"the warehouse is taken: {holder}; wait for it to finish, or stop it")
             time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
@@ -93,8 +95,8 @@ class WriterLock:
             )
         )
 
-    def _holder(self, session: Session) -> str:
-        """Who holds it, in words; a dead process of this machine holds it no longer."""
+    def _holder(self, session: Session) -> str | None:
+        """Who holds it, in words; None when that was a process of this machine which is dead: it is free now."""
         row = session.row(f"select holder, token, since from {self.table}")  # noqa: S608
         if row is None or row[1] is None:
             return "another process had it just now"
@@ -106,6 +108,7 @@ class WriterLock:
         if host == platform.node() and not _is_alive(pid):
             log.warning("process %s held the warehouse and is dead: its lock is taken over", pid)
             session.run(f"update {self.table} set token = null where token = ?", [row[1]])  # noqa: S608
+            return None
         return f"process {pid} on {host} has been writing since {row[2]:%Y-%m-%d %H:%M} UTC"
 
     def _renew(self, open_session: Callable[[], Session], done: threading.Event) -> None:
