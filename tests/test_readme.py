@@ -8,7 +8,8 @@ from mirrors import ROOT
 from stocklib.cli import main
 from stocklib.settings import describe
 
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/numbers.md", "docs/embedded.md", "docs/scale.md", "docs/analytics.md", "docs/snowflake.md"]
+PAGES = ["README.md", "CONTRIBUTING.md"]
+PAGES += [f"docs/{page}.md" for page in ("numbers", "embedded", "scale", "analytics", "snowflake")]
 SETTINGS = {name for name, _, _ in describe()}
 # capitals with an underscore that are no setting: files, SQL types, constants of tests
 OTHER = {"NBVAL_CHECK_OUTPUT", "STOCKS_REPLAY_KEY"}

@@ -21,6 +21,7 @@ from stocklib.warehouse import (
     DbtResult,
     LandedObject,
     LoadResult,
+    Reader,
     Touched,
     UnreadableObject,
     snowflake_publish,
@@ -28,7 +29,7 @@ from stocklib.warehouse import (
 )
 from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
 from stocklib.warehouse.lines import UnreadObject, read_ahead
-from stocklib.warehouse.snowflake_frames import to_frame
+from stocklib.warehouse.snowflake_frames import to_table
 from stocklib.warehouse.snowflake_load import Load, log
 from stocklib.warehouse.snowflake_lock import WriterLock
 from stocklib.warehouse.snowflake_session import Session, connect
@@ -36,6 +37,7 @@ from stocklib.warehouse.snowflake_signin import sign_in
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 # Signing in takes a second: a thread keeps its sessions, by who signs in where.
 _kept = threading.local()
@@ -229,25 +231,37 @@ class SnowflakeWarehouse:
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
         """Read the published tables; values go in as ``?`` parameters, and the answer comes as Arrow."""
-        return to_frame(self._session(self._published).arrow(sql, [_plain(value) for value in params]))
+        return _Published(self._session(self._published), self._published).query(sql, params)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Ask several questions of one version; ``WarehouseError`` at the end when a publish came in between."""
+        session = self._session(self._published)
+        before = self.published_build()
+        if before is None:
+            raise WarehouseError(
+                f"nothing is published yet in {self._published}: run `stocks load` and `stocks transform`"
+            )
+        yield _Published(session, self._published, before)
+        if _read_build(session, self._published) != before:
+            raise WarehouseError("a new version was published while this one was read: ask again")
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
         """Write every published gold table to ``folder``; refused when a publish came in between."""
-        before = self.published_build()
-        names = self._session(self._published).rows(
-            "select lower(table_name) from information_schema.tables where lower(table_schema) = 'gold' order by 1"
-        )
         written: list[Path] = []
-        for (name,) in names:
-            frame = self.query(f"select * from gold.{name} order by all")  # noqa: S608
-            path = folder / f"{name}.{fmt}"
-            if fmt == "parquet":
-                frame.to_parquet(path, index=False)
-            else:
-                frame.to_csv(path, index=False)
-            written.append(path)
-        if self.published_build() != before:
-            raise WarehouseError("a new version was published during the export: run it again")
+        with self.reading() as look:
+            names = look.query(
+                "select lower(table_name) as name from information_schema.tables "
+                "where lower(table_schema) = 'gold' order by 1"
+            )
+            for name in names["name"]:
+                frame = look.query(f"select * from gold.{name} order by all")  # noqa: S608
+                path = folder / f"{name}.{fmt}"
+                if fmt == "parquet":
+                    frame.to_parquet(path, index=False)
+                else:
+                    frame.to_csv(path, index=False)
+                written.append(path)
         return written
 
     # ── sessions ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -297,6 +311,25 @@ class SnowflakeWarehouse:
             },
             variables={"close_settle_seconds": self._settings.close_settle_seconds},
         )
+
+
+class _Published:
+    """The published database as one of this thread's sessions sees it."""
+
+    def __init__(self, session: Session, database: str, build: Build | None = None) -> None:
+        self._session = session
+        self._database = database
+        self._build = build
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
+        frame: pd.DataFrame = self.arrow(sql, params).to_pandas()
+        return frame
+
+    def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
+        return to_table(self._session.arrow(sql, [_plain(value) for value in params]))
+
+    def published_build(self) -> Build | None:
+        return self._build or _read_build(self._session, self._database)
 
 
 def _read_build(session: Session, database: str) -> Build | None:

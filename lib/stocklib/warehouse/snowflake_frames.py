@@ -1,4 +1,4 @@
-"""Answers as pandas frames: Arrow from Snowflake in; what the local warehouse would have given out.
+"""Answers in columns: Arrow from Snowflake in; what the local warehouse would have given out.
 
 The same question gives the same frame on both engines: lower-case names, decimals as floats, dates and instants to the
 microsecond. Whole numbers stay whole where there is none missing, and are floats where there is.
@@ -7,21 +7,17 @@ microsecond. Whole numbers stay whole where there is none missing, and are float
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 
-def to_frame(answer: Any) -> "pd.DataFrame":
-    """An Arrow table as the frame that an analyst works with."""
+def to_table(answer: Any) -> "pa.Table":
+    """An Arrow table whose columns pandas takes as an analyst expects them; empty where there was no answer."""
     import pyarrow as pa
 
     if answer is None:
-        import pandas as pd
-
-        return pd.DataFrame()
+        return pa.table({})
     columns = [_column(answer.column(number)) for number in range(answer.num_columns)]
-    names = [name.lower() for name in answer.column_names]
-    frame: pd.DataFrame = pa.table(columns, names=names).to_pandas()
-    return frame
+    return pa.table(columns, names=[name.lower() for name in answer.column_names])
 
 
 def _column(values: Any) -> Any:
