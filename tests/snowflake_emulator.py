@@ -173,4 +173,4 @@ def make_databases(settings: Settings) -> None:
     """The databases that ``stocks init`` makes; this server makes what a session names."""
     name = settings.snowflake_database
     for database in (name, f"{name}_BUILD", f"{name}_REBUILD"):
-        connect(settings, database=database, tag="tests").close()
+        connect(settings, database=database, purpose="tests").close()

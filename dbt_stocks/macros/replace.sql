@@ -14,6 +14,7 @@
     {% if spans %}
         {% set bounds = run_query("select min(" ~ spans ~ "), max(" ~ spans ~ ") from " ~ fresh).rows[0] %}
     {% endif %}
+    {% set replacing %}
     {% if not spans or bounds[0] is not none %}
         delete from {{ target }}
         where ({{ keys }}) in (select {{ keys }} from {{ fresh }})
@@ -24,4 +25,16 @@
     {% endif %}
     insert into {{ target }} ({{ columns }})
     select {{ columns }} from {{ fresh }}
+    {% endset %}
+    {% do return(adapter.dispatch("at_once")(replacing)) %}
+{% endmacro %}
+
+
+{# These statements as one transaction: dbt opens one of its own, but on Snowflake, where each statement would be one. #}
+{% macro default__at_once(statements) %}
+    {% do return(statements) %}
+{% endmacro %}
+
+{% macro snowflake__at_once(statements) %}
+    {% do return(snowflake_dml_explicit_transaction(statements)) %}
 {% endmacro %}

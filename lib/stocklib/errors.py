@@ -20,6 +20,7 @@
     │   └── MissingObject        no object under that key
     ├── WarehouseError           DuckDB or Snowflake
     │   ├── WarehouseBusy        another process holds it
+    │   ├── BudgetSpent          the day's credits are spent
     │   ├── WrongSource          live data into a replayed warehouse, or the other way round
     │   ├── LedgerUnbalanced     messages are missing or doubled; readers still see the last good version
     │   └── TransformFailed      dbt failed; readers still see the last good version
@@ -110,6 +111,10 @@ class WarehouseError(StocksError):
 
 class WarehouseBusy(WarehouseError):
     """Another process holds the warehouse; the message names it."""
+
+
+class BudgetSpent(WarehouseError):
+    """The warehouse has cost what it may cost a day; the message says when work goes on."""
 
 
 class WrongSource(WarehouseError):

@@ -90,6 +90,13 @@ def _seconds(value: str) -> float:
     return number
 
 
+def _credits(value: str) -> float:
+    number = float(value)
+    if not 0 <= number < 1e6:
+        raise ValueError("a number of credits, 0 or more")
+    return number
+
+
 def _url(value: str) -> str:
     if not value.startswith(("http://", "https://", "ws://", "wss://")):
         raise ValueError("an address that starts with http:// or https:// (ws:// or wss:// for a websocket)")
@@ -192,6 +199,9 @@ _SETTINGS: dict[str, _Setting] = {
         "", _text, "another address than the account's own: a private link, or http://host:port"
     ),
     "SNOWFLAKE_TIMEOUT_SECONDS": _Setting("600", _positive, "no statement takes longer"),
+    "SNOWFLAKE_CREDITS_A_DAY": _Setting(
+        "0", _credits, "loads and transforms stop for the day (UTC) when statements have cost this; 0 = no limit"
+    ),
     "REPLAY_START": _Setting("2012-12-14T09:29:00", _text, "New York time at which a replay starts"),
     "REPLAY_SPEED": _Setting("step", _speed, "step, or 1 to 3600"),
     "REPLAY_DATA": _Setting("", _text, "a CSV or Parquet of your own daily bars; empty: the recorded ones"),

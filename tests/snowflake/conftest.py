@@ -39,7 +39,7 @@ class Account:
 
     @staticmethod
     def _run(settings: Settings, statement: str) -> None:
-        with closing(connect(settings, database="", tag="stocks:tests")) as session:
+        with closing(connect(settings, database="", purpose="tests")) as session:
             for suffix in ("", "_BUILD", "_REBUILD"):
                 session.run(statement.format(settings.snowflake_database + suffix))
 

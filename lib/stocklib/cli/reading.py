@@ -36,6 +36,40 @@ def query(lazy: Lazy, sql: str, form: str) -> None:
 
 
 @main.command()
+@click.option("--days", default=1, show_default=True, type=click.IntRange(1, 7), help="Today (UTC) and so many before.")
+@click.pass_obj
+def cost(lazy: Lazy, days: int) -> None:
+    """What the warehouse's statements cost, by day, run and model: statements, bytes, seconds, credits."""
+    from datetime import UTC, timedelta
+
+    import pandas as pd
+
+    from stocklib.warehouse import open_warehouse
+    from stocklib.warehouse.cost import midnight
+
+    settings = lazy.settings()
+    since = midnight(datetime.now(UTC)) - timedelta(days=days - 1)
+    found = open_warehouse(settings).costs(since=since)
+    if not found:
+        click.echo(
+            "no statements that cost anything: "
+            + ("none was sent" if settings.warehouse == "snowflake" else "the local warehouse runs on this machine")
+        )
+        return
+    costs = pd.DataFrame(found)
+    costs["megabytes"] = costs["bytes"] / 1e6
+    numbers = ["statements", "megabytes", "seconds", "credits"]
+    for by in ("day", "run", "part"):
+        print_table(costs.groupby(by, sort=by != "part")[numbers].sum().round(4).reset_index())
+        click.echo()
+    if costs["is_estimated"].any():
+        click.echo("credits are estimated from when statements ran: docs/snowflake.md says how")
+    if limit := settings.snowflake_credits_a_day:
+        today = costs.loc[costs["day"] == datetime.now(UTC).date(), "credits"].sum()
+        click.echo(f"today {today:.2f} of {limit:g} credits (SNOWFLAKE_CREDITS_A_DAY)")
+
+
+@main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
 @click.pass_obj

@@ -8,15 +8,25 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from stocklib.clocks import Lively
-from stocklib.errors import LakeError, LedgerUnbalanced, StocksError, TransformFailed, WarehouseBusy, WarehouseError
+from stocklib.errors import (
+    BudgetSpent,
+    LakeError,
+    LedgerUnbalanced,
+    StocksError,
+    TransformFailed,
+    WarehouseBusy,
+    WarehouseError,
+)
 from stocklib.pipeline.heartbeat import Heartbeat, name_run
 from stocklib.pipeline.loading import LoadSummary
 from stocklib.pipeline.microbatch import Batch, MicroBatches
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
+from stocklib.warehouse.cost import next_midnight
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +52,15 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Bat
             began, is_last = time.monotonic(), stop.is_set()
             try:
                 batch = batches.take()
+            except BudgetSpent as error:
+                if is_last:
+                    raise
+                log.error("%s", error)
+                health.failed(error)
+                # nothing is asked until the next day's budget begins: a question would cost, too
+                now = datetime.now(UTC)
+                lively.wait((next_midnight(now) - now).total_seconds())
+                continue
             except (LakeError, WarehouseBusy, TransformFailed, LedgerUnbalanced) as error:
                 if is_last:
                     raise

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from stocklib.lake import Lake, LakeObject, parse_key
+from stocklib.pipeline.spending import stay_within_budget
 from stocklib.settings import Settings
 from stocklib.warehouse import DATASETS, LandedObject, Warehouse, open_warehouse
 
@@ -53,6 +54,7 @@ def load(settings: Settings, *, on_progress: OnProgress | None = None) -> LoadSu
     warehouse = open_warehouse(settings)
     with warehouse.writing():
         warehouse.initialise()
+        stay_within_budget(settings, warehouse)
         return load_objects(lake, warehouse, list_new(lake, warehouse), on_progress=on_progress)
 
 

@@ -16,6 +16,7 @@ from stocklib.lake import Lake
 from stocklib.pipeline.ledger import gate
 from stocklib.pipeline.listing import Listing
 from stocklib.pipeline.loading import LoadSummary, load_objects
+from stocklib.pipeline.spending import stay_within_budget
 from stocklib.pipeline.transform import TransformSummary, build_whole, explain, is_same, recorded, wanted_build
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, Touched, Warehouse, open_warehouse
@@ -73,6 +74,7 @@ class MicroBatches:
         took = _Timer(self._on_step)
         with self._warehouse.writing():
             self._warehouse.initialise()
+            stay_within_budget(self._settings, self._warehouse)
             new = self._listing.new_objects(self._warehouse)
             took.note("list")
             loaded = load_objects(self._lake, self._warehouse, new) if new else LoadSummary(None, 0, 0, 0)

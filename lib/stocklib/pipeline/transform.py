@@ -19,6 +19,7 @@ from typing import Any
 from stocklib.errors import CorruptObject, StocksError, TransformFailed, WarehouseError
 from stocklib.pipeline.ledger import gate
 from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
+from stocklib.pipeline.spending import stay_within_budget
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
 
@@ -65,7 +66,8 @@ def transform(
     on_node: Callable[[str], None] | None = None,
 ) -> TransformSummary:
     """Build and test what the new loads touch, then publish. ``TransformFailed`` says which model or test failed,
-    ``LedgerUnbalanced`` which messages are missing or doubled; readers then keep the last good version.
+    ``LedgerUnbalanced`` which messages are missing or doubled, ``BudgetSpent`` that the day's credits are; readers then
+    keep the last good version.
 
     ``select`` is dbt's selection, for a look at one model: it is built and tested, and nothing is published. The
     default builds every model, and does nothing when nothing changed.
@@ -73,6 +75,7 @@ def transform(
     warehouse = open_warehouse(settings)
     with warehouse.writing():
         warehouse.initialise()
+        stay_within_budget(settings, warehouse)
         wanted = wanted_build(settings, warehouse)
         last = warehouse.last_build()
         # a rebuild counts its loads from one again: only the very build that readers see is the same

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stocklib.settings import Settings
+from stocklib.warehouse.cost import Cost
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,6 +211,9 @@ class Warehouse(Protocol):
 
     def reading(self) -> AbstractContextManager[Reader]:
         """Ask several questions of one version, whatever is published in between."""
+
+    def costs(self, *, since: datetime) -> list[Cost]:
+        """What our statements cost since then, by day, run and part; nothing where the machine is one's own."""
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
         """Write every published gold table, and those ``BESIDE_GOLD``, to ``folder``, all from the same version."""

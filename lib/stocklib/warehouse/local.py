@@ -28,6 +28,7 @@ from stocklib.warehouse import (
     local_publish,
     local_tables,
 )
+from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
 from stocklib.warehouse.lines import UnreadObject, read_ahead
 from stocklib.warehouse.local_files import make_folder, open_private, open_published, remove_strays, told_plainly
@@ -272,6 +273,10 @@ class LocalWarehouse:
         """Ask several questions of one version: the file that was published when the block began."""
         with open_published(self._published) as con:
             yield _Published(con)
+
+    def costs(self, *, since: datetime) -> list[Cost]:
+        """Nothing: it runs on this machine."""
+        return []
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
         """Write every published gold table, and those beside it, to ``folder``, all from the same version."""

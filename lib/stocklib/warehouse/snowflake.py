@@ -24,15 +24,17 @@ from stocklib.warehouse import (
     Reader,
     Touched,
     UnreadableObject,
+    snowflake_cost,
     snowflake_publish,
     snowflake_tables,
 )
+from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
 from stocklib.warehouse.lines import UnreadObject, read_ahead
 from stocklib.warehouse.snowflake_frames import to_table
 from stocklib.warehouse.snowflake_load import Load, log
 from stocklib.warehouse.snowflake_lock import WriterLock
-from stocklib.warehouse.snowflake_session import Session, connect
+from stocklib.warehouse.snowflake_session import RUN, Session, connect
 from stocklib.warehouse.snowflake_signin import sign_in
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ class SnowflakeWarehouse:
         if getattr(self._held, "now", False):
             yield
             return
-        with self._lock.hold(lambda: self._connect(self._build), self._session(), wait=wait):
+        with self._lock.hold(lambda: self._connect(self._build, "lock"), self._session(), wait=wait):
             self._held.now = True
             try:
                 yield
@@ -246,6 +248,12 @@ class SnowflakeWarehouse:
         if _read_build(session, self._published) != before:
             raise WarehouseError("a new version was published while this one was read: ask again")
 
+    def costs(self, *, since: datetime) -> list[Cost]:
+        """What our statements cost since then, at most seven days back; estimated without the account's meter."""
+        return snowflake_cost.costs(
+            self._session(self._published), self._published, self._who.warehouse.upper(), since=since
+        )
+
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
         """Write every published gold table to ``folder``; refused when a publish came in between."""
         written: list[Path] = []
@@ -272,17 +280,17 @@ class SnowflakeWarehouse:
         sessions: dict[Any, Session] = _kept.__dict__.setdefault("sessions", {})
         key = (os.getpid(), self._who.account, self._who.user, self._who.role, database, *self._who.address.values())
         if key not in sessions or not sessions[key].is_open:
-            sessions[key] = self._connect(database)
+            sessions[key] = self._connect(database, "read" if database == self._published else "write")
         return sessions[key]
 
     def _define(self, statements: Iterable[str]) -> None:
         """Run statements in a session of their own: CREATE SCHEMA changes where a session is."""
-        with contextlib.closing(self._connect(self._build)) as session:
+        with contextlib.closing(self._connect(self._build, "publish")) as session:
             for statement in statements:
                 session.run(statement)
 
-    def _connect(self, database: str) -> Session:
-        return connect(self._settings, database=database, tag="stocks")
+    def _connect(self, database: str, purpose: str) -> Session:
+        return connect(self._settings, database=database, purpose=purpose)
 
     @contextmanager
     def _writing_rows(self) -> Iterator[Session]:
@@ -307,6 +315,7 @@ class SnowflakeWarehouse:
                 "STOCKS_DBT_TARGET": "snowflake",
                 "STOCKS_SNOWFLAKE_DATABASE": self._build,
                 "STOCKS_SNOWFLAKE_SCHEMA": self._settings.snowflake_schema,
+                "STOCKS_RUN": RUN,
                 **self._who.environ(),
             },
             variables={"close_settle_seconds": self._settings.close_settle_seconds},

@@ -6,8 +6,10 @@ who it is by its query tag, and no statement of it takes longer than ``SNOWFLAKE
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from stocklib.errors import WarehouseBusy, WarehouseError
@@ -18,6 +20,8 @@ from stocklib.warehouse.snowflake_trouble import explain
 log = logging.getLogger(__name__)
 
 _LOGIN_SECONDS = 30
+# This process, in the query tag of each statement: what `stocks cost` calls a run.
+RUN = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
 
 
 class Session:
@@ -81,7 +85,7 @@ class Session:
             yield cursor
 
 
-def connect(settings: Settings, *, database: str, tag: str) -> Session:
+def connect(settings: Settings, *, database: str, purpose: str) -> Session:
     """Sign in; ``WarehouseError`` says which setting, or which statement of an administrator, mends a refusal."""
     import snowflake.connector
 
@@ -98,7 +102,7 @@ def connect(settings: Settings, *, database: str, tag: str) -> Session:
             network_timeout=timeout,
             client_session_keep_alive=False,
             session_parameters={
-                "QUERY_TAG": tag,
+                "QUERY_TAG": f"stocks:{purpose}:{RUN}",
                 "STATEMENT_TIMEOUT_IN_SECONDS": timeout,
                 "TIMEZONE": "UTC",
                 "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",

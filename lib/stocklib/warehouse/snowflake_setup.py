@@ -65,6 +65,9 @@ def statements(names: Names) -> Iterator[str]:
     for role in (loader, transformer, reporter):
         yield f"create role if not exists {role}"
         yield f"grant usage on warehouse {names.warehouse} to role {role}"
+    for role in (loader, transformer):
+        # to see what its statements cost, whoever sent them
+        yield f"grant monitor on warehouse {names.warehouse} to role {role}"
     # who transforms does what a loader does and publishes; an administrator has both
     yield f"grant role {loader} to role {transformer}"
     yield f"grant role {transformer} to role SYSADMIN"
@@ -101,7 +104,7 @@ def names_of(settings: Settings) -> Names:
 def set_up(settings: Settings) -> tuple[int, list[Refused]]:
     """Run every statement as the current role: how many were taken, and which were refused."""
     names = names_of(settings)
-    session = connect(settings, database="", tag="stocks:init")
+    session = connect(settings, database="", purpose="init")
     refused: list[Refused] = []
     taken = 0
     try:

@@ -1,0 +1,33 @@
+"""What the warehouse may cost a day: work that a schedule starts ends with a sentence when the budget is spent."""
+
+import time
+from datetime import UTC, datetime
+
+from stocklib.errors import BudgetSpent
+from stocklib.settings import Settings
+from stocklib.warehouse import Warehouse
+from stocklib.warehouse.cost import midnight, next_midnight
+
+# To ask costs a statement itself: a process asks this often at most.
+_ASK_SECONDS = 300.0
+_asked: dict[tuple[str, float], float] = {}
+
+
+def stay_within_budget(settings: Settings, warehouse: Warehouse) -> None:
+    """Raise ``BudgetSpent`` when this UTC day's statements have cost ``SNOWFLAKE_CREDITS_A_DAY``; 0 is no limit."""
+    limit = float(settings.snowflake_credits_a_day)
+    key = (str(settings.home), limit)
+    if not limit or time.monotonic() < _asked.get(key, 0.0):
+        return
+    now = datetime.now(UTC)
+    found = warehouse.costs(since=midnight(now))
+    spent = sum(cost.credits for cost in found)
+    if spent >= limit:
+        about = "about " if any(cost.is_estimated for cost in found) else ""
+        raise BudgetSpent(
+            f"not run: today's statements have cost {about}{spent:.2f} credits, and SNOWFLAKE_CREDITS_A_DAY is "
+            f"{limit:g}. Nothing is lost: what lands stays in the lake, and the first run after "
+            f"{next_midnight(now):%Y-%m-%d %H:%M} UTC loads it. `stocks cost` says what "
+            "it went for; a larger budget lets work go on at once"
+        )
+    _asked[key] = time.monotonic() + _ASK_SECONDS

@@ -1,0 +1,82 @@
+"""The account's query history and meter: what our tagged statements were, and what hours of the warehouse cost.
+
+The history is that of INFORMATION_SCHEMA, which has no delay and reaches back seven days. The meter is for those whom
+the account lets see it; without it credits are estimated from when statements ran.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from stocklib.errors import WarehouseError
+from stocklib.warehouse.cost import Cost, Statement, add_up
+from stocklib.warehouse.snowflake_session import Session
+
+log = logging.getLogger(__name__)
+
+# What the function gives at most, the newest first.
+_PAGE = 10_000
+_REACH = timedelta(days=7)
+
+
+def costs(session: Session, database: str, warehouse: str, *, since: datetime) -> list[Cost]:
+    """What our statements cost since then, at most the seven days that the account remembers."""
+    now = datetime.now(UTC)
+    # a minute less, for the time that the question takes
+    since = max(since, now - _REACH + timedelta(minutes=1))
+    return add_up(_history(session, database, since, now), metered=_metered(session, database, warehouse, since))
+
+
+def history_statement(database: str, since: datetime, until: datetime) -> str:
+    """A page of the history: what ended between two instants."""
+    return (
+        "select query_id, coalesce(query_tag, '') as tag, coalesce(warehouse_size, '') as size, "  # noqa: S608
+        "start_time::timestamp_ntz as began_at, end_time::timestamp_ntz as ended_at, "
+        "total_elapsed_time::double as milliseconds, coalesce(bytes_scanned, 0)::bigint as bytes "
+        f"from table({database}.information_schema.query_history("
+        f"end_time_range_start => to_timestamp_ltz('{since:%Y-%m-%dT%H:%M:%SZ}'), "
+        f"end_time_range_end => to_timestamp_ltz('{until:%Y-%m-%dT%H:%M:%SZ}'), result_limit => {_PAGE}))"
+    )
+
+
+def meter_statement(database: str, warehouse: str, since: datetime) -> str:
+    """The credits of a warehouse, hour by hour."""
+    return (
+        "select start_time::timestamp_ntz as hour, sum(credits_used)::double as credits "  # noqa: S608
+        f"from table({database}.information_schema.warehouse_metering_history("
+        f"date_range_start => to_timestamp_ltz('{since:%Y-%m-%dT%H:00:00Z}'), warehouse_name => '{warehouse}')) "
+        "group by 1"
+    )
+
+
+def _history(session: Session, database: str, since: datetime, until: datetime) -> Iterator[Statement]:
+    seen: set[str] = set()
+    while True:
+        page = session.rows(history_statement(database, since, until))
+        for row in page:
+            if row[0] not in seen and row[1].startswith("stocks"):
+                yield _statement(row)
+        seen |= {row[0] for row in page}
+        ends = [row[4].replace(tzinfo=UTC) for row in page if row[4]]
+        # to the second, so that the next page begins with what is known already
+        earliest = min(ends, default=since) + timedelta(seconds=1)
+        if len(page) < _PAGE or earliest >= until:
+            return
+        until = earliest
+
+
+def _statement(row: tuple[Any, ...]) -> Statement:
+    return Statement(row[1], row[3].replace(tzinfo=UTC), float(row[5] or 0) / 1000, int(row[6]), row[2])
+
+
+def _metered(session: Session, database: str, warehouse: str, since: datetime) -> dict[datetime, float]:
+    """Hours that are over: the one under way has not been metered to its end."""
+    try:
+        rows = session.rows(meter_statement(database, warehouse, since))
+    except WarehouseError as error:
+        log.debug("credits are estimated: %s", error)
+        return {}
+    last = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = {row[0].replace(tzinfo=UTC): float(row[1]) for row in rows}
+    return {hour: credits for hour, credits in hours.items() if hour < last}
