@@ -16,6 +16,8 @@ create role if not exists STOCKS_TRANSFORMER;
 grant usage on warehouse STOCKS_WH to role STOCKS_TRANSFORMER;
 create role if not exists STOCKS_REPORTER;
 grant usage on warehouse STOCKS_WH to role STOCKS_REPORTER;
+grant monitor on warehouse STOCKS_WH to role STOCKS_LOADER;
+grant monitor on warehouse STOCKS_WH to role STOCKS_TRANSFORMER;
 grant role STOCKS_LOADER to role STOCKS_TRANSFORMER;
 grant role STOCKS_TRANSFORMER to role SYSADMIN;
 create schema if not exists STOCKS_BUILD.raw;

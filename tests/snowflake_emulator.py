@@ -3,18 +3,22 @@
 What it lacks, and the warehouse needs, is made up here, in the server: it shows that the warehouse sends the right
 statements in the right order, and not that Snowflake takes them (docs/snowflake.md says which these are).
 
-- GRANT, ALTER SESSION and SHOW ROLES are taken and do nothing.
+- GRANT, ALTER SESSION and SHOW ROLES are taken and do nothing; SHOW WAREHOUSES answers one.
+- Its query history is what it has seen, and signing in is refused where a test says so.
 - REMOVE empties a stage's folder.
 - An instant that is null comes as null; fakesnow sends 1970.
 - CREATE SCHEMA … CLONE copies each table and makes a table of each view; SWAP exchanges the tables of two schemas.
 """
 
+import gzip
 import importlib
+import json
 import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,10 @@ import fakesnow.arrow
 import pyarrow as pa
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.transforms import stage
+from snowflake.connector.errors import ProgrammingError
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse.snowflake_session import connect
@@ -34,6 +42,7 @@ _module = importlib.import_module("fakesnow.server")
 _execute = FakeSnowflakeCursor.execute
 _instants = fakesnow.arrow.timestamp_to_sf_struct
 
+_TAG = re.compile(r"\s*alter session set query_tag = '(.*)'", re.IGNORECASE)
 _NOTHING = [r"\s*grant ", r"\s*alter session", r"\s*use role"]
 _CLONE = re.compile(r"\s*create or replace schema (\w+)\.(\w+) clone (\w+)\.(\w+)\s*$", re.IGNORECASE)
 _SWAP = re.compile(r"\s*alter schema (\w+)\.(\w+) swap with (\w+)\.(\w+)\s*$", re.IGNORECASE)
@@ -49,6 +58,13 @@ class Emulator:
         self.seen: list[str] = []
         self.before: Callable[[str], None] = lambda sql: None
         self.after: Callable[[str], None] = lambda sql: None
+        # what clients said of themselves when they signed in, and who is refused: (number, message)
+        self.logins: list[dict[str, Any]] = []
+        self.refuse: Callable[[dict[str, Any]], tuple[str, str] | None] = lambda asked: None
+        # every statement since ``recording`` began: (tag, began at, seconds); the meter, or why nobody may see it
+        self.history: list[tuple[str, datetime, float]] = []
+        self.tags: dict[int, str] = {}
+        self.meter: dict[datetime, float] | None = None
 
     def environ(self, **more: str) -> dict[str, str]:
         """Settings of a warehouse of its own on this server."""
@@ -78,10 +94,30 @@ def emulator() -> Iterator[Emulator]:
         def execute(cursor: Any, command: str, *args: Any, **kwargs: Any) -> Any:
             running.seen.append(command)
             running.before(command)
-            done = _made_up(cursor, command)
+            began = datetime.now(UTC)
+            if found := _TAG.match(command):
+                running.tags[id(cursor._conn)] = found[1]
+            done = _told_of_cost(running, cursor, command) or _made_up(cursor, command)
             result = done or _execute(cursor, command, *args, **kwargs)
+            tag = running.tags.get(id(cursor._conn), "")
+            running.history.append((tag, began, (datetime.now(UTC) - began).total_seconds()))
             running.after(command)
             return result
+
+        async def login(request: Request) -> JSONResponse:
+            body = await request.body()
+            body = gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body
+            asked = json.loads(body)["data"]
+            running.logins.append(asked)
+            if refused := running.refuse(asked):
+                return JSONResponse({"data": None, "code": refused[0], "message": refused[1], "success": False})
+            answer: JSONResponse = await _module.login_request(request)
+            session = _module.sessions[json.loads(answer.body)["data"]["token"]]
+            running.tags[id(session)] = asked["SESSION_PARAMETERS"].get("QUERY_TAG", "")
+            return answer
+
+        route = Route("/session/v1/login-request", login, methods=["POST"])
+        _module.app.router.routes.insert(0, route)
 
         _module.shared_fs.nop_regexes = _NOTHING
         fakesnow.arrow.timestamp_to_sf_struct = _with_nulls
@@ -89,8 +125,30 @@ def emulator() -> Iterator[Emulator]:
         try:
             yield running
         finally:
+            _module.app.router.routes.remove(route)
             FakeSnowflakeCursor.execute = _execute  # type: ignore[method-assign]
             fakesnow.arrow.timestamp_to_sf_struct = _instants
+
+
+def _told_of_cost(running: Emulator, cursor: Any, command: str) -> Any:
+    """The history of statements and the meter, by what this server has seen."""
+    if "information_schema.query_history(" in command:
+        rows = [
+            f"('q{number}', '{tag}', 'X-Small', '{_text(began)}'::timestamp, "
+            f"'{_text(began + timedelta(seconds=seconds))}'::timestamp, {seconds * 1000}::double, 1000::bigint)"
+            for number, (tag, began, seconds) in enumerate(running.history)
+        ]
+        return _execute(cursor, f"select * from (values {', '.join(rows)}) as told(q, tag, size, a, b, ms, bytes)")
+    if "warehouse_metering_history(" in command:
+        if running.meter is None:
+            raise ProgrammingError(msg="Insufficient privileges to operate on account 'A'", errno=3001)
+        rows = [f"('{_text(hour)}'::timestamp, {credits}::double)" for hour, credits in running.meter.items()]
+        return _execute(cursor, f"select * from (values {', '.join(rows)}) as told(hour, credits)")
+    return None
+
+
+def _text(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def lose_staged_files(settings: Settings) -> None:
@@ -138,6 +196,8 @@ def _made_up(cursor: Any, command: str) -> Any:
         place = stage.internal_dir(f"{cursor._conn.database}.{found[1]}.{found[2]}".upper())
         shutil.rmtree(Path(place) / (found[3] or ""), ignore_errors=True)
         Path(place).mkdir(parents=True, exist_ok=True)
+    elif re.match(r"\s*show warehouses", command, re.IGNORECASE):
+        return _execute(cursor, "select 'STOCKS_WH' as name, 'SUSPENDED' as state")
     elif re.match(r"\s*show roles", command, re.IGNORECASE):
         return _execute(cursor, "select 'none' as name where false")
     else:

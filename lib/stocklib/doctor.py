@@ -98,10 +98,12 @@ def _s3(settings: Settings) -> str:
 def _warehouse(settings: Settings) -> str:
     from stocklib.warehouse import open_warehouse
 
-    build = open_warehouse(settings).published_build()
+    warehouse = open_warehouse(settings)
+    where = warehouse.check()
+    build = warehouse.published_build()
     if build is None:
-        return f"{settings.warehouse}; nothing is published yet: stocks load && stocks transform"
-    return f"{settings.warehouse}; published at {build.finished_at:%Y-%m-%d %H:%M} UTC, up to load {build.load_id}"
+        return f"{where}: stocks load && stocks transform"
+    return f"{where}, published at {build.finished_at:%Y-%m-%d %H:%M} UTC, up to load {build.load_id}"
 
 
 def _processes(settings: Settings) -> str:

@@ -8,11 +8,18 @@ from decimal import Decimal
 from typing import Any
 
 import duckdb
+import orjson
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 from landed import landed, messages, settings_in, trade_messages, utc
-from snowflake_emulator import Emulator, make_databases
+from snowflake_emulator import Emulator, environ_of, make_databases
 from story import FIRST, Story, history, session_polls
 
+from stocklib import market, runner
+from stocklib.cli import main
+from stocklib.errors import WarehouseError
+from stocklib.pipeline.transform import transform
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
 
@@ -36,10 +43,18 @@ def trades() -> list[bytes]:
     return trade_messages([("AAPL", 510.0 + number / 7, 100 + number, when) for number, when in enumerate(at)])
 
 
+def wrong(line: bytes, **values: Any) -> bytes:
+    """The same message with other values in its payload."""
+    message = orjson.loads(line)
+    return orjson.dumps({**message, "payload": {**message["payload"], **values}})
+
+
 def tell(story: Story) -> None:
     """A year of history, then a session in two loads, trades among them: first and incremental builds."""
     story.tell(*history(FIRST, date(2012, 12, 13), "2012-12-14T14:29", name="backfill"))
     lines = messages(session_polls(every=300))
+    # columns of the wrong type: they are quarantined, and hurt nobody else
+    lines[7], lines[9] = wrong(lines[7], c="abc"), wrong(lines[9], t="yesterday")
     half = len(lines) // 2
     story.tell(landed("stock_quotes", [*lines[:half], b'{"cut":'], name="q1", hour="2012-12-14T18"))
     story.tell(
@@ -136,3 +151,81 @@ def test_a_second_build_of_the_same_data_changes_no_number(snowflake: Story) -> 
     assert {name: ordered(rows, set()) for name, rows in before.items()} == {
         name: ordered(rows, set()) for name, rows in after.items()
     }
+
+
+def test_a_column_of_the_wrong_type_is_quarantined_for_the_same_reason(local: Story, snowflake: Story) -> None:
+    sql = "select symbol, reason, kafka_offset, seq from silver.quarantined_quotes order by kafka_offset"
+    ours, theirs = local.query(sql), snowflake.query(sql)
+    assert len(ours) == 2
+    assert ours.astype(str).to_dict("records") == theirs.astype(str).to_dict("records")
+
+
+# ── what an analyst calls ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"symbols": ["AAPL", "FB"], "start": "2012-12-01", "adjust": "total"},
+        {"symbols": "AAPL", "adjust": "none", "end": "2012-12-14"},
+        {"resolution": "5m"},
+        {"wide": "close", "symbols": ["IBM", "MSFT"]},
+    ],
+)
+def test_prices_are_the_same_frame_on_both_engines(local: Story, snowflake: Story, asked: dict[str, Any]) -> None:
+    ours, theirs = (market.prices(**asked, settings=story.settings) for story in (local, snowflake))
+    assert len(ours) > 0
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+@pytest.mark.parametrize("name", [*sorted(TABLES), "silver.dim_stock_symbols"])
+def test_a_table_is_the_same_frame_on_both_engines(local: Story, snowflake: Story, name: str) -> None:
+    ours, theirs = (market.table(name, settings=story.settings) for story in (local, snowflake))
+    if name.startswith("silver."):
+        ours, theirs = (frame.drop(columns=["load_id"], errors="ignore") for frame in (ours, theirs))
+    assert set(ours) == set(theirs)
+    assert {c: ours[c].dtype.kind for c in ours} == {c: theirs[c].dtype.kind for c in ours}
+    keys = [column for column in ours if not str(ours[column].dtype).startswith("float")]
+    first, second = (frame[list(ours)].sort_values(keys, ignore_index=True) for frame in (ours, theirs))
+    pd.testing.assert_frame_equal(first, second, check_dtype=False, check_exact=True)
+
+
+def test_symbols_are_the_same_on_both_engines(local: Story, snowflake: Story) -> None:
+    assert market.symbols(settings=local.settings) == market.symbols(settings=snowflake.settings)
+    assert market.symbols("apple", settings=snowflake.settings) == ["AAPL"]
+
+
+def test_stocks_query_answers_the_same_on_both_engines(
+    local: Story, snowflake: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "select symbol, current_price, as_of from gold.gold_kpi order by symbol"
+    told = []
+    for story in (local, snowflake):
+        for name, value in environ_of(story.settings).items():
+            monkeypatch.setenv(name, value)
+        for form in ("csv", "json", "table"):
+            done = CliRunner().invoke(main, ["query", sql, "--format", form])
+            assert done.exit_code == 0, done.output
+            told.append(done.stdout)
+        monkeypatch.undo()
+    assert told[:3] == told[3:]
+    assert "AAPL" in told[0]
+
+
+def test_a_version_that_is_published_while_one_reads_is_told(snowflake: Story) -> None:
+    warehouse = open_warehouse(snowflake.settings)
+    with pytest.raises(WarehouseError, match="ask again"), warehouse.reading() as look:
+        look.query("select count(*) as bars from gold.fact_daily_stock_quotes")
+        transform(snowflake.settings, full_refresh=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("candlesticks", {"symbol": "AAPL"}), ("setup_snowflake_schema", {"dry_run": "false"})]
+)
+def test_a_notebook_runs_there_without_change(
+    snowflake: Story, monkeypatch: pytest.MonkeyPatch, name: str, given: dict[str, str]
+) -> None:
+    for variable, value in environ_of(snowflake.settings).items():
+        monkeypatch.setenv(variable, value)
+    assert runner.run(snowflake.settings, name, given=given).result

@@ -25,6 +25,7 @@ from stocklib.warehouse import (
     Touched,
     UnreadableObject,
     snowflake_cost,
+    snowflake_doctor,
     snowflake_publish,
     snowflake_tables,
 )
@@ -59,7 +60,16 @@ class SnowflakeWarehouse:
         self._held = threading.local()
 
     def check(self) -> str:
-        """What ``stocks doctor`` says of it."""
+        """What ``stocks doctor`` says of it; ``WarehouseError`` names what is missing, and what mends it."""
+        lacking = snowflake_doctor.missing(
+            self._session(self._published),
+            self._who,
+            build=self._build,
+            published=self._published,
+            schema=self._settings.snowflake_schema,
+        )
+        if lacking:
+            raise WarehouseError("; ".join(dict.fromkeys(lacking)))
         where = f"snowflake, account {self._who.account}, database {self._published}, signed in by {self._who.kind}"
         if self.published_build() is None:
             return f"{where}; nothing is published yet"
