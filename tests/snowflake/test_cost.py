@@ -11,6 +11,7 @@ from snowflake_emulator import Emulator, environ_of
 
 from stocklib.errors import BudgetSpent
 from stocklib.pipeline.spending import stay_within_budget
+from stocklib.report.spending import section
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 from stocklib.warehouse.cost import Statement, add_up, credits_a_day, midnight
@@ -114,3 +115,16 @@ def test_the_local_warehouse_costs_nothing(tmp_path: Path) -> None:
     settings = read_settings(environ={"STOCKS_HOME": str(tmp_path), "SNOWFLAKE_CREDITS_A_DAY": "0.01"})
     assert open_warehouse(settings).costs(since=NOON) == []
     stay_within_budget(settings, open_warehouse(settings))
+
+
+def test_the_report_says_what_each_day_cost_and_nothing_where_it_costs_nothing() -> None:
+    costs = add_up(
+        [statement("stocks:dbt:r1:gold_<kpi>", at=0, seconds=3540), statement("stocks", at=86400, seconds=60)]
+    )
+    said = section(costs)
+    assert said.count('class="tile"') == 2
+    assert "5 January" in said
+    assert ">1.00<" in said
+    assert "gold_&lt;kpi&gt; (1.00)" in said
+    assert "estimated" in said
+    assert section([]) == ""

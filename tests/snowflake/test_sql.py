@@ -1,5 +1,6 @@
 """The SQL that no emulator runs: it is Snowflake's by sqlglot's reading, and is what the files say."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import sqlglot
 from mirrors import ROOT
 from sqlglot import exp
 
-from stocklib.warehouse import snowflake_publish, snowflake_tables
+from stocklib.warehouse import snowflake_cost, snowflake_doctor, snowflake_publish, snowflake_tables
 from stocklib.warehouse.local_tables import _TABLES as LOCAL
 from stocklib.warehouse.snowflake_setup import Names, script, statements
 
@@ -22,6 +23,33 @@ def test_the_file_for_an_administrator_is_what_dry_run_prints() -> None:
 def test_publishing_is_what_the_golden_file_says() -> None:
     said = "".join(f"{each};\n" for each in snowflake_publish.statements("STOCKS_BUILD", "STOCKS", "STOCKS_REPORTER"))
     assert said == (GOLDEN / "publish.sql").read_text()
+
+
+def test_what_is_asked_of_the_accounts_history_is_what_the_golden_file_says() -> None:
+    since, until = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, 12, 30, tzinfo=UTC)
+    asked = [
+        snowflake_cost.history_statement("STOCKS", since, until),
+        snowflake_cost.meter_statement("STOCKS", "STOCKS_WH", since),
+    ]
+    assert "".join(f"{each};\n" for each in asked) == (GOLDEN / "cost.sql").read_text()
+    for each in asked:
+        (parsed,) = sqlglot.parse(each, read="snowflake")
+        assert isinstance(parsed, exp.Select)
+
+
+def test_what_the_doctor_tries_changes_nothing_and_is_what_the_golden_file_says() -> None:
+    probes = [*snowflake_doctor._reads("STOCKS", "R"), *snowflake_doctor._writes("STOCKS_BUILD", "PUBLIC", "R")]
+    said = "".join(f"{probe.statement};\n-- else: {probe.grant}\n" for probe in probes)
+    assert said == (GOLDEN / "doctor.sql").read_text()
+    for probe in probes:
+        assert probe.statement.startswith(("show ", "list ")) or probe.statement.endswith(" where false")
+        assert isinstance(sqlglot.parse_one(probe.grant, read="snowflake"), exp.Grant | exp.Command)
+
+
+@pytest.mark.parametrize("statement", [*snowflake_publish.statements("B", "P", "READER")])
+def test_a_statement_of_a_publish_is_snowflakes(statement: str) -> None:
+    (parsed,) = sqlglot.parse(statement, read="snowflake")
+    assert isinstance(parsed, exp.Create | exp.Grant | exp.Drop) or " swap with " in statement
 
 
 @pytest.mark.parametrize("statement", [*statements(Names()), *snowflake_tables.statements()])

@@ -1,7 +1,7 @@
 """What the report shows, read from gold once: nothing here is formatted, and nothing is computed that gold holds."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
@@ -10,9 +10,12 @@ from stocklib.errors import DateRangeError, WarehouseError
 from stocklib.report.delivery import Delivery, read_delivery
 from stocklib.sessions import session
 from stocklib.settings import Settings
+from stocklib.warehouse import open_warehouse
+from stocklib.warehouse.cost import Cost, midnight
 
 # A year and a bit, so that the comparison reaches back to the last session of the year before.
 _REACH = pd.Timedelta(days=396)
+_COST_REACH = timedelta(days=6)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Facts:
     data_version: str
     currency: str
     delivery: Delivery | None
+    costs: list[Cost]
 
 
 def gather(settings: Settings, *, day: date | None = None) -> Facts:
@@ -63,6 +67,7 @@ def _gather(settings: Settings, day: date | None) -> Facts:
         symbols["market_cap"] *= _then_by_now(everything, daily).reindex(symbols["symbol"]).to_numpy()
     if symbols.empty:
         raise WarehouseError("gold has daily bars but no latest prices: run `stocks transform`")
+    is_newest = last_date == newest
     of_today = daily[daily["date"] == last_date]
     return Facts(
         symbols=symbols,
@@ -75,7 +80,8 @@ def _gather(settings: Settings, day: date | None) -> Facts:
         data_version=version,
         currency=_common(symbols["currency"]),
         # the ledger counts up to now, and so says nothing about an earlier session
-        delivery=read_delivery(settings) if last_date == newest else None,
+        delivery=read_delivery(settings) if is_newest else None,
+        costs=open_warehouse(settings).costs(since=midnight(datetime.now(UTC)) - _COST_REACH) if is_newest else [],
     )
 
 
