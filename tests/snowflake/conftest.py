@@ -57,7 +57,15 @@ def account() -> Iterator[Account]:
 @pytest.fixture(scope="session")
 def snow() -> Iterator[Emulator | Account]:
     """The running server."""
-    with account() if os.environ.get("STOCKS_TEST_SNOWFLAKE") == "account" else emulator() as running:
+    on_account = os.environ.get("STOCKS_TEST_SNOWFLAKE") == "account"
+    if on_account and not (os.environ.get("SNOWFLAKE_ACCOUNT") or os.environ.get("SNOWFLAKE_CONNECTION")):
+        pytest.exit(
+            "there is no account to test on: set SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER, a way to sign in and "
+            "SNOWFLAKE_WAREHOUSE, or SNOWFLAKE_CONNECTION, in the environment; its user must be allowed to create "
+            "databases. Nothing was run. `make test` runs the same on an emulator",
+            returncode=2,
+        )
+    with account() if on_account else emulator() as running:
         yield running
 
 

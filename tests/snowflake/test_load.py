@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from landed import DAY, Bar, landed, messages, polls_of
+from snowflake.connector.errors import ProgrammingError
 from snowflake_emulator import Emulator, end_sessions_of_others, environ_of, lose_staged_files
 
 from stocklib.errors import CorruptObject, MissingObject, WarehouseBusy, WarehouseError, WrongSource
@@ -115,6 +116,57 @@ def test_a_stage_that_lost_files_ends_the_load_and_loses_nothing(ready: Settings
     assert raw(ready) == []
     assert staging(ready) == []
     assert warehouse.load([quotes("a")]).load_id == 1
+
+
+def test_small_objects_are_loaded_together_in_one_file_and_by_one_copy(ready: Settings, killing: Emulator) -> None:
+    seen = len(killing.seen)
+    files: list[int] = []
+    killing.before = lambda sql: files.append(len(staging(ready))) if sql.startswith("put ") else None
+    assert open_warehouse(ready).load([quotes(f"{number:02}") for number in range(40)]).objects == 40
+    verbs = [sql.split()[0] for sql in killing.seen[seen:]]
+    # the connector asks once more for the address of each file
+    assert set(files) == {1}
+    assert verbs.count("copy") == 1
+    assert verbs.count("insert") < 10
+
+
+def test_an_object_that_copy_has_forgotten_is_not_loaded_again(ready: Settings) -> None:
+    warehouse = open_warehouse(ready)
+    warehouse.load([quotes("a")])
+    warehouse.read("update raw.load_history set loaded_at = dateadd('day', -65, loaded_at)")
+    before = raw(ready)
+    assert warehouse.load([quotes("a")]).objects == 0
+    assert warehouse.load([quotes("a"), quotes("b")]).objects == 1
+    assert [row for row in raw(ready) if row[2] == 1] == before
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "message", "told"),
+    [
+        ("put", 394400, "Programmatic access token is invalid.", "add programmatic access token"),
+        ("copy", 90073, "Warehouse 'STOCKS_WH' cannot be resumed because resource monitor 'M' has exceeded its quota.",
+         "held by a resource monitor"),
+        ("insert", 3001, "Insufficient privileges to operate on table 'STOCK_QUOTES'", "lacks a grant"),
+        ("commit", 604, "SQL execution canceled: statement reached its statement timeout", "SNOWFLAKE_TIMEOUT_SECONDS"),
+    ],
+)  # fmt: skip
+def test_a_load_that_is_refused_on_its_way_changes_nothing_and_the_next_one_brings_it(
+    ready: Settings, killing: Emulator, step: str, number: int, message: str, told: str
+) -> None:
+    def refuse(sql: str) -> None:
+        # the lock's own row is written before
+        if (sql.startswith(f"{step} ") and "writer_lock" not in sql) or sql == step:
+            raise ProgrammingError(msg=message, errno=number)
+
+    warehouse = open_warehouse(ready)
+    killing.before = refuse
+    with pytest.raises(WarehouseError, match=told):
+        warehouse.load([quotes("a")])
+    killing.before = lambda sql: None
+    assert raw(ready) == []
+    assert staging(ready) == []
+    assert warehouse.load([quotes("a")]).objects == 1
+    assert staged(ready) == []
 
 
 def test_one_writes_at_a_time_and_the_other_learns_who(ready: Settings) -> None:

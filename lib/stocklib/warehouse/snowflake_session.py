@@ -101,6 +101,8 @@ def connect(settings: Settings, *, database: str, purpose: str) -> Session:
             login_timeout=min(_LOGIN_SECONDS, timeout),
             network_timeout=timeout,
             client_session_keep_alive=False,
+            # else each sign-in asks the metadata services of three clouds where it runs
+            platform_detection_timeout_seconds=0.0,
             session_parameters={
                 "QUERY_TAG": f"stocks:{purpose}:{RUN}",
                 "STATEMENT_TIMEOUT_IN_SECONDS": timeout,

@@ -53,7 +53,7 @@ _SIGNS = (
     ),
     _Sign(
         "refused token",
-        frozenset({394400, 394401, 390303, 390318}),
+        frozenset({394400, 394401, 390303, 390318, 390195}),
         r"access token (is|has) (invalid|expired)|token is invalid|token expired",
         lambda w: (
             f"Snowflake refused the access token: it has expired or was revoked; `alter user {w.user or '<user>'}"
