@@ -196,8 +196,9 @@ def _made_up(cursor: Any, command: str) -> Any:
         place = stage.internal_dir(f"{cursor._conn.database}.{found[1]}.{found[2]}".upper())
         shutil.rmtree(Path(place) / (found[3] or ""), ignore_errors=True)
         Path(place).mkdir(parents=True, exist_ok=True)
-    elif re.match(r"\s*show warehouses", command, re.IGNORECASE):
-        return _execute(cursor, "select 'STOCKS_WH' as name, 'SUSPENDED' as state")
+    elif found := re.match(r"\s*show warehouses like '(\w+)'", command, re.IGNORECASE):
+        one = "select 'STOCKS_WH' as name, 'SUSPENDED' as state"
+        return _execute(cursor, f"{one} where '{found[1].upper()}' = 'STOCKS_WH'")
     elif re.match(r"\s*show roles", command, re.IGNORECASE):
         return _execute(cursor, "select 'none' as name where false")
     else:

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from landed import DAY, Bar, landed, messages, polls_of
 from mirrors import ROOT
 from snowflake_emulator import Emulator, environ_of
 
+from stocklib.cli import main
 from stocklib.errors import BudgetSpent
 from stocklib.pipeline.spending import stay_within_budget
+from stocklib.pipeline.transform import transform
 from stocklib.report.spending import section
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
@@ -109,6 +112,18 @@ def test_a_spent_budget_stops_work_with_a_sentence_and_a_larger_one_lets_it_go_o
     stay_within_budget(with_budget("24"), warehouse)
     with pytest.raises(BudgetSpent, match=r"have cost about 0\.\d\d credits, and SNOWFLAKE_CREDITS_A_DAY is 0\.01"):
         stay_within_budget(with_budget("0.01"), warehouse)
+    with pytest.raises(BudgetSpent):
+        transform(with_budget("0.011"))
+    assert warehouse.last_build() is None
+
+
+def test_stocks_cost_says_it_by_day_run_and_part(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**environ_of(loaded), "SNOWFLAKE_CREDITS_A_DAY": "24"}.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(main, ["cost"])
+    assert done.exit_code == 0, done.output
+    for said in (RUN, "write", "statements", "credits are estimated", "of 24 credits (SNOWFLAKE_CREDITS_A_DAY)"):
+        assert said in done.stdout
 
 
 def test_the_local_warehouse_costs_nothing(tmp_path: Path) -> None:
