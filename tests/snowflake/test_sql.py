@@ -49,7 +49,9 @@ def test_what_the_doctor_tries_changes_nothing_and_is_what_the_golden_file_says(
 @pytest.mark.parametrize("statement", [*snowflake_publish.statements("B", "P", "READER")])
 def test_a_statement_of_a_publish_is_snowflakes(statement: str) -> None:
     (parsed,) = sqlglot.parse(statement, read="snowflake")
-    assert isinstance(parsed, exp.Create | exp.Grant | exp.Drop) or " swap with " in statement
+    known = isinstance(parsed, exp.Create | exp.Grant | exp.Drop)
+    # swaps, and grants on all of a schema, are let through by the parser without being understood
+    assert known or " swap with " in statement or statement.startswith("grant select on all ")
 
 
 @pytest.mark.parametrize("statement", [*statements(Names()), *snowflake_tables.statements()])
