@@ -13,6 +13,8 @@ PAGES += [f"docs/{page}.md" for page in ("numbers", "embedded", "scale", "analyt
 SETTINGS = {name for name, _, _ in describe()}
 # capitals with an underscore that are no setting: files, SQL types, constants of tests
 OTHER = {"NBVAL_CHECK_OUTPUT", "STOCKS_REPLAY_KEY"}
+# … and what Snowflake's databases and roles are called by default
+OTHER |= {f"STOCKS_{name}" for name in ("BUILD", "REBUILD", "LOADER", "TRANSFORMER", "REPORTER", "TEST_")}
 
 
 def page(name: str) -> str:
