@@ -62,11 +62,12 @@ class Session:
         self.run("begin")
         try:
             yield
+            # refused, it leaves the transaction open, and what comes next would commit it
+            self.run("commit")
         except BaseException:
             with contextlib.suppress(WarehouseError):
                 self.run("rollback")
             raise
-        self.run("commit")
 
     @property
     def is_open(self) -> bool:
