@@ -24,11 +24,13 @@ def refusing(snow: Emulator) -> Iterator[Emulator]:
     snow.before = lambda sql: None
 
 
-@pytest.fixture
-def as_loader(warehouse: Settings) -> Settings:
+@pytest.fixture(scope="module")
+def as_loader(snow: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A warehouse whose tables are there, and whose user works in the loader's role."""
-    open_warehouse(warehouse).initialise()
-    return with_values(warehouse, SNOWFLAKE_ROLE="LOADER")
+    settings = snow.settings(tmp_path_factory.mktemp("loader"))
+    make_databases(settings)
+    open_warehouse(settings).initialise()
+    return with_values(settings, SNOWFLAKE_ROLE="LOADER")
 
 
 def with_values(settings: Settings, **values: str) -> Settings:

@@ -32,7 +32,7 @@ from stocklib.warehouse import (
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
 from stocklib.warehouse.lines import UnreadObject, read_ahead
-from stocklib.warehouse.snowflake_frames import to_table
+from stocklib.warehouse.snowflake_frames import to_frame, to_table
 from stocklib.warehouse.snowflake_load import Load, log
 from stocklib.warehouse.snowflake_lock import WriterLock
 from stocklib.warehouse.snowflake_session import RUN, Session, connect
@@ -341,8 +341,7 @@ class _Published:
         self._build = build
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
-        frame: pd.DataFrame = self.arrow(sql, params).to_pandas()
-        return frame
+        return to_frame(self.arrow(sql, params))
 
     def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
         return to_table(self._session.arrow(sql, [_plain(value) for value in params]))
