@@ -14,7 +14,7 @@ unexport VIRTUAL_ENV PYTHONPATH
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-quick test-kafka test-snowflake test-peers powerbi lint format bench notebooks soak clean
+.PHONY: help demo lab test test-quick test-kafka test-emulator test-snowflake test-peers powerbi lint format bench notebooks soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test-quick: .venv/.made  ## the tests that need no server and no browser
 
 test-kafka: .venv/.made  ## the tests of the stream against Apache Kafka itself: fetched by mvn, or the one at KAFKA_BROKER
 	@STOCKS_TEST_KAFKA=$${KAFKA_BROKER:-apache} $(RUN)/pytest -n 2 -m "stack or apache" $(KAFKA_TESTS)
+
+test-emulator: .venv/.made  ## loads with kills and all of gold on Snowflake's emulator, compared with DuckDB's (some minutes)
+	@STOCKS_TEST_SNOWFLAKE=emulator $(RUN)/pytest -n 2 tests/snowflake
 
 test-snowflake: .venv/.made  ## gold on the account of SNOWFLAKE_* against DuckDB, twice, in databases that are dropped
 	@for round in 1 2; do STOCKS_TEST_SNOWFLAKE=account $(RUN)/pytest --timeout 3600 tests/snowflake/test_parity.py || exit 1; done

@@ -61,7 +61,7 @@ GROUPS = {
 
 
 # The longest files: a run with several processes begins with them.
-LONG = ("test_parity.py", "test_demo.py", "test_stream.py", "test_microbatch.py", "test_transform.py", "test_ledger.py")
+LONG = ("test_demo.py", "test_stream.py", "test_microbatch.py", "test_transform.py", "test_ledger.py")
 
 
 @pytest.hookimpl(trylast=True)

@@ -17,6 +17,19 @@ from stocklib.settings import Settings, read_settings
 from stocklib.warehouse.snowflake_session import connect
 
 
+# What takes minutes on the emulator, which turns every statement into another SQL first.
+SLOW = ("test_parity.py", "test_realtime.py", "test_load.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones have targets of their own."""
+    if "STOCKS_TEST_SNOWFLAKE" in os.environ:
+        return
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.name in SLOW:
+            item.add_marker(pytest.mark.skip(reason="takes minutes: make test-emulator, or make test-snowflake"))
+
+
 class Account:
     """A real account, and the databases that the tests made there."""
 

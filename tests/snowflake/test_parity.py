@@ -6,6 +6,7 @@ Without an account the Snowflake path runs on the emulator; `make test-snowflake
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from landed import landed, messages, settings_in, trade_messages, utc
+from pyarrow import parquet
 from snowflake_emulator import Emulator, environ_of, make_databases
 from story import FIRST, Story, history, session_polls
 
@@ -21,7 +23,7 @@ from stocklib import market, runner
 from stocklib.cli import main
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
-from stocklib.warehouse import open_warehouse
+from stocklib.warehouse import BESIDE_GOLD, open_warehouse
 
 # the first test loads and builds the story on both engines
 pytestmark = pytest.mark.timeout(900)
@@ -217,6 +219,18 @@ def test_stocks_query_answers_the_same_on_both_engines(
         monkeypatch.undo()
     assert told[:3] == told[3:]
     assert "AAPL" in told[0]
+
+
+def test_an_export_is_the_same_files_with_the_same_cells(local: Story, snowflake: Story, tmp_path: Path) -> None:
+    written = {}
+    for name, story in (("local", local), ("snowflake", snowflake)):
+        (tmp_path / name).mkdir()
+        open_warehouse(story.settings).export(tmp_path / name, fmt="parquet")
+        written[name] = {path.stem: parquet.read_table(path) for path in (tmp_path / name).iterdir()}
+    ours, theirs = written["local"], written["snowflake"]
+    assert set(ours) == set(theirs) == TABLES | {table.partition(".")[2] for table in BESIDE_GOLD}
+    for table in sorted(TABLES):
+        assert ordered(ours[table].to_pylist(), set()) == ordered(theirs[table].to_pylist(), set()), table
 
 
 def test_a_version_that_is_published_while_one_reads_is_told(snowflake: Story) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import (
+    BESIDE_GOLD,
     Build,
     DbtResult,
     LandedObject,
@@ -32,7 +33,7 @@ from stocklib.warehouse import (
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
 from stocklib.warehouse.lines import UnreadObject, read_ahead
-from stocklib.warehouse.snowflake_frames import to_frame, to_table
+from stocklib.warehouse.snowflake_frames import to_exact, to_frame, to_table
 from stocklib.warehouse.snowflake_load import Load, log
 from stocklib.warehouse.snowflake_lock import WriterLock
 from stocklib.warehouse.snowflake_session import RUN, Session, connect
@@ -265,20 +266,25 @@ class SnowflakeWarehouse:
         )
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
-        """Write every published gold table to ``folder``; refused when a publish came in between."""
+        """Write every published gold table, and those beside it; refused when a publish came in between."""
+        from pyarrow import csv, parquet
+
         written: list[Path] = []
+        session = self._session(self._published)
         with self.reading() as look:
-            names = look.query(
-                "select lower(table_name) as name from information_schema.tables "
-                "where lower(table_schema) = 'gold' order by 1"
+            tables = look.query(
+                "select lower(table_schema) as place, lower(table_name) as name from information_schema.tables "
+                "where lower(table_schema) in ('gold', 'silver', 'ops') order by 1, 2"
             )
-            for name in names["name"]:
-                frame = look.query(f"select * from gold.{name} order by all")  # noqa: S608
+            for place, name in zip(tables["place"], tables["name"], strict=True):
+                if place != "gold" and f"{place}.{name}" not in BESIDE_GOLD:
+                    continue
+                table = to_exact(session.arrow(f"select * from {place}.{name} order by all"))  # noqa: S608
                 path = folder / f"{name}.{fmt}"
                 if fmt == "parquet":
-                    frame.to_parquet(path, index=False)
+                    parquet.write_table(table, path)
                 else:
-                    frame.to_csv(path, index=False)
+                    csv.write_csv(table, path)
                 written.append(path)
         return written
 

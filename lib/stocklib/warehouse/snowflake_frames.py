@@ -21,6 +21,16 @@ def to_table(answer: Any) -> "pa.Table":
     return pa.table(columns, names=[name.lower() for name in answer.column_names])
 
 
+def to_exact(answer: Any) -> "pa.Table":
+    """An Arrow table as files keep it: lower-case names, decimals as decimals, instants to the microsecond."""
+    import pyarrow as pa
+
+    columns = [
+        values.cast(pa.timestamp("us")) if pa.types.is_timestamp(values.type) else values for values in answer.columns
+    ]
+    return pa.table(columns, names=[name.lower() for name in answer.column_names])
+
+
 def to_frame(table: "pa.Table") -> "pd.DataFrame":
     """The frame of a table."""
     import pandas as pd
