@@ -16,7 +16,6 @@ from snowflake_emulator import Emulator, emulator, make_databases
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse.snowflake_session import connect
 
-
 # What takes minutes on the emulator, which turns every statement into another SQL first.
 SLOW = ("test_parity.py", "test_realtime.py", "test_load.py")
 
@@ -75,7 +74,7 @@ def snow() -> Iterator[Emulator | Account]:
         pytest.exit(
             "there is no account to test on: set SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER, a way to sign in and "
             "SNOWFLAKE_WAREHOUSE, or SNOWFLAKE_CONNECTION, in the environment; its user must be allowed to create "
-            "databases. Nothing was run. `make test` runs the same on an emulator",
+            "databases. Nothing was run. `make test-emulator` runs the same on an emulator",
             returncode=2,
         )
     with account() if on_account else emulator() as running:

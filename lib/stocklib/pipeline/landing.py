@@ -37,6 +37,8 @@ _LAST_CHANCE = 20.0
 _QUIET_AFTER_CLOSE = 5.0
 # When a run is to drain the topics, so long without a message says that they are empty.
 _QUIET_AT_THE_END = 1.0
+# A message that Kafka counts and does not give for so long is not there: a broker that is killed may lose its last.
+_SLOW_ANSWER = 20.0
 # A clock may be so far ahead of ours; what says to be of later is wrong.
 _AHEAD_SECONDS = 86_400.0
 
@@ -189,6 +191,7 @@ class _Landing:
         self._consumer: Consumer | None = None
         self._dead_letters: Producer | None = None
         self._errors = 0
+        self._heard = time.monotonic()
         self._state = "joining the group"
         # what keeps it from reading, while it does
         self._trouble: str | None = None
@@ -240,9 +243,12 @@ class _Landing:
             consumer.resume()
         polled = consumer.poll(_POLL_SECONDS, limit=self._ends.limit)
         self._trouble = consumer.trouble
-        # a broker that is slow to answer has not said that there is nothing
-        if polled or blocked or not consumer.has_caught_up:
-            self._ends.active = time.monotonic()
+        now = time.monotonic()
+        if polled or blocked or consumer.is_joining:
+            self._ends.active = self._heard = now
+        elif now - self._heard < _SLOW_ANSWER and not consumer.has_caught_up:
+            # a broker that is slow to answer has not said that there is nothing
+            self._ends.active = now
         for partition, messages in polled.items():
             self._take(partition, messages)
         self._close_due()

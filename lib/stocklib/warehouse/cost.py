@@ -79,7 +79,7 @@ def awake(spans: Sequence[tuple[float, float]], *, suspend: float = SUSPEND_SECO
     One that begins while it is still awake costs what it adds: the whole is what is paid.
 
     >>> awake([(0, 10)]), awake([(0, 10), (20, 30)]), awake([(0, 10), (300, 310)])
-    ([70], [70, 20], [70, 70])
+    ([70.0], [70.0, 20.0], [70.0, 70.0])
     """
     paid, until = [], float("-inf")
     for start, end in spans:

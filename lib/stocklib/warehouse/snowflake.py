@@ -294,7 +294,8 @@ class SnowflakeWarehouse:
         """This thread's session on a database, signed in once."""
         database = database or self._build
         sessions: dict[Any, Session] = _kept.__dict__.setdefault("sessions", {})
-        key = (os.getpid(), self._who.account, self._who.user, self._who.role, database, *self._who.address.values())
+        who = self._who
+        key = (os.getpid(), who.account, who.user, who.role, who.warehouse, database, *who.address.values())
         if key not in sessions or not sessions[key].is_open:
             sessions[key] = self._connect(database, "read" if database == self._published else "write")
         return sessions[key]

@@ -15,7 +15,7 @@ from stocklib.errors import LakeError, StocksError, StreamError
 from stocklib.lake import Lake
 from stocklib.pipeline.ledger import objects, questions, verdict
 from stocklib.pipeline.ledger.books import Answers, Books
-from stocklib.pipeline.ledger.evidence import list_lake, look_at_kafka, read_confirmed, read_objects
+from stocklib.pipeline.ledger.evidence import find_holes, list_lake, look_at_kafka, read_confirmed, read_objects
 from stocklib.pipeline.ledger.letters import loaded_letters
 from stocklib.pipeline.ledger.questions import STREAMS, Span, Stream
 from stocklib.pipeline.ledger.records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance, Problem
@@ -75,6 +75,9 @@ def balance(
             problems += objects.gone(lake, listed, loaded)
             problems += objects.stranded(listed, loaded, books.lake.unreadable)
     books.letters = [*books.letters, *books.lake.letters, *books.kafka.letters]
+    if missing := verdict.missing_offsets(books):
+        with _unless_away(books, StreamError, KAFKA_LAKE):
+            books.holes = find_holes(settings, books.kafka.positions, missing)
     rows, runs, found = verdict.judge(books)
     say(_STEPS, _STEPS, "done")
     done = Balance(datetime.now(UTC), tuple(rows), tuple(runs), (*found, *problems), books.unchecked)

@@ -6,6 +6,7 @@ from typing import Any
 
 from stocklib.pipeline.ledger.evidence import KafkaEvidence, LakeEvidence, Sighting
 from stocklib.pipeline.ledger.letters import Letter
+from stocklib.pipeline.ledger.ranges import Ranges
 
 
 @dataclass
@@ -22,12 +23,17 @@ class Answers:
 
 @dataclass
 class Books:
-    """What was found where. ``unchecked`` says of a hop why it cannot be judged; ``days`` bounds what was asked for."""
+    """What was found where. ``unchecked`` says of a hop why it cannot be judged; ``days`` bounds what was asked for.
+
+    ``holes`` are offsets that Kafka retains no message at, though it does before and after them, by (topic, topic id,
+    partition): a broker that died while it wrote has left them.
+    """
 
     confirmed: dict[tuple[str, str], int] = field(default_factory=dict)
     kafka: KafkaEvidence = field(default_factory=KafkaEvidence)
     lake: LakeEvidence = field(default_factory=LakeEvidence)
     letters: list[Letter] = field(default_factory=list)
+    holes: dict[tuple[str, str, int], Ranges] = field(default_factory=dict)
     answers: dict[str, Answers] = field(default_factory=dict)
     unchecked: dict[str, str] = field(default_factory=dict)
     days: tuple[date, date] | None = None

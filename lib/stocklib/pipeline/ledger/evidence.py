@@ -6,7 +6,7 @@ never missed.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ import orjson
 from stocklib.errors import CorruptObject
 from stocklib.lake import Lake
 from stocklib.pipeline.ledger.letters import Letter, day_of
+from stocklib.pipeline.ledger.ranges import Ranges
 from stocklib.settings import Settings
 from stocklib.stream import Message, Onlooker, Position
 from stocklib.warehouse import DATASETS
@@ -92,6 +93,26 @@ def look_at_kafka(settings: Settings) -> KafkaEvidence:
             beyond = onlooker.read(position, first=position.committed, end=position.end)
             evidence.letters += [Letter.of_message(message) for message in beyond]
     return evidence
+
+
+def find_holes(
+    settings: Settings, positions: list[Position], missing: Mapping[tuple[str, str, int], Ranges]
+) -> dict[tuple[str, str, int], Ranges]:
+    """Which of these offsets Kafka would still hold and does not: no message ever had them. Reads what lies there."""
+    holes = {}
+    with Onlooker(settings) as onlooker:
+        for position in positions:
+            place = (position.topic, position.topic_id, position.partition)
+            retained = Ranges.over([(position.first, position.end - 1)])
+            asked = missing.get(place, Ranges()) & retained
+            held = Ranges.of(
+                message.offset
+                for first, last in asked.pairs
+                for message in onlooker.read(position, first=first, end=last + 1)
+            )
+            if asked - held:
+                holes[place] = asked - held
+    return holes
 
 
 def list_lake(lake: Lake) -> dict[str, set[str]]:

@@ -30,10 +30,10 @@ def judge(books: Books) -> tuple[list[Movement], list[RunMovement], list[Problem
     problems: list[Problem] = []
     held = _held_offsets(books)
     lost: dict[Place, int] = {}
-    # the messages of other days lie between those of a bounded ledger
-    if KAFKA_LAKE not in books.unchecked and books.days is None:
-        lost, found = _judge_offsets(books, held)
-        problems += found
+    for place, gap in missing_offsets(books).items():
+        if gap := gap - books.holes.get(place, Ranges()):
+            lost[place] = len(gap)
+            problems += _lost_offsets(books, place, gap)
     runs, found = _judge_runs(books)
     problems += found
     for dataset, answers in books.answers.items():
@@ -60,14 +60,17 @@ def _held_offsets(books: Books) -> dict[Place, Ranges]:
     return {place: Ranges.over(found) for place, found in pairs.items()}
 
 
-def _judge_offsets(books: Books, held: Mapping[Place, Ranges]) -> tuple[dict[Place, int], list[Problem]]:
-    """Every offset from the earliest retained to the committed one is in an object, or became a dead letter."""
+def missing_offsets(books: Books) -> dict[Place, Ranges]:
+    """The offsets from the earliest retained to the committed one that are in no object and became no dead letter."""
+    # the messages of other days lie between those of a bounded ledger
+    if KAFKA_LAKE in books.unchecked or books.days is not None:
+        return {}
+    held = _held_offsets(books)
     dead: dict[Place, list[int]] = defaultdict(list)
     for letter in books.letters:
         dead[letter.origin[:3]].append(letter.origin[3])
     live = {(p.topic, p.topic_id, p.partition): p for p in books.kafka.positions}
-    lost: dict[Place, int] = {}
-    problems: list[Problem] = []
+    missing: dict[Place, Ranges] = {}
     for place in sorted(held.keys() | live.keys() | dead.keys()):
         # a stranger's letter is its own origin, and is on its way as long as it has not landed
         seen = held.get(place, Ranges()) | Ranges.of(dead[place])
@@ -78,9 +81,8 @@ def _judge_offsets(books: Books, held: Mapping[Place, Ranges]) -> tuple[dict[Pla
             if position:
                 gap -= Ranges.over([(position.committed, position.end - 1)])
             if gap:
-                lost[place] = len(gap)
-                problems += _lost_offsets(books, place, gap)
-    return lost, problems
+                missing[place] = gap
+    return missing
 
 
 def _lost_offsets(books: Books, place: Place, gap: Ranges) -> Iterator[Problem]:
