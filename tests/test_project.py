@@ -19,7 +19,7 @@ RANKS = [
     {"pipeline", "market"},
     {"runner", "report", "doctor", "powerbi"},
     {"demo", "continuous"},
-    {"cli"},
+    {"cli", "airflow"},
 ]
 PURE = {"indicators", "metrics", "backtest", "plots"}
 # Each heavy vendor library, and the one module (or package) that may import it.
@@ -39,6 +39,8 @@ VENDORS = {
     "prometheus_client": "pipeline",
     "talib": "indicators",
     "numba": "backtest",
+    "airflow": "airflow",
+    "croniter": "airflow",
 }
 
 
@@ -74,7 +76,7 @@ def test_imports_go_one_way() -> None:
         elif room == "embedded":
             allowed = other in {"errors", "settings", "quotes", "sessions", "host"}
         elif other == "embedded":
-            allowed = room in {"cli", "demo", "continuous"}
+            allowed = room in {"cli", "demo", "continuous", "airflow"}
         elif other in PURE:
             allowed = room in {"report", "powerbi", "cli"}
         elif room in {"finnhub", "yahoo", "stream", "lake", "warehouse"}:

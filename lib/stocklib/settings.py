@@ -118,6 +118,20 @@ def _name(value: str) -> str:
     return value
 
 
+def _cron(value: str) -> str:
+    """``off``, or the five fields of a cron expression; their meaning is the scheduler's."""
+    fields = value.split()
+    if value.lower() == "off":
+        return "off"
+    if len(fields) != 5 or not all(set(part) <= set("0123456789*/,-") for part in fields):
+        raise ValueError("off, or five fields like 0 18 * * 1-5: minute, hour, day, month, weekday")
+    return " ".join(fields)
+
+
+def _day(value: str) -> date | None:
+    return date.fromisoformat(value) if value else None
+
+
 def _speed(value: str) -> str:
     if value.lower() == "step":
         return "step"
@@ -205,6 +219,26 @@ _SETTINGS: dict[str, _Setting] = {
     "REPLAY_START": _Setting("2012-12-14T09:29:00", _text, "New York time at which a replay starts"),
     "REPLAY_SPEED": _Setting("step", _speed, "step, or 1 to 3600"),
     "REPLAY_DATA": _Setting("", _text, "a CSV or Parquet of your own daily bars; empty: the recorded ones"),
+    "SCHEDULE_LOAD": _Setting(
+        "*/5 9-17 * * 1-5", _cron, "Airflow, New York time: new objects to the warehouse; off = by hand only"
+    ),
+    "SCHEDULE_DAILY": _Setting("0 18 * * 1-5", _cron, "Airflow, New York time: the day's bars"),
+    "SCHEDULE_REPORTS": _Setting("45 18 * * 1-5", _cron, "Airflow, New York time: analysis notebooks and the report"),
+    "SCHEDULE_QUALITY": _Setting("30 20 * * 1-5", _cron, "Airflow, New York time: ledger, freshness, missed schedules"),
+    "SCHEDULE_SINCE": _Setting(
+        "", _day, "Airflow loads each trade date from here on, missed ones too; empty: from now on, without catching up"
+    ),
+    "ARTIFACTS_URL": _Setting(
+        "", _text, "where a browser finds the buckets, for links (http://127.0.0.1:9001/browser); empty: s3:// addresses"
+    ),
+    "ALERT_SLACK_WEBHOOK": _Setting("", Secret, "Airflow's alerts go to this incoming webhook"),
+    "ALERT_EMAIL_TO": _Setting("", _text, "… and to these addresses, with commas"),
+    "ALERT_EMAIL_FROM": _Setting("", _text, "sender of the alerts"),
+    "SMTP_HOST": _Setting("", _text, "the mail server of the alerts"),
+    "SMTP_PORT": _Setting("587", _port, ""),
+    "SMTP_SECURITY": _Setting("starttls", _one_of("starttls", "ssl", "none"), "starttls, ssl or none"),
+    "SMTP_USER": _Setting("", _text, ""),
+    "SMTP_PASSWORD": _Setting("", Secret, ""),
     "METRICS_PORT": _Setting(
         "0", _port, "Prometheus text on 127.0.0.1: each process takes the first free of ten ports from here; 0 = none"
     ),

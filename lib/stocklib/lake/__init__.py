@@ -4,11 +4,13 @@ Lines in, keys out; keys in, lines out. One function writes a key and one reads 
 of its lines, so that the same lines are the same object, and a damaged object does not pass for whole.
 """
 
+from stocklib.lake.artifacts import Artifacts
 from stocklib.lake.keys import DATASETS, KeyParts, format_key, name_batch, name_history, name_stream, parse_key
 from stocklib.lake.objects import Lake, LakeObject, check
 
 __all__ = [
     "DATASETS",
+    "Artifacts",
     "KeyParts",
     "Lake",
     "LakeObject",

@@ -1,0 +1,37 @@
+"""Fetch daily bars, splits and dividends that are missing, a task a symbol, then load them; the transform follows.
+
+By hand: `symbols` (empty: the watchlist), `from` (empty: the last session of the year before) and `to` (empty: the last
+finished session on the source's clock). One symbol at a time asks the source, so that the rate budget holds. Running it
+again fetches what is still missing. Nothing is caught up, since it has no schedule.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import Param, dag
+
+from stocklib.airflow import DEFAULTS, SOURCE_POOL, NotebookOperator, load_new
+from stocklib.airflow.steps import choose_symbols
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=12),
+    default_args=DEFAULTS,
+    render_template_as_native_obj=True,
+    params={
+        "symbols": Param([], type="array", items={"type": "string", "minLength": 1}, description="AAPL, MSFT, …"),
+        "from": Param(None, type=["null", "string"], format="date", description="First trade date"),
+        "to": Param(None, type=["null", "string"], format="date", description="Last trade date"),
+    },
+    doc_md=__doc__,
+    tags=["stocks", "by hand"],
+)
+def backfill_ytd_historical() -> None:
+    chosen = choose_symbols()
+    fetch = NotebookOperator.partial(task_id="fetch", notebook="backfill_ytd", pool=SOURCE_POOL)
+    fetch.expand(parameters=chosen) >> load_new()
+
+
+backfill_ytd_historical()

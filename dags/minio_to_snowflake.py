@@ -1,0 +1,30 @@
+"""New objects of the lake into the warehouse's RAW; the transform follows.
+
+Every 5 minutes from 9:00 to 17:55 in New York, Monday to Friday (`SCHEDULE_LOAD`): from half an hour before the opening bell
+to an hour after the close, early closes included; else the run is skipped and says why. Nothing is caught up, since one
+load takes everything that is new. Running it again loads nothing twice.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import dag
+
+from stocklib.airflow import DEFAULTS, first_date, load_new, schedule
+from stocklib.airflow.steps import new_objects
+
+
+@dag(
+    schedule=schedule("LOAD"),
+    start_date=first_date(),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1),
+    default_args=DEFAULTS,
+    doc_md=__doc__,
+    tags=["stocks"],
+)
+def minio_to_snowflake() -> None:
+    new_objects() >> load_new()
+
+
+minio_to_snowflake()

@@ -1,0 +1,37 @@
+"""The analysis notebooks, executed up to one session, and the market report of it, one HTML file kept by its date.
+
+18:45 in New York, Monday to Friday (`SCHEDULE_REPORTS`), when the day's bars are in gold; on a holiday the run is skipped. To
+make a report again clear its run, or trigger with the Param `day`. Nothing is caught up: a missed report is asked for by its
+`day` when somebody wants it.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import Param, dag
+
+from stocklib.airflow import DEFAULTS, NotebookOperator, first_date, schedule
+from stocklib.airflow.steps import export_report, trade_day
+
+NOTEBOOKS = ["market_overview", "candlesticks", "moving_averages", "volatility"]
+
+
+@dag(
+    schedule=schedule("REPORTS"),
+    start_date=first_date(),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=3),
+    default_args=DEFAULTS,
+    params={
+        "day": Param(None, type=["null", "string"], format="date", description="Trade date; empty: the run's own"),
+    },
+    doc_md=__doc__,
+    tags=["stocks"],
+)
+def reports() -> None:
+    day = trade_day()
+    analyse = NotebookOperator.partial(task_id="analyse", parameters={"end": day}, max_active_tis_per_dagrun=2)
+    analyse.expand(notebook=NOTEBOOKS) >> export_report(day)
+
+
+reports()

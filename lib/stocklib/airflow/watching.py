@@ -1,0 +1,64 @@
+"""Is gold as new as it should be, and did every schedule run? What ``quality`` asks each evening."""
+
+from datetime import datetime
+
+from stocklib.airflow.days import source_now
+from stocklib.airflow.place import Place
+from stocklib.errors import StocksError
+from stocklib.pipeline.health import examine
+from stocklib.sessions import NEW_YORK, last_finished_session
+from stocklib.settings import Settings
+from stocklib.warehouse import open_warehouse
+
+# The DAG of each schedule; the watcher itself cannot miss its own.
+WATCHED = {
+    "SCHEDULE_DAILY": "daily_historical_load",
+    "SCHEDULE_REPORTS": "reports",
+    "SCHEDULE_LOAD": "minio_to_snowflake",
+}
+
+
+class Stale(StocksError):
+    """The published tables are behind, or a process of the pipeline has gone silent."""
+
+
+class Missed(StocksError):
+    """A schedule passed without a run."""
+
+
+def check_fresh(settings: Settings, place: Place) -> str:
+    """One sentence where all is well; ``Stale`` says what is behind, since when, and what to do."""
+    now, is_replay = source_now(settings)
+    instant = now if is_replay or place.instant is None else place.instant
+    wanted = last_finished_session(instant).session_date
+    found = open_warehouse(settings).query("select max(quote_date) as newest from gold.fact_daily_stock_quotes")
+    newest = found["newest"].iloc[0]
+    wrong = list(examine(settings).alarms)
+    wrong += [f"{one.key} cannot be read since {one.first_seen_at:%Y-%m-%d %H:%M} UTC: {one.reason}" for one in _unread(settings)]
+    if newest is None or f"{newest}"[:10] < f"{wanted}":
+        behind = f"gold ends with {newest:%Y-%m-%d}" if newest is not None else "gold is empty"
+        wrong.insert(0, f"{behind}, and the session of {wanted} is over: run daily_historical_load with day={wanted}")
+    if wrong:
+        raise Stale("\n".join(wrong))
+    return f"gold holds the session of {wanted}; no process raises an alarm"
+
+
+def last_slots(settings: Settings, now: datetime) -> dict[str, datetime]:
+    """When each watched DAG was due last, in UTC; those whose schedule is off are left out."""
+    from croniter import croniter
+
+    slots = {}
+    for name, dag_id in WATCHED.items():
+        cron = settings.values[name]
+        if cron != "off":
+            local = now.astimezone(NEW_YORK).replace(tzinfo=None)
+            due = croniter(cron, local).get_prev(datetime)
+            slots[dag_id] = due.replace(tzinfo=NEW_YORK).astimezone(now.tzinfo)
+    return slots
+
+
+def _unread(settings: Settings) -> list[object]:
+    warehouse = open_warehouse(settings)
+    with warehouse.writing():
+        warehouse.initialise()
+        return list(warehouse.unreadable())
