@@ -14,7 +14,7 @@ unexport VIRTUAL_ENV PYTHONPATH
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-quick test-kafka test-emulator test-snowflake test-peers powerbi lint format bench notebooks soak clean
+.PHONY: help demo lab airflow test test-quick test-kafka test-emulator test-snowflake test-peers test-airflow powerbi lint format bench notebooks soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: .venv/.made  ## the whole pipeline over recorded market data, then one HTM
 
 lab: .venv/.made  ## JupyterLab on the notebooks
 	@$(RUN)/stocks lab
+
+airflow: .venv-airflow/.made  ## Airflow on SQLite with the DAGs and the embedded stack, on loopback (PORT=8080), until Ctrl-C
+	@exec .venv-airflow/bin/python -m stocklib.airflow --port $${PORT:-8080}
 
 test: .venv/.made  ## every test (WORKERS=4 files at a time)
 	@$(RUN)/pytest -n $(WORKERS)
@@ -46,6 +49,9 @@ test-peers: .venv-peers/.made  ## indicators, metrics and backtests against the 
 powerbi: .venv/.made  ## write powerbi/ anew over recorded bars, and check it (POWERBI_SCHEMAS, ripbi: docs/powerbi.md)
 	@$(RUN)/python tests/powerbi_project.py
 	@$(RUN)/pytest -p no:randomly tests/powerbi
+
+test-airflow: .venv-airflow/.made  ## the DAGs: read, run, failed, scheduled
+	@.venv-airflow/bin/pytest -n 2 -p no:randomly tests/airflow
 
 lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
 	@$(RUN)/ruff check .
@@ -71,12 +77,17 @@ soak: .venv/.made  ## 100 kills of everything that runs, with faults on; then ev
 
 clean:  ## stop the embedded servers; remove .venv and caches (data under .stocks/ stays)
 	@if [ -x $(RUN)/stocks ]; then $(RUN)/stocks --demo down; $(RUN)/stocks down; fi
-	@rm -rf .venv .venv-peers .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_stocks/target dbt_stocks/logs
+	@rm -rf .venv .venv-airflow .venv-peers .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_stocks/target dbt_stocks/logs
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.made: uv.lock pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
 	@echo "Setting up .venv from uv.lock (once; packages already cached take seconds) …"
 	@$(UV) sync --locked
+	@touch $@
+
+.venv-airflow/.made: uv.lock pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
+	@echo "Setting up .venv-airflow from uv.lock: Airflow and its providers, beside our own …"
+	@UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) sync --locked --group airflow
 	@touch $@
 
 .venv-peers/.made: uv.lock pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)

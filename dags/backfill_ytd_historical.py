@@ -1,8 +1,8 @@
 """Fetch daily bars, splits and dividends that are missing, a task a symbol, then load them; the transform follows.
 
-By hand: `symbols` (empty: the watchlist), `from` (empty: the last session of the year before) and `to` (empty: the last
-finished session on the source's clock). One symbol at a time asks the source, so that the rate budget holds. Running it
-again fetches what is still missing. Nothing is caught up, since it has no schedule.
+By hand: `symbols` (empty: the watchlist), `from` (empty: the last session of the year before) and `to` (empty: the
+last finished session on the source's clock). One symbol at a time asks the source, so that the rate budget holds.
+Running it again fetches what is still missing. Nothing is caught up, since it has no schedule.
 """
 
 from datetime import timedelta
@@ -17,6 +17,7 @@ from stocklib.airflow.steps import choose_symbols
     schedule=None,
     catchup=False,
     max_active_runs=1,
+    is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=12),
     default_args=DEFAULTS,
     render_template_as_native_obj=True,

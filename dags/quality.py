@@ -1,7 +1,9 @@
-"""Is every message accounted for, is gold up to date, did every schedule run? Each question is a task; a no is an alert.
+"""Is every message accounted for, is gold up to date, did every schedule run? Each question is a task; a no is an
+alert.
 
-20:30 in New York, Monday to Friday (`SCHEDULE_QUALITY`). The ledger compares the lake's full listing with the warehouse and
-is published with gold; one that does not balance stops the publish until it does. Nothing is caught up: it asks about now.
+20:30 in New York, Monday to Friday (`SCHEDULE_QUALITY`). The ledger compares the lake's full listing with the
+warehouse and is published with gold; one that does not balance stops the publish until it does. Nothing is caught
+up: it asks about now.
 """
 
 from datetime import timedelta

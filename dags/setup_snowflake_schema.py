@@ -15,6 +15,7 @@ from stocklib.airflow.steps import initialise
     schedule=None,
     catchup=False,
     max_active_runs=1,
+    is_paused_upon_creation=False,
     dagrun_timeout=timedelta(minutes=30),
     default_args=DEFAULTS,
     doc_md=__doc__,

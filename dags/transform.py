@@ -1,7 +1,7 @@
 """dbt builds and tests bronze, silver and gold, and publishes them when every test passed; then Power BI reads them.
 
-Whenever a load announces the asset `stocks_raw`; loads that end while it runs are one run more, not one each. By hand
-with `full_refresh` to build every incremental model anew. Running it again with nothing new changes nothing.
+Whenever a load announces the asset `stocks_raw`; loads that end while it runs are one run more, not one each. By
+hand with `full_refresh` to build every incremental model anew. Running it again with nothing new changes nothing.
 """
 
 from datetime import timedelta
@@ -16,6 +16,7 @@ from stocklib.airflow.steps import powerbi_refresh
     schedule=[RAW],
     catchup=False,
     max_active_runs=1,
+    is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=6),
     default_args=DEFAULTS,
     params={"full_refresh": Param(False, type="boolean", description="Build every incremental model anew")},

@@ -229,7 +229,9 @@ _SETTINGS: dict[str, _Setting] = {
         "", _day, "Airflow loads each trade date from here on, missed ones too; empty: from now on, without catching up"
     ),
     "ARTIFACTS_URL": _Setting(
-        "", _text, "where a browser finds the buckets, for links (http://127.0.0.1:9001/browser); empty: s3:// addresses"
+        "",
+        _text,
+        "where a browser finds the buckets, for links (http://127.0.0.1:9001/browser); empty: s3:// addresses",
     ),
     "ALERT_SLACK_WEBHOOK": _Setting("", Secret, "Airflow's alerts go to this incoming webhook"),
     "ALERT_EMAIL_TO": _Setting("", _text, "… and to these addresses, with commas"),

@@ -1,7 +1,7 @@
 """What the DAGs share: schedules, pools, assets, notebooks as tasks, the trade date of a run, alerts.
 
-A DAG under ``dags/`` says what runs, when, and in which order; how it is done is here and in the pipeline. Importing
-this room reads the settings and nothing else: no server is asked, no heavy library is loaded.
+A DAG under ``dags/`` says what runs, when, and in which order; how it is done is here and in the pipeline.
+Importing this room reads the settings and nothing else: no server is asked, no heavy library is loaded.
 """
 
 from stocklib.airflow.common import DEFAULTS, GOLD, RAW, SOURCE_POOL, WAREHOUSE_POOL, catch_up, first_date, schedule

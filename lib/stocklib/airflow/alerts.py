@@ -1,9 +1,9 @@
 """Alerts: one message when a task has failed for good, one when it works again, by Slack and by mail.
 
-Failure, a missed schedule, stale data and an unbalanced ledger all arrive here, since each is a task that failed. An
-incident is open from the first message until the task succeeds; Airflow's Variables remember it. Where neither
-``ALERT_SLACK_WEBHOOK`` nor ``ALERT_EMAIL_TO`` is set nothing is sent. A message holds the error's own words, the link to
-the executed notebook and to the log, and no secret.
+Failure, a missed schedule, stale data and an unbalanced ledger all arrive here, since each is a task that failed.
+An incident is open from the first message until the task succeeds; Airflow's Variables remember it. Where neither
+``ALERT_SLACK_WEBHOOK`` nor ``ALERT_EMAIL_TO`` is set nothing is sent. A message holds the error's own words, the
+link to the executed notebook and to the log, and no secret.
 """
 
 import html

@@ -1,7 +1,7 @@
 """Schedules from the settings, what every task has, and the names of pools and assets.
 
-A schedule is a cron expression in New York time, so that 18:00 is 18:00 on both sides of a change of the clocks. Cron
-knows weekdays; holidays are skipped by the trading calendar when the run begins.
+A schedule is a cron expression in New York time, so that 18:00 is 18:00 on both sides of a change of the clocks.
+Cron knows weekdays; holidays are skipped by the trading calendar when the run begins.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ def schedule(name: str) -> Any:
 
 
 def first_date() -> datetime:
-    """Before this no run is scheduled: ``SCHEDULE_SINCE``, else long ago, which matters only where runs are caught up."""
+    """Before this no run is scheduled: ``SCHEDULE_SINCE``, else long ago, since nothing is caught up then."""
     since = _settings().schedule_since
     return datetime(since.year, since.month, since.day, tzinfo=UTC) if since else datetime(2026, 1, 1, tzinfo=UTC)
 

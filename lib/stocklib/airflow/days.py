@@ -1,8 +1,9 @@
-"""Which trade date a run is about, and whether there is anything to do: by the run's interval, never by the wall clock.
+"""Which trade date a run is about, and whether there is anything to do: by the run's interval, never by the wall
+clock.
 
 The date is the Param ``day`` where it is given; the source's last finished session where the source is a replay, or
-where the run has no date of its own; else the New York date of the instant that the run stands for. What was decided is
-kept beside the run's notebooks, so that running it again is about the same date.
+where the run has no date of its own; else the New York date of the instant that the run stands for. What was
+decided is kept beside the run's notebooks, so that running it again is about the same date.
 """
 
 from datetime import date, datetime, timedelta
@@ -19,7 +20,7 @@ from stocklib.settings import Settings
 BEFORE, AFTER = timedelta(minutes=30), timedelta(hours=1)
 
 
-class NothingToDo(Exception):  # noqa: N818
+class NothingToDo(Exception):
     """A day without a session, or a time outside of it; the message says which."""
 
 

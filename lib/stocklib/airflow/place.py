@@ -1,6 +1,7 @@
 """Where a task is: its DAG, run, name and try, and with these the folder of what the run leaves behind.
 
-``runs/<dag>/<run>/`` in ``MINIO_ARTIFACTS_BUCKET`` holds a run's executed notebooks, one an attempt, and what it decided.
+``runs/<dag>/<run>/`` in ``MINIO_ARTIFACTS_BUCKET`` holds a run's executed notebooks, one an attempt, and what it
+decided.
 """
 
 import re

@@ -125,7 +125,7 @@ def check_ledger() -> str:
     return f"{found}"
 
 
-@task  # type: ignore[untyped-decorator]
+@task(pool=WAREHOUSE_POOL)  # type: ignore[untyped-decorator]
 def check_freshness() -> str:
     """Fails where gold is behind the last finished session, or a process of the pipeline raises an alarm."""
     from stocklib.airflow.environment import task_settings

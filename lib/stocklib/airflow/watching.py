@@ -34,7 +34,10 @@ def check_fresh(settings: Settings, place: Place) -> str:
     found = open_warehouse(settings).query("select max(quote_date) as newest from gold.fact_daily_stock_quotes")
     newest = found["newest"].iloc[0]
     wrong = list(examine(settings).alarms)
-    wrong += [f"{one.key} cannot be read since {one.first_seen_at:%Y-%m-%d %H:%M} UTC: {one.reason}" for one in _unread(settings)]
+    wrong += [
+        f"{one.key} cannot be read since {one.first_seen_at:%Y-%m-%d %H:%M} UTC: {one.reason}"
+        for one in _unread(settings)
+    ]
     if newest is None or f"{newest}"[:10] < f"{wanted}":
         behind = f"gold ends with {newest:%Y-%m-%d}" if newest is not None else "gold is empty"
         wrong.insert(0, f"{behind}, and the session of {wanted} is over: run daily_historical_load with day={wanted}")

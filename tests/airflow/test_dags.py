@@ -1,0 +1,192 @@
+"""The DAGs are quick to read, ask nobody, and say of themselves what an operator wants to know."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from stocklib.errors import SettingsError
+from stocklib.sessions import NEW_YORK
+from stocklib.settings import read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Reads every DAG after Airflow itself, and says how much of the processor each took and what it did beside.
+READ = """
+import importlib, pathlib, sys, time, threading
+base = time.process_time()
+from airflow.sdk import Asset, BaseOperator, BaseOperatorLink, CronTriggerTimetable, Param, dag, task
+base = time.process_time() - base
+did = []
+watched = ("socket.connect", "subprocess.Popen", "os.mkdir", "os.remove", "os.rename")
+def watch(event, arguments):
+    is_write = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+    if event in watched or (is_write and "__pycache__" not in str(arguments[0])):
+        did.append(f"{event} {arguments}")
+sys.addaudithook(watch)
+sys.path.insert(0, "dags")
+seconds = {}
+for path in sorted(pathlib.Path("dags").glob("*.py")):
+    began = time.process_time()
+    importlib.import_module(path.stem)
+    seconds[path.stem] = time.process_time() - began
+heavy = [name for name in ("pandas", "duckdb", "dbt", "papermill", "s3fs", "requests", "plotly") if name in sys.modules]
+import json
+print(json.dumps({"base": base, "seconds": seconds, "did": did, "heavy": heavy, "threads": threading.active_count()}))
+"""
+
+
+def test_every_dag_is_read_in_two_seconds_and_without_a_side_effect(tmp_path: Path) -> None:
+    environ = {"AIRFLOW_HOME": str(tmp_path), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", READ], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    told = orjson.loads(done.stdout.splitlines()[-1])
+    print(told)
+    assert len(told["seconds"]) == 7
+    assert max(told["seconds"].values()) < 2
+    assert (told["did"], told["heavy"], told["threads"]) == ([], [], 1)
+
+
+def test_every_dag_says_what_it_is_and_is_bounded(bag: Any) -> None:
+    assert len(bag.dags) == 7
+    for dag in bag.dags.values():
+        assert dag.doc_md
+        assert dag.max_active_runs == 1
+        assert dag.dagrun_timeout
+        for task in dag.tasks:
+            assert task.retries >= 1
+            assert task.retry_exponential_backoff
+            assert task.execution_timeout < dag.dagrun_timeout
+            assert task.on_failure_callback
+
+
+def test_what_asks_the_source_or_writes_to_the_warehouse_has_a_pool_of_one(bag: Any) -> None:
+    slots = {
+        name: pool["slots"]
+        for name, pool in orjson.loads((ROOT / "config" / "airflow_pools.json").read_bytes()).items()
+    }
+    assert slots == {"stocks_source": 1, "stocks_warehouse": 1}
+    pools = {f"{dag.dag_id}.{task.task_id}": task.pool for dag in bag.dags.values() for task in dag.tasks}
+    assert {name for name, pool in pools.items() if pool == "stocks_warehouse"} == {
+        "setup_snowflake_schema.initialise",
+        "backfill_ytd_historical.load",
+        "daily_historical_load.load",
+        "minio_to_snowflake.new_objects",
+        "minio_to_snowflake.load",
+        "transform.build",
+        "quality.check_ledger",
+        "quality.check_freshness",
+    }
+    assert {name for name, pool in pools.items() if pool == "stocks_source"} >= {
+        "backfill_ytd_historical.fetch",
+        "daily_historical_load.fetch",
+    }
+
+
+def due(bag: Any, dag_id: str, after: datetime, count: int) -> list[datetime]:
+    """When the scheduler runs a DAG next, so many times."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import TimeRestriction
+
+    timetable = coerce_to_core_timetable(bag.dags[dag_id].timetable)
+    restriction = TimeRestriction(earliest=after, latest=None, catchup=True)
+    found: list[Any] = []
+    for _ in range(count):
+        found.append(
+            timetable.next_dagrun_info(
+                last_automated_data_interval=found[-1].data_interval if found else None, restriction=restriction
+            )
+        )
+    return [info.run_after for info in found]
+
+
+@pytest.mark.parametrize(
+    ("after", "hours"),
+    [
+        # the Fridays and Mondays around the two changes of the clocks of 2026
+        (datetime(2026, 3, 6, 12, tzinfo=UTC), [23, 22]),
+        (datetime(2026, 10, 30, 12, tzinfo=UTC), [22, 23]),
+    ],
+)
+def test_eighteen_hundred_in_new_york_is_that_on_both_sides_of_a_change_of_the_clocks(
+    bag: Any, after: datetime, hours: list[int]
+) -> None:
+    found = due(bag, "daily_historical_load", after, 2)
+    assert [instant.hour for instant in found] == hours
+    assert {f"{instant.astimezone(NEW_YORK):%H:%M}" for instant in found} == {"18:00"}
+    assert [instant.astimezone(NEW_YORK).weekday() for instant in found] == [4, 0]
+
+
+def test_weekends_are_no_trading_days_and_loads_span_the_session(bag: Any) -> None:
+    week = due(bag, "minio_to_snowflake", datetime(2026, 11, 20, 12, tzinfo=UTC), 110)
+    local = [instant.astimezone(NEW_YORK) for instant in week]
+    assert {moment.weekday() for moment in local} == {4, 0}
+    assert (f"{min(m.time() for m in local)}", f"{max(m.time() for m in local)}") == ("09:00:00", "17:55:00")
+    assert local[1] - local[0] == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("instant", "reason"),
+    [
+        (datetime(2026, 11, 26, 23, tzinfo=UTC), "2026-11-26 (Thanksgiving)"),
+        (datetime(2012, 10, 29, 22, tzinfo=UTC), "2012-10-29 (Exchange closed)"),
+        (datetime(2026, 11, 28, 23, tzinfo=UTC), "2026-11-28 (a weekend)"),
+    ],
+)
+def test_a_day_without_a_session_has_its_reason(instant: datetime, reason: str) -> None:
+    from stocklib.airflow.days import closed, day_of
+
+    assert reason in closed(day_of(instant))
+
+
+def test_a_schedule_that_is_no_cron_expression_is_refused_by_name() -> None:
+    for wrong in ("18:00", "0 18 * *", "0 18 * * 1-5; rm"):
+        with pytest.raises(SettingsError, match="SCHEDULE_DAILY"):
+            read_settings(environ={"FINNHUB_API_KEY": "k", "SCHEDULE_DAILY": wrong})
+    assert read_settings(environ={"FINNHUB_API_KEY": "k", "SCHEDULE_DAILY": "OFF"}).schedule_daily == "off"
+
+
+@pytest.mark.parametrize(
+    ("now", "slot"),
+    [
+        # a Monday's morning looks back to Friday, over the change of the clocks too
+        (datetime(2026, 11, 2, 14, tzinfo=UTC), datetime(2026, 10, 30, 22, tzinfo=UTC)),
+        (datetime(2026, 11, 2, 23, 30, tzinfo=UTC), datetime(2026, 11, 2, 23, tzinfo=UTC)),
+    ],
+)
+def test_the_slot_that_was_due_last_is_known(now: datetime, slot: datetime) -> None:
+    from stocklib.airflow.watching import last_slots
+
+    settings = read_settings(environ={"FINNHUB_API_KEY": "k", "SCHEDULE_REPORTS": "off"})
+    assert last_slots(settings, now)["daily_historical_load"] == slot
+    assert "reports" not in last_slots(settings, now)
+
+
+def test_what_a_connection_states_is_a_setting() -> None:
+    from airflow.sdk import Connection
+
+    from stocklib.airflow.environment import settings_of
+
+    minio = Connection(
+        conn_id="minio", conn_type="aws", login="me", password="s", extra='{"endpoint_url": "http://m:9000"}'
+    )
+    assert settings_of("minio", minio) == {
+        "MINIO_ENDPOINT": "http://m:9000",
+        "MINIO_ACCESS_KEY": "me",
+        "MINIO_SECRET_KEY": "s",
+    }
+    snowflake = Connection(
+        conn_id="snowflake", conn_type="snowflake", login="me", extra='{"account": "a", "role": "r"}'
+    )
+    assert settings_of("snowflake", snowflake) == {
+        "SNOWFLAKE_ACCOUNT": "a",
+        "SNOWFLAKE_ROLE": "r",
+        "SNOWFLAKE_USER": "me",
+    }
+    finnhub = Connection(conn_id="finnhub", conn_type="http", schema="http", host="h", port=8600, password="k")
+    assert settings_of("finnhub", finnhub) == {"FINNHUB_API_KEY": "k", "FINNHUB_BASE_URL": "http://h:8600"}
