@@ -20,7 +20,6 @@ from stocklib.airflow.steps import choose_symbols
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=12),
     default_args=DEFAULTS,
-    render_template_as_native_obj=True,
     params={
         "symbols": Param([], type="array", items={"type": "string", "minLength": 1}, description="AAPL, MSFT, …"),
         "from": Param(None, type=["null", "string"], format="date", description="First trade date"),

@@ -10,7 +10,7 @@ from datetime import timedelta
 from airflow.sdk import Param, dag
 
 from stocklib.airflow import DEFAULTS, NotebookOperator, first_date, schedule
-from stocklib.airflow.steps import export_report, trade_day
+from stocklib.airflow.steps import export_report, in_gold, trade_day
 
 NOTEBOOKS = ["candlesticks", "comparison", "moving_averages", "volatility"]
 
@@ -29,7 +29,7 @@ NOTEBOOKS = ["candlesticks", "comparison", "moving_averages", "volatility"]
     tags=["stocks"],
 )
 def reports() -> None:
-    day = trade_day()
+    day = in_gold(trade_day())
     analyse = NotebookOperator.partial(task_id="analyse", parameters={"end": day}, max_active_tis_per_dagrun=2)
     analyse.expand(notebook=NOTEBOOKS) >> export_report(day)
 

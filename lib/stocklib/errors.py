@@ -24,6 +24,8 @@
     │   ├── WrongSource          live data into a replayed warehouse, or the other way round
     │   ├── LedgerUnbalanced     messages are missing or doubled; readers still see the last good version
     │   └── TransformFailed      dbt failed; readers still see the last good version
+    ├── StaleData                the published tables are behind, or a process of the pipeline is silent
+    ├── MissedSchedule           a scheduled run was due and did not begin
     ├── EmbeddedError            a server of the embedded stack
     ├── PowerBIError             Power BI refused a refresh, or the refresh failed
     └── NotebookFailed           a notebook raised; the executed copy is kept
@@ -127,6 +129,14 @@ class LedgerUnbalanced(WarehouseError):
 
 class TransformFailed(WarehouseError):
     """dbt failed or a test did; the published tables are still the last good version."""
+
+
+class StaleData(StocksError):
+    """The published tables are behind the last session, or a process of the pipeline has gone silent."""
+
+
+class MissedSchedule(StocksError):
+    """A scheduled run was due and did not begin; the message names the DAG and the time."""
 
 
 class EmbeddedError(StocksError):

@@ -77,7 +77,7 @@ def _told(settings: Settings, context: Any) -> str:
     error = context.get("exception")
     words = scrub(settings, f"{error}" or repr(error))
     lines = [words if len(words) <= _MOST else words[:_MOST] + " …", f"run: {context['dag_run'].run_id}"]
-    notebook = getattr(task.task, "executed", "")
+    notebook = getattr(context["task"], "executed", "") or getattr(task.task, "executed", "")
     lines += [f"executed notebook: {notebook}"] if notebook and notebook not in words else []
     return "\n".join([*lines, f"log: {task.log_url}"])
 

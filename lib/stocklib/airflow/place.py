@@ -59,4 +59,5 @@ def place_of(context: Any) -> Place:
 def link(settings: Settings, address: str) -> str:
     """An ``s3://`` address as people can open it, by ``ARTIFACTS_URL``; the address itself where that is empty."""
     base = str(settings.artifacts_url).rstrip("/")
-    return f"{base}/{quote(address.removeprefix('s3://'))}" if base else address
+    is_kept = base and address.startswith("s3://")
+    return f"{base}/{quote(address.removeprefix('s3://'))}" if is_kept else address

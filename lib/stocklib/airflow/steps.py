@@ -92,6 +92,20 @@ def new_objects() -> int:
 
 
 @task  # type: ignore[untyped-decorator]
+def in_gold(day: str) -> str:
+    """The day again, once gold holds it; until then this fails, and is tried again."""
+    from stocklib.airflow.environment import task_settings
+    from stocklib.airflow.watching import newest_day
+    from stocklib.errors import StaleData
+
+    with task_settings() as settings:
+        newest = newest_day(settings)
+    if newest is None or newest < day:
+        raise StaleData(f"gold holds {newest or 'nothing'} at most, and the report is about {day}")
+    return day
+
+
+@task  # type: ignore[untyped-decorator]
 def export_report(day: str) -> str:
     """Write the market report of a session and keep it by its date; where it is."""
     from stocklib.airflow.environment import task_settings
@@ -140,7 +154,8 @@ def check_freshness() -> str:
 def check_schedules() -> str:
     """Fails where a schedule passed and no run was made."""
     from stocklib.airflow.environment import task_settings
-    from stocklib.airflow.watching import Missed, last_slots
+    from stocklib.airflow.watching import last_slots
+    from stocklib.errors import MissedSchedule
 
     context = get_current_context()
     run = context["dag_run"]
@@ -153,7 +168,9 @@ def check_schedules() -> str:
         if not context["ti"].get_dr_count(dag_id=dag_id, logical_dates=[slot])
     ]
     if missed:
-        raise Missed("; ".join(missed) + ": is the DAG paused, or was the scheduler down? Trigger it with its Params")
+        raise MissedSchedule(
+            "; ".join(missed) + ": is the DAG paused, or was the scheduler down? Trigger it with its Params"
+        )
     return f"on time: {', '.join(slots) or 'nothing is scheduled'}"
 
 

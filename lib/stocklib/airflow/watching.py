@@ -4,11 +4,11 @@ from datetime import datetime
 
 from stocklib.airflow.days import source_now
 from stocklib.airflow.place import Place
-from stocklib.errors import StocksError
+from stocklib.errors import StaleData
 from stocklib.pipeline.health import examine
 from stocklib.sessions import NEW_YORK, last_finished_session
 from stocklib.settings import Settings
-from stocklib.warehouse import open_warehouse
+from stocklib.warehouse import UnreadableObject, open_warehouse
 
 # The DAG of each schedule; the watcher itself cannot miss its own.
 WATCHED = {
@@ -18,32 +18,30 @@ WATCHED = {
 }
 
 
-class Stale(StocksError):
-    """The published tables are behind, or a process of the pipeline has gone silent."""
-
-
-class Missed(StocksError):
-    """A schedule passed without a run."""
-
-
 def check_fresh(settings: Settings, place: Place) -> str:
-    """One sentence where all is well; ``Stale`` says what is behind, since when, and what to do."""
+    """One sentence where all is well; ``StaleData`` says what is behind, since when, and what to do."""
     now, is_replay = source_now(settings)
     instant = now if is_replay or place.instant is None else place.instant
     wanted = last_finished_session(instant).session_date
-    found = open_warehouse(settings).query("select max(quote_date) as newest from gold.fact_daily_stock_quotes")
-    newest = found["newest"].iloc[0]
+    newest = newest_day(settings)
     wrong = list(examine(settings).alarms)
     wrong += [
         f"{one.key} cannot be read since {one.first_seen_at:%Y-%m-%d %H:%M} UTC: {one.reason}"
         for one in _unread(settings)
     ]
-    if newest is None or f"{newest}"[:10] < f"{wanted}":
-        behind = f"gold ends with {newest:%Y-%m-%d}" if newest is not None else "gold is empty"
+    if newest is None or newest < f"{wanted}":
+        behind = f"gold ends with {newest}" if newest else "gold is empty"
         wrong.insert(0, f"{behind}, and the session of {wanted} is over: run daily_historical_load with day={wanted}")
     if wrong:
-        raise Stale("\n".join(wrong))
+        raise StaleData("\n".join(wrong))
     return f"gold holds the session of {wanted}; no process raises an alarm"
+
+
+def newest_day(settings: Settings) -> str | None:
+    """The last trade date that gold holds, None where it holds none."""
+    found = open_warehouse(settings).query("select max(quote_date) as newest from gold.fact_daily_stock_quotes")
+    told = f"{found['newest'].iloc[0]}"[:10]
+    return told if told[:1].isdigit() else None
 
 
 def last_slots(settings: Settings, now: datetime) -> dict[str, datetime]:
@@ -60,7 +58,7 @@ def last_slots(settings: Settings, now: datetime) -> dict[str, datetime]:
     return slots
 
 
-def _unread(settings: Settings) -> list[object]:
+def _unread(settings: Settings) -> list[UnreadableObject]:
     warehouse = open_warehouse(settings)
     with warehouse.writing():
         warehouse.initialise()
