@@ -51,7 +51,7 @@ powerbi: .venv/.made  ## write powerbi/ anew over recorded bars, and check it (P
 	@$(RUN)/pytest -p no:randomly tests/powerbi
 
 test-airflow: .venv-airflow/.made  ## the DAGs: read, run, failed, scheduled
-	@.venv-airflow/bin/pytest -n 2 -p no:randomly tests/airflow
+	@.venv-airflow/bin/pytest -n 2 -p no:randomly tests/dags lib/stocklib/airflow
 
 lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
 	@$(RUN)/ruff check .
