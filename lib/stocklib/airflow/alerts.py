@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _MOST = 1500
 _PATTERNS = (
+    (re.compile(r"(?i)\b(bearer|basic)(\s+)[^\s,;'\"]+"), r"\1\2***"),
     (re.compile(r"(://)[^/\s:@]+:[^/\s@]+@"), r"\1***@"),
     (re.compile(r"(?i)\b(token|password|secret|api_?key|signature|authorization)(\s*[=:]\s*)[^\s&,;'\"]+"), r"\1\2***"),
 )

@@ -29,7 +29,6 @@ DEFAULTS: dict[str, Any] = {
     "execution_timeout": timedelta(hours=1),
     "on_failure_callback": alerts.failed,
     "on_success_callback": alerts.succeeded,
-    "on_skipped_callback": alerts.succeeded,
 }
 
 

@@ -5,6 +5,7 @@ Each is a function of the task's context; nothing is imported or asked before it
 
 import logging
 from datetime import date, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 from airflow.sdk import get_current_context, task
@@ -26,6 +27,10 @@ def initialise() -> str:
 
     with task_settings() as settings:
         warehouse = open_warehouse(settings)
+        if settings.warehouse == "snowflake":
+            _, refused = import_module("stocklib.warehouse.snowflake_setup").set_up(settings)
+            for one in refused:
+                log.warning("left for an administrator: %s; (%s)", one.statement, one.reason)
         with warehouse.writing():
             warehouse.initialise()
         return warehouse.check()
@@ -66,9 +71,9 @@ def choose_symbols() -> list[dict[str, Any]]:
     return [{"symbols": group, "start": start, "end": end, "publish": False} for group in groups]
 
 
-@task(pool=WAREHOUSE_POOL)  # type: ignore[untyped-decorator]
+@task.short_circuit(pool=WAREHOUSE_POOL)  # type: ignore[untyped-decorator]
 def new_objects() -> int:
-    """How many objects wait to be loaded; the run is skipped where none does, or where no session is near."""
+    """How many objects wait to be loaded; without one the load is skipped, and all of it where no session is near."""
     from stocklib.airflow.days import NothingToDo, look_around
     from stocklib.airflow.environment import task_settings
     from stocklib.airflow.place import place_of
@@ -86,8 +91,7 @@ def new_objects() -> int:
         with warehouse.writing():
             warehouse.initialise()
             found = list_new(lake, warehouse)
-    if not found:
-        raise AirflowSkipException("nothing new in the lake")
+    log.info("%d new objects in the lake", len(found))
     return len(found)
 
 
@@ -177,8 +181,6 @@ def check_schedules() -> str:
 @task  # type: ignore[untyped-decorator]
 def powerbi_refresh() -> str:
     """Have Power BI read the new gold; skipped where ``POWERBI_DATASET_ID`` is not set."""
-    from importlib import import_module
-
     from stocklib.airflow.environment import task_settings
 
     with task_settings() as settings:
