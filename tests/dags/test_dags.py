@@ -13,6 +13,9 @@ from stocklib.errors import SettingsError
 from stocklib.sessions import NEW_YORK
 from stocklib.settings import read_settings
 
+# Airflow alone takes seconds to import, on a busy machine minutes
+pytestmark = pytest.mark.timeout(600)
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Reads every DAG after Airflow itself, and says how much of the processor each took and what it did beside.

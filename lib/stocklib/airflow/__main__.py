@@ -17,8 +17,9 @@ from stocklib.settings import read_settings
 )
 def main(port: int, only_prepare: bool) -> None:
     """A local Airflow on SQLite with the DAGs of this checkout and the embedded stack, until Ctrl-C."""
-    # a supervisor's SIGTERM stops the servers as Ctrl-C does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # a supervisor's SIGTERM stops the servers as Ctrl-C does, which a shell's background job would ignore
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         if only_prepare:
             prepare(read_settings())

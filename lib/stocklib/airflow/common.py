@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk import Asset, CronTriggerTimetable
 
 from stocklib.airflow import alerts
+from stocklib.sessions import FIRST_DATE
 from stocklib.settings import Settings, read_settings
 
 # One slot each (config/airflow_pools.json): a rate budget is kept within one process, and a warehouse has one writer.
@@ -39,9 +40,9 @@ def schedule(name: str) -> Any:
 
 
 def first_date() -> datetime:
-    """Before this no run is scheduled: ``SCHEDULE_SINCE``, else long ago, since nothing is caught up then."""
-    since = _settings().schedule_since
-    return datetime(since.year, since.month, since.day, tzinfo=UTC) if since else datetime(2026, 1, 1, tzinfo=UTC)
+    """Before this nothing runs: ``SCHEDULE_SINCE``, else the calendar's first day, since nothing is caught up then."""
+    since = _settings().schedule_since or FIRST_DATE
+    return datetime(since.year, since.month, since.day, tzinfo=UTC)
 
 
 def catch_up() -> bool:
