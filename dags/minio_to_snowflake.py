@@ -18,7 +18,7 @@ from stocklib.airflow.steps import new_objects
     start_date=first_date(),
     catchup=False,
     max_active_runs=1,
-    dagrun_timeout=timedelta(hours=1),
+    dagrun_timeout=timedelta(hours=3),
     default_args=DEFAULTS,
     doc_md=__doc__,
     tags=["stocks"],

@@ -16,7 +16,7 @@ from stocklib.airflow.steps import initialise
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    dagrun_timeout=timedelta(minutes=30),
+    dagrun_timeout=timedelta(hours=2),
     default_args=DEFAULTS,
     doc_md=__doc__,
     tags=["stocks", "by hand"],

