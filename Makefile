@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 WORKERS ?= 4
-KAFKA_TESTS := tests/test_stream.py tests/test_apache_kafka.py tests/pipeline/test_landing.py \
+KAFKA_TESTS := tests/test_stream.py tests/test_apache_kafka.py tests/test_kafka_security.py tests/pipeline/test_landing.py \
 	tests/pipeline/test_exactly_once.py tests/pipeline/test_produce.py tests/pipeline/test_ends.py
 # the caller's own virtual environment is not ours to touch
 export UV_PROJECT_ENVIRONMENT = .venv
@@ -49,6 +49,9 @@ logs:  ## what the containers say, PROFILES as for up
 
 ps:  ## how the containers are, PROFILES as for up
 	@$(COMPOSE) ps --all
+
+rehearse: .venv-airflow/.made  ## the same stack natively, without Docker: PostgreSQL, Kafka, MinIO, Airflow, a backfill
+	@.venv-airflow/bin/python tests/rehearse.py
 
 test: .venv/.made  ## every test (WORKERS=4 files at a time)
 	@$(RUN)/pytest -n $(WORKERS)

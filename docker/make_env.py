@@ -40,8 +40,12 @@ SECRETS: dict[str, Callable[[], str]] = {
 def write_env(path: Path, *, rotate: list[str]) -> list[str]:
     """Complete the file, and return the names whose value is new."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    there = {line.partition("=")[0].strip() for line in lines if line.partition("=")[2].strip()}
+    pairs = ((name.strip(), value.strip()) for name, _, value in (line.partition("=") for line in lines))
+    there = {name: value for name, value in pairs if value}
     fresh = {name: make() for name, make in SECRETS.items() if name in rotate or name not in there}
+    if "AIRFLOW_FERNET_KEY" in rotate and (old := there.get("AIRFLOW_FERNET_KEY")):
+        # what is encrypted with the old one stays readable until `airflow rotate-fernet-key` has been run
+        fresh["AIRFLOW_FERNET_KEY"] += f",{old.partition(',')[0]}"
     if "STACK_UID" not in there:
         # containers write to volumes and to notebooks/ as you; never as root
         fresh["STACK_UID"] = str(os.getuid() or 1000) if hasattr(os, "getuid") else "1000"

@@ -13,6 +13,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -67,6 +68,17 @@ class NotToBeHad(Exception):
     """Why Apache Kafka cannot run here, in a sentence."""
 
 
+@dataclass(frozen=True)
+class Guard:
+    """What a broker asks of clients: more lines of its properties, and users with their passwords.
+
+    ``$secure`` and ``$tls`` in the lines are free ports.
+    """
+
+    properties: str
+    users: Mapping[str, str]
+
+
 def run(folder: Path) -> str:
     """Have a broker run over a folder's data, and return its address; ``NotToBeHad`` says why it cannot."""
     before = processes.recall(folder)
@@ -78,6 +90,13 @@ def run(folder: Path) -> str:
     daemon = _start(folder, java=find_java(), jars=fetch(), wanted=before.ports if before else {})
     processes.wait_until(daemon, lambda: kafka.complaint(daemon), seconds=60)
     return f"127.0.0.1:{daemon.ports['kafka']}"
+
+
+def run_guarded(folder: Path, guard: Guard) -> Daemon:
+    """A broker that lets in only who may: its ports are ``secure`` (SASL over TLS) and ``tls`` (TLS alone)."""
+    daemon = _start(folder, java=find_java(), jars=fetch(), wanted={}, guard=guard)
+    processes.wait_until(daemon, lambda: kafka.complaint(daemon), seconds=60)
+    return daemon
 
 
 @cache
@@ -132,16 +151,20 @@ def _wait_for_ports(daemon: Daemon) -> None:
         time.sleep(0.05)
 
 
-def _start(folder: Path, *, java: str, jars: Path, wanted: Mapping[str, int]) -> Daemon:
-    ports = processes.free_ports(["kafka", "controller"], wanted=wanted)
+def _start(folder: Path, *, java: str, jars: Path, wanted: Mapping[str, int], guard: Guard | None = None) -> Daemon:
+    ports = processes.free_ports(["kafka", "controller", *(["secure", "tls"] if guard else [])], wanted=wanted)
     data = folder / "data"
     folder.mkdir(parents=True, exist_ok=True)
     properties = folder / "server.properties"
-    properties.write_text(_PROPERTIES.substitute(ports, data=data))
+    text = _PROPERTIES.substitute(ports, data=data)
+    # a property that is stated again is the later one
+    properties.write_text(text + Template(guard.properties).substitute(ports) if guard else text)
     program = [java, *_JVM, "-cp", f"{jars}/*"]
     if not data.exists():
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = [*program, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        for name, password in guard.users.items() if guard else ():
+            tool += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
         formatted = subprocess.run(tool, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
         if formatted.returncode:
             raise RuntimeError(f"Apache Kafka's storage could not be formatted: {formatted.stdout}{formatted.stderr}")

@@ -1,4 +1,4 @@
-"""docker-compose.yml as Docker's own program reads it: interpolated, with the profiles asked for. It needs no engine."""
+"""docker-compose.yml as Docker's own program reads it: interpolated, with the profiles asked for; no engine needed."""
 
 import json
 import os

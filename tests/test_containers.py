@@ -80,6 +80,9 @@ def test_env_is_completed_never_overwritten_and_private(tmp_path: Path) -> None:
     before, after = (dict(line.split("=", 1) for line in text.splitlines()) for text in (first, file.read_text()))
     assert {name for name in after if after[name] != before[name]} == {"JUPYTER_TOKEN", "KAFKA_UI_PASSWORD"}
     assert not [value for value in after.values() if len(value) > 8 and value in said]
+    make_env(file, rotate=["AIRFLOW_FERNET_KEY"])
+    new, _, old = re.findall("^AIRFLOW_FERNET_KEY=(.*)$", file.read_text(), flags=re.MULTILINE)[0].partition(",")
+    assert old == before["AIRFLOW_FERNET_KEY"] != new
 
 
 def test_every_image_is_pinned(services: dict[str, Any]) -> None:
