@@ -6,6 +6,7 @@ follows by itself; gold, the ledger, who may enter, what listens where and how m
 """
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -58,6 +59,7 @@ def main() -> int:
             how = "done" if name in stage.done else f"healthy at {staged.address}"
             say(f"{name} is {how}, {time.monotonic() - began:.0f} s")
         rehearse(stage)
+        operate(stage, env)
         well = True
     except NotToBeHad as reason:
         say(str(reason))
@@ -68,11 +70,8 @@ def main() -> int:
     finally:
         for staged in stage.running.values():
             staged.look()
-        held = {name: staged.peak for name, staged in stage.running.items()}
         for name in reversed(list(stage.running)):
-            limit = int(services[name]["deploy"]["resources"]["limits"]["memory"])
-            took = stage.stop(name)
-            say(f"{name} stopped within {took:.1f} s; it held {held[name] / 2**20:.0f} MB of {limit / 2**20:.0f}")
+            stop(stage, name)
         if well:
             shutil.rmtree(folder, ignore_errors=True)
         else:
@@ -145,11 +144,41 @@ def gold_is_right(stage: Stage) -> None:
     assert (both["close_price"] - both["close"]).abs().max() < 1e-6
     kpi = stage.run("jupyter", "stocks", "query", "--format", "csv", "select symbol, current_price from gold.gold_kpi")
     assert all(symbol in kpi for symbol in SYMBOLS), kpi
-    quotes = stage.run(
-        "jupyter", "stocks", "query", "--format", "csv", "select count(*) from silver.stg_stock_quotes_cleaned"
-    )
+    count = "select count(*) as quotes from silver.stg_stock_quotes_cleaned"
+    quotes = stage.run("jupyter", "stocks", "query", "--format", "csv", count)
     assert int(quotes.split()[-1]) > 0
     say(f"gold: {len(both)} bars are those of the tape, {quotes.split()[-1]} quotes came through Kafka")
+
+
+def operate(stage: Stage, env: Path) -> None:
+    """What docs/operations.md says to PostgreSQL, as it stands there: dump, restore, a new password."""
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^dc exec -T postgres (sh -c .*?(?:\.env|\.dump))$", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(commands) == 3, commands
+    for name in [name for name in stage.running if name.startswith("airflow")]:
+        stage.running[name].look()
+        stop(stage, name)
+    (env.parent / "backup").mkdir()
+    dump, restore, rotate = commands
+    count = "PGPASSWORD=$POSTGRES_PASSWORD psql -U airflow -d airflow -Atc 'select count(*) from dag_run'"
+    before = stage.run("postgres", "sh", "-c", count)
+    stage.run("postgres", "sh", "-c", dump, cwd=env.parent)
+    stage.run("postgres", "sh", "-c", count.replace("select count(*)", "delete"))
+    stage.run("postgres", "sh", "-c", restore, cwd=env.parent)
+    assert stage.run("postgres", "sh", "-c", count) == before
+    say(f"Airflow's metadata was dumped and restored: {before.strip()} runs")
+    make_env(env, rotate=["POSTGRES_PASSWORD"])
+    stage.run("postgres", "sh", "-c", rotate, cwd=env.parent)
+    new = re.findall("^POSTGRES_PASSWORD=(.*)$", env.read_text(), flags=re.MULTILINE)[0]
+    stage.services["postgres"]["environment"]["POSTGRES_PASSWORD"] = new
+    assert stage.run("postgres", "sh", "-c", count) == before
+    say("PostgreSQL's password was rotated")
+
+
+def stop(stage: Stage, name: str) -> None:
+    held = stage.running[name].peak / 2**20
+    limit = int(stage.services[name]["deploy"]["resources"]["limits"]["memory"]) / 2**20
+    say(f"{name} stopped within {stage.stop(name):.1f} s; it held {held:.0f} MB of {limit:.0f}")
 
 
 class Airflow:

@@ -135,11 +135,20 @@ class Stage:
             one.kill()
         return time.monotonic() - began
 
-    def run(self, name: str, *command: str) -> str:
+    def run(self, name: str, *command: str, cwd: Path | None = None) -> str:
         """As ``docker compose exec``: a command in a service's place; what it printed."""
         environ = self._environ(name)
+        if name == "postgres":
+            # inside its container, PostgreSQL is at a socket
+            environ["PGHOST"] = self._here(name, "/var/lib/postgresql/data")
         done = subprocess.run(
-            command, cwd=self.folder / "app", env=environ, capture_output=True, text=True, check=False, timeout=900
+            command,
+            cwd=cwd or self.folder / "app",
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
         )
         assert done.returncode == 0, f"{' '.join(command)} in {name}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -205,8 +214,6 @@ class Stage:
             return self._postgres(environ)
         if name == "minio":
             return self._minio(command, environ, home)
-        if name == "jupyter" and os.geteuid() == 0:
-            command.append("--allow-root")
         return command
 
     def _kafka(self, environ: dict[str, str], home: Path) -> list[str]:

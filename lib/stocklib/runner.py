@@ -194,12 +194,12 @@ def _last_text(notebook: Any) -> str:
     return ""
 
 
-def open_lab(settings: Settings, *, port: int, browser: bool) -> int:
-    """JupyterLab on ``notebooks/``, on loopback with a generated token; returns its exit status."""
+def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser: bool) -> int:
+    """JupyterLab on ``notebooks/``, with the token of JUPYTER_TOKEN or a generated one; returns its exit status."""
     import subprocess
     import sys
 
-    command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}"]
+    command = [sys.executable, "-m", "jupyterlab", f"--ip={host}", f"--port={port}"]
     command += [f"--ServerApp.root_dir={settings.root / 'notebooks'}", f"--LabApp.user_settings_dir={_lab(settings)}"]
     if not browser:
         command.append("--no-browser")

@@ -43,13 +43,14 @@ def demo(lazy: Lazy, day: Any) -> None:
 
 @main.command()
 @click.option("--port", type=int, default=8888, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="In a container: 0.0.0.0.")
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 @click.pass_obj
-def lab(lazy: Lazy, port: int, no_browser: bool) -> None:
-    """Open JupyterLab on the notebooks, on loopback, with a token."""
+def lab(lazy: Lazy, port: int, host: str, no_browser: bool) -> None:
+    """Open JupyterLab on the notebooks, on loopback, with a token (that of JUPYTER_TOKEN, else a generated one)."""
     from stocklib.runner import open_lab
 
-    sys.exit(open_lab(lazy.settings(), port=port, browser=not no_browser))
+    sys.exit(open_lab(lazy.settings(), host=host, port=port, browser=not no_browser))
 
 
 @main.command()
