@@ -9,10 +9,11 @@ from stocklib.cli import main
 from stocklib.settings import describe
 
 PAGES = ["README.md", "CONTRIBUTING.md"]
-PAGES += [f"docs/{page}.md" for page in ("numbers", "embedded", "scale", "analytics", "snowflake", "airflow", "operations")]
+PAGES += [f"docs/{name}.md" for name in ("numbers", "embedded", "scale", "analytics")]
+PAGES += [f"docs/{name}.md" for name in ("snowflake", "airflow", "operations")]
 SETTINGS = {name for name, _, _ in describe()}
-# capitals with an underscore that are no setting: files, SQL types, constants of tests
-OTHER = {"NBVAL_CHECK_OUTPUT", "STOCKS_REPLAY_KEY", "AIRFLOW_CONN_MINIO", "POWERBI_DATASET_ID"}
+# capitals with an underscore that are no setting: files, SQL types, constants of tests, values of settings
+OTHER = {"NBVAL_CHECK_OUTPUT", "STOCKS_REPLAY_KEY", "SASL_SSL", "AIRFLOW_CONN_MINIO", "POWERBI_DATASET_ID"}
 # … and what Snowflake's databases and roles are called by default
 OTHER |= {f"STOCKS_{name}" for name in ("BUILD", "REBUILD", "LOADER", "TRANSFORMER", "REPORTER", "TEST_")}
 # what docker-compose.yml asks of .env beside the settings

@@ -76,7 +76,9 @@ def connect(settings: Settings, make: Callable[..., Any], **options: Any) -> Any
             for client in begun:
                 client.close()
                 client._net.stop(timeout_ms=2000)
-            reason = "; ".join(dict.fromkeys(said[-3:])) or str(error)
+            # a last attempt that only ran out of time would hide that others were refused
+            refused = [line for line in said if "authentication" in line.lower()]
+            reason = "; ".join(dict.fromkeys((refused or said)[-3:])) or str(error)
             sasl = (
                 "" if "SASL" not in settings.kafka_security_protocol else ", KAFKA_SASL_MECHANISM, _USERNAME, _PASSWORD"
             )
