@@ -139,8 +139,8 @@ class Stage:
         """As ``docker compose exec``: a command in a service's place; what it printed."""
         environ = self._environ(name)
         if name == "postgres":
-            # inside its container, PostgreSQL is at a socket
-            environ["PGHOST"] = self._here(name, "/var/lib/postgresql/data")
+            # inside its container it would be at a socket
+            environ["PGHOST"] = self.addresses[name]
         done = subprocess.run(
             command,
             cwd=cwd or self.folder / "app",
@@ -234,7 +234,7 @@ class Stage:
             raise NotToBeHad("PostgreSQL is not there: apt-get install postgresql")
         data = Path(self._here("postgres", "/var/lib/postgresql/data"))
         user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-        command = [str(_POSTGRES[-1] / "postgres"), "-D", str(data), "-c", f"unix_socket_directories={data}"]
+        command = [str(_POSTGRES[-1] / "postgres"), "-D", str(data), "-c", "unix_socket_directories="]
         if not (data / "PG_VERSION").exists():
             secret = data.parent / "password"
             secret.write_text(environ["POSTGRES_PASSWORD"])
@@ -301,7 +301,10 @@ def _is_well(test: list[str], environ: dict[str, str]) -> bool:
         with socket.socket() as probe:
             probe.settimeout(5)
             return probe.connect_ex((test[2], int(test[3]))) == 0
-    return subprocess.run(test, env=environ, capture_output=True, check=False, timeout=120).returncode == 0
+    try:
+        return subprocess.run(test, env=environ, capture_output=True, check=False, timeout=120).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def tail(log: Path) -> str:
