@@ -8,6 +8,7 @@ follows by itself; gold, the ledger, who may enter, what listens where and how m
 import json
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,8 @@ def say(text: str) -> None:
 
 
 def main() -> int:
+    # whoever asks it to end has the services ended too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
     folder.chmod(0o711)
     env = folder / ".env"

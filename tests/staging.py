@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,9 +159,10 @@ class Stage:
         found: dict[str, set[str]] = {}
         for name, staged in self.running.items():
             for process in staged.processes():
-                for one in process.net_connections("inet"):
-                    if one.status == psutil.CONN_LISTEN:
-                        found.setdefault(name, set()).add(f"{one.laddr.ip}:{one.laddr.port}")
+                with suppress(psutil.NoSuchProcess):
+                    for one in process.net_connections("inet"):
+                        if one.status == psutil.CONN_LISTEN:
+                            found.setdefault(name, set()).add(f"{one.laddr.ip}:{one.laddr.port}")
         return found
 
     def _wait(self, staged: Staged, environ: dict[str, str]) -> None:
