@@ -1,6 +1,7 @@
 """Services of docker-compose.yml run natively, each by itself: what `make rehearse` does with all of them."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +12,12 @@ from staging import _POSTGRES, NOT_REHEARSED, Stage
 
 
 @pytest.fixture
-def env(tmp_path: Path) -> Path:
-    file = tmp_path / "rehearsal" / ".env"
-    file.parent.mkdir()
-    make_env(file)
-    # the folders above it are pytest's own, and PostgreSQL runs as another user where root starts it
-    for folder in (file.parent, *list(file.parents)[1:4]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    return file
+def env() -> Iterator[Path]:
+    """Outside of pytest's own folders, which no other user may enter: root starts PostgreSQL as another."""
+    with tempfile.TemporaryDirectory(prefix="staging-") as folder:
+        Path(folder).chmod(0o711)
+        make_env(Path(folder) / ".env")
+        yield Path(folder) / ".env"
 
 
 @pytest.fixture
