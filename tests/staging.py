@@ -162,7 +162,9 @@ class Stage:
                 with suppress(psutil.NoSuchProcess):
                     for one in process.net_connections("inet"):
                         if one.status == psutil.CONN_LISTEN:
-                            found.setdefault(name, set()).add(f"{one.laddr.ip}:{one.laddr.port}")
+                            # Java listens on IPv4 by way of IPv6
+                            address = one.laddr.ip.removeprefix("::ffff:")
+                            found.setdefault(name, set()).add(f"{address}:{one.laddr.port}")
         return found
 
     def _wait(self, staged: Staged, environ: dict[str, str]) -> None:
