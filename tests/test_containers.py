@@ -191,6 +191,8 @@ def test_the_demo_is_a_project_of_its_own_and_reaches_no_service_of_yours(env: P
         env.read_text()
         + "FINNHUB_API_KEY=live-key\nSTACK_KAFKA_BROKER=kafka.example:9092\nSTACK_S3_ENDPOINT=https://s3.example\n"
         + "STACK_S3_ACCESS_KEY=live-access\nSNOWFLAKE_ACCOUNT=live-account\nKAFKA_SECURITY_PROTOCOL=SASL_SSL\n"
+        + "SNOWFLAKE_CONNECTION=live-connection\nPOWERBI_DATASET_ID=live-model\nPOWERBI_CLIENT_SECRET=live-secret\n"
+        + "ALERT_SLACK_WEBHOOK=https://live-hook\nALERT_EMAIL_TO=someone@live.example\n"
     )
     live, demo = read_stack(tmp_path / ".env"), read_stack(tmp_path / ".env", DEMO)
     assert (live["name"], demo["name"]) == ("stocks", "stocks-demo")
