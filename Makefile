@@ -112,7 +112,7 @@ clean:  ## stop the embedded servers; remove .venv and caches (data under .stock
 
 .venv-airflow/.made: uv.lock pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
 	@echo "Setting up .venv-airflow from uv.lock: Airflow and its providers, beside our own …"
-	@UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) sync --locked --group airflow
+	@UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) sync --locked --group airflow --compile-bytecode
 	@touch $@
 
 .venv-peers/.made: uv.lock pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)

@@ -26,7 +26,8 @@ from stocklib.host import environment
 from stocklib.runner import kernel_environment
 from stocklib.settings import Settings
 
-_PATIENCE = 180.0
+# each process imports for seconds, on a busy machine for minutes; one that ends is noticed at once
+_PATIENCE = 600.0
 _STOP_SECONDS = 20.0
 
 Say = Callable[[str], None]
@@ -60,7 +61,8 @@ def configuration(settings: Settings, *, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        # three processes write to one file: a lock is waited for, longer than the 5 s that SQLite waits by itself
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
