@@ -1,6 +1,6 @@
 """What one crossover backtest takes, against vectorbt and backtesting.py; the time to compile is apart.
 
-    .venv-peers/bin/python benchmarks/backtest.py [--bars 2520] [--rounds 25]
+    .venv-peers/bin/python benchmarks/backtest.py [--bars 2520] [--rounds 60]
 
 From bars in memory to the account's value at every close: two moving averages, the signal, the fills at the next open
 with commission; and the same with the table of trades. Ours from bars that were read and checked before, as the peers'
@@ -93,7 +93,7 @@ def first_call(cache: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bars", type=int, default=2520)
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=60)
     asked = parser.parse_args()
     # no progress bar of theirs
     os.environ["TQDM_DISABLE"] = "1"

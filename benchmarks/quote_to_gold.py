@@ -1,9 +1,11 @@
 """How long a quote takes from the source's answer to gold, hop by hop, while `stocks stream` runs.
 
-    .venv/bin/python benchmarks/quote_to_gold.py [--rows 100000] [--symbols 5] [--seconds 40] [--poll 1] [--json FILE]
+    .venv/bin/python benchmarks/quote_to_gold.py [--rows 100000] [--symbols 5] [--seconds 40] [--warm-up 10] [--poll 1]
+        [--json FILE]
 
 An embedded stack of its own, with so many quotes of past sessions in RAW already, built and published. A replay at the
-market's own pace is polled every `--poll` seconds; the first 10 seconds are not counted. The hops of a quote:
+market's own pace is polled every `--poll` seconds; the first `--warm-up` seconds after the first two
+batches are not counted: what came while the first build was under way takes some batches to catch up. The hops of a quote:
 
 - fetched: the producer has the answer (the header `received_at` of its message)
 - Kafka: another consumer, which does nothing else, has read the message
@@ -41,7 +43,6 @@ from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 
 DAY = date(2012, 12, 14)
-WARM_UP = 10.0
 HOPS = ("fetched → Kafka", "Kafka → landed", "landed → loaded", "loaded → published", "fetched → published")
 
 Place = tuple[int, int]
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000, help="quotes in RAW before it begins")
     parser.add_argument("--symbols", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=40, help="how long it is measured")
+    parser.add_argument("--warm-up", type=float, default=10, help="seconds before that")
     parser.add_argument("--poll", type=float, default=1, help="POLL_SECONDS")
     parser.add_argument("--start", default="10:00", help="New York time of the replay's start")
     parser.add_argument("--json", type=Path, help="where the figures go")
@@ -72,7 +74,7 @@ def main() -> None:
         rows = fill(read_settings(environ=environ), names, rows=chosen.rows, before=DAY)
         print(f"{rows:,} quotes in RAW after {time.monotonic() - began:.0f} s; building gold …", flush=True)
         print(f"  {transform(read_settings(environ=environ))}", flush=True)
-        figures = measure(environ, seconds=chosen.seconds)
+        figures = measure(environ, warm_up=chosen.warm_up, seconds=chosen.seconds)
     report(figures)
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=2) + "\n")
@@ -87,15 +89,15 @@ def write_bars(path: Path, names: list[str]) -> None:
     path.write_text("\n".join(["symbol,date,open,high,low,close,volume", *lines]) + "\n")
 
 
-def measure(environ: dict[str, str], *, seconds: float) -> dict[str, object]:
+def measure(environ: dict[str, str], *, warm_up: float, seconds: float) -> dict[str, object]:
     """Run the stream for so long, and read from its records when each quote was where."""
     embedded.up(read_settings(environ=environ))
     settings = read_settings(environ=environ)
     try:
         with Tap(settings) as tap, streaming(environ) as stream:
             wait_for_batches(settings, 2)
-            began = time.time() + WARM_UP
-            time.sleep(WARM_UP + seconds)
+            began = time.time() + warm_up
+            time.sleep(warm_up + seconds)
             stream.terminate()
             stream.communicate(timeout=180)
         return figures_of(settings, tap, since=began, until=began + seconds)

@@ -132,15 +132,19 @@ def _cuts(weights: pd.DataFrame, times: pd.Index, count: int) -> Any:
 
 
 def _frame(weights: pd.Series | pd.DataFrame) -> pd.DataFrame:
+    _check_kind(weights)
+    return weights.to_frame("weight") if isinstance(weights, pd.Series) else weights
+
+
+def _check_kind(weights: Any) -> None:
     if not isinstance(weights, pd.Series | pd.DataFrame):
         raise InputError(f"weights are a series or a frame by date, not {type(weights).__name__}")
-    return weights.to_frame("weight") if isinstance(weights, pd.Series) else weights
 
 
 def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> Floats:
     if not (np.isfinite(leverage) and leverage >= 1):
         raise InputError(f"leverage={leverage!r} is not possible: 1 (nothing borrowed) or more")
-    _frame(weights)
+    _check_kind(weights)
     if isinstance(weights, pd.Series) and len(bars.symbols) > 1:
         raise InputError("the bars are those of several symbols: weights must be a frame with a column a symbol")
     if isinstance(weights, pd.DataFrame):
