@@ -63,7 +63,7 @@ test-kafka: .venv/.made  ## the tests of the stream against Apache Kafka itself:
 	@STOCKS_TEST_KAFKA=$${KAFKA_BROKER:-apache} $(RUN)/pytest -n 2 -m "stack or apache" $(KAFKA_TESTS)
 
 test-emulator: .venv/.made  ## loads with kills and all of gold on Snowflake's emulator, compared with DuckDB's (some minutes)
-	@STOCKS_TEST_SNOWFLAKE=emulator $(RUN)/pytest -n 2 tests/snowflake
+	@STOCKS_TEST_SNOWFLAKE=emulator $(RUN)/pytest -n 2 $(addprefix tests/snowflake/,test_parity.py test_realtime.py test_load.py)
 
 test-snowflake: .venv/.made  ## gold on the account of SNOWFLAKE_* against DuckDB, twice, in databases that are dropped
 	@for round in 1 2; do STOCKS_TEST_SNOWFLAKE=account $(RUN)/pytest --timeout 3600 tests/snowflake/test_parity.py || exit 1; done

@@ -4,8 +4,8 @@
         [--json FILE]
 
 An embedded stack of its own, with so many quotes of past sessions in RAW already, built and published. A replay at the
-market's own pace is polled every `--poll` seconds; the first `--warm-up` seconds after the first two
-batches are not counted: what came while the first build was under way takes some batches to catch up. The hops of a quote:
+market's own pace is polled every `--poll` seconds; the first `--warm-up` seconds after the first two batches are
+not counted: what came while the first build was under way takes some batches to catch up. The hops of a quote:
 
 - fetched: the producer has the answer (the header `received_at` of its message)
 - Kafka: another consumer, which does nothing else, has read the message

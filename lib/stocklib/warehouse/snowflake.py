@@ -279,7 +279,8 @@ class SnowflakeWarehouse:
             for place, name in zip(tables["place"], tables["name"], strict=True):
                 if place != "gold" and f"{place}.{name}" not in BESIDE_GOLD:
                     continue
-                table = to_exact(session.arrow(f"select * from {place}.{name} order by all"))  # noqa: S608
+                table = to_exact(session.arrow(f"select * from {place}.{name}"))  # noqa: S608
+                table = table.sort_by([(column, "ascending") for column in table.column_names])
                 path = folder / f"{name}.{fmt}"
                 if fmt == "parquet":
                     parquet.write_table(table, path)
