@@ -131,9 +131,14 @@ def test_topics_are_made_quotes_sent_and_read_over_an_encrypted_connection(
 
 def test_a_wrong_password_is_refused_and_the_error_says_what_to_mend_without_it(broker: Daemon, tmp_path: Path) -> None:
     wrong = secrets.token_hex(12)
-    with pytest.raises(StreamError, match=r"(?i)authentication.*KAFKA_SASL_MECHANISM, _USERNAME, _PASSWORD") as raised:
-        check(settings_for(broker, tmp_path, sasl("SCRAM-SHA-512", wrong)))
-    assert wrong not in str(raised.value)
+    told = []
+    # on a busy machine the broker hangs up before the client has read its refusal
+    while not any("authentication" in one.lower() for one in told) and len(told) < 5:
+        with pytest.raises(StreamError, match="KAFKA_SASL_MECHANISM, _USERNAME, _PASSWORD") as raised:
+            check(settings_for(broker, tmp_path, sasl("SCRAM-SHA-512", wrong)))
+        told.append(str(raised.value))
+    assert "authentication" in told[-1].lower()
+    assert not any(wrong in one for one in told)
     assert wrong not in repr(settings_for(broker, tmp_path, sasl("PLAIN", wrong)))
 
 

@@ -128,10 +128,13 @@ def test_a_member_that_joins_takes_partitions_over_and_the_other_is_told(setting
     done.set()
     other.join()
     first.close()
-    # nothing was committed, so the partition that went over was read from its start
+    # nothing was committed, so what went over was read from its start, and again if a busy machine cost a membership
     assert lost
     assert {Partition(m.topic, m.partition) for m in second} <= set.union(*lost)
-    assert [m.offset for m in second] == list(range(len(second)))
+    for number in {m.partition for m in second}:
+        offsets = [m.offset for m in second if m.partition == number]
+        assert offsets[0] == 0
+        assert all(after in (0, before + 1) for before, after in pairwise(offsets))
 
 
 @pytest.mark.stack
