@@ -39,7 +39,8 @@ SECRETS: dict[str, Callable[[], str]] = {
 
 def write_env(path: Path, *, rotate: list[str]) -> list[str]:
     """Complete the file, and return the names whose value is new."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    # an editor may have left a byte order mark in front of the first name
+    lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
     pairs = ((name.strip(), value.strip()) for name, _, value in (line.partition("=") for line in lines))
     there = {name: value for name, value in pairs if value}
     fresh = {name: make() for name, make in SECRETS.items() if name in rotate or name not in there}
@@ -69,7 +70,10 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := [name for name in options.rotate if name not in SECRETS]:
         parser.error(f"{', '.join(unknown)}: there is {', '.join(SECRETS)}")
-    new = write_env(options.file, rotate=options.rotate)
+    try:
+        new = write_env(options.file, rotate=options.rotate)
+    except UnicodeDecodeError as error:
+        parser.error(f"{options.file} is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8")
     sys.stdout.write(
         f"{options.file.name}: {', '.join(new) + ' are new' if new else 'complete, nothing was changed'}\n"
     )

@@ -1,6 +1,7 @@
 """The command line: every verb explains itself, and whatever goes wrong is a sentence, not a traceback."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from mirrors import ROOT
 
 from stocklib.cli import main
 from stocklib.cli.base import print_table
@@ -83,6 +85,22 @@ def test_the_doctor_names_each_system_that_does_not_answer(tmp_path: Path) -> No
 def test_the_doctor_asks_for_a_missing_key(tmp_path: Path) -> None:
     told = run("doctor", environ={"STOCKS_HOME": str(tmp_path)})
     assert "FINNHUB_API_KEY is not set: put it into .env" in told.stdout
+
+
+def test_the_doctor_of_a_fresh_clone_says_how_to_start_the_stack(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "config", project / "config")
+    monkeypatch.chdir(project)
+    told = CliRunner().invoke(main, ["doctor"])
+    assert told.exit_code == 1
+    failed = [line.split(maxsplit=2)[1:] for line in told.stdout.splitlines() if line.startswith("FAIL")]
+    assert failed == [[system, "the embedded stack is not started: stocks up"] for system in ("source", "kafka", "s3")]
+    # a name that is misspelt is why this is the demo's home, and not the user's own
+    (project / ".env").write_text("FINHUB_API_KEY=s3cr3tvalue\n")
+    told = CliRunner().invoke(main, ["doctor"])
+    assert "line 1: FINHUB_API_KEY is not a setting: did you mean FINNHUB_API_KEY?" in told.stdout
+    assert "s3cr3tvalue" not in told.output
 
 
 def test_query_before_anything_is_published_says_what_to_do(tmp_path: Path) -> None:

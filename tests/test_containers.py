@@ -68,7 +68,8 @@ def test_no_secret_has_a_default_and_each_is_used(env: Path) -> None:
 
 def test_env_is_completed_never_overwritten_and_private(tmp_path: Path) -> None:
     file = tmp_path / ".env"
-    file.write_text("FINNHUB_API_KEY=mine\nJUPYTER_TOKEN=kept\n")
+    # as Notepad saves it
+    file.write_text("FINNHUB_API_KEY=mine\nJUPYTER_TOKEN=kept\n", encoding="utf-8-sig")
     make_env(file)
     first = file.read_text()
     assert first.startswith("FINNHUB_API_KEY=mine\nJUPYTER_TOKEN=kept\n")

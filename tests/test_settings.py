@@ -1,13 +1,15 @@
 """Settings: one order of precedence, one clear error, and no secret on any surface."""
 
+import codecs
 import json
 import pickle
 from pathlib import Path
 
 import pytest
 
+from stocklib.env_file import meant_by, remarks
 from stocklib.errors import SettingsError, SymbolError
-from stocklib.settings import Secret, describe, read_settings
+from stocklib.settings import Secret, check_sectors, describe, read_settings, read_symbol_changes
 
 
 @pytest.fixture
@@ -143,3 +145,116 @@ def test_a_malformed_symbol_is_one_clear_error(project: Path, symbol: object) ->
 def test_every_setting_is_described_and_reads_its_own_default(project: Path) -> None:
     settings = read_settings(environ={"STOCKS_HOME": "x"})
     assert {name for name, _, _ in describe()} == set(settings.values)
+
+
+# How editors save the same text: Notepad's and Excel's byte order mark, Windows' line ends, those of an old Mac.
+SAVED = {
+    "with a byte order mark": lambda text: codecs.BOM_UTF8 + text.encode(),
+    "with two marks": lambda text: 2 * codecs.BOM_UTF8 + text.encode(),
+    "with a mark and CRLF": lambda text: codecs.BOM_UTF8 + text.replace("\n", "\r\n").encode(),
+    "with CRLF": lambda text: text.replace("\n", "\r\n").encode(),
+    "with CR": lambda text: text.replace("\n", "\r").encode(),
+}
+UNREADABLE = {
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "UTF-32": lambda text: text.encode("utf-32"),
+    "UTF-16 without a mark": lambda text: text.encode("utf-16-le"),
+    "Latin-1": lambda text: (text.rstrip() + "\u00e9\n").encode("latin-1"),
+}
+# Each file that a user edits under config/, and what of the settings reads it.
+CONFIG = {
+    ".env": ("KAFKA_GROUP=mine\nPOLL_SECONDS=20\n", lambda: read_settings(environ={}).kafka_group),
+    "config/stock_symbols.json": ('{"symbols": ["KO", "ko"]}\n', lambda: read_settings(environ={}).symbols),
+    "config/symbol_changes.csv": (
+        "old,new,date\nFB,META,2022-06-09\n",
+        lambda: [change.new for change in read_symbol_changes(read_settings(environ={}))],
+    ),
+    "config/sectors.csv": ("symbol,sector,industry\nKO,A,B\n", lambda: check_sectors(read_settings(environ={}))),
+}
+MEANT = {".env": "mine", "config/stock_symbols.json": ["KO"], "config/symbol_changes.csv": ["META"]}
+
+
+@pytest.mark.parametrize("name", CONFIG)
+@pytest.mark.parametrize("how", SAVED)
+def test_a_config_file_means_the_same_however_an_editor_saved_it(project: Path, name: str, how: str) -> None:
+    text, read = CONFIG[name]
+    (project / name).write_bytes(SAVED[how](text))
+    assert read() == MEANT.get(name)
+
+
+@pytest.mark.parametrize("name", CONFIG)
+@pytest.mark.parametrize("how", UNREADABLE)
+def test_a_config_file_in_another_encoding_is_one_sentence(project: Path, name: str, how: str) -> None:
+    text, read = CONFIG[name]
+    (project / name).write_bytes(UNREADABLE[how](text))
+    with pytest.raises(SettingsError, match=r"save the file as UTF-8") as raised:
+        read()
+    assert str(project / name) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_dbt_reads_the_same_files_with_a_mark_and_other_line_ends(tmp_path: Path) -> None:
+    from dbt_common.clients.agate_helper import from_csv
+
+    path = tmp_path / "sectors.csv"
+    path.write_bytes(SAVED["with a mark and CRLF"]("symbol,sector,industry\nKO,Staples,Drinks\n"))
+    table = from_csv(str(path), text_columns=["symbol", "sector", "industry"])
+    assert (table.column_names, [tuple(row) for row in table.rows]) == (
+        ("symbol", "sector", "industry"),
+        [("KO", "Staples", "Drinks")],
+    )
+
+
+@pytest.mark.parametrize("name", ["symbol_changes.csv", "sectors.csv"])
+def test_a_header_that_is_another_is_shown(project: Path, name: str) -> None:
+    (project / "config" / name).write_text("old;new;date\n")
+    with pytest.raises(SettingsError, match=r"must begin with the line .*; it begins with 'old;new;date'"):
+        (read_symbol_changes if name == "symbol_changes.csv" else check_sectors)(read_settings(environ={}))
+
+
+def test_a_missing_key_of_the_demo_comes_from_its_stack(project: Path) -> None:
+    with pytest.raises(SettingsError, match=r"the embedded stack is not started.*stocks up") as raised:
+        read_settings(environ={}).require("minio_access_key")
+    assert ".env" not in str(raised.value)
+    own = {"STOCKS_HOME": "x", "MINIO_ENDPOINT": "http://mine:9000"}
+    with pytest.raises(SettingsError, match=r"put it into .env \(see .env.example\) or into the environment$"):
+        read_settings(environ=own).require("minio_access_key")
+
+
+ENV_FILE = """# comments are fine
+export FINHUB_API_KEY=s3cr3t
+MINIO_ROOT_USER=of-compose
+KAFKA-BROKERS=a:9092
+poll_seconds=20
+
+s3cr3t: no assignment
+KAFKA_GROUP
+HISTORY_SORCE='yfinance'
+HTTP_PROXY=http://proxy
+COMPOSE_PROJECT_NAME=mine
+"""
+
+
+def test_what_in_dotenv_has_no_effect_is_named_with_its_line(project: Path) -> None:
+    (project / ".env").write_text(ENV_FILE)
+    (project / "docker-compose.yml").write_text("user: ${MINIO_ROOT_USER:?run make env}")
+    names = [name for name, _, _ in describe()]
+    found = remarks(project / ".env", settings=names, compose=project / "docker-compose.yml")
+    assert found.wrong == (
+        "line 2: FINHUB_API_KEY is not a setting: did you mean FINNHUB_API_KEY?",
+        "line 4: KAFKA-BROKERS is not a setting: did you mean KAFKA_BROKER?",
+        "line 5: poll_seconds is not a setting: did you mean POLL_SECONDS?",
+        "line 7 is not NAME=VALUE and has no effect",
+        "line 8: KAFKA_GROUP has no = and no effect",
+        "line 9: HISTORY_SORCE is not a setting: did you mean HISTORY_SOURCE?",
+    )
+    assert found.others == ("HTTP_PROXY",)
+    assert "s3cr3t" not in str(found)
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in describe()])
+def test_every_setting_is_known_with_a_letter_left_out_or_doubled(name: str) -> None:
+    names = [name for name, _, _ in describe()]
+    middle = name.index("_") - 1
+    for wrong in (name[:middle] + name[middle + 1 :], name[:middle] + name[middle] + name[middle:], name.lower()):
+        assert meant_by(wrong, names) == name

@@ -1,13 +1,17 @@
-"""Asks every system of the current settings whether it answers, and says which setting to mend when it does not.
+"""Ask every system of the current settings whether it answers, and say which setting to mend when it does not.
 
 Settings in, one finding a system out. It never asks for a quote: in a stepped replay that would move the clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from stocklib.errors import StocksError
-from stocklib.settings import Settings
+from stocklib.env_file import remarks
+from stocklib.errors import SettingsError, StocksError
+from stocklib.settings import Settings, check_sectors, describe, read_symbol_changes
+
+# What each server of the embedded stack answers for.
+_SERVED = {"replay": ("source", "history"), "kafka": ("kafka",), "s3": ("s3",)}
 
 
 @dataclass(frozen=True)
@@ -19,10 +23,16 @@ class Finding:
     text: str
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """One finding for each system that the settings name."""
+def examine(settings: Settings, *, stopped: Collection[str] = ()) -> list[Finding]:
+    """Return one finding for each system that the settings name.
+
+    ``stopped`` names the servers of the embedded stack that the settings want and that do not run: ``s3``, ``kafka``,
+    ``replay``. In the demo's home nothing else could answer, so they are not asked.
+    """
+    waiting = {system for server in stopped for system in _SERVED[server]} if settings.demo else set()
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("settings", _settings),
+        (".env", _env_file),
         ("symbols", _symbols),
         ("source", _source),
         ("history", _history),
@@ -35,7 +45,11 @@ def examine(settings: Settings) -> list[Finding]:
     for name, check in checks:
         down = {finding.system for finding in findings if not finding.ok}
         # a source that does not answer is said once
-        if name != "history" or settings.history_source != "finnhub" or "source" not in down:
+        if name == "history" and settings.history_source == "finnhub" and "source" in down:
+            continue
+        if name in waiting:
+            findings.append(Finding(name, False, "the embedded stack is not started: stocks up"))
+        else:
             findings.append(_ask(name, check, settings))
     return findings
 
@@ -53,8 +67,23 @@ def _settings(settings: Settings) -> str:
     return f"{whose}, home {settings.home}; set by you: {', '.join(stated) or 'nothing'}"
 
 
+def _env_file(settings: Settings) -> str:
+    """Whether something reads each line of ``.env``; also in the demo's home, which a misspelt name may have chosen."""
+    path = settings.root / ".env"
+    if not path.is_file():
+        return "there is none; .env.example lists what can be set"
+    names = [name for name, _, _ in describe()]
+    found = remarks(path, settings=names, compose=settings.root / "docker-compose.yml")
+    if found.wrong:
+        raise SettingsError(f"{path}, {'; '.join(found.wrong)}")
+    others = f"; not a setting of this project: {', '.join(found.others)}" if found.others else ""
+    return f"every setting in it is known{others}"
+
+
 def _symbols(settings: Settings) -> str:
     listed = settings.symbols
+    check_sectors(settings)
+    read_symbol_changes(settings)
     return f"{len(listed)} to follow: {', '.join(listed[:8])}{' …' if len(listed) > 8 else ''}"
 
 

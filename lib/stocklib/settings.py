@@ -16,11 +16,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from stocklib.env_file import statements
 from stocklib.errors import SettingsError, SymbolError
 from stocklib.quotes import check_symbol
+from stocklib.text_files import read_text
 
 
 class Secret:
@@ -277,6 +280,13 @@ _DEMO = {
     "REPLAY_SPEED": "step",
 }
 
+# What the embedded stack makes by itself, and the setting that points the same client at a server of the user's own.
+_EMBEDDED = {
+    "FINNHUB_API_KEY": "FINNHUB_BASE_URL",
+    "MINIO_ACCESS_KEY": "MINIO_ENDPOINT",
+    "MINIO_SECRET_KEY": "MINIO_ENDPOINT",
+}
+
 # Where the demo's services are as long as its stack is down: nowhere, so that it never reaches somebody else's.
 _DEMO_DOWN = {
     "FINNHUB_BASE_URL": "http://127.0.0.1:1/api/v1",
@@ -315,10 +325,16 @@ class Settings:
         """The value of a setting that this step cannot do without; one clear error when it is empty."""
         value = self.values[name.upper()]
         if not value:
-            raise SettingsError(
-                f"{name.upper()} is not set: put it into .env (see .env.example) or into the environment"
-            )
+            raise SettingsError(self._missing(name.upper()))
         return value
+
+    def _missing(self, name: str) -> str:
+        pointer = _EMBEDDED.get(name)
+        is_embedded = pointer is not None and self.origins[pointer] not in ("environment", ".env")
+        if is_embedded and self.demo:
+            return f"the embedded stack is not started, and {name} comes from it: stocks up"
+        instead = "; or `stocks up` starts an embedded server, which needs none" if is_embedded else ""
+        return f"{name} is not set: put it into .env (see .env.example) or into the environment{instead}"
 
     @property
     def symbols(self) -> list[str]:
@@ -396,11 +412,17 @@ def read_watchlist(settings: Settings) -> list[str]:
     """The symbols of the watchlist that ``STOCKS_WATCHLIST`` names; each checked, in order, no one twice."""
     path = _watchlist_path(settings)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_symbols(path)
     except FileNotFoundError:
         known = sorted(p.stem for p in (settings.root / "config" / "watchlists").glob("*.json"))
         raise SettingsError(f"there is no watchlist {path}; STOCKS_WATCHLIST is a path or one of {known}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+
+
+def read_symbols(path: Path) -> list[str]:
+    """The symbols of one watchlist's file; each checked, in order, no one twice. Raises ``SettingsError``."""
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
         raise SettingsError(f'{path} cannot be read: {error}; it must hold {{"symbols": ["AAPL", …]}}') from error
     listed = content.get("symbols") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not listed:
@@ -424,14 +446,7 @@ def read_symbol_changes(settings: Settings) -> list[SymbolChange]:
     was renamed twice or that two became, a circle.
     """
     path = settings.root / "config" / "symbol_changes.csv"
-    try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
-    if not rows or [name.strip() for name in rows[0]] != ["old", "new", "date"]:
-        raise SettingsError(f"{path} must begin with the line old,new,date")
+    rows = _rows(path, ("old", "new", "date"))
     found: list[SymbolChange] = []
     for number, row in enumerate(rows[1:], 2):
         if any(cell.strip() for cell in row):
@@ -440,6 +455,25 @@ def read_symbol_changes(settings: Settings) -> list[SymbolChange]:
                 raise SettingsError(f"{path}, line {number}: {change.old} or {change.new} is in its column twice")
             found.append(change)
     return _in_order(found, path)
+
+
+def check_sectors(settings: Settings) -> None:
+    """Raise ``SettingsError`` where ``config/sectors.csv`` is not what dbt can read: its text, its first line."""
+    _rows(settings.root / "config" / "sectors.csv", ("symbol", "sector", "industry"))
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
+    """The rows of a CSV file under ``config/``, its header first; no file is no rows."""
+    try:
+        rows = list(csv.reader(StringIO(read_text(path))))
+    except FileNotFoundError:
+        return []
+    except csv.Error as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    if not rows or tuple(name.strip() for name in rows[0]) != columns:
+        found = ",".join(rows[0])[:60] if rows else ""
+        raise SettingsError(f"{path} must begin with the line {','.join(columns)}; it begins with {found!r}")
+    return rows
 
 
 def _symbol_change(row: list[str], where: str) -> SymbolChange:
@@ -481,14 +515,7 @@ def _watchlist_path(settings: Settings) -> Path:
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    from dotenv import dotenv_values
-
-    try:
-        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
+    return dict(statements(path))
 
 
 def _parse(name: str, setting: _Setting, text: str, origin: str) -> Any:

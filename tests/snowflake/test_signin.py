@@ -60,7 +60,9 @@ def test_an_encrypted_key_opens_with_its_passphrase_and_says_what_is_wrong_other
 
 def test_connections_toml_says_what_the_settings_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "connections.toml").write_text(
-        '[work]\naccount = "toml-acc"\nuser = "T"\ntoken = "toml-tok"\nrole = "R"\n'
+        # as Notepad saves it
+        '[work]\naccount = "toml-acc"\nuser = "T"\ntoken = "toml-tok"\nrole = "R"\n',
+        encoding="utf-8-sig",
     )
     monkeypatch.setenv("SNOWFLAKE_HOME", str(tmp_path))
     found = sign_in(read_settings(environ={"STOCKS_HOME": str(tmp_path), "SNOWFLAKE_CONNECTION": "work"}))

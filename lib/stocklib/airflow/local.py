@@ -25,6 +25,7 @@ from stocklib.errors import EmbeddedError
 from stocklib.host import environment
 from stocklib.runner import kernel_environment
 from stocklib.settings import Settings
+from stocklib.text_files import read_text
 
 # each process imports for seconds, on a busy machine for minutes; one that ends is noticed at once
 _PATIENCE = 600.0
@@ -79,7 +80,7 @@ def prepare(settings: Settings) -> None:
     from airflow.utils.db import initdb
 
     initdb()
-    pools = json.loads((settings.root / "config" / "airflow_pools.json").read_text(encoding="utf-8"))
+    pools = json.loads(read_text(settings.root / "config" / "airflow_pools.json"))
     for name, pool in pools.items():
         Pool.create_or_update_pool(name, pool["slots"], pool["description"], pool["include_deferred"])
 

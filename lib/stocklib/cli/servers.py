@@ -97,9 +97,12 @@ def down(lazy: Lazy) -> None:
 @click.pass_obj
 def doctor(lazy: Lazy) -> None:
     """Say for every system of the current settings whether it is reachable, and which setting is wrong."""
+    from stocklib import embedded
     from stocklib.doctor import examine
 
-    findings = examine(lazy.settings())
+    settings = lazy.settings()
+    needed = embedded.wanted(settings)
+    findings = examine(settings, stopped=[name for name in needed if not embedded.is_alive(settings, name)])
     for finding in findings:
         mark = click.style("ok  ", fg="green") if finding.ok else click.style("FAIL", fg="red")
         click.echo(f"{mark}  {finding.system:<12} {finding.text}")

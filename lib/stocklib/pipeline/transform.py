@@ -20,7 +20,7 @@ from stocklib.errors import CorruptObject, StocksError, TransformFailed, Warehou
 from stocklib.pipeline.ledger import gate
 from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
 from stocklib.pipeline.spending import stay_within_budget
-from stocklib.settings import Settings
+from stocklib.settings import Settings, check_sectors, read_symbol_changes
 from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
 
 log = logging.getLogger(__name__)
@@ -183,6 +183,8 @@ def recorded(warehouse: Warehouse, verb: str) -> Iterator[None]:
 
 
 def wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
+    check_sectors(settings)
+    read_symbol_changes(settings)
     project = settings.root / "dbt_stocks"
     rules = [p for folder in ("models", "macros") for p in sorted((project / folder).rglob("*.sql"))]
     inputs = [*sorted(project.rglob("*.yml")), *sorted((settings.root / "config").glob("*.csv"))]

@@ -27,7 +27,7 @@ from stocklib.powerbi.report import THEMES, check_bindings, report_files
 from stocklib.powerbi.sources import parameters, query
 from stocklib.powerbi.star import CANDLES, SYMBOLS, star
 from stocklib.powerbi.tmdl import definition
-from stocklib.settings import Settings
+from stocklib.settings import Settings, read_symbols
 from stocklib.warehouse import Warehouse, open_warehouse
 from stocklib.warehouse.described import described_models
 
@@ -121,9 +121,7 @@ def roles(settings: Settings) -> tuple[Role, ...]:
     """One role a watchlist: whoever has it sees those symbols alone."""
     lists = {"stock_symbols": settings.root / "config" / "stock_symbols.json"}
     lists |= {path.stem: path for path in sorted((settings.root / "config" / "watchlists").glob("*.json"))}
-    return tuple(
-        role_of(name, json.loads(path.read_text(encoding="utf-8"))["symbols"]) for name, path in sorted(lists.items())
-    )
+    return tuple(role_of(name, read_symbols(path)) for name, path in sorted(lists.items()))
 
 
 def role_of(name: str, symbols: Iterable[str]) -> Role:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from stocklib.errors import SettingsError
 from stocklib.settings import Settings
+from stocklib.text_files import read_text
 
 # What each of our settings is called in connections.toml, by which the connector knows it too.
 _TOML_NAMES = {
@@ -169,8 +170,8 @@ def _address(host: str) -> dict[str, Any]:
 def _read_connection(name: str) -> Mapping[str, Any]:
     path = Path(os.environ.get("SNOWFLAKE_HOME") or "~/.snowflake").expanduser() / "connections.toml"
     try:
-        known = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        known = tomllib.loads(read_text(path))
+    except (OSError, SettingsError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"SNOWFLAKE_CONNECTION={name}: {path} cannot be read: {error}") from None
     # snowflake's own command line writes [name] there, its config.toml [connections.name]
     found = known.get(name) or known.get("connections", {}).get(name)

@@ -1,5 +1,6 @@
 """A user's own file of bars: replayed exactly when it is sound, refused in one sentence when it is not."""
 
+import codecs
 from datetime import date
 from pathlib import Path
 
@@ -70,6 +71,31 @@ def test_splits_dividends_and_companies_beside_the_bars_are_read(tmp_path: Path)
     profile = market.profile("ZZZ", now)
     assert (profile["name"], profile["ipo"], profile["marketCapitalization"]) == ("Zed", "2012-12-13", 0)
     assert len(profile) == 12
+
+
+def test_a_mark_and_windows_line_ends_change_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    write(tmp_path, "ZZZ,2012-12-13,1,10", name="splits.csv", header="symbol,date,fromFactor,toFactor")
+    write(tmp_path, "ZZZ,2012-12-13,0.5", name="dividends.csv", header="symbol,date,amount")
+    write(tmp_path, "ZZZ,Zed,2012-12-13,", name="companies.csv", header="ticker,name,ipo,shareOutstanding")
+    plain = read_tape(path)
+    for file in tmp_path.glob("*.csv"):
+        file.write_bytes(codecs.BOM_UTF8 + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_tape(path) == plain
+    assert plain.companies["ZZZ"]["name"] == "Zed"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("name", ["own.csv", "companies.csv"])
+def test_another_encoding_is_one_sentence_that_says_how_to_save_the_file(
+    tmp_path: Path, name: str, encoding: str
+) -> None:
+    path = write(tmp_path, GOOD + ",Société", header=HEADER + ",note")
+    write(tmp_path, "ZZZ,Société,2012-12-13,", name="companies.csv", header="ticker,name,ipo,shareOutstanding")
+    (tmp_path / name).write_bytes((tmp_path / name).read_text().encode(encoding))
+    with pytest.raises(EmbeddedError, match="save the file as UTF-8") as raised:
+        read_tape(path)
+    assert str(tmp_path / name) in str(raised.value)
 
 
 def test_without_companies_a_profile_is_empty(tmp_path: Path) -> None:

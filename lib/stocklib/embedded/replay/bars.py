@@ -18,6 +18,7 @@ from stocklib.embedded.replay.tape import Bar, Dividend, Split, Tape
 from stocklib.errors import EmbeddedError, SymbolError
 from stocklib.quotes import check_symbol
 from stocklib.sessions import FIRST_DATE, LAST_DATE, sessions
+from stocklib.text_files import encoding_trouble
 
 RECORDED = Path(__file__).parent / "data" / "us5_daily_2000_2013.parquet"
 PRICES = ["open", "high", "low", "close"]
@@ -53,6 +54,10 @@ def read_bars(path: Path) -> pd.DataFrame:
     frame = _read(path)
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
+        with path.open("rb") as file:
+            trouble = None if _is_parquet(path) else encoding_trouble(file.read(1024))
+        if trouble:
+            raise EmbeddedError(f"{path} cannot be read as bars: it {trouble}")
         raise EmbeddedError(f"{path} lacks the column {', '.join(missing)}; it must hold {', '.join(COLUMNS)}")
     if frame.empty:
         raise EmbeddedError(f"{path} holds no bars")
@@ -66,12 +71,19 @@ def read_bars(path: Path) -> pd.DataFrame:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
+        if _is_parquet(path):
             return pd.read_parquet(path)
         # a symbol may be NA or TRUE
-        return pd.read_csv(path, dtype={"symbol": str, "date": str}, keep_default_na=False)
+        return pd.read_csv(path, dtype={"symbol": str, "date": str}, keep_default_na=False, encoding="utf-8-sig")
+    except UnicodeError as error:
+        trouble = encoding_trouble(path.read_bytes()) or error
+        raise EmbeddedError(f"{path} cannot be read as bars: it {trouble}") from error
     except (OSError, ValueError) as error:
         raise EmbeddedError(f"{path} cannot be read as bars: {' '.join(str(error).split())}") from error
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() in (".parquet", ".pq")
 
 
 def _each(path: Path, frame: pd.DataFrame, column: str, read: Callable[[Any], Any]) -> "pd.Series[Any]":

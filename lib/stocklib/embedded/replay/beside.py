@@ -4,11 +4,13 @@ import csv
 import math
 from collections.abc import Callable
 from datetime import date
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from stocklib.errors import EmbeddedError, SymbolError
+from stocklib.errors import EmbeddedError, SettingsError, SymbolError
 from stocklib.quotes import check_symbol
+from stocklib.text_files import read_text
 
 
 def _positive(text: str) -> float:
@@ -38,13 +40,14 @@ def read_beside(path: Path) -> list[dict[str, Any]]:
         return []
     must = _MUST[path.name]
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
-            missing = [column for column in must if column not in (reader.fieldnames or [])]
-            if missing:
-                raise EmbeddedError(f"{path} lacks the column {', '.join(missing)}; it must hold {', '.join(must)}")
-            return [_row(path, reader.line_num, row, must) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(StringIO(read_text(path)))
+        missing = [column for column in must if column not in (reader.fieldnames or [])]
+        if missing:
+            raise EmbeddedError(f"{path} lacks the column {', '.join(missing)}; it must hold {', '.join(must)}")
+        return [_row(path, reader.line_num, row, must) for row in reader]
+    except SettingsError as error:
+        raise EmbeddedError(str(error)) from error
+    except csv.Error as error:
         raise EmbeddedError(f"{path} cannot be read: {error}") from error
 
 

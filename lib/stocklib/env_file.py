@@ -1,0 +1,105 @@
+"""``.env``: its lines, and what in it has no effect because a name is misspelt or a line is malformed.
+
+A path in; names and values, or one remark a wrong line, out. A remark names the line and the setting that was meant,
+and never a value, which may be a secret.
+"""
+
+import logging
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from stocklib.text_files import read_text
+
+log = logging.getLogger(__name__)
+
+# Two names that are this alike are the same name, misspelt.
+_ALIKE = 0.75
+# What docker compose and our own processes read beside the settings.
+_OTHERS = frozenset({"STOCKS_DEMO", "STOCKS_DEMO_HOME", "STOCKS_REPLAY_KEY", "CALF_TANSU_BIN", "SNOWFLAKE_HOME"})
+_OTHER_PREFIXES = ("COMPOSE_", "AIRFLOW_", "JUPYTER_", "UV_")
+_COMPOSE_NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
+
+
+@dataclass(frozen=True)
+class EnvLine:
+    """One statement of the file: its line number, name and value; ``name`` is None where it is no ``NAME=VALUE``."""
+
+    number: int
+    name: str | None
+    value: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What a person should know of a file: ``wrong`` has no effect though it was meant to, ``others`` is not ours."""
+
+    wrong: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+def read_lines(path: Path) -> list[EnvLine]:
+    """Return the statements of a file in order; none where there is no file. Raises ``SettingsError``."""
+    from dotenv.parser import parse_stream
+
+    # docker makes a folder of a mounted file that is missing
+    if not path.is_file():
+        return []
+    return [
+        EnvLine(_line_of(found.original), None if found.error else found.key, found.value)
+        for found in parse_stream(StringIO(read_text(path)))
+        if found.error or found.key
+    ]
+
+
+def statements(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the names and values of a file; the last value of a name wins."""
+    for line in read_lines(path):
+        if line.name is None:
+            log.warning("%s, line %d is not NAME=VALUE and has no effect", path, line.number)
+        elif line.value is not None:
+            yield line.name, line.value
+
+
+def remarks(path: Path, *, settings: Collection[str], compose: Path) -> Remarks:
+    """Return what of the file no setting of these names reads; ``compose`` is the compose file, whose names count."""
+    known = set(settings) | _OTHERS | _names_of(compose)
+    wrong: list[str] = []
+    others: list[str] = []
+    for line in read_lines(path):
+        if line.name is None:
+            wrong.append(f"line {line.number} is not NAME=VALUE and has no effect")
+        elif line.name in known:
+            if line.value is None:
+                wrong.append(f"line {line.number}: {line.name} has no = and no effect")
+        elif meant := meant_by(line.name, settings):
+            wrong.append(f"line {line.number}: {line.name} is not a setting: did you mean {meant}?")
+        elif not line.name.startswith(_OTHER_PREFIXES):
+            others.append(line.name)
+    return Remarks(tuple(wrong), tuple(others))
+
+
+def meant_by(name: str, settings: Collection[str]) -> str | None:
+    """Return the setting that a misspelt name means, None where it is like none.
+
+    >>> names = ["FINNHUB_API_KEY", "KAFKA_BROKER", "KAFKA_GROUP"]
+    >>> meant_by("FINHUB_API_KEY", names), meant_by("kafka-brokers", names), meant_by("HTTP_PROXY", names)
+    ('FINNHUB_API_KEY', 'KAFKA_BROKER', None)
+    """
+    as_ours = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
+    found = get_close_matches(as_ours, sorted(settings), n=1, cutoff=_ALIKE)
+    return found[0] if found else None
+
+
+def _line_of(original: Any) -> int:
+    # a statement begins with the empty lines before it
+    text = str(original.string)
+    return int(original.line) + text[: len(text) - len(text.lstrip())].count("\n")
+
+
+def _names_of(compose: Path) -> set[str]:
+    return set(_COMPOSE_NAME.findall(compose.read_text(encoding="utf-8"))) if compose.is_file() else set()
