@@ -111,9 +111,9 @@ class Page:
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Page]:
-    """A new Chromium with a profile of its own under ``profile``; gone when the block ends."""
-    command = [str(find()), *FLAGS.split(), f"--user-data-dir={profile}", "about:blank"]
+def browser(profile: Path, *flags: str) -> Iterator[Page]:
+    """A new Chromium with more flags and a profile of its own under ``profile``; gone when the block ends."""
+    command = [str(find()), *FLAGS.split(), *flags, f"--user-data-dir={profile}", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         port = _port(profile / "DevToolsActivePort", process)

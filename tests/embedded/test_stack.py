@@ -107,6 +107,15 @@ def test_a_stack_is_started_once_and_completed_and_keeps_what_it_held(own: Read)
     assert pids(own())["kafka"] != standing["kafka"]
     assert all(server.answering for server in embedded.status(own())[:2])
 
+    # a server that an older release started has other doors open: it is not taken over
+    record = own().home / "embedded" / "s3" / "server.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"flavour": ""}))
+    said.clear()
+    embedded.up(own(), on_progress=said.append)
+    assert "another release started it" in said[0]
+    assert pids(own())["s3"] != standing["s3"]
+    assert Lake(own()).read(key) == b"{}\n"
+
 
 @pytest.mark.stack
 def test_a_port_that_somebody_took_is_named_and_another_one_is_used(own: Read) -> None:

@@ -131,9 +131,9 @@ def _run_s3(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
     folder, pair = folder_of(settings, "s3"), _pair(keys)
     before = processes.recall(folder)
     if before and before.is_alive():
-        if s3.complaint(before, pair) is None:
+        if before.flavour == s3.FLAVOUR and s3.complaint(before, pair) is None:
             return before
-        say(f"S3: pid {before.pid} does not answer, restarting it")
+        say(f"S3: restarting pid {before.pid}, since it does not answer or another release started it")
     if before:
         s3.stop(before)
     say("S3: starting SeaweedFS (a few seconds)")

