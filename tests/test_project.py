@@ -15,7 +15,7 @@ LIBRARY = ROOT / "lib" / "stocklib"
 RANKS = [
     {"errors"},
     {"text_files"},
-    {"env_file"},
+    {"env_file", "notebook_files"},
     {"quotes", "sessions", "settings", "host", "logs"},
     {"finnhub", "yahoo", "stream", "lake", "warehouse", "clocks", "budget"},
     {"pipeline", "market"},

@@ -1,25 +1,30 @@
 """A notebook as a job: wrong parameters are refused before anything runs, and every run leaves its copy."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
+from click.testing import CliRunner
 
 from stocklib import runner
-from stocklib.errors import NotebookFailed, ParameterError, SettingsError
+from stocklib.cli import main
+from stocklib.errors import InvalidNotebook, NotebookFailed, ParameterError, SettingsError
+from stocklib.notebook_files import read_notebook
 from stocklib.settings import Settings, read_settings
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A project of its own with one notebook that adds, and fails when told to."""
+    """A project of its own with one notebook that adds, and fails when told to; saved in an environment elsewhere."""
     (tmp_path / "dbt_stocks").mkdir()
     (tmp_path / "dbt_stocks" / "dbt_project.yml").touch()
     folder = tmp_path / "notebooks" / "pipeline"
     folder.mkdir(parents=True)
     notebook = nbformat.v4.new_notebook(
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        metadata={"kernelspec": {"name": "my_conda_env", "display_name": ".venv", "language": "python"}}
     )
     parameters = 'amount = 1  # type: int how many\nsymbols = []  # type: list[str] which\nday = ""  # type: date when'
     cells = [
@@ -38,7 +43,73 @@ def test_parameters_go_in_and_the_executed_copy_comes_out(project: Settings) -> 
     done = runner.run(project, "adding", given={"amount": "5", "symbols": "AAPL,FB", "day": "2012-12-14"})
     assert done.result.splitlines() == ["6 ['AAPL', 'FB'] 2012-12-14", str(project.home)]
     assert done.path == project.home / "runs" / done.run_id / "adding.ipynb"
-    assert "injected-parameters" in done.path.read_text()
+    copy = nbformat.read(done.path, as_version=4)
+    assert "injected-parameters" in str(copy.cells)
+    # it was run by, and says so, the project's own Python, whatever the file named
+    assert copy.metadata.kernelspec.name == "python3"
+
+
+CODE = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": "1"}
+GOOD = {"cells": [CODE], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        GOOD,
+        {**GOOD, "metadata": {"kernelspec": {"name": "my_conda_env"}}},
+        {**GOOD, "metadata": {"kernelspec": {"name": "ir", "display_name": "R"}, "language_info": {"name": "python"}}},
+        # without metadata, and without what other tools leave out
+        {"cells": [CODE]},
+        {"cells": [{"cell_type": "code", "source": ["1"]}], "nbformat": 4, "nbformat_minor": 4},
+        # of an old Jupyter
+        {
+            "worksheets": [{"cells": [{"cell_type": "code", "language": "python", "input": "1", "outputs": []}]}],
+            "metadata": {"name": ""},
+            "nbformat": 3,
+            "nbformat_minor": 0,
+        },
+    ],
+)
+def test_a_notebook_runs_in_the_projects_kernel_whatever_its_file_says(tmp_path: Path, saved: dict[str, Any]) -> None:
+    path = tmp_path / "one.ipynb"
+    path.write_text(json.dumps(saved), encoding="utf-8-sig")
+    read = read_notebook(path)
+    assert read.metadata.kernelspec.name == "python3"
+    assert [cell.source for cell in read.cells] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "cut off or damaged, it is empty"),
+        (json.dumps(GOOD, indent=1)[:90], "cut off or damaged, it ends or breaks at line"),
+        ("<<<<<<< HEAD\n" + json.dumps(GOOD), "cut off or damaged, it ends or breaks at line 1"),
+        ("[]", "no list of cells"),
+        ('{"nbformat": 4}', "no list of cells"),
+        ('{"cells": []}', "no code cell"),
+        ('{"cells": [1]}', "not a valid notebook"),
+        ('{"cells": [{"cell_type": "code", "source": 5}]}', "not a valid notebook"),
+        (json.dumps({**GOOD, "metadata": {"language_info": {"name": "R"}}}), "is written in R"),
+        (json.dumps({**GOOD, "metadata": {"kernelspec": {"name": "j", "language": "julia"}}}), "is written in julia"),
+    ],
+)
+def test_a_file_that_is_no_notebook_is_one_sentence(project: Settings, content: str, said: str) -> None:
+    path = project.root / "notebooks" / "pipeline" / "broken.ipynb"
+    path.write_text(content)
+    with pytest.raises(InvalidNotebook, match=said) as raised:
+        runner.run(project, "broken")
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert not (project.home / "runs").exists()
+
+
+def test_one_broken_notebook_hides_no_other_from_the_list(project: Settings) -> None:
+    (project.root / "notebooks" / "pipeline" / "broken.ipynb").write_text("{")
+    told = CliRunner(env={"STOCKS_HOME": str(project.home)}).invoke(main, ["run"])
+    assert told.exit_code == 0
+    assert "-p amount=…  int" in told.stdout
+    assert "cannot be run:" in told.stdout
 
 
 def test_the_source_is_never_changed(project: Settings) -> None:

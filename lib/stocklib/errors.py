@@ -5,7 +5,8 @@
     ├── InputError               what the caller asked for makes no sense
     │   ├── SymbolError          a symbol that is malformed, or that nobody knows
     │   ├── DateRangeError       an empty, reversed or future range
-    │   └── ParameterError       an unknown or ill-typed notebook parameter
+    │   ├── ParameterError       an unknown or ill-typed notebook parameter
+    │   └── InvalidNotebook      a notebook's file that is cut off, damaged or not in Python
     ├── SourceError              the market data source
     │   ├── SourceUnavailable    down, timed out, or answered 5xx after every retry
     │   ├── KeyRefused           401: no key, or a wrong one
@@ -57,6 +58,10 @@ class DateRangeError(InputError):
 
 class ParameterError(InputError):
     """A notebook parameter that does not exist, or a value of another type."""
+
+
+class InvalidNotebook(InputError):
+    """A notebook's file is cut off, damaged, without code or not in Python; the message names it."""
 
 
 class SourceError(StocksError):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from stocklib.errors import NotebookFailed, ParameterError, SettingsError
 from stocklib.host import environment
+from stocklib.notebook_files import prepare
 from stocklib.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,9 +45,8 @@ def notebooks(settings: Settings) -> dict[str, Path]:
 
 def parameters(settings: Settings, name: str) -> dict[str, dict[str, Any]]:
     """The parameters of a notebook: name, type, default and help, as its ``parameters`` cell states them."""
-    import papermill
-
-    return dict(papermill.inspect_notebook(str(_find(settings, name))))
+    with tempfile.TemporaryDirectory(prefix="stocks-") as folder:
+        return _inspect(prepare(_find(settings, name), Path(folder)))
 
 
 def run(
@@ -60,7 +60,7 @@ def run(
     """Execute a notebook with the given parameters and keep the copy.
 
     Text values are turned into the parameter's own type (``2012-12-14``, ``["AAPL","FB"]`` or ``AAPL,FB``, ``true``).
-    Raises ``ParameterError`` before anything runs, ``NotebookFailed`` when a cell raises.
+    Raises ``ParameterError`` or ``InvalidNotebook`` before anything runs, ``NotebookFailed`` when a cell raises.
     """
     import nbformat
     import papermill
@@ -68,22 +68,23 @@ def run(
     from traitlets.config import Config
 
     source = _find(settings, name)
-    values = check_parameters(parameters(settings, name), given or {}, notebook=name)
     run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{name}-{secrets.token_hex(3)}"
     target = settings.home / "runs" / run_id / f"{name}.ipynb"
-    _make_folder(target.parent)
-    log.info("running %s as %s", source.name, run_id)
     try:
-        with kernel_environment(settings), tempfile.TemporaryDirectory(prefix="stocks-") as sockets:
+        with kernel_environment(settings), tempfile.TemporaryDirectory(prefix="stocks-") as private:
+            ready = prepare(source, Path(private))
+            values = check_parameters(_inspect(ready), given or {}, notebook=name)
+            _make_folder(target.parent)
+            log.info("running %s as %s", source.name, run_id)
             papermill.execute_notebook(
-                str(source),
+                str(ready),
                 str(target),
                 parameters=values,
                 cwd=str(source.parent),
                 progress_bar=progress,
                 log_output=False,
                 # no unencrypted TCP port for the kernel: socket files in a folder that only its owner may open
-                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{private}/kernel"}}),
                 # the kernel reports its own ending as an error
                 extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             )
@@ -93,6 +94,12 @@ def run(
         raise NotebookFailed(f"{name} failed: its kernel died ({error}).\nThe executed copy: {target}") from error
     executed = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]
     return Run(run_id=run_id, path=target, result=_last_text(executed))
+
+
+def _inspect(notebook: Path) -> dict[str, dict[str, Any]]:
+    import papermill
+
+    return dict(papermill.inspect_notebook(str(notebook)))
 
 
 def check_parameters(
@@ -172,7 +179,8 @@ def kernel_environment(settings: Settings) -> "Iterator[None]":
 
     Whoever runs notebooks side by side wraps them all: the environment belongs to the process, not to a thread.
     """
-    wanted = {"JUPYTER_PLATFORM_DIRS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    # a kernel of the same name in the user's own folder is another environment's
+    wanted = {"JUPYTER_PLATFORM_DIRS": "1", "JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     if settings.demo:
         wanted |= {"STOCKS_DEMO": "1", "STOCKS_DEMO_HOME": str(settings.home)}
     else:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from stocklib.cli.base import DATE, Lazy, day_of, main, print_table, read_pairs
+from stocklib.errors import InputError
 from stocklib.settings import Settings
 
 
@@ -129,6 +130,11 @@ def _print_notebooks(settings: Settings) -> None:
 
     for name, path in runner.notebooks(settings).items():
         click.echo(f"{name}  ({path.relative_to(settings.root)})")
-        for parameter, facts in runner.parameters(settings, name).items():
+        try:
+            takes = runner.parameters(settings, name)
+        except InputError as error:
+            click.echo(f"    cannot be run: {error}")
+            continue
+        for parameter, facts in takes.items():
             kind = facts["inferred_type_name"] or "str"
             click.echo(f"    -p {parameter}=…  {kind}, default {facts['default']}  {facts['help']}")
