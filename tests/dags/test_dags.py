@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,79 @@ def test_a_day_without_a_session_has_its_reason(instant: datetime, reason: str) 
     from stocklib.airflow.days import closed, day_of
 
     assert reason in closed(day_of(instant))
+
+
+@pytest.mark.parametrize(
+    ("at", "about"),
+    [
+        # SCHEDULE_DAILY="0 1 * * 2-6": each run is about the evening before
+        ("2026-11-17 01:00", "2026-11-16"),
+        ("2026-11-20 01:00", "2026-11-19"),
+        ("2026-11-21 01:00", "2026-11-20"),
+        ("2026-11-20 18:00", "2026-11-20"),
+        # the whole weekend up to Monday's bell, and Saturday's own evening
+        ("2026-11-21 15:59", "2026-11-20"),
+        ("2026-11-22 01:00", "2026-11-20"),
+        ("2026-11-23 15:59", "2026-11-20"),
+        ("2026-11-23 16:00", "2026-11-23"),
+        ("2026-11-21 16:00", "2026-11-21"),
+        # Thanksgiving, the half day after it, and the Saturday after that
+        ("2026-11-26 01:00", "2026-11-25"),
+        ("2026-11-26 18:00", "2026-11-26"),
+        ("2026-11-27 01:00", "2026-11-25"),
+        ("2026-11-27 12:59", "2026-11-25"),
+        ("2026-11-27 13:00", "2026-11-27"),
+        ("2026-11-28 01:00", "2026-11-27"),
+        # Good Friday, then the weekend, then Monday before the bell
+        ("2026-04-03 00:30", "2026-04-02"),
+        ("2026-04-04 01:00", "2026-04-02"),
+        ("2026-04-06 01:00", "2026-04-02"),
+        # the nights of the changes of the clocks, and a year's first night
+        ("2026-03-08 03:00", "2026-03-06"),
+        ("2026-11-01 01:30", "2026-10-30"),
+        ("2027-01-01 01:00", "2026-12-31"),
+        # Hurricane Sandy
+        ("2012-10-30 01:00", "2012-10-26"),
+    ],
+)
+def test_a_run_up_to_the_closing_bell_is_about_the_last_finished_session(at: str, about: str) -> None:
+    from stocklib.airflow.days import day_of
+
+    instant = datetime.fromisoformat(at).replace(tzinfo=NEW_YORK)
+    assert f"{day_of(instant)}" == f"{day_of(instant.astimezone(UTC))}" == about
+
+
+def test_no_session_of_a_year_is_left_out_by_a_schedule_of_evenings_or_nights() -> None:
+    from stocklib.airflow.days import day_of
+    from stocklib.sessions import session, sessions
+
+    wanted = {found.session_date for found in sessions(date(2026, 1, 5), date(2026, 12, 30))}
+    days = [date(2026, 1, 5) + timedelta(days=step) for step in range(361)]
+    # the hour, and the first weekday of five: Monday to Friday, Tuesday to Saturday
+    for hour, first in ((18, 0), (23, 0), (0, 1), (1, 1), (9, 1), (12, 1)):
+        at = [datetime(day.year, day.month, day.day, hour, tzinfo=NEW_YORK) for day in days]
+        found = {day_of(instant) for instant in at if first <= instant.weekday() < first + 5}
+        assert {day for day in found if session(day)} >= wanted, hour
+
+
+@pytest.mark.parametrize(
+    ("cron", "evening", "due"),
+    [
+        ("0 18 * * 1-5", "2026-11-20 20:30", "2026-11-20"),
+        # what is fetched after midnight is not missing the evening before
+        ("0 1 * * 2-6", "2026-11-20 20:30", "2026-11-19"),
+        ("0 1 * * 2-6", "2026-11-23 20:30", "2026-11-20"),
+        ("0 1 * * 2-6", "2026-11-24 20:30", "2026-11-23"),
+        ("off", "2026-11-20 20:30", "2026-11-20"),
+    ],
+)
+def test_the_evening_asks_for_the_session_whose_load_was_due(cron: str, evening: str, due: str) -> None:
+    from stocklib.airflow.watching import last_daily
+    from stocklib.sessions import last_finished_session
+
+    settings = read_settings(environ={"FINNHUB_API_KEY": "k", "SCHEDULE_DAILY": cron})
+    at = datetime.fromisoformat(evening).replace(tzinfo=NEW_YORK).astimezone(UTC)
+    assert f"{last_finished_session(last_daily(settings, at)).session_date}" == due
 
 
 def test_a_schedule_that_is_no_cron_expression_is_refused_by_name() -> None:

@@ -2,11 +2,11 @@
 clock.
 
 The date is the Param ``day`` where it is given; the source's last finished session where the source is a replay, or
-where the run has no date of its own; else the New York date of the instant that the run stands for. What was
+where the run has no date of its own; else that of the instant that the run stands for (``day_of``). What was
 decided is kept beside the run's notebooks, so that running it again is about the same date.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 import orjson
 
@@ -18,6 +18,8 @@ from stocklib.settings import Settings
 
 # The loads begin this long before the opening bell and end this long after the close, when late messages have landed.
 BEFORE, AFTER = timedelta(minutes=30), timedelta(hours=1)
+# When a day without a session is over, as one with a session is.
+_CLOSING_BELL = time(16)
 
 
 class NothingToDo(Exception):
@@ -48,17 +50,24 @@ def choose_day(settings: Settings, place: Place) -> date:
 
 
 def day_of(instant: datetime) -> date:
-    """The New York date of an instant; before that day's closing bell, the last finished session's.
+    """Return the date that a run of this instant is about: the last finished session's, or a day without one.
+
+    Up to the hour of the closing bell a run belongs to the evening before, also on a day without a session: a run at
+    01:00 on a Saturday is about Friday. From then on it is about its own day.
 
     >>> from datetime import UTC
+    >>> f"{day_of(datetime(2026, 11, 21, 6, tzinfo=UTC))}"   # 01:00, a Saturday
+    '2026-11-20'
     >>> f"{day_of(datetime(2026, 3, 9, 22, tzinfo=UTC))}"   # 18:00, the Monday after the clocks changed
     '2026-03-09'
     >>> f"{day_of(datetime(2026, 11, 26, 23, tzinfo=UTC))}"   # Thanksgiving: no session, and nothing to do
     '2026-11-26'
     """
     day = new_york_date(instant)
-    found = session(day)
-    return day if found is None or found.close <= instant else last_finished_session(instant).session_date
+    is_evening = instant.astimezone(NEW_YORK).time() >= _CLOSING_BELL
+    if session(day) is None and is_evening:
+        return day
+    return last_finished_session(instant).session_date
 
 
 def look_around(settings: Settings, place: Place) -> None:

@@ -1,6 +1,6 @@
 """Is gold as new as it should be, and did every schedule run? What ``quality`` asks each evening."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from stocklib.airflow.days import source_now
 from stocklib.airflow.place import Place
@@ -16,13 +16,16 @@ WATCHED = {
     "SCHEDULE_REPORTS": "reports",
     "SCHEDULE_LOAD": "minio_to_snowflake",
 }
+# A run that was due this long ago should be there.
+_GRACE = timedelta(minutes=15)
 
 
 def check_fresh(settings: Settings, place: Place) -> str:
     """One sentence where all is well; ``StaleData`` says what is behind, since when, and what to do."""
     now, is_replay = source_now(settings)
     instant = now if is_replay or place.instant is None else place.instant
-    wanted = last_finished_session(instant).session_date
+    due = instant if is_replay else last_daily(settings, instant)
+    wanted = last_finished_session(due).session_date
     newest = newest_day(settings)
     wrong = list(examine(settings).alarms)
     wrong += [
@@ -56,6 +59,14 @@ def last_slots(settings: Settings, now: datetime) -> dict[str, datetime]:
             due = croniter(cron, local).get_prev(datetime)
             slots[dag_id] = due.replace(tzinfo=NEW_YORK).astimezone(now.tzinfo)
     return slots
+
+
+def last_daily(settings: Settings, now: datetime) -> datetime:
+    """When the bars of a day were due last: a daily load after midnight owes the evening nothing yet.
+
+    Where its schedule is off, that is now.
+    """
+    return last_slots(settings, now - _GRACE).get(WATCHED["SCHEDULE_DAILY"], now)
 
 
 def _unread(settings: Settings) -> list[UnreadableObject]:
