@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_bars import walk
 from recorded_gold import SYMBOLS, published
 
 from stocklib import indicators, market
@@ -150,3 +151,113 @@ def test_a_window_longer_than_any_that_is_computed_is_refused() -> None:
     assert indicators.rsi(ONE, 100_000).isna().all()
     with pytest.raises(InputError, match="100,000 bars at most"):
         indicators.rsi(ONE, 100_001)
+
+
+# ── what has left a window, and what stands still ─────────────────────────────────────────────────────────────────────
+
+OF_A_WINDOW = {
+    "sma": lambda f: indicators.sma(f["close"], 20),
+    "wma": lambda f: indicators.wma(f["close"], 20),
+    "bollinger": lambda f: indicators.bollinger(f["close"], 20).upper,
+    "zscore": lambda f: indicators.zscore(f["close"], 20),
+    "vwap": lambda f: indicators.vwap(f["close"], f["volume"], window=20),
+    "rolling_volatility": lambda f: indicators.rolling_volatility(f["close"], 30),
+    "parkinson": lambda f: indicators.parkinson(f["high"], f["low"], 30),
+    "garman_klass": lambda f: indicators.garman_klass(f["open"], f["high"], f["low"], f["close"], 30),
+    "rolling_beta": lambda f: indicators.rolling_beta(f["close"].pct_change(), f["open"].pct_change(), 20),
+    "rolling_correlation": lambda f: indicators.rolling_correlation(
+        f["close"].pct_change(), f["open"].pct_change(), 20
+    ),
+    "stochastic": lambda f: indicators.stochastic(f["high"], f["low"], f["close"], window=20).k,
+}
+
+
+@pytest.mark.parametrize("name", OF_A_WINDOW)
+@pytest.mark.parametrize("tick", [1e6, 1e15])
+def test_one_huge_tick_leaves_nothing_behind_in_a_quiet_series(name: str, tick: float) -> None:
+    quiet = walk(11, 400, deviation=1e-4).drop(columns="symbol").set_index("date")
+    loud = quiet.copy()
+    loud.iloc[50, :] *= tick
+    ours, right = (OF_A_WINDOW[name](frame).iloc[-300:] for frame in (loud, quiet))
+    pd.testing.assert_series_equal(ours, right, rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), st.integers(2, 20), st.integers(0, 9))
+def test_a_window_s_mean_and_deviation_are_those_of_its_values(numbers: list[float], window: int, holes: int) -> None:
+    series = pd.Series(numbers)
+    series[series.index % 10 < holes // 3] = np.nan
+    mean, z = indicators.sma(series, window), indicators.zscore(series, window)
+    upper = indicators.bollinger(series, window, deviations=1).upper
+    for end in range(len(series)):
+        part = series.iloc[max(0, end - window + 1) : end + 1]
+        if len(part) < window or part.isna().any():
+            assert np.isnan([mean[end], upper[end], z[end]]).all()
+            continue
+        scale = max(1.0, part.abs().max())
+        assert mean[end] == pytest.approx(part.mean(), abs=1e-9 * scale)
+        assert upper[end] - mean[end] == pytest.approx(part.std(ddof=0), rel=1e-6, abs=1e-9 * scale)
+
+
+@pytest.mark.parametrize("window", [2, 14])
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_the_rsi_of_a_price_that_stands_still_stays_where_it_was(window: int, scale: float) -> None:
+    moved = [100.0, 101.0, 100.5, 102.0, 101.0, 103.0, 102.5, 104.0, 103.0, 105.0, 104.5, 106.0, 105.0, 107.0, 106.5]
+    still = scale * pd.Series(moved + [106.5] * 30_000 + [106.6, 106.5])
+    found = indicators.rsi(still, window)
+    before = found.iloc[len(moved) : -2]
+    assert before.tolist() == [before.iloc[0]] * 30_000
+    assert 0 < before.iloc[0] < 100
+    # after so long a rest one rise is all there is, and the fall after it weighs as in any other series
+    assert found.iloc[-2] == pytest.approx(100)
+    assert found.iloc[-1] == pytest.approx(100 * (window - 1) / (2 * window - 1), rel=1e-6)
+
+
+def test_the_exponential_volatility_goes_on_after_a_hole() -> None:
+    # returns of 10 %, -10 %, none over the hole, then 20 %: the bar after the hole has the volatility of that before it
+    prices = pd.Series([100.0, 110.0, 99.0, np.nan, 150.0, 180.0])
+    found = indicators.ewma_volatility(prices, decay=0.5, warm_up=1)
+    squares = [0.01, 0.01, math.nan, 0.01, 0.5 * 0.01 + 0.5 * 0.04]
+    assert found.tolist() == pytest.approx([math.nan, *(100 * math.sqrt(252 * s) for s in squares)], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "said"),
+    [
+        ("atr", {"close": 150.0}, "has its close outside its low and high"),
+        ("stochastic", {"close": 1.0}, "has its close outside its low and high"),
+        ("garman_klass", {"open": 150.0}, "has its open outside its low and high"),
+        ("garman_klass", {"close": 1.0}, "has its close outside its low and high"),
+        ("parkinson", {"low": 150.0}, "has a high below its low"),
+        ("atr", {"low": 150.0}, "has a high below its low"),
+    ],
+)
+def test_a_bar_that_cannot_be_is_named(name: str, wrong: dict[str, float], said: str) -> None:
+    frame = pd.DataFrame({"open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0}, DAYS)
+    for column, price in wrong.items():
+        frame.loc[DAYS[20], column] = price
+    names = {"parkinson": ["high", "low"], "garman_klass": ["open", "high", "low", "close"]}
+    given = [frame[column] for column in names.get(name, ["high", "low", "close"])]
+    with pytest.raises(InputError, match=f"the bar of 2012-01-30 00:00:00 {said}"):
+        getattr(indicators, name)(*given)
+    panels = [pd.DataFrame({"A": series.iloc[0], "B": series}) for series in given]
+    with pytest.raises(InputError, match=f"the bar of B of 2012-01-30 00:00:00 {said}"):
+        getattr(indicators, name)(*panels)
+
+
+def test_what_rounding_does_to_a_price_is_no_bar_that_cannot_be() -> None:
+    one = pd.Series(100.0, DAYS)
+    assert indicators.atr(one, one, one + 1e-6, 3).iloc[-1] < 1e-5
+
+
+def test_a_market_that_stands_still_or_nothing_traded_is_nan_and_never_infinite() -> None:
+    still = pd.Series(0.0, DAYS)
+    moving = pd.Series(np.sin(np.arange(40.0)) / 100, DAYS)
+    for market_of in (still, still + 0.01, still + 1e-17 * moving):
+        assert indicators.rolling_beta(moving, market_of, 5).isna().all()
+        assert indicators.rolling_correlation(moving, market_of, 5).isna().all()
+    # what was traded long ago leaves no residue to divide by
+    volume = pd.Series([1e18, 0.1, 0.3, *[0.0] * 37], DAYS)
+    assert indicators.vwap(ONE, volume, window=5).iloc[7:].isna().all()
+    with pytest.raises(InputError, match="one label a bar"):
+        indicators.vwap(ONE, ONE, session=[1, 2])

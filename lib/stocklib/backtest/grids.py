@@ -22,10 +22,11 @@ from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.crossovers import crossovers
 from stocklib.backtest.engine import amount, fraction, run
 from stocklib.backtest.progress import Progress
-from stocklib.backtest.result import session_days, summary
+from stocklib.backtest.result import summary
 from stocklib.backtest.strategies import ema_crossover, sma_crossover
 from stocklib.errors import InputError
 from stocklib.indicators import ema, sma
+from stocklib.indicators.times import session_days
 
 Strategy = Callable[..., Any]
 Combinations = Sequence[dict[str, Any]]

@@ -13,7 +13,7 @@ from stocklib import metrics
 from stocklib.backtest.bars import Bars, Floats
 from stocklib.backtest.kernel import Book
 from stocklib.backtest.trades import REASONS, round_trips
-from stocklib.sessions import NEW_YORK
+from stocklib.indicators.times import session_days
 
 Made = TypeVar("Made", pd.Series, pd.DataFrame)
 
@@ -149,13 +149,6 @@ def by_session(values: pd.Series) -> pd.Series:
     last = ~days.duplicated(keep="last")
     last[0] = True
     return values[last]
-
-
-def session_days(times: pd.Index) -> pd.Index:
-    """The New York date of each bar, or what stands for it where there are no dates."""
-    if not isinstance(times, pd.DatetimeIndex):
-        return times
-    return (times if times.tz is None else times.tz_convert(NEW_YORK).tz_localize(None)).normalize()
 
 
 def _summary(result: Result, benchmark: pd.Series | None) -> dict[str, float]:

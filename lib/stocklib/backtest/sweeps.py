@@ -20,8 +20,9 @@ from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.engine import run
 from stocklib.backtest.grids import FIGURES, Strategy, try_all
 from stocklib.backtest.progress import Progress, shown
-from stocklib.backtest.result import Result, session_days
+from stocklib.backtest.result import Result
 from stocklib.errors import InputError
+from stocklib.indicators.times import session_days
 
 log = logging.getLogger(__name__)
 

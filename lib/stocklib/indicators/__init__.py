@@ -3,13 +3,16 @@
 Until a window is full the answer is NaN, never a guess; a window longer than the data is never full. A missing value
 makes an indicator of a fixed window NaN while it is inside the window; one that remembers everything (``ema``,
 ``rsi``, ``macd``, ``atr``, ``obv``, ``ewma_volatility``) skips the missing bar and is NaN on it alone. No answer looks
-ahead: that of bar t is made of bars up to t.
+ahead: that of bar t is made of bars up to t. A value that has left a window has left nothing in it, however large.
 
-Dates out of order or twice there, a zero or negative price where returns or logarithms are taken (volatilities,
-``drawdown``), a negative volume, infinite values: ``InputError``. Averages, ``rsi``, ``zscore`` and the like are made
-of sums and differences, which hold for any number.
+Numbers of any kind come out as doubles, on the index that they came with; dates may be datetimes, ISO 8601 text,
+Python's or Arrow's. ``InputError``: lists and arrays, text instead of numbers, dates out of order or twice there, a
+zero or negative price where returns or logarithms are taken (volatilities, ``drawdown``), a high below its low or a
+close outside them, a negative volume, infinite values and those beyond 1e50. Averages, ``rsi``, ``zscore`` and the
+like are made of sums and differences, which hold for any number. No answer is infinite.
 
-TA-Lib computes what it has, a contiguous column at a time; the rest is pandas.
+Means and deviations of a window are made in ``windows``; TA-Lib computes what else it has, a contiguous column at a
+time; the rest is pandas.
 """
 
 from stocklib.indicators.averages import ema, sma, wma

@@ -2,7 +2,8 @@
 
 import talib
 
-from stocklib.indicators.columns import Floats, Values, by_memory, by_window, check_window
+from stocklib.indicators import windows
+from stocklib.indicators.columns import Floats, Values, by_memory, check_window, like, numbers_of, read
 
 
 def sma(values: Values, window: int) -> Values:
@@ -16,7 +17,9 @@ def sma(values: Values, window: int) -> Values:
     [nan, nan, 3.0, 4.0]
     """
     check_window(window)
-    return by_window(lambda prices: talib.SMA(prices, window), values)
+    (values,) = read(values)
+    averaged: Values = like(values, windows.mean(numbers_of(values), window))
+    return averaged
 
 
 def ema(values: Values, window: int) -> Values:
@@ -46,7 +49,9 @@ def wma(values: Values, window: int) -> Values:
     [nan, nan, 3.833333, 4.333333]
     """
     check_window(window)
-    return by_window(lambda prices: talib.WMA(prices, window), values)
+    (values,) = read(values)
+    averaged: Values = like(values, windows.weighted_mean(numbers_of(values), window))
+    return averaged
 
 
 def exponential(prices: Floats, window: int) -> Floats:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Generic
 
-import numpy as np
 import talib
 
+from stocklib.indicators import windows
 from stocklib.indicators.averages import sma
-from stocklib.indicators.columns import Values, by_memory, by_window, check_window
+from stocklib.indicators.columns import Values, by_memory, check_ranges, check_window, like, numbers_of, read
 
 # A deviation below this share of the mean is what rounding leaves of none.
 _NOISE = 1e-12
@@ -35,6 +35,7 @@ def bollinger(values: Values, window: int = 20, *, deviations: float = 2.0) -> B
     [-1.320494, 3.0, 7.320494]
     """
     check_window(window, at_least=2)
+    (values,) = read(values)
     middle = sma(values, window)
     width = deviations * _deviation(values, window, ddof=0)
     return Bands(middle - width, middle, middle + width)
@@ -55,6 +56,8 @@ def atr(high: Values, low: Values, close: Values, window: int = 14) -> Values:
     [nan, nan, 2.5, 3.25]
     """
     check_window(window)
+    high, low, close = read(high, low, close)
+    check_ranges(high, low, close=close)
     return by_memory(lambda h, l, c: talib.ATR(h, l, c, window), high, low, close)  # noqa: E741
 
 
@@ -66,11 +69,11 @@ def zscore(values: Values, window: int) -> Values:
     [nan, nan, 1.0]
     """
     check_window(window, at_least=2)
+    (values,) = read(values)
     mean, deviation = sma(values, window), _deviation(values, window, ddof=1)
     return (values - mean) / deviation.where(deviation > mean.abs() * _NOISE)
 
 
 def _deviation(values: Values, window: int, *, ddof: int) -> Values:
-    # about the first price, so that a large one does not eat the digits of a small deviation
-    scale = np.sqrt(window / (window - ddof))
-    return by_window(lambda prices: talib.STDDEV(prices - prices[0], window) * scale, values)
+    found: Values = like(values, windows.deviation(numbers_of(values), window, ddof=ddof))
+    return found

@@ -1,9 +1,12 @@
-"""How an indicator meets its data: column by column, each one contiguous, around whatever is missing.
+"""How an indicator meets its data: read once as doubles, then column by column around whatever is missing.
 
-In go series or panels of one shape, out come such of the same shape. A kernel sees only complete stretches.
+In go series or panels of one shape, out come such of the same shape. ``read`` is the gate that every indicator's
+inputs pass. A kernel sees only complete stretches.
 """
 
+import numbers
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stocklib.errors import InputError
+from stocklib.indicators.times import in_order, read_times
 
 Values = TypeVar("Values", pd.Series, pd.DataFrame)
 Floats = NDArray[np.float64]
@@ -18,6 +22,10 @@ Kernel = Callable[..., Any]
 
 # the longest window that TA-Lib takes
 _LONGEST = 100_000
+# Prices, volumes and returns are far within; squares and products of what is stay finite.
+LARGEST, SMALLEST = 1e50, 1e-50
+# What rounding a price to six decimals can move it beyond its bar's range.
+_ROUNDED = 1e-6
 
 
 def by_window(kernel: Kernel, *inputs: Values) -> Values:
@@ -38,65 +46,136 @@ def check_window(window: object, *, name: str = "window", at_least: int = 1) -> 
         raise InputError(f"{name}={window} is not possible: a window has {_LONGEST:,} bars at most")
 
 
-def check_order(values: pd.Series | pd.DataFrame) -> None:
-    """Dates are in order, each there once, and those of one symbol; places (0, 1, 2, …) say nothing about time."""
-    index = values.index
-    if isinstance(index, pd.MultiIndex):
-        raise InputError("the values are those of several symbols in one column: take one, or a panel (unstack them)")
-    is_time = isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) or index.inferred_type in ("date", "datetime")
-    if is_time and not (index.is_monotonic_increasing and index.is_unique):
-        raise InputError("the values must be in order of time, one a date: sort them, and drop what is there twice")
+def read(*inputs: Values) -> tuple[Values, ...]:
+    """Return the inputs as doubles on their own index; NaN stays NaN.
 
-
-def check_prices(*inputs: pd.Series | pd.DataFrame) -> None:
-    """Prices whose ratios mean something are positive, or not there."""
+    ``InputError`` for what is neither a series nor a panel (dates × symbols) of numbers, for infinite values, for
+    dates out of order or twice there, and for inputs whose dates or symbols differ.
+    """
     for values in inputs:
-        check_order(values)
-        numbers = _numbers(values)
-        if (numbers <= 0).any():
-            row = int((numbers <= 0).any(axis=1).argmax())
-            raise InputError(f"the price of {values.index[row]} is zero or negative, which has no return")
-
-
-def check_volume(volume: pd.Series | pd.DataFrame) -> None:
-    """Shares are counted from zero."""
-    if (volume < 0).to_numpy().any():
-        raise InputError("a volume is negative")
-
-
-def check_alike(*inputs: Any) -> None:
-    """Inputs that belong together have the same bars, in order of time, and the same symbols."""
+        if not isinstance(values, pd.Series | pd.DataFrame):
+            raise InputError(
+                f"the values must be a series, or a panel of dates × symbols, not {type(values).__name__}: "
+                "pd.Series(values, dates)"
+            )
     first = inputs[0]
-    check_order(first)
+    if not in_order(read_times(first.index)):
+        raise InputError("the values must be in order of time, one a date: sort them, and drop what is there twice")
     for other in inputs[1:]:
         if type(other) is not type(first) or not other.index.equals(first.index):
             raise InputError("the inputs must be alike: all series or all panels, on the same dates")
         if isinstance(first, pd.DataFrame) and not other.columns.equals(first.columns):
             raise InputError("the panels must have the same symbols, in the same order")
+    return tuple(_as_doubles(values) for values in inputs)
+
+
+def read_prices(*inputs: Values) -> tuple[Values, ...]:
+    """``read``, for prices whose ratios mean something: positive, or not there."""
+    checked = read(*inputs)
+    for values in checked:
+        array = numbers_of(values)
+        wrong = array < SMALLEST
+        if wrong.any():
+            row = int(wrong.any(axis=1).argmax())
+            raise InputError(f"the price of {values.index[row]} is zero or negative, which has no return")
+    return checked
+
+
+def read_volume(volume: Values) -> Values:
+    """``read``, for shares, which are counted from zero."""
+    (checked,) = read(volume)
+    if (numbers_of(checked) < 0).any():
+        raise InputError("a volume is negative")
+    return checked
+
+
+def check_ranges(high: Values, low: Values, **within: Values) -> None:
+    """Every bar's high is its highest price, and its low the lowest; ``InputError`` names the bar that is not so."""
+    top, bottom = numbers_of(high), numbers_of(low)
+    _refuse(high, top < bottom * (1 - _ROUNDED), "has a high below its low")
+    for name, values in within.items():
+        array = numbers_of(values)
+        outside = (array > top * (1 + _ROUNDED)) | (array < bottom * (1 - _ROUNDED))
+        _refuse(high, outside, f"has its {name} outside its low and high")
+
+
+def to_doubles(values: pd.Series, *, name: str = "values") -> Floats:
+    """The numbers of a column as doubles, NaN where there is none; ``InputError`` for text, truth values and dates."""
+    dtype = values.dtype
+    is_number = pd.api.types.is_numeric_dtype(dtype) and not (
+        pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_complex_dtype(dtype)
+    )
+    if not is_number and not (pd.api.types.is_object_dtype(dtype) and _are_numbers(values)):
+        shown = next((value for value in values if not pd.isna(value)), None)
+        raise InputError(f"the {name} must be numbers, not {dtype} such as {shown!r}: read them with pd.to_numeric")
+    try:
+        array: Floats = values.to_numpy(dtype="float64", na_value=np.nan)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"the {name} must be numbers: {error}") from error
+    return array
+
+
+def check_size(array: Floats, *, name: str = "values") -> None:
+    """No value is infinite, or so large that a formula could become so."""
+    if (np.abs(array) > LARGEST).any():
+        raise InputError(f"the {name} must be finite; one of them is infinite, or larger than {LARGEST:g}")
+
+
+def numbers_of(values: pd.Series | pd.DataFrame) -> Floats:
+    """What ``read`` returned as an array of bars × symbols."""
+    array: Floats = values.to_numpy(dtype="float64")
+    return array[:, None] if array.ndim == 1 else array
+
+
+def like(values: Any, array: Floats) -> Any:
+    """An array of bars × symbols in the shape of ``values``."""
+    if isinstance(values, pd.Series):
+        return pd.Series(array[:, 0], values.index, name=values.name)
+    return pd.DataFrame(array, values.index, values.columns)
+
+
+def _as_doubles(values: Any) -> Any:
+    dtypes = [values.dtype] if isinstance(values, pd.Series) else list(values.dtypes)
+    if any(dtype != np.float64 for dtype in dtypes):
+        values = _converted(values)
+    check_size(numbers_of(values))
+    return values
+
+
+def _converted(values: Any) -> Any:
+    if isinstance(values, pd.Series):
+        return pd.Series(to_doubles(values), values.index, name=values.name)
+    columns = [to_doubles(values.iloc[:, place], name=f"values of {name}") for place, name in enumerate(values)]
+    return pd.DataFrame(np.column_stack(columns), values.index, values.columns)
+
+
+def _are_numbers(values: pd.Series) -> bool:
+    missing = (None, pd.NA, pd.NaT)
+    return all(
+        (isinstance(value, numbers.Real | Decimal) and not isinstance(value, bool | np.bool_))
+        or any(value is each for each in missing)
+        for value in values
+    )
+
+
+def _refuse(values: Any, wrong: NDArray[np.bool_], why: str) -> None:
+    if wrong.any():
+        row = int(wrong.any(axis=1).argmax())
+        column = "" if isinstance(values, pd.Series) else f" of {values.columns[int(wrong[row].argmax())]}"
+        raise InputError(f"the bar{column} of {values.index[row]} {why}")
 
 
 def _apply(kernel: Kernel, inputs: tuple[Values, ...], parts: Callable[..., Iterator[Any]]) -> Values:
-    check_alike(*inputs)
-    first = inputs[0]
+    inputs = read(*inputs)
     # columns in one piece each: that is how pandas keeps them, and what TA-Lib reads without a copy
-    arrays = [np.asfortranarray(_numbers(values)) for values in inputs]
+    arrays = [np.asfortranarray(numbers_of(values)) for values in inputs]
     answer = np.full(arrays[0].shape, np.nan, order="F")
     for column in range(arrays[0].shape[1]):
         pieces = [array[:, column] for array in arrays]
         for where in parts(pieces):
             answer[where, column] = kernel(*(piece[where] for piece in pieces))
-    shaped: Values = _like(first, answer)
+    shaped: Values = like(inputs[0], answer)
     return shaped
-
-
-def _numbers(values: pd.Series | pd.DataFrame) -> Floats:
-    try:
-        array = values.to_numpy(dtype="float64", na_value=np.nan)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"the values must be numbers: {error}") from error
-    if not np.isfinite(array).all() and np.isinf(array).any():
-        raise InputError("the values must be finite; one of them is infinite")
-    return array[:, None] if array.ndim == 1 else array
 
 
 def _stretches(pieces: list[Floats]) -> Iterator[slice]:
@@ -123,9 +202,3 @@ def _is_there(pieces: list[Floats]) -> NDArray[np.bool_]:
     for piece in pieces[1:]:
         good &= ~np.isnan(piece)
     return good
-
-
-def _like(values: Any, array: Floats) -> Any:
-    if isinstance(values, pd.Series):
-        return pd.Series(array[:, 0], values.index, name=values.name)
-    return pd.DataFrame(array, values.index, values.columns)

@@ -8,7 +8,7 @@ import talib
 
 from stocklib.errors import InputError
 from stocklib.indicators.averages import exponential, sma
-from stocklib.indicators.columns import Floats, Values, by_memory, by_window, check_window
+from stocklib.indicators.columns import Floats, Values, by_memory, by_window, check_ranges, check_window, read
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,24 @@ def stochastic(
     """
     for name, length in (("window", window), ("smooth", smooth), ("signal", signal)):
         check_window(length, name=name)
+    high, low, close = read(high, low, close)
+    check_ranges(high, low, close=close)
     raw = by_window(lambda h, l, c: _position(h, l, c, window), high, low, close)  # noqa: E741
     k = sma(raw, smooth)
     return Stochastic(k, sma(k, signal))
 
 
 def _rsi(prices: Floats, window: int) -> Floats:
-    found: Floats = talib.RSI(prices, window)
-    # TA-Lib says 0 of a price that has not moved yet, as of one that only fell
-    moved = np.logical_or.accumulate(prices != prices[0])
-    found[~moved] = np.nan
+    moves = np.abs(np.diff(prices, prepend=prices[0]))
+    moved = moves > 0
+    if not moved.any():
+        return np.full(len(prices), np.nan)
+    # TA-Lib takes averages below 1e-14 for none: the smallest move becomes 1, by a power of two, which rounds nothing
+    found: Floats = talib.RSI(prices * 2.0 ** -np.floor(np.log2(moves[moved].min())), window)
+    # a bar without a move shrinks both averages alike, which changes nothing however long it lasts
+    since = np.maximum.accumulate(np.where(moved, np.arange(len(prices)), 0))
+    found = found[np.maximum(since, min(window, len(prices) - 1))]
+    found[(since == 0) | (np.arange(len(prices)) < window)] = np.nan
     return found
 
 

@@ -2,10 +2,15 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stocklib.errors import InputError
-from stocklib.indicators.columns import Values, check_order, check_window
+from stocklib.indicators import windows
+from stocklib.indicators.columns import Floats, Values, check_window, like, numbers_of, read
+
+# What rounding leaves of a deviation that is none, in returns and by their mean.
+_NOISE = 1e-12
 
 
 def rolling_beta(returns: Values, market: pd.Series, window: int = 60) -> Values:
@@ -18,8 +23,9 @@ def rolling_beta(returns: Values, market: pd.Series, window: int = 60) -> Values
     >>> rolling_beta(market * 2, market, 3).round(10).tolist()
     [nan, nan, 2.0]
     """
-    window_of, market_of = _windows(returns, market, window)
-    answer: Values = _divide(window_of.cov(market, ddof=1), market_of.var(ddof=1))
+    returns, mine, theirs = _read(returns, market, window)
+    found = windows.covariance(mine, theirs, window, ddof=1) / _varies(theirs, window) ** 2
+    answer: Values = like(returns, found)
     return answer
 
 
@@ -31,22 +37,24 @@ def rolling_correlation(returns: Values, market: pd.Series, window: int = 60) ->
     >>> rolling_correlation(-market, market, 3).round(10).tolist()
     [nan, nan, -1.0]
     """
-    window_of, market_of = _windows(returns, market, window)
-    scale = window_of.std(ddof=1).mul(market_of.std(ddof=1), axis=0)
-    covariance = window_of.cov(market, ddof=1)
-    answer: Values = _divide(covariance, scale).clip(-1.0, 1.0)
+    returns, mine, theirs = _read(returns, market, window)
+    scale = _varies(mine, window) * _varies(theirs, window)
+    answer: Values = like(returns, np.clip(windows.covariance(mine, theirs, window, ddof=1) / scale, -1.0, 1.0))
     return answer
 
 
-def _windows(returns: Any, market: pd.Series, window: int) -> tuple[Any, Any]:
+def _read(returns: Any, market: Any, window: int) -> tuple[Any, Floats, Floats]:
+    """The returns as they are shaped, and both as arrays."""
     check_window(window, at_least=2)
-    check_order(market)
+    if not isinstance(market, pd.Series):
+        raise InputError(f"the market must be a series of returns, not {type(market).__name__}")
+    (returns,), (market,) = read(returns), read(market)
     if not returns.index.equals(market.index):
         raise InputError("the returns and the market's must be on the same dates")
-    return returns.rolling(window, min_periods=window), market.rolling(window, min_periods=window)
+    return returns, numbers_of(returns), numbers_of(market)
 
 
-def _divide(above: Any, below: Any) -> Any:
-    # what rounding leaves of a flat stretch is no variance
-    kept = below.where(below > 1e-18)
-    return above.div(kept, axis=0)
+def _varies(values: Floats, window: int) -> Floats:
+    """The deviation of each window; NaN where what there is of it is what rounding leaves of none."""
+    spread, level = windows.deviation(values, window, ddof=1), np.abs(windows.mean(values, window))
+    return np.where(spread > np.maximum(_NOISE, level * _NOISE), spread, np.nan)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from stocklib.errors import InputError
-from stocklib.indicators.columns import Values, check_alike, check_prices, check_window
+from stocklib.indicators import windows
+from stocklib.indicators.columns import Floats, Values, check_ranges, check_window, like, numbers_of, read_prices
 
 _ANNUAL_PERCENT = 100 * math.sqrt(252)
 
@@ -21,15 +22,17 @@ def rolling_volatility(prices: Values, window: int = 30) -> Values:
     [nan, nan, 224.499443]
     """
     check_window(window, at_least=2)
-    check_prices(prices)
-    changes = prices / prices.shift(1) - 1
-    return changes.rolling(window, min_periods=window).std(ddof=1) * _ANNUAL_PERCENT
+    (prices,) = read_prices(prices)
+    changes = numbers_of(prices / prices.shift(1) - 1)
+    answer: Values = like(prices, windows.deviation(changes, window, ddof=1) * _ANNUAL_PERCENT)
+    return answer
 
 
 def ewma_volatility(prices: Values, *, decay: float = 0.94, warm_up: int = 30) -> Values:
     """Volatility in which a return counts less the older it is.
 
-    σ²_t = λ σ²_(t-1) + (1 - λ) r²_t, begun with the first squared return; NaN for the first ``warm_up`` returns.
+    σ²_t = λ σ²_(t-1) + (1 - λ) r²_t, begun with the first squared return; NaN for the first ``warm_up`` returns. A
+    missing bar is NaN, and the bar after it has no return of one session: its volatility is the one before the hole.
     Source: J.P. Morgan, RiskMetrics Technical Document (1996), chapter 5.
 
     0.5 · 0.01 + 0.5 · 0.01 = 0.01 is a deviation of 10 % a session:
@@ -41,10 +44,10 @@ def ewma_volatility(prices: Values, *, decay: float = 0.94, warm_up: int = 30) -
     check_window(warm_up, name="warm_up")
     if not 0 < decay < 1:
         raise InputError(f"decay={decay!r} is not possible: it is between 0 and 1")
-    check_prices(prices)
+    (prices,) = read_prices(prices)
     squared = (prices / prices.shift(1) - 1) ** 2
     averaged = squared.ewm(alpha=1 - decay, adjust=False, ignore_na=True, min_periods=warm_up).mean()
-    return averaged.where(squared.notna()) ** 0.5 * _ANNUAL_PERCENT
+    return averaged.where(prices.notna()) ** 0.5 * _ANNUAL_PERCENT
 
 
 def parkinson(high: Values, low: Values, window: int = 30) -> Values:
@@ -60,11 +63,10 @@ def parkinson(high: Values, low: Values, window: int = 30) -> Values:
     [95.3361]
     """
     check_window(window)
-    check_alike(high, low)
-    check_prices(high, low)
+    high, low = read_prices(high, low)
+    check_ranges(high, low)
     squared: Any = np.log(high / low) ** 2 / (4 * math.log(2))
-    answer: Values = squared.rolling(window, min_periods=window).mean().clip(lower=0) ** 0.5 * _ANNUAL_PERCENT
-    return answer
+    return _annual(high, squared, window)
 
 
 def garman_klass(open_: Values, high: Values, low: Values, close: Values, window: int = 30) -> Values:
@@ -79,11 +81,10 @@ def garman_klass(open_: Values, high: Values, low: Values, close: Values, window
     [112.2497]
     """
     check_window(window)
-    check_alike(open_, high, low, close)
-    check_prices(open_, high, low, close)
+    open_, high, low, close = read_prices(open_, high, low, close)
+    check_ranges(high, low, open=open_, close=close)
     squared: Any = 0.5 * np.log(high / low) ** 2 - (2 * math.log(2) - 1) * np.log(close / open_) ** 2
-    answer: Values = squared.rolling(window, min_periods=window).mean().clip(lower=0) ** 0.5 * _ANNUAL_PERCENT
-    return answer
+    return _annual(close, squared, window)
 
 
 def drawdown(values: Values) -> Values:
@@ -93,5 +94,12 @@ def drawdown(values: Values) -> Values:
     >>> drawdown(pd.Series([100.0, 80.0, 120.0, 90.0])).round(10).tolist()
     [0.0, -20.0, 0.0, -25.0]
     """
-    check_prices(values)
+    (values,) = read_prices(values)
     return 100 * (values / values.cummax() - 1)
+
+
+def _annual(shape: Values, squared: Any, window: int) -> Values:
+    """The root of the mean square of each window, in percent a year."""
+    means: Floats = windows.mean(numbers_of(squared), window)
+    answer: Values = like(shape, np.sqrt(np.maximum(means, 0)) * _ANNUAL_PERCENT)
+    return answer

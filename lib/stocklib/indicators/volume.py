@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import talib
 
 from stocklib.errors import InputError
-from stocklib.indicators.columns import Values, by_memory, check_alike, check_volume, check_window
+from stocklib.indicators import windows
+from stocklib.indicators.columns import Values, by_memory, check_window, like, numbers_of, read, read_volume
 
 
 def obv(close: Values, volume: Values) -> Values:
@@ -19,8 +21,8 @@ def obv(close: Values, volume: Values) -> Values:
     >>> obv(pd.Series([5.0, 6.0, 6.0, 4.0]), pd.Series([10.0, 20.0, 30.0, 40.0])).tolist()
     [10.0, 30.0, 30.0, -10.0]
     """
-    check_volume(volume)
-    return by_memory(talib.OBV, close, volume)
+    close, volume = read(close, volume)
+    return by_memory(talib.OBV, close, read_volume(volume))
 
 
 def vwap(price: Values, volume: Values, *, window: int | None = None, session: Any = None) -> Values:
@@ -36,19 +38,30 @@ def vwap(price: Values, volume: Values, *, window: int | None = None, session: A
     >>> vwap(pd.Series([10.0, 20.0, 40.0]), pd.Series([1.0, 3.0, 0.0])).tolist()
     [10.0, 17.5, 17.5]
     """
-    check_alike(price, volume)
+    price, volume = read(price, volume)
+    volume = read_volume(volume)
     if window is not None and session is not None:
         raise InputError("a window or a session, not both")
-    check_volume(volume)
     there = price.notna() & volume.notna()
     shares = volume.where(there, 0.0)
     money = (price * volume).where(there, 0.0)
     if window is not None:
         check_window(window)
-        paid, traded = (part.rolling(window, min_periods=window).sum() for part in (money, shares))
+        paid, traded = (like(price, windows.total(numbers_of(part), window)) for part in (money, shares))
     elif session is not None:
-        labels = pd.Series(session, index=price.index) if not isinstance(session, pd.Series) else session
-        paid, traded = (part.groupby(labels.to_numpy()).cumsum() for part in (money, shares))
+        labels = _labels(session, price.index)
+        paid, traded = (part.groupby(labels).cumsum() for part in (money, shares))
     else:
         paid, traded = money.cumsum(), shares.cumsum()
-    return paid / traded.where(traded > 0)
+    average: Values = paid / traded.where(traded > 0)
+    return average
+
+
+def _labels(session: Any, index: pd.Index) -> Any:
+    """One label a bar; a series' own index must be the prices'."""
+    if isinstance(session, pd.Series) and not session.index.equals(index):
+        raise InputError("the sessions must be on the same dates as the prices: one label a bar")
+    labels = np.asarray(session)
+    if labels.shape != index.shape:
+        raise InputError(f"there are {labels.size} session labels for {len(index)} bars: one label a bar")
+    return labels

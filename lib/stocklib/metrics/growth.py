@@ -1,9 +1,13 @@
 """What a series brought: returns, total and a year."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from stocklib.errors import InputError
+from stocklib.indicators.columns import LARGEST, SMALLEST, to_doubles
+from stocklib.indicators.times import in_order, read_times, session_days
 
 SESSIONS_A_YEAR = 252
 
@@ -21,6 +25,9 @@ def returns(prices: pd.Series) -> pd.Series:
 def total_return(prices: pd.Series) -> float:
     """What the whole period brought, in percent: 100 (p_last / p_first - 1).
 
+    Of split-adjusted prices it is a price return; it counts dividends where the prices do
+    (``stocklib.prices(…, adjust="total")``).
+
     >>> round(total_return(pd.Series([100.0, 110.0, 99.0])), 10)
     -1.0
     """
@@ -36,19 +43,45 @@ def cagr(prices: pd.Series) -> float:
     >>> round(cagr(pd.Series([100.0] * 126 + [110.0])), 10)
     21.0
     """
-    checked = check_prices(prices, at_least=2)
+    checked = check_sessions(prices)
     growth = checked.iloc[-1] / checked.iloc[0]
-    return float(100 * (growth ** (SESSIONS_A_YEAR / (len(checked) - 1)) - 1))
+    with np.errstate(over="ignore"):
+        return finite(100 * (growth ** (SESSIONS_A_YEAR / (len(checked) - 1)) - 1))
 
 
 def check_prices(prices: pd.Series, *, at_least: int) -> pd.Series:
-    """The prices, when every formula here holds for them."""
+    """Return the prices as doubles by time, when every formula here holds for them; ``InputError`` says why not."""
+    if not isinstance(prices, pd.Series):
+        raise InputError(f"the values must be a series, not {type(prices).__name__}: pd.Series(values, dates)")
     if len(prices) < at_least:
         raise InputError(f"{len(prices)} values are too few: at least {at_least} are needed")
-    if not prices.index.is_monotonic_increasing or not prices.index.is_unique:
-        raise InputError("the values must be in order of time, one a date")
-    values = prices.to_numpy(dtype="float64", na_value=np.nan)
-    if not np.isfinite(values).all() or (values <= 0).any():
-        where = prices.index[~(np.isfinite(values) & (values > 0))][0]
-        raise InputError(f"the value of {where} is missing, zero or negative; drop or fill it first")
-    return prices.astype("float64")
+    times = read_times(prices.index)
+    if not in_order(times) or not times.is_monotonic_increasing or not times.is_unique:
+        raise InputError("the values must be in order of time, one a date: sort them, and drop what is there twice")
+    values = to_doubles(prices)
+    good = (values >= SMALLEST) & (values <= LARGEST)
+    if not good.all():
+        raise InputError(
+            f"the value of {times[~good][0]} is missing, zero or negative, or infinite: drop or fill it first"
+        )
+    checked = pd.Series(values, times, name=prices.name)
+    checked.attrs = prices.attrs
+    return checked
+
+
+def check_sessions(prices: pd.Series, *, at_least: int = 2) -> pd.Series:
+    """``check_prices``, of one value a session, as figures a year need; the first session may have two."""
+    checked = check_prices(prices, at_least=at_least)
+    days = session_days(checked.index)
+    if not days[1:].is_unique:
+        day = days[1:][days[1:].duplicated()][0]
+        raise InputError(
+            f"there are several values of {day:%Y-%m-%d}, and a figure a year takes one a session: take each session's "
+            "last value first"
+        )
+    return checked
+
+
+def finite(value: float) -> float:
+    """The figure, or NaN for one that no number holds."""
+    return float(value) if math.isfinite(value) else math.nan

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stocklib.errors import InputError
-from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, returns
+from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, check_sessions, finite, returns
 from stocklib.metrics.risk import max_drawdown
 
 # What rounding leaves of a deviation that is none.
@@ -62,6 +62,8 @@ def beta(prices: pd.Series, benchmark: pd.Series) -> float:
     2.0
     """
     mine, theirs = _together(prices, benchmark)
+    if len(mine) < 2:
+        return math.nan
     return _ratio(float(np.cov(mine, theirs, ddof=1)[0, 1]), float(np.var(theirs, ddof=1)))
 
 
@@ -75,10 +77,11 @@ def alpha(prices: pd.Series, benchmark: pd.Series, *, risk_free_percent: float =
     >>> round(alpha(pd.Series([100.0, 120.0, 96.0]), pd.Series([100.0, 110.0, 99.0])), 6) + 0
     0.0
     """
-    mine, theirs = _together(prices, benchmark)
+    mine, theirs = _together(check_sessions(prices), benchmark)
     free = risk_free_percent / 100 / SESSIONS_A_YEAR
     left = (mine - free) - beta(prices, benchmark) * (theirs - free)
-    return float(100 * ((1 + left.mean()) ** SESSIONS_A_YEAR - 1))
+    with np.errstate(over="ignore"):
+        return finite(100 * ((1 + left.mean()) ** SESSIONS_A_YEAR - 1))
 
 
 def information_ratio(prices: pd.Series, benchmark: pd.Series) -> float:
@@ -91,20 +94,23 @@ def information_ratio(prices: pd.Series, benchmark: pd.Series) -> float:
     >>> round(information_ratio(pd.Series([100.0, 110.0, 110.0]), pd.Series([100.0, 100.0, 100.0])) ** 2, 6)
     126.0
     """
-    mine, theirs = _together(prices, benchmark)
+    mine, theirs = _together(check_sessions(prices), benchmark)
     active = mine - theirs
     return _ratio(math.sqrt(SESSIONS_A_YEAR) * active.mean(), active.std(ddof=1))
 
 
 def _excess(prices: pd.Series, risk_free_percent: float) -> pd.Series:
-    return returns(prices) - risk_free_percent / 100 / SESSIONS_A_YEAR
+    return returns(check_sessions(prices)) - risk_free_percent / 100 / SESSIONS_A_YEAR
 
 
 def _together(prices: pd.Series, benchmark: pd.Series) -> tuple[pd.Series, pd.Series]:
-    if not prices.index.equals(benchmark.index):
-        raise InputError("the values and the benchmark's must be on the same dates")
-    return returns(prices), returns(benchmark)
+    mine, theirs = returns(prices), returns(benchmark)
+    if len(prices) != len(benchmark) or not mine.index.equals(theirs.index):
+        only = mine.index.symmetric_difference(theirs.index)
+        where = f"; {only[0]} is in one of them only" if len(only) else ""
+        raise InputError(f"the values and the benchmark's must be on the same dates{where}")
+    return mine, theirs
 
 
 def _ratio(above: float, below: float) -> float:
-    return float(above / below) if below > NO_DEVIATION else math.nan
+    return finite(above / below) if below > NO_DEVIATION else math.nan

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stocklib import indicators
-from stocklib.metrics.growth import SESSIONS_A_YEAR, check_prices, returns
+from stocklib.metrics.growth import SESSIONS_A_YEAR, check_prices, check_sessions, returns
 
 VOLATILITY_WINDOW = 30
 _ANNUAL_PERCENT = 100 * math.sqrt(SESSIONS_A_YEAR)
@@ -34,7 +34,7 @@ def volatility(prices: pd.Series, *, window: int | None = VOLATILITY_WINDOW) -> 
     >>> round(volatility(pd.Series([100.0, 110.0, 99.0]), window=2), 6)
     224.499443
     """
-    changes = returns(prices)
+    changes = returns(check_sessions(prices))
     count = len(changes) if window is None else window
     if not 2 <= count <= len(changes):
         return math.nan
@@ -47,7 +47,7 @@ def rolling_volatility(prices: pd.Series, window: int = VOLATILITY_WINDOW) -> pd
     >>> rolling_volatility(pd.Series([100.0, 110.0, 99.0]), 2).round(6).tolist()
     [nan, nan, 224.499443]
     """
-    return indicators.rolling_volatility(check_prices(prices, at_least=2), window)
+    return indicators.rolling_volatility(check_sessions(prices), window)
 
 
 def drawdown(prices: pd.Series) -> pd.Series:
@@ -67,9 +67,9 @@ def max_drawdown(prices: pd.Series) -> Drawdown:
     >>> worst.percent, worst.peak.date(), worst.trough.date(), worst.recovered.date()
     (-25.0, datetime.date(2012, 1, 3), datetime.date(2012, 1, 4), datetime.date(2012, 1, 6))
     """
-    depths = drawdown(prices).to_numpy()
+    prices = check_prices(prices, at_least=1)
+    values, depths = prices.to_numpy(), drawdown(prices).to_numpy()
     trough = int(depths.argmin())
-    values = prices.to_numpy()
     peak = int(values[: trough + 1].argmax())
     back = np.flatnonzero(values[trough:] >= values[peak])
     recovered = prices.index[trough + back[0]] if len(back) else None

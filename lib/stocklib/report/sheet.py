@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from stocklib import backtest, metrics, plots
-from stocklib.backtest.result import by_session, session_days
+from stocklib.backtest.result import by_session
 from stocklib.errors import InputError
+from stocklib.indicators.times import session_days
 from stocklib.report.cards import day_text, direction, number
 from stocklib.report.shell import fill, plain
 

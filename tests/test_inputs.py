@@ -1,0 +1,209 @@
+"""Every public function that takes a series or a frame takes its data by one gate: times, numbers, order, size.
+
+Each function stands here once, as something that is called with one frame of bars; a function that is missing here
+fails the last test. What a gate does is then asked of all of them.
+"""
+
+from collections.abc import Callable
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_bars import walk
+
+from stocklib import indicators, metrics
+from stocklib.errors import InputError
+
+Bars = pd.DataFrame
+Calls = dict[str, Callable[[Bars], Any]]
+
+OF_INDICATORS: Calls = {
+    **{
+        name: lambda f, n=name: getattr(indicators, n)(f["close"], 5) for name in ("sma", "ema", "wma", "rsi", "zscore")
+    },
+    **{name: lambda f, n=name: getattr(indicators, n)(f["close"], 5) for name in ("bollinger", "rolling_volatility")},
+    "macd": lambda f: indicators.macd(f["close"], fast=2, slow=4, signal=3),
+    "ewma_volatility": lambda f: indicators.ewma_volatility(f["close"], warm_up=5),
+    "drawdown": lambda f: indicators.drawdown(f["close"]),
+    "atr": lambda f: indicators.atr(f["high"], f["low"], f["close"], 5),
+    "stochastic": lambda f: indicators.stochastic(f["high"], f["low"], f["close"], window=5),
+    "parkinson": lambda f: indicators.parkinson(f["high"], f["low"], 5),
+    "garman_klass": lambda f: indicators.garman_klass(f["open"], f["high"], f["low"], f["close"], 5),
+    "obv": lambda f: indicators.obv(f["close"], f["volume"]),
+    "vwap": lambda f: indicators.vwap(f["close"], f["volume"]),
+    "rolling_beta": lambda f: indicators.rolling_beta(f["close"], f["close"], 5),
+    "rolling_correlation": lambda f: indicators.rolling_correlation(f["close"], f["close"], 5),
+}
+OF_METRICS: Calls = {
+    **{
+        name: lambda f, n=name: getattr(metrics, n)(f["close"])
+        for name in metrics.__all__
+        if name.islower() and name not in ("alpha", "beta", "information_ratio")
+    },
+    "alpha": lambda f: metrics.alpha(f["close"], f["open"]),
+    "beta": lambda f: metrics.beta(f["close"], f["open"]),
+    "information_ratio": lambda f: metrics.information_ratio(f["close"], f["open"]),
+}
+OF_TIME: Calls = {
+    **{f"indicators.{name}": call for name, call in OF_INDICATORS.items()},
+    **{f"metrics.{name}": call for name, call in OF_METRICS.items()},
+}
+
+
+def bars() -> Bars:
+    """Sixty bars by date."""
+    return walk(5, 60).drop(columns="symbol").set_index("date")
+
+
+def numbers_in(answer: Any) -> list[Any]:
+    """What an answer holds, as arrays and numbers."""
+    if isinstance(answer, pd.Series | pd.DataFrame):
+        return [answer]
+    if isinstance(answer, float):
+        return [answer]
+    return [part for part in vars(answer).values() if isinstance(part, pd.Series | pd.DataFrame | float)]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two answers hold the same numbers."""
+    pairs = zip(numbers_in(one), numbers_in(other), strict=True)
+    return all(np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True) for a, b in pairs)
+
+
+# ── times ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+WRITINGS: dict[str, Callable[[pd.DatetimeIndex], pd.Index]] = {
+    "text": lambda days: pd.Index(days.strftime("%Y-%m-%d")),
+    "text with times": lambda days: pd.Index(days.strftime("%Y-%m-%dT%H:%M:%S-05:00")),
+    "objects of text": lambda days: pd.Index(days.strftime("%Y-%m-%d"), dtype=object),
+    "Python's dates": lambda days: pd.Index(days.date, dtype=object),
+    "Python's datetimes": lambda days: pd.Index(days.to_pydatetime(), dtype=object),
+    "aware datetimes": lambda days: pd.Index(days.tz_localize(UTC).to_pydatetime(), dtype=object),
+    "aware": lambda days: days.tz_localize("UTC"),
+    "Arrow's dates": lambda days: pd.Index(pd.array(days.date, dtype="date32[day][pyarrow]")),
+    "Arrow's times": lambda days: pd.Index(pd.array(days, dtype="timestamp[us][pyarrow]")),
+    "Arrow's aware times": lambda days: pd.Index(
+        pd.array(days.tz_localize(UTC), dtype="timestamp[us, tz=UTC][pyarrow]")
+    ),
+    "periods": lambda days: days.to_period("D"),
+    "categories": lambda days: pd.CategoricalIndex(days.strftime("%Y-%m-%d")),
+}
+
+
+@pytest.mark.parametrize("name", OF_TIME)
+def test_times_mean_the_same_however_they_are_written_and_newest_first_is_refused(name: str) -> None:
+    frame, call = bars(), OF_TIME[name]
+    right = call(frame)
+    for writing, write in WRITINGS.items():
+        written = frame.set_axis(write(pd.DatetimeIndex(frame.index)))
+        assert same(call(written), right), writing
+        for wrong in (written[::-1], written.iloc[[0, 2, 1, *range(3, 60)]], written.iloc[[0, 0, *range(1, 60)]]):
+            with pytest.raises(InputError, match="in order of time, one a date"):
+                call(wrong)
+
+
+STRANGE = {
+    "names": [f"row {n}" for n in range(60)],
+    "days first": [f"{1 + n // 2:02d}/01/2012" for n in range(60)],
+    "with and without a zone": ["2012-01-03", *[f"2012-02-{1 + n % 29:02d}T09:30:00Z" for n in range(59)]],
+    "truth values": [True] * 60,
+    "lists": [(n,) for n in range(60)],
+}
+
+
+@pytest.mark.parametrize("name", OF_TIME)
+def test_what_is_no_time_is_refused_in_a_sentence(name: str) -> None:
+    for strange in STRANGE.values():
+        with pytest.raises(InputError, match=r"to_datetime|time zone|several symbols"):
+            OF_TIME[name](bars().set_axis(pd.Index(strange, dtype=object, tupleize_cols=False)))
+    missing = bars()
+    missing.index = missing.index.where(np.arange(60) != 7)
+    with pytest.raises(InputError, match="no date"):
+        OF_TIME[name](missing)
+
+
+# ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+NUMBERS: dict[str, Callable[[pd.Series], pd.Series]] = {
+    "objects": lambda column: column.astype(object),
+    "decimals": lambda column: column.map(Decimal).astype(object),
+    "nullable": lambda column: column.astype("Float64"),
+    "Arrow's": lambda column: column.astype("double[pyarrow]"),
+}
+
+
+@pytest.mark.parametrize("name", OF_TIME)
+def test_numbers_of_any_kind_give_the_same_doubles(name: str) -> None:
+    frame, call = bars(), OF_TIME[name]
+    right = call(frame)
+    for kind, make in NUMBERS.items():
+        got = call(frame.apply(make))
+        assert same(got, right), kind
+        assert all(np.asarray(part).dtype == np.float64 for part in numbers_in(got)), kind
+
+
+@pytest.mark.parametrize("name", OF_TIME)
+def test_single_precision_comes_out_as_doubles(name: str) -> None:
+    small = bars().astype("float32")
+    for part, right in zip(
+        numbers_in(OF_TIME[name](small)), numbers_in(OF_TIME[name](small.astype("float64"))), strict=True
+    ):
+        assert np.asarray(part).dtype == np.float64
+        np.testing.assert_allclose(part, right, rtol=1e-4, atol=1e-4)
+
+
+WRONG: dict[str, Callable[[pd.Series], Any]] = {
+    "text": lambda column: column.map(str),
+    "objects of text": lambda column: column.map(str).astype(object),
+    "one text": lambda column: column.astype(object).where(np.arange(len(column)) != 30, "12.5"),
+    "truth values": lambda column: column > 1,
+    "dates": lambda column: pd.Series(column.index, column.index),
+    "complex": lambda column: column.astype("complex128"),
+    "infinite": lambda column: column.where(np.arange(len(column)) != 30, np.inf),
+    "minus infinite": lambda column: column.where(np.arange(len(column)) != 30, -np.inf),
+    "beyond any price": lambda column: column.where(np.arange(len(column)) != 30, 1e200),
+}
+
+
+@pytest.mark.parametrize("name", OF_TIME)
+def test_what_is_no_number_is_refused(name: str) -> None:
+    for make in WRONG.values():
+        with pytest.raises(InputError, match=r"must be numbers|finite|infinite"):
+            OF_TIME[name](bars().apply(make))
+
+
+@pytest.mark.parametrize("name", OF_TIME)
+def test_lists_arrays_and_the_like_are_refused(name: str) -> None:
+    for make in (list, np.asarray, tuple, dict, lambda column: None, lambda column: 5.0):
+        with pytest.raises(InputError, match="must be a series"):
+            OF_TIME[name]({column: make(values) for column, values in bars().items()})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", OF_TIME)
+def test_no_answer_is_infinite_whatever_the_prices(name: str) -> None:
+    frame = bars()
+    extremes = {
+        "still": frame * 0 + 5,
+        "one huge": frame.assign(**{c: frame[c].where(np.arange(60) != 30, 1e20) for c in frame}),
+        "one tiny": frame.assign(**{c: frame[c].where(np.arange(60) != 30, 1e-20) for c in frame}),
+        "nothing traded": frame.assign(volume=0.0),
+        "two": frame.iloc[[0, 30]] * np.array([[1e-18], [1e18]]),
+    }
+    for case in extremes.values():
+        try:
+            answer = OF_TIME[name](case)
+        except InputError:
+            continue
+        for part in numbers_in(answer):
+            assert not np.isinf(np.asarray(part, dtype="float64")).any()
+
+
+# ── all of them ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_public_function_stands_here() -> None:
+    assert set(OF_INDICATORS) == {name for name in indicators.__all__ if name.islower()}
+    assert set(OF_METRICS) == {name for name in metrics.__all__ if name.islower()}
