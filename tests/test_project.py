@@ -14,7 +14,7 @@ LIBRARY = ROOT / "lib" / "stocklib"
 # Which rooms a room may import. Rooms are named by their first part below stocklib.
 RANKS = [
     {"errors"},
-    {"text_files"},
+    {"text_files", "state_files"},
     {"env_file", "notebook_files"},
     {"quotes", "sessions", "settings", "host", "logs"},
     {"finnhub", "yahoo", "stream", "lake", "warehouse", "clocks", "budget"},
@@ -77,7 +77,7 @@ def test_imports_go_one_way() -> None:
         if room in PURE:
             allowed = other in PURE | {"errors", "sessions"}
         elif room == "embedded":
-            allowed = other in {"errors", "settings", "quotes", "sessions", "host", "text_files"}
+            allowed = other in {"errors", "settings", "quotes", "sessions", "host", "text_files", "state_files"}
         elif other == "embedded":
             allowed = room in {"cli", "demo", "continuous", "airflow"}
         elif other in PURE:
@@ -85,7 +85,7 @@ def test_imports_go_one_way() -> None:
         elif room in {"finnhub", "yahoo", "stream", "lake", "warehouse"}:
             allowed = theirs is not None and (theirs < RANK_OF_BOXES or other in {"clocks", "budget"})
         elif room == "quotes" or room == "sessions" or room == "settings":
-            allowed = other in {"errors", "quotes", "text_files", "env_file"}
+            allowed = other in {"errors", "quotes", "text_files", "state_files", "env_file"}
         else:
             allowed = (mine is not None and theirs is not None and theirs < mine) or room == "__init__"
         if not allowed:

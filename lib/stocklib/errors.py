@@ -2,6 +2,7 @@
 
     StocksError
     ├── SettingsError            a setting, .env or a file under config/ is missing or malformed
+    ├── StateError               a file that the project keeps for itself is empty, torn or something else
     ├── InputError               what the caller asked for makes no sense
     │   ├── SymbolError          a symbol that is malformed, or that nobody knows
     │   ├── DateRangeError       an empty, reversed or future range
@@ -35,6 +36,8 @@ A caller that wants to stop on anything of ours catches ``StocksError``; the com
 traceback. Secrets never appear in any message.
 """
 
+from pathlib import Path
+
 
 class StocksError(Exception):
     """Anything that this project raises on purpose."""
@@ -42,6 +45,14 @@ class StocksError(Exception):
 
 class SettingsError(StocksError):
     """A setting is missing or malformed; the message names it and where to set it."""
+
+
+class StateError(StocksError):
+    """A state file is damaged: ``path`` says which, ``damage`` how (a verb phrase), ``remedy`` what to do about it."""
+
+    def __init__(self, path: Path, damage: str, remedy: str) -> None:
+        super().__init__(f"{path} {damage}: {remedy}")
+        self.path, self.damage, self.remedy = path, damage, remedy
 
 
 class InputError(StocksError):

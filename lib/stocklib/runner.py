@@ -21,6 +21,7 @@ from stocklib.errors import NotebookFailed, ParameterError, SettingsError
 from stocklib.host import environment
 from stocklib.notebook_files import prepare
 from stocklib.settings import Settings
+from stocklib.state_files import write_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,5 +227,5 @@ def _lab(settings: Settings) -> Path:
     first = folder / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     if not first.exists():
         _make_folder(first.parent)
-        first.write_text('{"fetchNews": "false", "checkForUpdates": false}\n', encoding="utf-8")
+        write_state(first, b'{"fetchNews": "false", "checkForUpdates": false}\n', durable=False)
     return folder

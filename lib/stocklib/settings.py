@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from stocklib.env_file import statements
-from stocklib.errors import SettingsError, SymbolError
+from stocklib.errors import SettingsError, StateError, SymbolError
 from stocklib.quotes import check_symbol
+from stocklib.state_files import find_damage
 from stocklib.text_files import read_text
 
 
@@ -258,6 +259,9 @@ _SETTINGS: dict[str, _Setting] = {
     "STOCKS_LOG": _Setting("INFO", lambda v: _one_of("debug", "info", "warning", "error")(v).upper(), "log level"),
 }
 
+# The first line of ``embedded.env`` says that there is a last one: a file that was cut between two lines lacks it.
+ENDS, END = ", up to its last line", "# That is all.\n"
+
 # What in the environment says that a person has set this project up; in .env, any setting does.
 _CONFIGURES = (
     "FINNHUB_API_KEY",
@@ -374,7 +378,7 @@ def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = Non
         layers = [
             ("demo", _DEMO),
             ("environment", allowed),
-            ("embedded.env", _read_env_file(home / "embedded.env")),
+            ("embedded.env", _read_embedded_env(home / "embedded.env")),
         ]
         layers.append(("the embedded stack, which is not up", _DEMO_DOWN))
     else:
@@ -383,7 +387,7 @@ def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = Non
         layers = [
             ("environment", environ),
             (".env", dotenv),
-            ("embedded.env", _read_env_file(home / "embedded.env")),
+            ("embedded.env", _read_embedded_env(home / "embedded.env")),
         ]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -516,6 +520,25 @@ def _watchlist_path(settings: Settings) -> Path:
 
 def _read_env_file(path: Path) -> dict[str, str]:
     return dict(statements(path))
+
+
+def _read_embedded_env(path: Path) -> dict[str, str]:
+    """What ``stocks up`` wrote. ``StateError`` for a part of it: the defaults would reach somebody else's servers."""
+    remedy = "delete it and run `stocks up`, which writes it again"
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise StateError(path, f"cannot be read ({error.strerror or error})", remedy) from error
+    if damage := find_damage(content):
+        raise StateError(path, damage, remedy)
+    text = content.decode("utf-8", errors="replace")
+    is_cut = ENDS in text.partition("\n")[0] and not text.endswith(END)
+    lines = text.split("\n")
+    if is_cut or lines.pop() or not all(re.fullmatch(r"#.*|\s*|[A-Z_]+=[^\ufffd]*", line) for line in lines):
+        raise StateError(path, "is torn, or was changed by somebody else", remedy)
+    return _read_env_file(path)
 
 
 def _parse(name: str, setting: _Setting, text: str, origin: str) -> Any:

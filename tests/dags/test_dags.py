@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stocklib.errors import SettingsError
+from stocklib.errors import SettingsError, StateError
 from stocklib.sessions import NEW_YORK
 from stocklib.settings import read_settings
 
@@ -266,3 +266,15 @@ def test_what_a_connection_states_is_a_setting() -> None:
     }
     finnhub = Connection(conn_id="finnhub", conn_type="http", schema="http", host="h", port=8600, password="k")
     assert settings_of("finnhub", finnhub) == {"FINNHUB_API_KEY": "k", "FINNHUB_BASE_URL": "http://h:8600"}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"fernet": "ab', bytes(40), b'["another"]', b'{"fernet": 7}'])
+@pytest.mark.parametrize("name", ["keys.json", "passwords.json"])
+def test_damaged_keys_of_the_local_airflow_are_named(name: str, content: bytes, tmp_path: Path) -> None:
+    from stocklib.airflow import local
+
+    keys = local._keys(tmp_path)
+    assert keys == local._keys(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StateError, match=f"{name} .*delete it"):
+        local._keys(tmp_path)

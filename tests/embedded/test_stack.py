@@ -22,7 +22,7 @@ import pytest
 from stocklib import embedded
 from stocklib.embedded import kafka, processes, s3
 from stocklib.embedded.s3 import Keys
-from stocklib.errors import EmbeddedError
+from stocklib.errors import EmbeddedError, StateError
 from stocklib.lake import Lake
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Producer
@@ -316,7 +316,7 @@ def test_a_zombie_counts_as_dead(tmp_path: Path) -> None:
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "server.json").write_text("{")
-    with pytest.raises(EmbeddedError, match=r"server\.json cannot be read"):
+    with pytest.raises(StateError, match=r"server\.json is torn, or not JSON.*delete it and run `stocks up`"):
         processes.recall(tmp_path)
 
 

@@ -140,9 +140,11 @@ def test_every_heartbeat_that_confirms_counts_and_a_broken_one_does_not_stop_the
     (folder / "other.json").write_text('{"run_id":"c","topic":"elsewhere","confirmed":{"AAPL":3}}')
     (folder / "loader.json").write_text('{"run_id":"d","state":"loading"}')
     (folder / "half.json").write_text('{"run_id":')
-    found = read_confirmed(tmp_path, {"quotes", "trades"})
+    (folder / "consumer-12.json").write_text("")
+    found, (damaged,) = read_confirmed(tmp_path, {"quotes", "trades"})
     assert found == {("a", "AAPL"): 7, ("a", "IBM"): 2, ("b", "AAPL"): 3}
-    assert read_confirmed(tmp_path / "nothing", {"quotes"}) == {}
+    assert damaged.startswith(f"{folder / 'half.json'} is torn, or not JSON")
+    assert read_confirmed(tmp_path / "nothing", {"quotes"}) == ({}, [])
 
 
 def test_a_message_that_was_refused_twice_is_one_letter() -> None:

@@ -178,6 +178,19 @@ def test_a_tail_that_was_confirmed_and_is_nowhere_is_lost(copied: dict[str, str]
     found = balance(settings)
     assert f"3 events of GOOG in run {RUN} are lost, seq {last + 1}-{last + 3}" in said(found, CONFIRMED)
     assert len(found.problems) == 1
+    # the same, and a power cut emptied the file: nobody knows what was confirmed, and nobody says that it balances
+    beat.write_text("")
+    told = ask(copied, "ledger")
+    assert told.exit_code == 2
+    verdict = told.output.splitlines()[-1]
+    assert verdict.startswith("the ledger could not be checked everywhere: confirmed → RAW: ")
+    assert f"{beat} is empty" in verdict
+    # what other runs confirmed is still compared
+    other = beat.with_name("run-2.json")
+    other.write_text(json.dumps(facts | {"run_id": "replay-run-2", "confirmed": {"AAPL": 2}}))
+    found = balance(settings)
+    assert "2 events of AAPL in run replay-run-2 are lost, seq 1-2" in said(found, CONFIRMED)
+    assert (len(found.problems), set(found.unchecked)) == (1, {CONFIRMED})
 
 
 def test_what_landed_and_was_lost_before_the_load_is_named_by_offset_and_seq(settings: Settings) -> None:

@@ -25,11 +25,13 @@ from stocklib.errors import EmbeddedError
 from stocklib.host import environment
 from stocklib.runner import kernel_environment
 from stocklib.settings import Settings
+from stocklib.state_files import read_record, write_promise
 from stocklib.text_files import read_text
 
 # each process imports for seconds, on a busy machine for minutes; one that ends is noticed at once
 _PATIENCE = 600.0
 _STOP_SECONDS = 20.0
+_LOST_KEYS = "delete it: the next start makes new ones; what Airflow's database keeps encrypted must be entered again"
 
 Say = Callable[[str], None]
 
@@ -196,10 +198,9 @@ def _keys(home: Path) -> dict[str, str]:
         _write_private(path, {"fernet": fernet, "api": secrets.token_hex(32), "jwt": secrets.token_hex(32)})
     if not _passwords(home).exists():
         _write_private(_passwords(home), {"admin": secrets.token_urlsafe(16)})
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    read_record(_passwords(home), shape={"admin": str}, remedy="delete it: the next start makes a new password")
+    return read_record(path, shape=dict.fromkeys(("fernet", "api", "jwt"), str), remedy=_LOST_KEYS)
 
 
 def _write_private(path: Path, content: dict[str, str]) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(content, file)
+    write_promise(path, json.dumps(content).encode(), private=True)

@@ -15,7 +15,8 @@ from stocklib.embedded.home import folder_of, locked, read_keys
 from stocklib.embedded.processes import Daemon
 from stocklib.embedded.s3 import Keys
 from stocklib.embedded.strays import end_strays
-from stocklib.settings import Settings
+from stocklib.settings import END, ENDS, Settings
+from stocklib.state_files import write_promise
 
 __all__ = ["ServerStatus", "Stack", "down", "is_alive", "status", "up", "wanted"]
 
@@ -78,7 +79,7 @@ def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
             _run_kafka(settings, keys, storage, say)
         if "replay" in ours:
             processes.wait_until(replay, lambda: source.complaint(replay), seconds=60)
-        processes.write_private(settings.embedded_env, _env(settings, keys))
+        write_promise(settings.embedded_env, _env(settings, keys).encode(), private=True)
     return Stack(home=settings.home, servers=tuple(status(settings)))
 
 
@@ -112,7 +113,7 @@ def down(settings: Settings) -> None:
         end_strays(folder_of(settings))
         if settings.embedded_env.exists():
             # an address that nobody listens on: the old port may be somebody else's by tomorrow
-            processes.write_private(settings.embedded_env, _env(settings, read_keys(settings), up=False))
+            write_promise(settings.embedded_env, _env(settings, read_keys(settings), up=False).encode(), private=True)
 
 
 def _begin_replay(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
@@ -233,8 +234,8 @@ def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
             "FINNHUB_CALLS_PER_MINUTE": "0",
             "FINNHUB_CALLS_PER_SECOND": "0",
         }
-    header = "# Written by `stocks up` and `stocks down`. The environment and .env win over it.\n"
-    return header + "".join(f"{name}='{value}'\n" for name, value in values.items())
+    header = f"# Written by `stocks up` and `stocks down`{ENDS}. The environment and .env win over it.\n"
+    return header + "".join(f"{name}='{value}'\n" for name, value in values.items()) + END
 
 
 def _pair(keys: dict[str, str]) -> Keys:

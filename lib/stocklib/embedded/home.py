@@ -3,13 +3,16 @@
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from stocklib.embedded import processes
 from stocklib.errors import EmbeddedError
 from stocklib.host import lock
 from stocklib.settings import Settings
+from stocklib.state_files import read_record, write_promise
+
+# The keys sign requests, and encrypt nothing: new ones open the same data.
+_LOST_KEYS = "delete it, then run `stocks down` and `stocks up`: new keys are made, and the data stays"
 
 
 def folder_of(settings: Settings, name: str = "") -> Path:
@@ -37,12 +40,12 @@ def locked(settings: Settings) -> Iterator[None]:
 def read_keys(settings: Settings) -> dict[str, str]:
     """The generated keys of this home: made once, readable by their owner alone."""
     path = folder_of(settings) / "keys.json"
-    if path.exists():
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+    with suppress(FileNotFoundError):
+        return read_record(path, shape=dict.fromkeys(("access", "secret", "finnhub"), str), remedy=_LOST_KEYS)
     keys = {
         "access": secrets.token_hex(10),
         "secret": secrets.token_hex(20),
         "finnhub": f"replay{secrets.token_hex(10)}",
     }
-    processes.write_private(path, json.dumps(keys))
+    write_promise(path, json.dumps(keys).encode(), private=True)
     return keys

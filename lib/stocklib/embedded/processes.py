@@ -19,11 +19,14 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from stocklib.errors import EmbeddedError
+from stocklib.errors import EmbeddedError, StateError
+from stocklib.state_files import Shape, read_record, write_promise
 
 # A server that listens on P may listen on P + 10000 too (S3's does, for gRPC). Both stay below the ports that
 # Linux (32768 and up) and macOS give to outgoing connections, which could otherwise take one between two starts.
 _FIRST_PORT, _LAST_PORT, _TWIN = 11_000, 22_000, 10_000
+_SHAPE: Shape = {"name": str, "pid": int, "started": (int, float), "ports": dict, "flavour": str}
+_REMEDY = "delete it and run `stocks up`, which ends the server that it spoke of and starts another over the same data"
 # Kept so that a child that died while its starter lives is reaped, not left a zombie.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -97,15 +100,14 @@ def start(
 
 def recall(folder: Path) -> Daemon | None:
     """The daemon that was last started in this folder, dead or alive."""
+    path = folder / "server.json"
     try:
-        record = json.loads((folder / "server.json").read_text(encoding="utf-8"))
-        return Daemon(**{**record, "folder": folder})
+        record = read_record(path, shape=_SHAPE, remedy=_REMEDY)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
-        raise EmbeddedError(
-            f"{folder / 'server.json'} cannot be read ({error}): remove it, and end the server it spoke of"
-        ) from error
+    if not all(isinstance(port, int) for port in record["ports"].values()):
+        raise StateError(path, "has ports that are no numbers", _REMEDY)
+    return Daemon(**{name: record[name] for name in _SHAPE}, folder=folder)
 
 
 def stop(daemon: Daemon, *, grace: float) -> None:
@@ -180,18 +182,9 @@ def holder(port: int) -> str:
     return f"a process of somebody else (lsof -i :{port} as root tells)"
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-        out.write(text)
-    partial.replace(path)
-
-
 def _remember(daemon: Daemon) -> None:
     record = {name: value for name, value in asdict(daemon).items() if name != "folder"}
-    write_private(daemon.folder / "server.json", json.dumps(record))
+    write_promise(daemon.folder / "server.json", json.dumps(record).encode(), private=True)
 
 
 def _candidates() -> Iterator[int]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from stocklib.embedded import processes
 from stocklib.embedded.processes import Daemon
 from stocklib.errors import EmbeddedError
+from stocklib.state_files import write_promise
 
 REGION = "us-east-1"
 # A running server that was started in another way (by an older release) is not taken over.
@@ -38,7 +39,7 @@ def start(folder: Path, keys: Keys, *, wanted: dict[str, int]) -> Daemon:
     """Start the server over the data in ``folder``, on the wanted ports where they are free."""
     ports = processes.free_ports(_PORTS, wanted=wanted)
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    processes.write_private(folder / "keys.json", _identities(keys))
+    write_promise(folder / "keys.json", _identities(keys).encode(), private=True)
     # fmt: off
     command = [
         str(find_binary()), "-logtostderr=true", "server",

@@ -9,6 +9,7 @@ from pathlib import Path
 from stocklib.embedded import processes
 from stocklib.embedded.processes import Daemon
 from stocklib.settings import Settings
+from stocklib.state_files import write_promise
 
 DATA = Path(__file__).parent / "replay" / "data"
 SYMBOLS = DATA / "stock_symbols.json"
@@ -65,7 +66,7 @@ def _write_symbols(path: Path, data: Path) -> None:
 
     text = json.dumps({"symbols": replay_symbols(data)}, indent=2) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_promise(path, text.encode())
 
 
 def _data(settings: Settings) -> Path:

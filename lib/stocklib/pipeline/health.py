@@ -11,7 +11,7 @@ from datetime import datetime
 from stocklib.errors import SettingsError
 from stocklib.finnhub import replay_now
 from stocklib.finnhub.connection import is_on_this_machine
-from stocklib.pipeline.heartbeat import Beat, read_heartbeats
+from stocklib.pipeline.heartbeat import Beat, damaged_heartbeats, read_heartbeats
 from stocklib.pipeline.judging import Moment, judge
 from stocklib.quotes import from_epoch
 from stocklib.sessions import NEW_YORK
@@ -61,16 +61,21 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Every process of a home, and the time at the source: None where nothing says it."""
+    """Every process of a home, and the time at the source: None where nothing says it.
+
+    ``damaged`` names the heartbeats that cannot be read: nobody knows how the processes that wrote them are.
+    """
 
     source_now: datetime | None
     market_open: bool | None
     processes: tuple[Condition, ...]
+    damaged: tuple[str, ...] = ()
 
     @property
     def alarms(self) -> list[str]:
         """What is wrong, one sentence each."""
-        return [f"{process.role}: {process.alarm}" for process in self.processes if process.alarm]
+        wrong = [f"{process.role}: {process.alarm}" for process in self.processes if process.alarm]
+        return [*wrong, *(f"a heartbeat is damaged: {reason}" for reason in self.damaged)]
 
 
 def examine(settings: Settings) -> Health:
@@ -83,6 +88,7 @@ def examine(settings: Settings) -> Health:
         source_now=now,
         market_open=moment.session is not None if now else None,
         processes=tuple(_condition(beat, beats, moment) for beat in beats),
+        damaged=tuple(str(error) for error in damaged_heartbeats(settings.home)),
     )
 
 

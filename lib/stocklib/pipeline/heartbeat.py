@@ -2,7 +2,8 @@
 
 ``STOCKS_HOME/heartbeats/<role>.json`` is the run of a role that began last, dead or alive. When the next of its kind
 begins, that file moves aside as ``<run_id>.json``; those of runs that confirmed quotes stay for good, since the ledger
-counts by them, of the others the last twenty do. A file is written whole or not at all.
+counts by them, of the others the last twenty do. A file is written whole or not at all; one that says what Kafka has
+confirmed is a promise to the ledger, and is synced to the disk, also after a power cut the old one or the new one.
 """
 
 import logging
@@ -21,8 +22,9 @@ from typing import Any
 import orjson
 import psutil  # type: ignore[import-untyped]
 
-from stocklib.errors import SettingsError
+from stocklib.errors import SettingsError, StateError
 from stocklib.pipeline.metrics import MetricsServer
+from stocklib.state_files import Shape, read_record, sync_folder, write_state
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,34 @@ _KEPT = 20
 _RATE_SECONDS = 60.0
 # On another machine or in another container, a process is alive as long as its file is this fresh.
 _FRESH_SECONDS = 30.0
+
+# The kinds that confirm nothing: no ledger counts by what their files said.
+_UNCOUNTED = ("consumer", "loader")
+_NUMBER = (int, float)
+_WHO: Shape = {
+    "run_id": str,
+    "role": str,
+    "pid": int,
+    "started": _NUMBER,
+    "host": str,
+    "at": _NUMBER,
+    "state": str,
+    "ended": (str, type(None)),
+}
+# What a kind of process says or does not say.
+_SAID: Shape = {
+    name: (*kinds, type(None))
+    for kinds, names in {
+        (int,): ("messages", "errors", "lag"),
+        _NUMBER: ("began_at", "last_event_at", "last_market_at", "per_second", "patience", "round_seconds"),
+        (str,): ("trouble", "source"),
+        (dict,): ("clock", "confirmed"),
+    }.items()
+    for name in names
+}
+
+# Damaged files that the log names already.
+_named: set[Path] = set()
 
 Facts = Callable[[], Mapping[str, Any]]
 
@@ -108,7 +138,7 @@ class Heartbeat:
             "began_at": time.time(),
         }
         self._written = -BEAT_SECONDS
-        self._failing = False
+        self._failing = self._is_there = False
         self._trouble_since: float | None = None
         self._counts: deque[tuple[float, int]] = deque()
         folder = home / "heartbeats"
@@ -151,11 +181,14 @@ class Heartbeat:
             "trouble_since": self._trouble_since,
             "per_second": round(self._rate(int(said.get("messages") or 0)), 3),
         }
-        fresh = self.path.with_name(f".{self.path.stem}.{os.getpid()}.tmp")
+        is_counted = "confirmed" in said
         try:
-            fresh.write_bytes(orjson.dumps(self.latest, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
-            fresh.replace(self.path)
-            self._failing = False
+            content = orjson.dumps(self.latest, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+            write_state(self.path, content, durable=is_counted)
+            if is_counted and (ended or not self._is_there):
+                # in between, a power cut may bring the version before the last back: it confirms less, not more
+                sync_folder(self.path.parent)
+            self._failing, self._is_there = False, True
         except OSError as error:
             # a full disk stops no stream
             if not self._failing:
@@ -182,37 +215,93 @@ def name_run(kind: str) -> str:
 
 
 def read_heartbeats(home: Path, *, past: bool = False) -> list[Beat]:
-    """The latest run of each role, dead or alive, by role; with ``past``, the runs before them too."""
-    found = [beat for path in sorted((home / "heartbeats").glob("[!.]*.json")) if (beat := _read(path))]
-    return sorted((beat for beat in found if past or not beat.is_past), key=lambda beat: (beat.role, beat.at))
+    """The latest run of each role, dead or alive, by role; with ``past``, the runs before them too.
+
+    A damaged file is left out, and logged; ``damaged_heartbeats`` says which ones there are.
+    """
+    beats, damaged = _read_all(home)
+    for error in damaged:
+        if error.path not in _named:
+            _named.add(error.path)
+            log.warning("%s", error)
+    return sorted((beat for beat in beats if past or not beat.is_past), key=lambda beat: (beat.role, beat.at))
 
 
-def _read(path: Path) -> Beat | None:
+def damaged_heartbeats(home: Path) -> list[StateError]:
+    """The files that say nothing: each may be that of a process that runs, or of one that died unseen."""
+    return _read_all(home)[1]
+
+
+def read_confirmed(home: Path) -> tuple[list[Mapping[str, Any]], list[StateError]]:
+    """The facts of every run that confirmed something, and the files that may be of such a run and are damaged.
+
+    Fields: ``run_id``, ``topic`` (absent or None in the files of an old release), ``confirmed``: seq by symbol.
+    """
+    confirmed: list[Mapping[str, Any]] = []
+    damaged: list[StateError] = []
+    for path in _files(home):
+        try:
+            said = _read_file(path, {"run_id": str})
+            if said and "confirmed" in said:
+                seqs = said["confirmed"]
+                if not isinstance(seqs, dict) or not all(_is_seq(seq) for seq in seqs.values()):
+                    raise StateError(path, "has no 'confirmed' that can be used", _remedy(path))
+                confirmed.append(said)
+        except StateError as error:
+            if _kind(path) not in _UNCOUNTED:
+                damaged.append(error)
+    return confirmed, damaged
+
+
+def _is_seq(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _read_all(home: Path) -> tuple[list[Beat], list[StateError]]:
+    beats: list[Beat] = []
+    damaged: list[StateError] = []
+    for path in _files(home):
+        try:
+            if said := _read_file(path, {**_WHO, **_SAID}):
+                if said.get("clock") and not isinstance(said["clock"].get("now"), _NUMBER):
+                    raise StateError(path, "has no 'clock' that can be used", _remedy(path))
+                who: dict[str, Any] = {name: said.get(name) for name in _WHO}
+                beats.append(Beat(path=path, facts=said, **who))
+        except StateError as error:
+            damaged.append(error)
+    return beats, damaged
+
+
+def _files(home: Path) -> list[Path]:
+    return sorted((home / "heartbeats").glob("[!.]*.json"))
+
+
+def _read_file(path: Path, shape: Shape) -> dict[str, Any] | None:
     try:
-        said = orjson.loads(path.read_bytes())
-        return Beat(
-            path=path,
-            run_id=said["run_id"],
-            role=said["role"],
-            pid=said["pid"],
-            started=said["started"],
-            host=said["host"],
-            at=said["at"],
-            state=said["state"],
-            ended=said["ended"],
-            facts=said,
-        )
+        return read_record(path, shape=shape, remedy=_remedy(path))
     except FileNotFoundError:
         # set aside since it was listed
         return None
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
-        log.warning("%s is no heartbeat that this release reads (%r)", path, error)
-        return None
+
+
+def _kind(path: Path) -> str:
+    """What kind of process wrote a file, by its name; a run of a feed that is over is named after its source."""
+    return path.stem.partition("-")[0]
+
+
+def _remedy(path: Path) -> str:
+    if _kind(path) in _UNCOUNTED:
+        return "no ledger counts by it; it goes when the next such process starts, or when you delete it"
+    return "what its run had Kafka confirm is not known any more; delete it to let the ledger count without that run"
 
 
 def _set_aside(home: Path, *, kind: str) -> None:
     """Move the files of this kind's dead runs aside, and delete the oldest that nobody counts by."""
-    beats = read_heartbeats(home, past=True)
+    beats, damaged = _read_all(home)
+    for error in damaged:
+        if kind in _UNCOUNTED and _kind(error.path) == kind:
+            log.warning("%s; removed", error)
+            error.path.unlink(missing_ok=True)
     for beat in beats:
         safe = beat.run_id.replace("-", "").replace("_", "").isalnum()
         if beat.kind == kind and safe and not beat.is_past and not beat.is_alive:

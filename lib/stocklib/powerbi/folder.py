@@ -5,10 +5,12 @@ Desktop edits when it saves); one that is not on the list is somebody's own and 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from stocklib.errors import InputError
+from stocklib.errors import InputError, StateError
+from stocklib.state_files import find_damage, write_promise, write_state
 
 _LIST = ".written"
 _SHOWN = 5
@@ -29,7 +31,8 @@ def write_folder(folder: Path, files: Mapping[str, str], *, force: bool) -> list
             _write(folder / name, text)
         for name in sorted(set(known) - set(files)):
             (folder / name).unlink(missing_ok=True)
-        _write(folder / _LIST, "".join(f"{_hash(text)}  {name}\n" for name, text in sorted(files.items())))
+        listed = "".join(f"{_hash(text)}  {name}\n" for name, text in sorted(files.items()))
+        write_promise(folder / _LIST, listed.encode())
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}; choose another with --out") from error
     return [folder / name for name in files]
@@ -37,9 +40,15 @@ def write_folder(folder: Path, files: Mapping[str, str], *, force: bool) -> list
 
 def _known(folder: Path) -> dict[str, str]:
     try:
-        lines = (folder / _LIST).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        content = (folder / _LIST).read_bytes()
+    except OSError:
         return {}
+    lines = content.decode("utf-8", errors="replace").split("\n")
+    damage = find_damage(content)
+    if not damage and (lines.pop() or not all(re.fullmatch(r"[0-9a-f]{64}  .+", line) for line in lines)):
+        damage = "is torn, or was changed by somebody else"
+    if damage:
+        raise StateError(folder / _LIST, damage, "delete it, and write the project again with --force")
     found = {name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}
     # only what is below the folder is ever removed
     return {name: digest for name, digest in found.items() if (folder / name).resolve().is_relative_to(folder)}
@@ -67,9 +76,4 @@ def _write(path: Path, text: str) -> None:
     if path.is_file() and path.read_bytes() == text.encode():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_state(path, text.encode(), durable=False)

@@ -4,10 +4,7 @@ The page holds plotly.js once, draws in the reader's light or dark mode, and mak
 content security policy that would stop one.
 """
 
-import contextlib
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,6 +14,7 @@ from stocklib.errors import StocksError
 from stocklib.report.facts import gather
 from stocklib.report.page import render
 from stocklib.settings import Settings
+from stocklib.state_files import write_state
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,14 +84,5 @@ def _write_page(target: Path, page: str) -> Path:
 def _write_whole(target: Path, page: str) -> None:
     """Through a file beside it, so that a reader sees the old report or the new one."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        # a temporary file is its owner's alone; a report is like any other file
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
+    # it can be written again from the same gold: no promise
+    write_state(target, page.encode(), durable=False)

@@ -19,6 +19,7 @@ from zlib import crc32
 import orjson
 
 from stocklib.host import lock
+from stocklib.state_files import sync_folder
 from stocklib.stream.sent import Sent
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class Spool:
         self._compact_at = _COMPACT_BYTES
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _open_locked(self.path)
+        # what is synced to a file whose name a power cut takes away is lost
+        sync_folder(self.path.parent)
 
     @property
     def held(self) -> int:
@@ -119,6 +122,7 @@ class Spool:
                 raise OSError(f"only a part of it could be written to {fresh}")
             os.fsync(file)
             fresh.replace(self.path)
+            sync_folder(self.path.parent)
         except OSError as error:
             log.warning("%s cannot be written anew (%s): it grows", self.path, error)
             if file is not None:
@@ -160,12 +164,18 @@ def decode(line: bytes) -> dict[str, Any] | None:
 
 
 def read_spool(path: Path) -> Iterator[Sent]:
-    """The messages of a file that are not known to be confirmed, in order; torn lines are left out, and logged."""
+    """The messages of a file that are not known to be confirmed, in order; torn lines are left out."""
     confirmed = max((record["confirmed"] for record in _records(path)), default=0)
     for record in _records(path):
         if record["number"] > confirmed:
             # they count for the run that is over, not for the one that sends them
             yield replace(_message(record), symbol="", is_spooled=False)
+
+
+def count_torn(path: Path) -> int:
+    """How many lines of a file are torn: what they held is lost, unless Kafka had it."""
+    with path.open("rb") as lines:
+        return sum(decode(line) is None for line in lines)
 
 
 @contextmanager
@@ -203,11 +213,9 @@ def _open_locked(path: Path) -> int:
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
+        for line in lines:
             if record := decode(line):
                 yield record
-            else:
-                log.debug("%s: line %d is torn, and left out", path, number)
 
 
 def _read_line(file: int, start: int) -> bytes:

@@ -8,7 +8,7 @@ from stocklib.errors import StreamError
 from stocklib.settings import Settings
 from stocklib.stream.producer import MAX_UNCONFIRMED, Producer
 from stocklib.stream.sent import Sent
-from stocklib.stream.spool import Spool, abandoned, discard, read_spool
+from stocklib.stream.spool import Spool, abandoned, count_torn, discard, read_spool
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +148,10 @@ class SpoolingProducer(Producer):
                 if foreign:
                     log.warning("%s waits for a run with KAFKA_TOPIC=%s", path, ", ".join(foreign))
                     continue
+                if torn := count_torn(path):
+                    log.warning(
+                        "%s has %d torn lines (a power cut?): what they held is lost, the rest is sent", path, torn
+                    )
                 count = 0
                 for message in read_spool(path):
                     super()._accept(message)

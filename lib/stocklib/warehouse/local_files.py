@@ -13,6 +13,7 @@ from stocklib.errors import WarehouseBusy, WarehouseError
 # extensions are downloads: what is not built in is not used
 _CONFIG: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 _DISK_SIGNS = ("Could not write", "No space left", "File too large")
+_DAMAGE_SIGNS = ("not a valid DuckDB database file", "Could not read enough bytes")
 _numbers = itertools.count()
 
 
@@ -92,6 +93,12 @@ def told_plainly(path: Path) -> Iterator[None]:
         said = _first_line(error)
         if isinstance(error, duckdb.IOException) and "lock" in said.lower():
             raise WarehouseBusy(f"{path} is open in another program: {said}") from error
+        if any(sign in said for sign in _DAMAGE_SIGNS):
+            again = "`stocks transform`" if path.name == "published.duckdb" else "`stocks load` and `stocks transform`"
+            raise WarehouseError(
+                f"{path} is empty, torn or no DuckDB file (a power cut?): delete it, and {again} makes it again from "
+                f"what the lake and RAW hold ({said})"
+            ) from error
         if isinstance(error, duckdb.IOException) or any(sign in said for sign in _DISK_SIGNS):
             raise WarehouseError(f"{path} cannot be read or written: {said}; is the disk full?") from error
         raise WarehouseError(said) from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stocklib.errors import WarehouseError
+from stocklib.state_files import sync_folder
 from stocklib.warehouse import Touched
 from stocklib.warehouse.local_files import stray_name
 from stocklib.warehouse.local_load import first_row
@@ -58,6 +59,7 @@ def copy(build: Path, folder: Path, *, keep: bool) -> None:
             with contextlib.suppress(OSError):
                 os.link(published, spare)
         fresh.replace(published)
+        sync_folder(folder)
     except OSError as error:
         raise WarehouseError(
             f"the new version could not be copied to {published}: {error}; readers still see "
@@ -99,6 +101,7 @@ def bring_forward(con: Any, folder: Path) -> bool:
     os.link(published, aside)
     spare.replace(published)
     aside.replace(spare)
+    sync_folder(folder)
     return True
 
 

@@ -46,7 +46,7 @@ def balance(
     books = Books(days=_days(since, day))
     lake, warehouse = Lake(settings), open_warehouse(settings)
     topics = {str(settings.kafka_topic), str(settings.kafka_trades_topic)}
-    books.confirmed = read_confirmed(settings.home, topics)
+    books.confirmed, damaged = read_confirmed(settings.home, topics)
     say(0, _STEPS, "asking Kafka")
     with _unless_away(books, StreamError, CONFIRMED, KAFKA_LAKE):
         books.kafka = look_at_kafka(settings)
@@ -79,6 +79,9 @@ def balance(
         with _unless_away(books, StreamError, KAFKA_LAKE):
             books.holes = find_holes(settings, books.kafka.positions, missing)
     rows, runs, found = verdict.judge(books)
+    if damaged:
+        # only now: the other runs have been checked
+        books.unchecked.setdefault(CONFIRMED, "; ".join(damaged))
     say(_STEPS, _STEPS, "done")
     done = Balance(datetime.now(UTC), tuple(rows), tuple(runs), (*found, *problems), books.unchecked)
     return done.accepting(accepted(warehouse))

@@ -16,6 +16,7 @@ import orjson
 
 from stocklib.errors import CorruptObject
 from stocklib.lake import Lake
+from stocklib.pipeline import heartbeat
 from stocklib.pipeline.ledger.letters import Letter, day_of
 from stocklib.pipeline.ledger.ranges import Ranges
 from stocklib.settings import Settings
@@ -61,22 +62,19 @@ class LakeEvidence:
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
-def read_confirmed(home: Path, topics: set[str]) -> dict[tuple[str, str], int]:
-    """By (run, symbol) the seq up to which a producer of these topics knows that Kafka has everything."""
+def read_confirmed(home: Path, topics: set[str]) -> tuple[dict[tuple[str, str], int], list[str]]:
+    """By (run, symbol) the seq up to which a producer of these topics knows that Kafka has everything.
+
+    Also a sentence for each heartbeat that is damaged: what its run had confirmed is not known.
+    """
     confirmed: dict[tuple[str, str], int] = {}
-    for path in sorted((home / "heartbeats").glob("*.json")):
-        try:
-            beat = orjson.loads(path.read_bytes())
-        except (OSError, orjson.JSONDecodeError) as error:
-            log.warning("the heartbeat %s cannot be read: %s", path, error)
-            continue
-        if not isinstance(beat, dict) or not isinstance(beat.get("confirmed"), dict) or "run_id" not in beat:
-            continue
+    beats, damaged = heartbeat.read_confirmed(home)
+    for beat in beats:
         if beat.get("topic") in topics | {None}:
             for symbol, seq in beat["confirmed"].items():
                 event = (str(beat["run_id"]), str(symbol))
-                confirmed[event] = max(confirmed.get(event, 0), int(seq))
-    return confirmed
+                confirmed[event] = max(confirmed.get(event, 0), seq)
+    return confirmed, [str(error) for error in damaged]
 
 
 def look_at_kafka(settings: Settings) -> KafkaEvidence:

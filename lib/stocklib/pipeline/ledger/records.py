@@ -137,6 +137,12 @@ class Balance:
             open_ones = [problem for problem in self.problems if not problem.accepted]
             return f"the ledger does not balance ({len(open_ones)} problems): {counts}"
         known = sum(problem.count for problem in self.problems)
+        if self.unchecked:
+            reasons: dict[str, list[str]] = {}
+            for hop, reason in self.unchecked.items():
+                reasons.setdefault(reason, []).append(hop)
+            told = "; ".join(f"{', '.join(hops)}: {reason}" for reason, hops in reasons.items())
+            return f"the ledger could not be checked everywhere: {told}. Nothing else is wrong: {counts}"
         return f"the ledger balances{f' ({known:,} losses accepted)' if known else ''}: {counts}"
 
 

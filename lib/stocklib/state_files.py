@@ -1,0 +1,101 @@
+"""State files: small files that the project keeps for itself, written whole, and read with a sentence about damage.
+
+A path and bytes in, a file that is the old one or the new one, never half of either. A power cut may still take back
+the last write, or leave a name without its content, unless the file is a promise: ``durable`` waits for the disk (one
+fsync of the file, one of its folder). ``read_record`` says which file is damaged, how, and what to do about it.
+"""
+
+import itertools
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from stocklib.errors import StateError
+
+_numbers = itertools.count()
+
+Shape = Mapping[str, type | tuple[type, ...]]
+
+
+def write_state(path: Path, content: bytes, *, durable: bool, private: bool = False) -> None:
+    """Write a file whole, in place of the one that is there; ``OSError`` leaves that one as it was.
+
+    ``private`` makes it readable by its owner alone. A caller that writes a promise often, and can do with the version
+    before the last, passes ``durable`` and syncs the folder once itself: see ``sync_folder``.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}.tmp")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+
+
+def write_promise(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file that must be there, whole, after a power cut that follows the return of this call."""
+    write_state(path, content, durable=True, private=private)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk keep the names in a folder: what was made, renamed or removed there; where it can."""
+    # some network and Windows file systems cannot sync a folder, and keep their names in other ways
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read_record(path: Path, *, shape: Shape, remedy: str) -> dict[str, Any]:
+    """Return the JSON object of a state file, with at least the fields of ``shape``, each of its type.
+
+    Raises ``FileNotFoundError`` where there is no such file, and ``StateError`` for one that is empty, torn, unreadable
+    or something else; ``remedy`` ends that sentence.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StateError(path, f"cannot be read ({error.strerror or error})", remedy) from error
+    if damage := find_damage(content):
+        raise StateError(path, damage, remedy)
+    try:
+        record = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise StateError(path, f"is torn, or not JSON ({error})", remedy) from error
+    if not isinstance(record, dict):
+        raise StateError(path, "is not a JSON object", remedy)
+    for name, kind in shape.items():
+        if not _is(record.get(name), kind):
+            raise StateError(path, f"has no {name!r} that can be used", remedy)
+    return record
+
+
+def find_damage(content: bytes) -> str | None:
+    """What a power cut did to a file of text, as a verb phrase; None where it did nothing that shows.
+
+    >>> find_damage(b""), find_damage(b"{}"), find_damage(bytes(9))
+    ('is empty (a power cut, or a full disk?)', None, 'holds zero bytes (a power cut?)')
+    """
+    if not content.strip():
+        return "is empty (a power cut, or a full disk?)"
+    return "holds zero bytes (a power cut?)" if b"\0" in content else None
+
+
+def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+    # to Python, True is a number
+    return isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
