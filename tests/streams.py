@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +14,10 @@ from typing import Any
 
 import duckdb
 import orjson
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
+from kafka.protocol.producer import ProduceRequest
+from kafka.record.default_records import DefaultRecordBatchBuilder
+from kafka.record.util import calc_crc32c
 
 from stocklib.lake import Lake
 from stocklib.pipeline.landing import LandedBatch, LandResult, land
@@ -24,6 +27,70 @@ from stocklib.stream import Consumer, Producer
 from stocklib.warehouse import open_warehouse
 
 T0 = datetime(2012, 12, 14, 14, 30, tzinfo=UTC)
+LOG_APPEND_TIME, TRANSACTIONAL, CONTROL = 0x08, 0x10, 0x20
+Record = tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]
+# Where a batch has what: offset and size of its numbers.
+_FIELDS = {"length": (8, 4), "magic": (16, 1), "crc": (17, 4), "delta": (23, 4), "records": (57, 4)}
+
+
+def pack(wanted: Sequence[Record], *, first: int = 0, codec: int = 3, flags: int = 0, producer: int = -1) -> bytes:
+    """A batch as it is sent; ``first`` is the offset of its first record, ``flags`` go to its attributes."""
+    known = producer if producer < 0 else 0
+    builder = DefaultRecordBatchBuilder(2, codec, False, producer, known, known, 2**30)
+    for number, (time, key, value, headers) in enumerate(wanted):
+        builder.append(number, time, key, value, list(headers))
+    packed = bytearray(builder.build())
+    # the broker counts offsets, outside of the checksum
+    packed[:8] = first.to_bytes(8, "big")
+    packed[22] |= flags
+    return _sign(packed)
+
+
+def damage(packed: bytes, *, codec: int | None = None, body: bytes | None = None, **numbers: int) -> bytes:
+    """A batch with another number in a field, codec or body; its checksum is that of the result, unless given."""
+    changed = bytearray(packed if body is None else packed[:61] + body)
+    if body is not None:
+        changed[8:12] = (len(changed) - 12).to_bytes(4, "big")
+    if codec is not None:
+        changed[22] = changed[22] & ~0x07 | codec
+    changed = bytearray(_sign(changed))
+    for name, number in numbers.items():
+        at, size = _FIELDS[name]
+        changed[at : at + size] = number.to_bytes(size, "big", signed=True)
+    return bytes(changed) if "crc" in numbers else _sign(changed)
+
+
+def _sign(packed: bytearray) -> bytes:
+    packed[17:21] = calc_crc32c(memoryview(packed)[21:]).to_bytes(4, "big")
+    return bytes(packed)
+
+
+def produce_batch(settings: Settings, packed: bytes, *, topic: str = "", partition: int = 0) -> int:
+    """Have Kafka take a batch as it is, whatever it is, and return the offset that it got."""
+    place = TopicPartition(topic or settings.kafka_topic, partition)
+    named = ProduceRequest.TopicProduceData
+    request = ProduceRequest(
+        transactional_id=None,
+        acks=-1,
+        timeout_ms=5000,
+        topic_data=[
+            named(name=place.topic, partition_data=[named.PartitionProduceData(index=place.partition, records=packed)])
+        ],
+        max_version=9,
+    )
+    client = KafkaConsumer(bootstrap_servers=settings.kafka_broker)
+    client.partitions_for_topic(place.topic)
+    manager = client._client._manager
+
+    async def send() -> Any:
+        return await manager.send(request, node_id=manager.cluster.leader_for_partition(place))
+
+    try:
+        answer = manager.run(send).responses[0].partition_responses[0]
+    finally:
+        client.close()
+    assert answer.error_code == 0, answer
+    return int(answer.base_offset)
 
 
 def quote(symbol: str = "AAPL", n: int = 0, **changes: Any) -> bytes:

@@ -1,22 +1,21 @@
 """Batches of records: what is unpacked here is what Kafka's own client makes of the same bytes."""
 
-from collections.abc import Sequence
+from collections import deque
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import TopicPartition
-from kafka.consumer.fetcher import Fetcher
-from kafka.errors import CorruptRecordError
+from kafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
+from kafka.consumer.fetcher import CompletedFetch, Fetcher
 from kafka.record import MemoryRecords
-from kafka.record.default_records import DefaultRecordBatchBuilder
-from kafka.record.util import calc_crc32c
+from streams import CONTROL, LOG_APPEND_TIME, TRANSACTIONAL, Record, damage, pack
 
-from stocklib.stream.records import Message, read_into_messages, to_message
+from stocklib.stream.codecs import decompress
+from stocklib.stream.records import Message, Place, UnreadableBatch, read_batches, read_into_messages, to_message
 
-LOG_APPEND_TIME, TRANSACTIONAL, CONTROL = 0x08, 0x10, 0x20
 HERE = TopicPartition("quotes", 3)
-Record = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 records = st.tuples(
@@ -27,27 +26,20 @@ records = st.tuples(
 )
 
 
-def pack(wanted: Sequence[Record], *, first: int = 0, codec: int = 3, flags: int = 0) -> bytes:
-    """A batch as a broker sends it; ``first`` is the offset of its first record, ``flags`` go to its attributes."""
-    builder = DefaultRecordBatchBuilder(2, codec, False, 7, 0, 0, 2**30)
-    for number, (time, key, value, headers) in enumerate(wanted):
-        builder.append(number, time, key, value, headers)
-    packed = bytearray(builder.build())
-    # the broker counts offsets, outside of the checksum
-    packed[:8] = first.to_bytes(8, "big")
-    packed[22] |= flags
-    packed[17:21] = calc_crc32c(memoryview(packed)[21:]).to_bytes(4, "big")
-    return bytes(packed)
-
-
 class Client:
     """As much of a consumer as reading needs."""
 
     def __init__(self) -> None:
-        self._fetcher = type("Fetching", (), {"PartitionRecords": Fetcher.PartitionRecords})()
+        self._fetcher = SimpleNamespace(
+            PartitionRecords=Fetcher.PartitionRecords,
+            _parse_fetched_data=lambda completed: self._fetcher.PartitionRecords(
+                completed.fetched_offset, HERE, MemoryRecords(completed.partition_data.records)
+            ),
+        )
 
     def read(self, packed: bytes, *, since: int = 0, most: int = 10_000) -> list[Message]:
-        self.part = self._fetcher.PartitionRecords(since, HERE, MemoryRecords(packed))
+        answer = SimpleNamespace(records=packed, error_code=0, high_watermark=2**62)
+        self.part = self._fetcher._parse_fetched_data(CompletedFetch(HERE, since, 12, answer, None))
         return list(self.part.take(most))
 
 
@@ -60,7 +52,7 @@ def ours() -> Client:
 
 @given(
     st.lists(st.lists(records, min_size=1, max_size=5), max_size=3),
-    st.sampled_from([0, 1, 3]),
+    st.sampled_from([0, 1, 2, 3, 4]),
     st.sampled_from([0, LOG_APPEND_TIME, TRANSACTIONAL]),
 )
 def test_messages_are_those_that_the_client_makes(
@@ -91,8 +83,123 @@ def test_what_marks_the_end_of_a_transaction_is_no_message_and_is_passed_over(ou
     assert ours.part.next_fetch_offset == 7
 
 
-def test_a_batch_that_was_damaged_on_the_way_is_an_error(ours: Client) -> None:
-    packed = bytearray(pack([(1, b"AAPL", b"x" * 100, [])], codec=0))
-    packed[-50] ^= 1
-    with pytest.raises(CorruptRecordError, match="checksum"):
-        ours.read(bytes(packed))
+def transaction(first: int, *, producer: int, flags: int = 0) -> bytes:
+    """A message in a transaction of this producer, or with ``CONTROL`` what ends it: by an abort."""
+    wanted: Record = (1, b"\0\0\0\0", b"\0" * 6, []) if flags else (1, b"AAPL", b"%d" % first, [])
+    return pack([wanted], first=first, flags=flags | TRANSACTIONAL, producer=producer)
+
+
+def test_an_aborted_transaction_is_passed_over_and_the_ones_beside_it_are_read(ours: Client) -> None:
+    packed = transaction(0, producer=7) + transaction(1, producer=8) + transaction(2, producer=7, flags=CONTROL)
+    packed += transaction(3, producer=7)
+    ours.read(b"")
+    part = ours.part
+    part.aborted_transactions = deque([SimpleNamespace(producer_id=7, first_offset=0)])
+    part.fetch_offset, part.record_iterator = 0, part._unpack_records(HERE, MemoryRecords(packed))
+    # the later one of the same producer was not aborted
+    assert [message.offset for message in part.take(10)] == [1, 3]
+    assert part.next_fetch_offset == 4
+
+
+THREE: list[Record] = [(n, b"AAPL", b'{"n":%d}' % n, []) for n in range(3)]
+PLACE = Place("quotes", "id-1", 3)
+
+
+def offsets(packed: bytes, *, since: int = 100, end: int | None = None) -> list[int | tuple[int, int]]:
+    """What is read: offsets of messages, and first and last of what is unreadable."""
+    found = read_batches(packed, PLACE, since=since, end=end)
+    return [
+        (one.offset, one.last) if isinstance(one, UnreadableBatch) else one.offset
+        for one in found
+        if isinstance(one, Message | UnreadableBatch)
+    ]
+
+
+BODY = pack(THREE, codec=0)[61:]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "whole"),
+    [
+        pytest.param({"crc": 1}, [], id="checksum"),
+        *(pytest.param({"codec": codec}, [], id=f"codec {codec}") for codec in (1, 2, 3, 4, 5, 6, 7)),
+        pytest.param({"magic": 1}, [], id="before 0.11"),
+        pytest.param({"magic": 3}, [], id="a form to come"),
+        pytest.param({"records": 2}, [100], id="fewer than there are"),
+        pytest.param({"records": 4}, [100, 101], id="more than there are"),
+        pytest.param({"records": -1}, [], id="a negative number"),
+        pytest.param({"body": BODY[:-1]}, [100, 101], id="cut"),
+        pytest.param({"body": BODY + b"x"}, [100, 101], id="longer"),
+        pytest.param({"body": b"\x30" + BODY[1:]}, [], id="garbled"),
+        pytest.param({"body": b"\xff" * 100_000}, [], id="a number without an end"),
+        pytest.param({"body": b""}, [], id="nothing"),
+    ],
+)
+def test_a_batch_that_cannot_be_decoded_keeps_its_bytes_and_its_place(
+    damaged: dict[str, int | bytes], whole: list[int]
+) -> None:
+    before, after = pack(THREE, first=97), pack(THREE, first=103)
+    bad = damage(pack(THREE, first=100, codec=0), **damaged)
+    since = 100 + len(whole)
+    last = 100 if damaged == {"magic": 1} else 102
+    assert offsets(before + bad + after, since=97) == [97, 98, 99, *whole, (since, last), 103, 104, 105]
+    (lost,) = [one for one in read_batches(bad, PLACE, since=100) if isinstance(one, UnreadableBatch)]
+    assert lost.raw == bad
+    assert lost.reason
+    assert lost[:3] == ("quotes", "id-1", 3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "since", "end", "expected"),
+    [
+        # it lies about where it ends: the next batch, or else what Kafka answers next, says it
+        ({"delta": -5}, 100, 106, [(100, 102), 103, 104, 105]),
+        ({"delta": 2**30, "crc": 1}, 100, 106, [(100, 102), 103, 104, 105]),
+        # read from its middle on, since a consumer was there already
+        ({"crc": 1}, 101, 106, [(101, 102), 103, 104, 105]),
+    ],
+)
+def test_an_unreadable_batch_never_takes_what_is_behind_it(
+    changed: dict[str, int], since: int, end: int, expected: list[int | tuple[int, int]]
+) -> None:
+    bad = damage(pack(THREE, first=100), **changed)
+    assert offsets(bad + pack(THREE, first=103), since=since, end=end) == expected
+    assert offsets(bad, since=since, end=103)[0] == ((100, 100) if "delta" in changed else expected[0])
+
+
+def test_a_batch_that_can_be_decoded_and_lies_about_its_end_takes_nothing_with_it() -> None:
+    lie = damage(pack(THREE, first=100), delta=2**30)
+    assert offsets(lie + pack(THREE, first=103), end=106) == [100, 101, 102, 103, 104, 105]
+    *_, batch = read_batches(lie, PLACE, since=100, end=103)
+    assert batch.last == 102
+
+
+def test_of_a_batch_that_never_comes_whole_what_came_is_kept() -> None:
+    packed = pack(THREE, first=100)
+    assert offsets(packed[:-1]) == [(100, 102)]
+    assert offsets(packed[:30]) == [(100, 100)]
+    assert offsets(packed[:5]) == [(100, 100)]
+    assert offsets(damage(packed, length=-60)) == [(100, 102)]
+    # behind a whole one it is only what did not fit into the answer
+    assert offsets(packed + packed[:-1], since=100) == [100, 101, 102]
+
+
+def test_what_is_unreadable_is_fetched_twice_before_it_is_believed() -> None:
+    client = Client()
+    read_into_messages(client, {"quotes": "id-1"})
+    packed = pack(THREE, first=100) + damage(pack(THREE, first=103), crc=1)
+    assert [message.offset for message in client.read(packed, since=100)] == [100, 101, 102]
+    assert client.part.next_fetch_offset == 103
+    assert [message.last for message in client.read(packed, since=103)] == [105]
+    assert client.part.next_fetch_offset == 106
+
+
+@pytest.mark.parametrize(
+    ("codec", "encode"), [(1, gzip_encode), (2, snappy_encode), (3, lz4_encode), (4, zstd_encode), (2, None)]
+)
+def test_what_grows_beyond_the_limit_is_refused_before_it_fills_the_memory(codec: int, encode: object) -> None:
+    bomb = encode(b"a" * 3_000_000) if callable(encode) else b"\xff\xff\xff\xff\x0f" + b"a" * 10
+    with pytest.raises(ValueError, match="grows to more than 1 MiB"):
+        decompress(codec, bomb, limit=2**20)
+    if callable(encode):
+        assert decompress(codec, bomb) == b"a" * 3_000_000

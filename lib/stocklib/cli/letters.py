@@ -1,5 +1,6 @@
 """What was refused: dlq list, show, readmit."""
 
+import base64
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -42,6 +43,7 @@ def list_letters(lazy: Lazy, reason: str | None, symbol: str | None, limit: int,
             "symbol": letter.key,
             "reason": letter.reason,
             "state": "readmitted" if known.is_readmitted(letter) else "dead",
+            "messages": letter.count,
             "bytes": len(letter.payload or b""),
             "place": letter.place,
         }
@@ -69,13 +71,17 @@ def show_letter(lazy: Lazy, letter_id: str) -> None:
     letter = known.find(letter_id)
     topic, topic_id, partition, offset = letter.origin
     click.echo(f"refused   {letter.reason}")
-    click.echo(f"was       {topic}/{partition} offset {offset}, topic id {topic_id}")
+    offsets = f"offsets {offset} to {letter.last}" if letter.is_batch else f"offset {offset}"
+    click.echo(f"was       {topic}/{partition} {offsets}, topic id {topic_id}")
     click.echo(f"is        {letter.place}{', and re-admitted' if known.is_readmitted(letter) else ''}")
     click.echo(f"symbol    {letter.key}, fetched on {letter.day}")
     for name, text in letter.own_headers.items():
         click.echo(f"header    {name}: {text}")
     click.echo(f"payload   {len(letter.payload or b''):,} bytes{', of more' if letter.is_cut else ''}:")
-    click.echo((letter.payload or b"").decode("utf-8", "backslashreplace"))
+    if letter.is_batch:
+        click.echo(base64.b64encode(letter.payload or b""))
+    else:
+        click.echo((letter.payload or b"").decode("utf-8", "backslashreplace"))
 
 
 @dlq.command(name="readmit")

@@ -25,7 +25,7 @@ from tenacity import (
 
 from stocklib.errors import LakeError
 from stocklib.lake import Lake, name_batch
-from stocklib.stream import Message, Partition
+from stocklib.stream import Message, Partition, UnreadableBatch
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +52,11 @@ class Batch:
     size: int = 0
     lost: bool = False
 
-    def add(self, message: Message, line: bytes) -> None:
+    def add(self, message: Message | UnreadableBatch, line: bytes) -> None:
         """Take in a line."""
         if not self.lines:
             self.first = message.offset
-        self.last = message.offset
+        self.last = message.last
         self.lines.append(line)
         self.size += len(line) + 1
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from stocklib.stream import Message
+from stocklib.stream import Message, UnreadableBatch
 
 Judge = Callable[[bytes | None], str | None]
 
@@ -56,16 +56,31 @@ def format_dead_letter(message: Message) -> bytes:
     return b"%b,%b" % (_envelope(message), orjson.dumps(payload)[1:])
 
 
+def format_unreadable(found: UnreadableBatch) -> bytes:
+    """A batch that cannot be decoded as a line of the dead letters: its bytes, the reason, and how far it goes.
+
+    The line has the place of the batch itself; a timestamp is not known, which Kafka writes as -1.
+    """
+    reason = f"a batch that cannot be decoded, offsets {found.offset} to {found.last}: {found.reason}"
+    headers = {**_say_origin(found, reason), "last_offset": str(found.last)}
+    envelope = _envelope(Message(*found[:4], -1, None, None, headers))
+    payload = {"reason": reason, "payload_base64": base64.b64encode(found.raw).decode()}
+    return b"%b,%b" % (envelope, orjson.dumps(payload)[1:])
+
+
 def explain(message: Message, reason: str) -> dict[str, str]:
     """The headers of a dead letter: those of the message, where it was, and why it was refused."""
-    origin = {
-        "topic": message.topic,
-        "topic_id": message.topic_id,
-        "partition": str(message.partition),
-        "offset": str(message.offset),
+    return {**message.headers, **_say_origin(message, reason)}
+
+
+def _say_origin(found: Message | UnreadableBatch, reason: str) -> dict[str, str]:
+    return {
+        "topic": found.topic,
+        "topic_id": found.topic_id,
+        "partition": str(found.partition),
+        "offset": str(found.offset),
         "reason": reason,
     }
-    return {**message.headers, **origin}
 
 
 def _judge(value: bytes | None, texts: tuple[str, ...], numbers: tuple[str, ...]) -> str | None:

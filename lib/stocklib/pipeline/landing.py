@@ -24,7 +24,7 @@ from stocklib.pipeline.heartbeat import Heartbeat, name_run
 from stocklib.quotes import from_epoch
 from stocklib.sessions import new_york_date, session
 from stocklib.settings import Settings
-from stocklib.stream import Consumer, Message, Partition, Producer
+from stocklib.stream import Consumer, Message, Partition, Producer, UnreadableBatch
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class LandedBatch:
 
 @dataclass(slots=True)
 class LandResult:
-    """What one run landed. ``messages`` are those of every dataset; ``dead_letters`` were sent to their topic."""
+    """What one run landed. ``messages`` are those of every dataset; ``dead_letters`` are those that were refused."""
 
     messages: int = 0
     objects: int = 0
@@ -255,13 +255,17 @@ class _Landing:
         self._state = "joining the group" if consumer.is_joining else "waiting for S3" if blocked else "landing"
         self._heartbeat.beat(self._facts)
 
-    def _take(self, partition: Partition, messages: list[Message]) -> None:
+    def _take(self, partition: Partition, messages: list[Message | UnreadableBatch]) -> None:
         """Add messages to the partition's batch, and close it where it is full."""
         dataset, judge, form = self._topics[partition.topic]
         batch = self._open.get(partition)
         # what says to be of later is wrong, and says nothing about the session
         latest = (time.time() + _AHEAD_SECONDS) * 1000
         for message in messages:
+            if isinstance(message, UnreadableBatch):
+                self._land_unreadable(partition, message)
+                batch = None
+                continue
             if batch and not batch.precedes(message):
                 self._close(partition)
                 batch = None
@@ -290,6 +294,22 @@ class _Landing:
         )
         self.result.dead_letters += 1
         log.warning("%s/%d offset %d is a dead letter: %s", message.topic, message.partition, message.offset, reason)
+
+    def _land_unreadable(self, partition: Partition, found: UnreadableBatch) -> None:
+        """Land a batch that cannot be decoded as one dead letter: Kafka may take no message as large as its bytes.
+
+        It waits in line with the other batches of its partition, so that it is in the lake before Kafka is told.
+        """
+        if partition in self._open:
+            self._close(partition)
+        letter = Batch("dead_letters", partition, found.topic_id, found.last + 1)
+        letter.add(found, forms.format_unreadable(found))
+        self._uploads.add(letter)
+        self.result.dead_letters += found.last - found.offset + 1
+        log.error(
+            "%s/%d offsets %d to %d cannot be decoded, and become a dead letter with their bytes: %s",
+            *(found.topic, found.partition, found.offset, found.last, found.reason),
+        )
 
     def _close_due(self) -> None:
         """Close what is old enough, and the largest where too much is held."""

@@ -49,7 +49,8 @@ class Letters:
 
     def is_readmitted(self, letter: Letter) -> bool:
         """Whether the message is in its dataset by now."""
-        return letter.is_ours and letter.origin[3] in self.admitted.get(Place(*letter.origin[:3]), Ranges())
+        there = self.admitted.get(Place(*letter.origin[:3]), Ranges())
+        return letter.is_ours and not letter.is_batch and letter.offset in there
 
     def find(self, wanted: str) -> Letter:
         """The letter with this id; what follows the @ may be left out where it is not needed."""
@@ -153,6 +154,11 @@ def _judge(settings: Settings, letter: Letter, payload: bytes | None) -> tuple[s
         settings.kafka_topic: ("stock_quotes", forms.judge_quote, "symbol"),
         settings.kafka_trades_topic: ("stock_trades", forms.judge_trade, "s"),
     }
+    if letter.is_batch:
+        raise InputError(
+            f"it is no message but the bytes of a batch of {letter.count}, which cannot be decoded: mend its producer, "
+            "and have it send them again"
+        )
     if not letter.is_ours or letter.topic not in takers:
         raise InputError(f"it did not come from {' or '.join(takers)}, and no other topic has a dataset")
     dataset, judge, name = takers[letter.topic]
@@ -177,7 +183,9 @@ def _original(settings: Settings, letter: Letter) -> Message:
             for position in onlooker.positions([letter.topic]):
                 if (position.topic_id, position.partition) == letter.origin[1:3]:
                     found = onlooker.read(position, first=letter.offset, end=min(letter.offset + 1, position.end))
-                    return next(found)
+                    original = next(found)
+                    if isinstance(original, Message):
+                        return original
     except (StreamError, StopIteration) as error:
         raise InputError(f"{missing} ({error})") from error
     raise InputError(missing)

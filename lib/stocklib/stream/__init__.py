@@ -10,7 +10,7 @@ from stocklib.stream.connection import check, create_topics, topic_ids
 from stocklib.stream.consumer import Consumer, Partition
 from stocklib.stream.onlooker import Onlooker, Position
 from stocklib.stream.producer import Producer
-from stocklib.stream.records import Message
+from stocklib.stream.records import Message, UnreadableBatch
 from stocklib.stream.spooling import SpoolingProducer
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Position",
     "Producer",
     "SpoolingProducer",
+    "UnreadableBatch",
     "check",
     "create_topics",
     "topic_ids",

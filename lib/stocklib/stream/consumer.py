@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
 from stocklib.stream.connection import connect, create_topics, failures, topic_ids, translated
-from stocklib.stream.records import Message, read_into_messages
+from stocklib.stream.records import Message, UnreadableBatch, read_into_messages
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +61,11 @@ class Consumer:
         """Whether the group has not settled yet who reads what."""
         return not self._settled
 
-    def poll(self, seconds: float, *, limit: int = 5000) -> dict[Partition, list[Message]]:
-        """What has come, in the order of offsets; waits up to ``seconds`` when nothing has."""
+    def poll(self, seconds: float, *, limit: int = 5000) -> dict[Partition, list[Message | UnreadableBatch]]:
+        """What has come, in the order of offsets; waits up to ``seconds`` when nothing has.
+
+        A batch that cannot be decoded stands in its place among the messages.
+        """
         with translated(self._settings, "reading"):
             records = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
             if self.is_joining:
@@ -77,7 +80,7 @@ class Consumer:
             if self._assigned:
                 records = self._begin_assigned(records)
         polled = {_partition(p): found for p, found in records.items()}
-        self._next |= {partition: found[-1].offset + 1 for partition, found in polled.items()}
+        self._next |= {partition: found[-1].last + 1 for partition, found in polled.items()}
         return polled
 
     def commit(self, offsets: Mapping[Partition, int]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
 from stocklib.stream.connection import connect, failures, topic_ids, translated
-from stocklib.stream.records import Message, to_message
+from stocklib.stream.records import Message, UnreadableBatch, read_into_messages
 
 _PATIENCE = 20.0
 
@@ -46,6 +46,8 @@ class Onlooker:
             max_partition_fetch_bytes=4 * 2**20,
             fetch_max_wait_ms=100,
         )
+        self._ids: dict[str, str] = {}
+        read_into_messages(self._client, self._ids)
 
     def positions(self, topics: Iterable[str]) -> list[Position]:
         """Where every partition of these topics stands; a topic that does not exist has none."""
@@ -64,10 +66,11 @@ class Onlooker:
             Position(n.topic, ids[n.topic], n.partition, begins[n], min(marks[n], ends[n]), ends[n]) for n in natives
         ]
 
-    def read(self, position: Position, *, first: int, end: int) -> Iterator[Message]:
+    def read(self, position: Position, *, first: int, end: int) -> Iterator[Message | UnreadableBatch]:
         """The messages of a partition with the offsets ``first`` to ``end`` - 1, those that are there."""
         if first >= end:
             return
+        self._ids[position.topic] = position.topic_id
         native = _native(position.topic, position.partition)
         with translated(self._settings, f"reading {position.topic}"):
             self._client.assign([native])
@@ -78,7 +81,7 @@ class Onlooker:
                     heard = time.monotonic()
                     if record.offset >= end:
                         return
-                    yield to_message(record, position.topic_id)
+                    yield record
                 if time.monotonic() - heard > _PATIENCE:
                     raise StreamError(
                         f"{position.topic}/{position.partition} gave nothing from offset "

@@ -5,6 +5,7 @@ committed offsets, then what the lake lists. A message that moves on meanwhile i
 never missed.
 """
 
+import itertools
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from stocklib.pipeline import heartbeat
 from stocklib.pipeline.ledger.letters import Letter, day_of
 from stocklib.pipeline.ledger.ranges import Ranges
 from stocklib.settings import Settings
-from stocklib.stream import Message, Onlooker, Position
+from stocklib.stream import Message, Onlooker, Position, UnreadableBatch
 from stocklib.warehouse import DATASETS
 
 log = logging.getLogger(__name__)
@@ -85,11 +86,11 @@ def look_at_kafka(settings: Settings) -> KafkaEvidence:
         evidence.positions = onlooker.positions([settings.kafka_topic, settings.kafka_trades_topic])
         for position in evidence.positions:
             beyond = onlooker.read(position, first=position.committed, end=position.end)
-            evidence.waiting += [_sighting(message) for message in beyond]
+            evidence.waiting += itertools.chain.from_iterable(map(_sightings, beyond))
         for position in onlooker.positions([settings.kafka_dlq_topic]):
             evidence.positions.append(position)
             beyond = onlooker.read(position, first=position.committed, end=position.end)
-            evidence.letters += [Letter.of_message(message) for message in beyond]
+            evidence.letters += [Letter.of_message(found) for found in beyond if isinstance(found, Message)]
     return evidence
 
 
@@ -103,10 +104,10 @@ def find_holes(
             place = (position.topic, position.topic_id, position.partition)
             retained = Ranges.over([(position.first, position.end - 1)])
             asked = missing.get(place, Ranges()) & retained
-            held = Ranges.of(
-                message.offset
+            held = Ranges.over(
+                (found.offset, found.last)
                 for first, last in asked.pairs
-                for message in onlooker.read(position, first=first, end=last + 1)
+                for found in onlooker.read(position, first=first, end=last + 1)
             )
             if asked - held:
                 holes[place] = asked - held
@@ -145,6 +146,15 @@ def _records(lake: Lake, key: str) -> Iterator[dict[str, Any]]:
 
 def _landed(record: dict[str, Any]) -> Sighting:
     return _make(record, record.get("headers") or {}, record.get("payload"), record.get("timestamp"), record.get("key"))
+
+
+def _sightings(found: Message | UnreadableBatch) -> Iterator[Sighting]:
+    """The message, or those of a batch that cannot be decoded: of them only the offsets are known."""
+    if isinstance(found, Message):
+        yield _sighting(found)
+    else:
+        for offset in range(found.offset, found.last + 1):
+            yield Sighting(found.topic, found.topic_id, found.partition, offset, None, None, None, None)
 
 
 def _sighting(message: Message) -> Sighting:

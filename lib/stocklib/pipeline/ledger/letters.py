@@ -1,7 +1,8 @@
 """Dead letters: what the consumer refused, wherever it is now: in RAW, landed and not loaded, or in Kafka alone.
 
 In go the three places; out comes each refused message once, under the identity that it had where it was refused. A
-letter that a stranger wrote to the dead-letter topic, without our headers, has its own place for an identity.
+letter that a stranger wrote to the dead-letter topic, without our headers, has its own place for an identity. A batch
+that cannot be decoded is one letter for a range of offsets, and never was a message of the dead-letter topic.
 """
 
 import base64
@@ -21,7 +22,7 @@ from stocklib.warehouse import Warehouse
 
 # The headers that the consumer adds when it refuses a message; the others are the message's own.
 _ORIGIN = ("topic", "topic_id", "partition", "offset")
-_ADDED = {*_ORIGIN, "reason", "full_bytes", "full_sha256"}
+_ADDED = {*_ORIGIN, "reason", "last_offset", "full_bytes", "full_sha256"}
 _FIELDS = ("topic", "topic_id", "partition", "offset", "timestamp", "key", "headers", "payload", "payload_base64")
 _BEYOND = "in Kafka, not landed"
 
@@ -62,9 +63,24 @@ class Letter:
         return {name: text for name, text in self.headers.items() if name not in _ADDED}
 
     @property
+    def is_batch(self) -> bool:
+        """Whether it is a batch that could not be decoded, and landed without a message in the dead-letter topic."""
+        return self.origin == self.dlq and self.headers.get("last_offset", "").isdigit()
+
+    @property
+    def last(self) -> int:
+        """The last offset that it stands for."""
+        return max(self.offset, int(self.headers["last_offset"])) if self.is_batch else self.offset
+
+    @property
+    def count(self) -> int:
+        """How many messages it stands for."""
+        return self.last - self.offset + 1
+
+    @property
     def is_ours(self) -> bool:
         """Whether the consumer wrote it; else a stranger did."""
-        return self.origin != self.dlq
+        return self.origin != self.dlq or self.is_batch
 
     @property
     def is_landed(self) -> bool:
@@ -73,8 +89,8 @@ class Letter:
 
     @property
     def day(self) -> date | None:
-        """The New York date of the refused message's timestamp; None where that is no instant."""
-        return day_of(self.timestamp_ms)
+        """The New York date of the refused message's timestamp; None where that is no instant, or not known."""
+        return None if self.is_batch else day_of(self.timestamp_ms)
 
     @property
     def is_cut(self) -> bool:
@@ -132,7 +148,8 @@ def read_letters(settings: Settings, *, landed: bool = False) -> list[Letter]:
     with Onlooker(settings) as onlooker:
         for position in onlooker.positions([settings.kafka_dlq_topic]):
             first = position.first if landed else position.committed
-            letters += map(Letter.of_message, onlooker.read(position, first=first, end=position.end))
+            found = onlooker.read(position, first=first, end=position.end)
+            letters += [Letter.of_message(one) for one in found if isinstance(one, Message)]
     return letters
 
 

@@ -55,7 +55,7 @@ def _held_offsets(books: Books) -> dict[Place, Ranges]:
     for sighting in _landed(books):
         pairs[sighting.place].append((sighting.offset, sighting.offset))
     for letter in books.letters:
-        if letter.is_landed:
+        if letter.is_landed and not letter.is_batch:
             pairs[letter.dlq[:3]].append((letter.dlq[3], letter.dlq[3]))
     return {place: Ranges.over(found) for place, found in pairs.items()}
 
@@ -66,14 +66,14 @@ def missing_offsets(books: Books) -> dict[Place, Ranges]:
     if KAFKA_LAKE in books.unchecked or books.days is not None:
         return {}
     held = _held_offsets(books)
-    dead: dict[Place, list[int]] = defaultdict(list)
+    dead: dict[Place, list[tuple[int, int]]] = defaultdict(list)
     for letter in books.letters:
-        dead[letter.origin[:3]].append(letter.origin[3])
+        dead[letter.origin[:3]].append((letter.offset, letter.last))
     live = {(p.topic, p.topic_id, p.partition): p for p in books.kafka.positions}
     missing: dict[Place, Ranges] = {}
     for place in sorted(held.keys() | live.keys() | dead.keys()):
         # a stranger's letter is its own origin, and is on its way as long as it has not landed
-        seen = held.get(place, Ranges()) | Ranges.of(dead[place])
+        seen = held.get(place, Ranges()) | Ranges.over(dead[place])
         position = live.get(place)
         done = Ranges.over([(position.first, position.committed - 1)] if position else [])
         if everything := seen | done:
@@ -209,7 +209,9 @@ def _movements(books: Books, held: Mapping[Place, Ranges], lost: Mapping[Place, 
             counts[(*sighting.place, sighting.day, sighting.symbol)]["waiting"] += 1
     for letter in filter(books.covers, once(books.letters)):
         again = letter.origin[3] in held.get(letter.origin[:3], Ranges()) and letter.is_ours
-        counts[(*letter.origin[:3], letter.day, letter.key)] += Counter(dead_letters=1, readmitted=int(again))
+        counts[(*letter.origin[:3], letter.day, letter.key)] += Counter(
+            dead_letters=letter.count, readmitted=int(again)
+        )
     for place, number in lost.items():
         counts[(*place, None, None)]["lost"] += number
     return sorted(itertools.starmap(_movement, counts.items()), key=_order)
