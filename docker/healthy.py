@@ -2,6 +2,7 @@
 """What the health checks of docker-compose.yml ask, with the standard library alone, since they ask it all day.
 
 ``healthy http URL``             the address answers, and with no error
+``healthy replay URL``           the same, asked with the key of this container's replay server
 ``healthy airflow PART URL``     Airflow's own health page calls this part healthy
 ``healthy heartbeat ROLE``       a process of this container wrote its heartbeat within half a minute
 """
@@ -17,10 +18,19 @@ from pathlib import Path
 _FRESH_SECONDS = 30
 
 
-def answers(url: str) -> str:
+def answers(url: str, **headers: str) -> str:
     """The body of an answer that is no error."""
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:  # noqa: S310
         return str(answer.read(1_000_000), "utf-8")
+
+
+def responds(url: str) -> bool:
+    # an answer may be empty, as the scheduler's is
+    return answers(url) is not None
+
+
+def replays(url: str) -> bool:
+    return "now" in json.loads(answers(url, **{"X-Finnhub-Token": os.environ["STOCKS_REPLAY_KEY"]}))
 
 
 def is_healthy(part: str, url: str) -> bool:
@@ -35,8 +45,7 @@ def beats(role: str) -> bool:
 
 
 def main(what: str, *given: str) -> int:
-    # an answer may be empty, as the scheduler's is
-    well = {"http": lambda url: answers(url) is not None, "airflow": is_healthy, "heartbeat": beats}[what](*given)
+    well = {"http": responds, "replay": replays, "airflow": is_healthy, "heartbeat": beats}[what](*given)
     return 0 if well else 1
 
 

@@ -250,7 +250,7 @@ def replay(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFacto
             options=options,
         )
         started.append(daemon)
-        processes.wait_until(daemon, lambda: source.complaint(daemon), seconds=60)
+        processes.wait_until(daemon, lambda: source.complaint(daemon, "replay-key"), seconds=60)
         at = f"127.0.0.1:{daemon.ports['replay']}"
         return read_settings(
             environ={

@@ -191,9 +191,10 @@ def order_faults(settings: Settings, faults: str, *, seed: int) -> dict[str, int
     at = settings.finnhub_base_url.removeprefix("http://").split("/")[0]
     connection = http.client.HTTPConnection(at, timeout=10)
     try:
-        connection.request("GET", "/replay/faults")
+        key = {"X-Finnhub-Token": settings.finnhub_api_key.reveal()}
+        connection.request("GET", "/replay/faults", headers=key)
         counts: dict[str, int] = json.loads(connection.getresponse().read())["injected"]
-        connection.request("POST", "/replay/faults", json.dumps({"faults": faults, "seed": seed}))
+        connection.request("POST", "/replay/faults", json.dumps({"faults": faults, "seed": seed}), headers=key)
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
         answer.read()

@@ -244,6 +244,9 @@ def test_a_port_that_is_taken_gives_way_to_the_next_and_ten_of_them_to_an_error(
         for heartbeat in heartbeats:
             heartbeat.beat(lambda: {"state": "loading", "messages": 5, "loads": 1})
         addresses = [heartbeat.latest["metrics"] for heartbeat in heartbeats]
+        for page in ({"Origin": "https://news.example"}, {"Host": "rebound.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            refused = requests.get(addresses[0], headers=page, timeout=5)
+            assert (refused.status_code, "stocks_up" in refused.text) == (403, False)
         assert len(set(addresses)) == 10
         assert all(scrape(address)["stocks_lines_loaded_total"] == 5 for address in addresses)
         with pytest.raises(SettingsError, match="METRICS_PORT"):

@@ -16,7 +16,7 @@ RANKS = [
     {"errors"},
     {"text_files", "state_files"},
     {"env_file", "notebook_files"},
-    {"quotes", "sessions", "settings", "host", "logs"},
+    {"quotes", "sessions", "settings", "host", "logs", "web_guard"},
     {"finnhub", "yahoo", "stream", "lake", "warehouse", "clocks", "budget"},
     {"pipeline", "market"},
     {"runner", "report", "doctor", "powerbi"},
@@ -77,7 +77,16 @@ def test_imports_go_one_way() -> None:
         if room in PURE:
             allowed = other in PURE | {"errors", "sessions"}
         elif room == "embedded":
-            allowed = other in {"errors", "settings", "quotes", "sessions", "host", "text_files", "state_files"}
+            allowed = other in {
+                "errors",
+                "settings",
+                "quotes",
+                "sessions",
+                "host",
+                "text_files",
+                "state_files",
+                "web_guard",
+            }
         elif other == "embedded":
             allowed = room in {"cli", "demo", "continuous", "airflow"}
         elif other in PURE:

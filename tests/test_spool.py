@@ -320,5 +320,6 @@ def heartbeat(settings: Settings) -> dict[str, Any]:
 
 def asked_for(settings: Settings) -> int:
     """How many quotes a replay has answered."""
-    with urlopen(str(settings.finnhub_base_url).replace("/api/v1", "/replay/faults")) as answer:
+    key = settings.finnhub_api_key.reveal()
+    with urlopen(f"{str(settings.finnhub_base_url).replace('/api/v1', '/replay/faults')}?token={key}") as answer:
         return int(json.load(answer)["calls"]["/quote"])

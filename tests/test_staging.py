@@ -56,6 +56,12 @@ def test_the_replay_runs_as_the_file_says_and_takes_its_generated_key_alone(stag
     quote = f"http://{replay.address}:8600/api/v1/quote?symbol=AAPL&token="
     assert status(quote + stage.services["replay"]["environment"]["STOCKS_REPLAY_KEY"]) == 200
     assert status(quote + "wrong") == 401
+    # others know it by its name; the clock is theirs too, and nobody's without the key
+    clock, named = f"http://{replay.address}:8600/replay/clock", {"Host": "replay:8600"}
+    key = {"X-Finnhub-Token": stage.services["replay"]["environment"]["STOCKS_REPLAY_KEY"]}
+    assert status(clock, headers=named | key) == 200
+    assert status(clock, headers=named) == 401
+    assert status(clock, headers={"Host": "another:8600"} | key) == 403
     stage.stop("replay")
     assert replay.process.poll() is not None
 

@@ -23,14 +23,14 @@ REBOUND = "rebound.example"
 _SCRIPT = """
 const OWN = location.hostname === "%REBOUND%", HOST = OWN ? "%REBOUND%" : "127.0.0.1";
 
-async function ask(port, path, method, mode, seconds) {
+async function ask(port, path, method, mode, body, seconds) {
   const url = `http://${HOST}:${port}${path}`;
   const options = {method, mode, signal: AbortSignal.timeout(seconds * 1000)};
   if (method === "FORM") {
     options.method = "POST";
     options.body = new FormData();
     options.body.append("file", new Blob(["planted"]), "planted");
-  } else if (!["GET", "HEAD"].includes(method)) options.body = "planted";
+  } else if (method !== "GET") options.body = body;
   const told = {port, path, method, mode};
   try {
     const answer = await fetch(url, options);
@@ -49,15 +49,16 @@ function listen(port, path, seconds) {
   });
 }
 
-async function attack(ports, paths, seconds) {
+async function attack(ports, paths, body, seconds) {
   const lanes = ports.map(async port => {
     const requests = [];
     for (const path of paths) {
       if (path.startsWith("ws:")) { requests.push(() => listen(port, path.slice(3), seconds)); continue; }
       // to a page of the server's own origin there is no difference
-      if (!OWN) for (const method of ["GET", "FORM"]) requests.push(() => ask(port, path, method, "no-cors", seconds));
+      for (const method of OWN ? [] : ["GET", "FORM"])
+        requests.push(() => ask(port, path, method, "no-cors", body, seconds));
       for (const method of ["GET", "POST", "FORM", "PUT", "DELETE"])
-        requests.push(() => ask(port, path, method, "cors", seconds));
+        requests.push(() => ask(port, path, method, "cors", body, seconds));
     }
     const found = [];
     const worker = async () => { while (requests.length) found.push(await requests.shift()()); };
@@ -92,19 +93,21 @@ class Stranger:
     def __init__(self, page: chromium.Page, address: str) -> None:
         self._page, self._address = page, address
 
-    def attack(self, ports: Sequence[int], paths: Sequence[str], *, seconds: float = 2) -> list[Got]:
-        """Ask every port for every path by every method; each request has so many seconds."""
+    def attack(
+        self, ports: Sequence[int], paths: Sequence[str], *, body: str = "planted", seconds: float = 2
+    ) -> list[Got]:
+        """Ask every port for every path (``ws:/…`` is a websocket's) by every method; each request has its seconds."""
         self._page.open(self._address)
-        return self._run(ports, paths, seconds)
+        return self._run(ports, paths, body, seconds)
 
-    def rebound(self, port: int, paths: Sequence[str], *, seconds: float = 2) -> list[Got]:
+    def rebound(self, port: int, paths: Sequence[str], *, body: str = "planted", seconds: float = 2) -> list[Got]:
         """The same against one port, from a page of that port's own origin under the stranger's name."""
         self._page.open(f"http://{REBOUND}:{port}/")
-        return self._run([port], paths, seconds)
+        return self._run([port], paths, body, seconds)
 
-    def _run(self, ports: Sequence[int], paths: Sequence[str], seconds: float) -> list[Got]:
+    def _run(self, ports: Sequence[int], paths: Sequence[str], body: str, seconds: float) -> list[Got]:
         self._page.ask(f"{_SCRIPT}; 0")
-        asked = f"attack({json.dumps(list(ports))}, {json.dumps(list(paths))}, {seconds})"
+        asked = f"attack({json.dumps(list(ports))}, {json.dumps(list(paths))}, {json.dumps(body)}, {seconds})"
         answers: list[dict[str, Any]] = json.loads(self._page.ask(asked))
         return [Got(**answer) for answer in answers]
 

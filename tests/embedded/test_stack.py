@@ -210,7 +210,8 @@ def test_the_replay_runs_as_asked_and_is_started_anew_when_it_is_asked_for_other
         return read_settings(environ={"STOCKS_HOME": str(home), "REPLAY_SPEED": speed, **elsewhere})
 
     def ask_clock() -> dict[str, object]:
-        with urllib.request.urlopen(read().finnhub_base_url.replace("/api/v1", "/replay/clock"), timeout=5) as answer:
+        clock = read().finnhub_base_url.replace("/api/v1", "/replay/clock")
+        with urllib.request.urlopen(f"{clock}?token={read().finnhub_api_key.reveal()}", timeout=5) as answer:
             return dict(json.load(answer))
 
     embedded.up(read())
@@ -218,8 +219,9 @@ def test_the_replay_runs_as_asked_and_is_started_anew_when_it_is_asked_for_other
     assert read().symbols == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
     first, address = pids(read())["replay"], read().finnhub_base_url
     # the key is asked for, and everybody on the machine may read a command line
-    with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(f"{address}/quote?symbol=AAPL", timeout=5)
+    for asked in (f"{address}/quote?symbol=AAPL", address.replace("/api/v1", "/replay/clock")):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(asked, timeout=5)
     assert read().finnhub_api_key.reveal() not in " ".join(psutil.Process(first).cmdline())
     embedded.up(read())
     assert pids(read())["replay"] == first

@@ -1,8 +1,8 @@
-"""A web page in a browser of this machine reads, changes and plants nothing in the embedded S3 and Kafka."""
+"""A web page in a browser of this machine reads, changes and plants nothing in any server of ours on loopback."""
 
 import http.client
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,14 @@ import psutil
 import pytest
 import requests
 import s3fs
-from web_page import Got, stranger
+from web_page import Got, Stranger, stranger
 
-from stocklib.embedded import kafka
-from stocklib.settings import Settings
+from stocklib.embedded import kafka, processes, source
+from stocklib.pipeline.metrics import MetricsServer
+from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Producer
 
-pytestmark = [
-    pytest.mark.stack,
-    pytest.mark.skipif(chromium.find() is None, reason="no Chromium here: install one, or name it in CHROMIUM"),
-]
+pytestmark = pytest.mark.skipif(chromium.find() is None, reason="no Chromium here: install one, or name it in CHROMIUM")
 OBJECT, CONTENT = "treasure.txt", b"nobody else reads this"
 MESSAGES = [b"%d" % n for n in range(20)]
 # An administrator's own requests, by which a master, a volume or a filer server would change what it holds or says.
@@ -34,7 +32,14 @@ ADMIN = (
 )  # fmt: skip
 
 
-def test_a_web_page_reads_changes_and_plants_nothing(settings: Settings, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
+    with stranger(tmp_path_factory.mktemp("stranger")) as page:
+        yield page
+
+
+@pytest.mark.stack
+def test_a_web_page_reads_changes_and_plants_nothing_in_s3_and_kafka(settings: Settings, page: Stranger) -> None:
     bucket, s3_port = settings.minio_bucket, urlsplit(settings.minio_endpoint).port
     files = s3(settings)
     files.mkdir(bucket)
@@ -56,12 +61,10 @@ def test_a_web_page_reads_changes_and_plants_nothing(settings: Settings, tmp_pat
     ]
     before, volumes = held(settings), collections(speak_http)
 
-    with stranger(tmp_path) as page:
-        got = page.attack(speak_http, paths)
-        got += page.attack(
-            sorted(ports - set(speak_http)), ["/", f"/buckets/{bucket}/", f"/{bucket}/{OBJECT}"], seconds=0.5
-        )
-        rebound = [answer for port in speak_http for answer in page.rebound(port, paths)]
+    got = page.attack(speak_http, paths)
+    others = sorted(ports - set(speak_http))
+    got += page.attack(others, ["/", f"/buckets/{bucket}/", f"/{bucket}/{OBJECT}"], seconds=0.5)
+    rebound = [answer for port in speak_http for answer in page.rebound(port, paths)]
 
     assert len(got) > 6 * len(paths) * len(speak_http)
     assert sum(answer.status > 0 for answer in got) > 100, "the page reaches them: it is refused, not lost"
@@ -72,6 +75,38 @@ def test_a_web_page_reads_changes_and_plants_nothing(settings: Settings, tmp_pat
     assert (held(settings), collections(speak_http)) == (before, volumes)
     assert files.cat(f"{bucket}/{OBJECT}") == CONTENT
     assert received(settings) == MESSAGES
+
+
+def test_a_web_page_does_not_move_the_replay_and_reads_no_metrics(
+    page: Stranger, guard: Callable[[Path], None], tmp_path: Path
+) -> None:
+    guard(tmp_path)
+    at_home = read_settings(environ={"STOCKS_HOME": str(tmp_path), "REPLAY_SPEED": "step"})
+    # one that takes any key: nothing but the guard is between it and the page
+    replay = source.start(tmp_path / "embedded" / "replay", at_home, key="", wanted={})
+    facts = {"ended": False, "at": 0.0, "last_event_at": None, "errors": 0}
+    metrics = MetricsServer(9464, kind="loader", latest=lambda: facts)
+    try:
+        processes.wait_until(replay, lambda: source.complaint(replay, ""), seconds=60)
+        ports = [replay.ports["replay"], urlsplit(metrics.address).port or 0]
+        ours = [f"http://127.0.0.1:{port}" for port in ports]
+        control = [f"{ours[0]}/replay/clock", f"{ours[0]}/replay/faults"]
+        before = [requests.get(address, timeout=5).json() for address in control]
+        paths = ["/replay/clock", "/replay/faults", "/api/v1/quote?symbol=AAPL", "/metrics", "ws:/", "ws:/ws"]
+        got = []
+        for body in ('{"advance": 3600}', '{"faults": "drop=1", "seed": 7}'):
+            got += page.attack(ports, paths, body=body)
+            got += [answer for port in ports for answer in page.rebound(port, paths, body=body)]
+        assert {answer.status for answer in got} <= {0, 403}
+        assert sum("this server is not called rebound.example" in answer.body for answer in got) > 20
+        assert [requests.get(address, timeout=5).json() for address in control] == before
+        # a program is answered, and so is a page of the server's own
+        assert "stocks_up" in requests.get(metrics.address, timeout=5).text
+        own = {"Origin": ours[0], "Sec-Fetch-Site": "same-origin"}
+        assert requests.post(control[0], json={"advance": 60}, headers=own, timeout=5).json()["now"] > before[0]["now"]
+    finally:
+        metrics.close()
+        source.stop(replay)
 
 
 def has_object(answer: Got) -> bool:

@@ -54,7 +54,8 @@ def order(settings: Settings, faults: str, *, seed: int = 1) -> dict[str, Any]:
     at = urlsplit(settings.finnhub_base_url)
     connection = HTTPConnection(at.hostname or "", at.port, timeout=10)
     try:
-        connection.request("POST", "/replay/faults", json.dumps({"faults": faults, "seed": seed}))
+        key = {"X-Finnhub-Token": settings.finnhub_api_key.reveal()}
+        connection.request("POST", "/replay/faults", json.dumps({"faults": faults, "seed": seed}), headers=key)
         counts: dict[str, Any] = json.loads(connection.getresponse().read())
         return counts
     finally:

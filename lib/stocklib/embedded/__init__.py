@@ -78,7 +78,7 @@ def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
         if "kafka" in ours and storage:
             _run_kafka(settings, keys, storage, say)
         if "replay" in ours:
-            processes.wait_until(replay, lambda: source.complaint(replay), seconds=60)
+            processes.wait_until(replay, lambda: source.complaint(replay, keys["finnhub"]), seconds=60)
         write_promise(settings.embedded_env, _env(settings, keys).encode(), private=True)
     return Stack(home=settings.home, servers=tuple(status(settings)))
 
@@ -120,9 +120,12 @@ def _begin_replay(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
     folder = folder_of(settings, "replay")
     before = processes.recall(folder)
     if before and before.is_alive():
-        if before.flavour == source.flavour(settings) and source.complaint(before) is None:
+        if before.flavour == source.flavour(settings) and source.complaint(before, keys["finnhub"]) is None:
             return before
-        say("replay: restarting it, since it does not answer or was started with another start, speed or data")
+        say(
+            "replay: restarting it, since it does not answer, or was started by another release or with another start, "
+            "speed or data"
+        )
         source.stop(before)
     say(f"replay: starting at {settings.replay_start} New York time, speed {settings.replay_speed}")
     return source.start(folder, settings, key=keys["finnhub"], wanted=_wanted(before, say))
@@ -171,7 +174,6 @@ def _ours(settings: Settings) -> set[str]:
 
 
 def _status(settings: Settings, name: str, needed: set[str]) -> ServerStatus:
-    room = {"s3": s3, "kafka": kafka, "replay": source}[name]
     daemon = processes.recall(folder_of(settings, name))
     if name not in needed and not (daemon and daemon.is_alive()):
         pointer = next(p for p in _POINTED[name] if settings.origins[p] in _STATED)
@@ -188,9 +190,15 @@ def _status(settings: Settings, name: str, needed: set[str]) -> ServerStatus:
         ]
         remark = "; ".join([*taken, "stocks up starts it" + (" on another port" if taken else "")])
         return ServerStatus(name, address, None, False, False, daemon.log, remark)
-    wrong = s3.complaint(daemon, _pair(read_keys(settings))) if room is s3 else room.complaint(daemon)
+    wrong = _complaint(name, daemon, read_keys(settings))
     remark = f"{wrong}: stocks up restarts it" if wrong else ""
     return ServerStatus(name, address, daemon.pid, True, wrong is None, daemon.log, remark)
+
+
+def _complaint(name: str, daemon: Daemon, keys: dict[str, str]) -> str | None:
+    if name == "s3":
+        return s3.complaint(daemon, _pair(keys))
+    return source.complaint(daemon, keys["finnhub"]) if name == "replay" else kafka.complaint(daemon)
 
 
 def _wanted(before: Daemon | None, say: Say) -> dict[str, int]:

@@ -13,6 +13,8 @@ from stocklib.state_files import write_promise
 
 DATA = Path(__file__).parent / "replay" / "data"
 SYMBOLS = DATA / "stock_symbols.json"
+# Said of a server that refuses web pages; one that an older release started does not.
+_GUARDED = "guarded"
 
 
 def start(folder: Path, settings: Settings, *, key: str, wanted: dict[str, int], options: Sequence[str] = ()) -> Daemon:
@@ -32,7 +34,7 @@ def start(folder: Path, settings: Settings, *, key: str, wanted: dict[str, int],
 
 def flavour(settings: Settings) -> str:
     """What a running server must have been started with to be the one that the settings ask for."""
-    return " ".join(_options(settings))
+    return " ".join([_GUARDED, *_options(settings)])
 
 
 def symbols_file(folder: Path, settings: Settings) -> Path:
@@ -40,11 +42,11 @@ def symbols_file(folder: Path, settings: Settings) -> Path:
     return folder / "stock_symbols.json" if settings.replay_data else SYMBOLS
 
 
-def complaint(daemon: Daemon) -> str | None:
-    """None when the virtual clock can be read, else what went wrong."""
+def complaint(daemon: Daemon, key: str) -> str | None:
+    """None when the virtual clock can be read with the key, else what went wrong."""
     connection = http.client.HTTPConnection("127.0.0.1", daemon.ports["replay"], timeout=5)
     try:
-        connection.request("GET", "/replay/clock")
+        connection.request("GET", "/replay/clock", headers={"X-Finnhub-Token": key})
         answer = connection.getresponse()
         body = answer.read()
         json.loads(body)["now"]

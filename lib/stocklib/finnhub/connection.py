@@ -205,12 +205,12 @@ class Connection:
     def _replay_clock(self, method: str, body: bytes | None) -> dict[str, Any]:
         about = {"Content-Length": str(len(body)), "Content-Type": "application/json"} if body else {}
         url = f"{self._address.scheme}://{self._address.netloc}/replay/clock"
-        response = self._send(method, url, CaseInsensitiveDict(about), body)
+        response = self._send(method, url, CaseInsensitiveDict({**self._headers, **about}), body)
         answer = self._decode(response, "/replay/clock", "its clock") if response.status_code == 200 else None
         if not isinstance(answer, dict) or not isinstance(answer.get("now"), int | float):
             raise BadAnswer(
-                f"{self._where} does not let its clock be read or moved from here ({response.status_code}): "
-                "only a replay server on this machine does"
+                f"{self._where} does not let its clock be read or moved ({response.status_code}"
+                f"{self._said(response)}): only a replay server does, with the key that it was started with"
             )
         return answer
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stocklib.errors import SettingsError
+from stocklib.web_guard import refuse_page
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -138,6 +139,7 @@ class MetricsServer:
                 if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                     raise
             else:
+                self._server.set_app(_guarded(self._server.get_app()))
                 self.address = f"http://{HOST}:{candidate}/metrics"
                 log.info("metrics at %s", self.address)
                 return
@@ -151,6 +153,20 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _guarded(app: Any) -> Any:
+    """The same WSGI application, but for requests of web pages (``web_guard``)."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        known = (("HTTP_HOST", "Host"), ("HTTP_ORIGIN", "Origin"), ("HTTP_SEC_FETCH_SITE", "Sec-Fetch-Site"))
+        said = refuse_page({name: environ[key] for key, name in known if key in environ})
+        if said is None:
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{said}\n".encode()]
+
+    return answer
 
 
 def _collector(kind: str, latest: Callable[[], Facts]) -> Any:

@@ -59,7 +59,8 @@ def test_a_port_in_use_is_one_error_and_status_1(capsys: pytest.CaptureFixture[s
         (["--speed", "nan"], "'nan' is not a speed"),
         (["--speed", "fast"], "'fast' is not a speed"),
         (["--data", "nothing-here.csv"], "nothing-here.csv cannot be read as bars"),
-        (["--host", "192.0.2.1"], "the replay cannot listen on 192.0.2.1:8600"),
+        (["--host", "192.0.2.1", "--key", "a"], "the replay cannot listen on 192.0.2.1:8600"),
+        (["--host", "0.0.0.0"], "without a key they move its clock: put one into STOCKS_REPLAY_KEY"),
     ],
 )
 def test_what_it_cannot_do_is_one_error_and_status_1(

@@ -57,7 +57,7 @@ def asking(port: int, *, host: str = "127.0.0.1") -> Ask:
 
 
 def move(ask: Ask, **what: Any) -> Answer:
-    return ask("/replay/clock", method="POST", headers={}, body=json.dumps(what).encode())
+    return ask("/replay/clock", method="POST", body=json.dumps(what).encode())
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def server(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFacto
     guard(home)
     settings = read_settings(environ={"STOCKS_HOME": str(home), "REPLAY_SPEED": "step"})
     daemon = source.start(home / "embedded" / "replay", settings, key="replay-key", wanted={})
-    processes.wait_until(daemon, lambda: source.complaint(daemon), seconds=60)
+    processes.wait_until(daemon, lambda: source.complaint(daemon, "replay-key"), seconds=60)
     yield asking(daemon.ports["replay"])
     source.stop(daemon)
 
@@ -111,7 +111,7 @@ def test_a_quote_costs_one_virtual_second_and_nothing_else_does(ask: Ask) -> Non
         ask(f"{AT}/stock/profile2?symbol=AAPL")
         ask(f"{AT}/quote")
         ask(f"{AT}/quote?symbol=AAPL", headers={"X-Finnhub-Token": "wrong"})
-        assert ask("/replay/clock", headers={}).body == {"now": begin + second + 1, "mode": "step", "speed": 1}
+        assert ask("/replay/clock").body == {"now": begin + second + 1, "mode": "step", "speed": 1}
 
 
 def test_the_key_comes_by_header_or_token_also_behind_a_double_slash(ask: Ask) -> None:
@@ -192,7 +192,7 @@ def test_a_clock_that_is_sent_nonsense_stays_where_it_was(ask: Ask) -> None:
         *(b'{"now": 0}', b'{"now": 2600000000}', b'{"now": -1e9}', b'{"advance": 3e9}', b'{"now": 1e18}'),
     ]
     for body in nonsense:
-        answer = ask("/replay/clock", method="POST", headers={}, body=body)
+        answer = ask("/replay/clock", method="POST", body=body)
         assert (answer.status, set(answer.body)) == (422, {"error"})
     assert ask("/replay/clock").body == before
 
@@ -214,7 +214,7 @@ def test_a_running_clock_runs_so_many_times_as_fast(replay: StartReplay) -> None
     assert ask(f"{AT}/stock/market-status").body["session"] == "post-market"
 
 
-def test_the_clock_is_moved_from_this_machine_only(replay: StartReplay) -> None:
+def test_the_clock_is_moved_by_whoever_has_the_key_wherever_he_is(replay: StartReplay) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -223,14 +223,19 @@ def test_the_clock_is_moved_from_this_machine_only(replay: StartReplay) -> None:
             own = "127.0.0.1"
     if own.startswith("127."):
         pytest.skip("this machine has no address but loopback")
-    port = port_of(replay(options=["--host", "0.0.0.0"]))
+    port = port_of(replay(options=["--host", "0.0.0.0", "--name", own, "--name", "Replay"]))
     ask = asking(port)
     before = ask("/replay/clock").body
     elsewhere = asking(port, host=own)
     assert elsewhere(f"{AT}/stock/market-status").status == 200
-    assert elsewhere("/replay/clock").status == 403
-    assert move(elsewhere, advance=3600).status == 403
+    for address in ("/replay/clock", "/replay/faults"):
+        assert elsewhere(address, headers={}).status == 401
+        assert elsewhere(address, headers={"X-Finnhub-Token": "wrong"}, method="POST", body=b"{}").status == 401
     assert ask("/replay/clock").body == before
+    assert move(elsewhere, advance=3600).body["now"] == before["now"] + 3600
+    # a container is asked by its name, and by no other
+    assert elsewhere("/replay/clock", headers={**KEY, "Host": f"replay:{port}"}).status == 200
+    assert elsewhere("/replay/clock", headers={**KEY, "Host": f"rebound.example:{port}"}).status == 403
 
 
 def test_many_clients_at_once_each_pay_their_second(ask: Ask) -> None:

@@ -21,7 +21,7 @@ Without --data it replays AAPL, FB, GOOG, IBM and MSFT from 2000-03-01 to 2013-0
 faults, one at most a call; CHANCE is a share of the calls, SECONDS may have a unit (500ms, 3s, 5m, 1h):
 {describe_faults()}
 such as --faults "drop=0.01,slow=0.02:3s,429=0.005:10". While it runs, GET /replay/faults counts them, and
-POST /replay/faults with {{"faults": "…", "seed": N}} orders others, "" none."""
+POST /replay/faults with {{"faults": "…", "seed": N}} orders others, "" none; with the key, if the server has one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             free_plan=options.free_plan,
             calls_per_minute=options.calls_per_minute,
             ws_symbols=options.ws_symbols,
+            names=(options.host, *options.name),
         )
         faults = Faults(options.faults, seed=options.fault_seed)
         address = f"http://{options.host}:{options.port}/api/v1"
@@ -55,7 +56,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=_port, default=8600, help="where to listen (default 8600)")
-    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
+    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only; others need --key")
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        help="a name by which others ask for it, such as that of its container; any other is refused, so that no web "
+        "page reaches it under a name of its own (may be repeated)",
+    )
     parser.add_argument("--start", default="2012-12-14T09:29:00", help="New York time (default %(default)s)")
     parser.add_argument("--speed", default="step", help="step (a virtual second a quote), or a factor from 1 to 3600")
     parser.add_argument(

@@ -1,5 +1,6 @@
 """Finnhub's API without its sockets: a path, its parameters and a key in, the answer or a ``Refusal`` out."""
 
+import hmac
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 from stocklib.embedded.replay.exchange import RESOLUTIONS, Exchange
 
 _PREMIUM = ("/stock/candle", "/stock/split", "/stock/dividend")
-_KEY = "Invalid API key."
+WRONG_KEY = "Invalid API key."
 _PLAN = "You don't have access to this resource."
 _LIMIT = "API limit reached. Please try again later. Remaining Limit: 0"
 
@@ -18,12 +19,17 @@ _LIMIT = "API limit reached. Please try again later. Remaining Limit: 0"
 @dataclass(frozen=True)
 class Rules:
     """What this Finnhub insists on: a key (empty: any), a free plan's 403s, calls a minute (0: any number), symbols
-    of one websocket."""
+    of one websocket; and the names by which it is asked, besides those of loopback."""
 
     key: str = ""
     free_plan: bool = False
     calls_per_minute: int = 0
     ws_symbols: int = 50
+    names: tuple[str, ...] = ()
+
+    def takes(self, key: str) -> bool:
+        """Whether this key opens it."""
+        return not self.key or hmac.compare_digest(key.encode(), self.key.encode())
 
 
 class Refusal(Exception):
@@ -55,8 +61,8 @@ class Api:
 
     def answer(self, path: str, parameters: Mapping[str, str], *, key: str, now: datetime) -> Any:
         """The answer at this instant; raises ``Refusal``."""
-        if self.rules.key and key != self.rules.key:
-            raise Refusal(401, _KEY)
+        if not self.rules.takes(key):
+            raise Refusal(401, WRONG_KEY)
         self._count()
         if self.rules.free_plan and path in _PREMIUM:
             raise Refusal(403, _PLAN)

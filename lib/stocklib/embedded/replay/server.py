@@ -1,7 +1,8 @@
 """The HTTP side of a replay: Finnhub's paths, keys, limits, status codes and error bodies around an ``Exchange``.
 
 Every answer names its source (``X-Stocks-Source: replay``) and carries the virtual time as its ``Date``. The clock is
-read and moved under ``/replay/clock``, faults are ordered and counted under ``/replay/faults``, from this machine only.
+read and moved under ``/replay/clock``, faults are ordered and counted under ``/replay/faults``, with the server's key.
+What a web page sends is refused (``web_guard``).
 """
 
 import asyncio
@@ -20,15 +21,14 @@ from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from stocklib.embedded.replay.api import Api, Refusal, Rules
+from stocklib.embedded.replay.api import WRONG_KEY, Api, Refusal, Rules
 from stocklib.embedded.replay.clock import VirtualClock
 from stocklib.embedded.replay.exchange import Exchange
 from stocklib.embedded.replay.faults import Faults, Sending
 from stocklib.embedded.replay.trades import PING_SECONDS, PUMP_SECONDS, TradeFeed, TradesHandler
 from stocklib.errors import EmbeddedError
 from stocklib.quotes import from_epoch
-
-_LOOPBACK = ("127.0.0.1", "::1")
+from stocklib.web_guard import is_loopback, refuse_page
 
 
 def serve(
@@ -41,8 +41,14 @@ def serve(
     faults: Faults | None = None,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Answer until SIGINT or SIGTERM; ``EmbeddedError`` when the port is taken."""
-    application = make_application(Api(exchange, rules or Rules()), clock, faults=faults)
+    """Answer until SIGINT or SIGTERM; ``EmbeddedError`` when the port is taken, or others could move the clock."""
+    rules = rules or Rules()
+    if not rules.key and not is_loopback(host):
+        raise EmbeddedError(
+            f"at {host} other machines reach the replay, and without a key they move its clock: put one into "
+            "STOCKS_REPLAY_KEY, or leave out --host"
+        )
+    application = make_application(Api(exchange, rules), clock, faults=faults)
     asyncio.run(_serve(application, host, port, on_ready))
 
 
@@ -96,6 +102,15 @@ class _Json(RequestHandler):
     def initialize(self, clock: VirtualClock, api: Api, faults: Faults, feed: TradeFeed) -> None:
         self.clock, self.api, self.faults, self.feed = clock, api, faults, feed
 
+    def prepare(self) -> None:
+        if said := refuse_page(self.request.headers, names=self.api.rules.names):
+            self.refuse(403, said)
+
+    @property
+    def key(self) -> str:
+        """The key that came with the request, empty where none did."""
+        return self.request.headers.get("X-Finnhub-Token") or self.get_query_argument("token", "")
+
     def send(self, answer: Any, now: datetime, *, status: int = 200) -> None:
         self.leave(Sending(orjson.dumps(answer), now, status))
 
@@ -124,9 +139,9 @@ class _ApiHandler(_Json):
         path, now = "/" + path.strip("/"), self.clock.now()
         sent = self.request.query_arguments.items()
         parameters = {name: values[-1].decode("utf-8", "replace") for name, values in sent}
-        key = self.request.headers.get("X-Finnhub-Token") or parameters.pop("token", "")
+        parameters.pop("token", "")
         try:
-            answer, status = self.api.answer(path, parameters, key=key, now=now), 200
+            answer, status = self.api.answer(path, parameters, key=self.key, now=now), 200
         except Refusal as refusal:
             answer, status = {"error": refusal.text}, refusal.status
         if path == "/quote" and status == 200:
@@ -152,15 +167,16 @@ class _ApiHandler(_Json):
         stream.close()
 
 
-class _FromHere(_Json):
-    """Answers this machine only."""
+class _Control(_Json):
+    """Answers whoever has the key; that is no call of the API, so neither counted nor spoiled."""
 
     def prepare(self) -> None:
-        if self.request.remote_ip not in _LOOPBACK:
-            self.refuse(403, "the clock and the faults are for this machine only")
+        super().prepare()
+        if not self._finished and not self.api.rules.takes(self.key):
+            self.refuse(401, WRONG_KEY)
 
 
-class _ClockHandler(_FromHere):
+class _ClockHandler(_Control):
     def get(self) -> None:
         now = self.clock.now()
         self.send({"now": now.timestamp(), "mode": self.clock.mode, "speed": self.clock.speed or 1}, now)
@@ -187,7 +203,7 @@ class _ClockHandler(_FromHere):
             raise ValueError("neither now, until nor advance")
 
 
-class _FaultsHandler(_FromHere):
+class _FaultsHandler(_Control):
     def get(self) -> None:
         faults = self.faults
         counts = {name: dict(getattr(faults, name)) for name in ("calls", "spoiled", "injected")}
@@ -209,4 +225,6 @@ class _FaultsHandler(_FromHere):
 
 class _NowhereHandler(_Json):
     def prepare(self) -> None:
-        self.refuse(404, "this is a replay of Finnhub's API: ask under /api/v1")
+        super().prepare()
+        if not self._finished:
+            self.refuse(404, "this is a replay of Finnhub's API: ask under /api/v1")

@@ -15,10 +15,11 @@ from typing import Any
 import orjson
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from stocklib.embedded.replay.api import Rules
+from stocklib.embedded.replay.api import WRONG_KEY, Rules
 from stocklib.embedded.replay.clock import VirtualClock
 from stocklib.embedded.replay.exchange import Exchange
 from stocklib.embedded.replay.faults import Faults
+from stocklib.web_guard import refuse_page
 
 # How often a running clock is looked at, and told to those who listen (this machine's seconds).
 PUMP_SECONDS, PING_SECONDS = 0.05, 0.5
@@ -59,8 +60,8 @@ class TradesHandler(WebSocketHandler):
     async def get(self, *args: Any, **kwargs: Any) -> None:
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
             self._refuse(404, "this is a replay of Finnhub's API: ask under /api/v1")
-        elif self._feed.rules.key and self.get_query_argument("token", "") != self._feed.rules.key:
-            self._refuse(401, "Invalid API key.")
+        elif not self._feed.rules.takes(self.get_query_argument("token", "")):
+            self._refuse(401, WRONG_KEY)
         else:
             await super().get(*args, **kwargs)
 
@@ -69,6 +70,12 @@ class TradesHandler(WebSocketHandler):
         self.clear_header("Server")
         self.set_header("Date", format_datetime(now, usegmt=True))
         self.set_header("X-Stocks-Source", "replay")
+        if said := refuse_page(self.request.headers, names=self._feed.rules.names):
+            self._refuse(403, said)
+
+    def check_origin(self, origin: str) -> bool:
+        """Every origin: ``prepare`` has refused the strangers', with a reason."""
+        return True
 
     def open(self, *args: str, **kwargs: str) -> None:
         self._feed.listeners.add(self)
