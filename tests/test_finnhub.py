@@ -162,6 +162,8 @@ def test_zeros_and_nulls_are_no_quote(client: Client, answer: dict[str, Any]) ->
         b'{"c": true, "h": 74, "l": 72, "o": 73.5, "pc": 75.5, "t": 1355495400}',
         b'{"c": 1e999, "h": 74, "l": 72, "o": 73.5, "pc": 75.5, "t": 1355495400}',
         b'{"error": "Symbol not supported."}',
+        b'{"c": 72.8, "h": 74, "l": 72, "o": 73.5, "pc": 75.5, "t": 1355495400000}',
+        b'{"c": 72.8, "h": 74, "l": 72, "o": 73.5, "pc": 75.5, "t": 1e300}',
     ],
 )
 def test_what_is_no_quote_answer_is_a_bad_answer(client: Client, body: bytes) -> None:
@@ -180,6 +182,9 @@ def test_what_is_no_quote_answer_is_a_bad_answer(client: Client, body: bytes) ->
         {"v": [100, -1]},
         {"t": [1355356800, 1355356800]},
         {"t": [1355356800, None]},
+        {"t": [1355356800, 1355443200000]},
+        {"t": [1355356800, -1e300]},
+        {"t": [1355356800, "1355443200"]},
         {"h": ["3.0", 3.0]},
         {"s": "error"},
         {"s": None},
@@ -253,6 +258,19 @@ def test_the_market_status_and_holidays_are_read(client: Client) -> None:
         status = finnhub.market_status()
         assert (status.is_open, status.session, status.at) == (True, "regular", datetime(2012, 12, 14, 15, tzinfo=UTC))
         assert finnhub.market_holidays()[0].holiday_date == date(2012, 12, 25)
+
+
+@pytest.mark.parametrize("no_time", [1355495400000, 1e300, -5, "1355495400"])
+def test_a_market_status_of_no_time_is_a_bad_answer(client: Client, no_time: object) -> None:
+    status = {"isOpen": True, "session": "regular", "holiday": None, "t": no_time}
+    with serving(Reply(status)) as server, client(server) as finnhub, pytest.raises(BadAnswer, match="market status"):
+        finnhub.market_status()
+
+
+@pytest.mark.parametrize("date_header", ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2300", "Friday"])
+def test_a_date_header_that_is_no_time_of_a_market_is_none(client: Client, date_header: str) -> None:
+    with serving(Reply(QUOTE, date=date_header)) as server, client(server) as finnhub:
+        assert abs(finnhub.quote("AAPL").fetched_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 # ── what it says when it cannot ───────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stocklib.errors import BadAnswer, NoQuote
-from stocklib.quotes import Candle, Quote
+from stocklib.quotes import Candle, Quote, Trade
 
 FETCHED = datetime(2012, 12, 14, 15, 0, tzinfo=UTC)
 ANSWER = {"c": 509.79, "d": -19.9, "dp": -3.7567, "h": 518.13, "l": 505.58, "o": 514.75, "pc": 529.69, "t": 1355518800}
@@ -36,6 +36,19 @@ def test_zeros_and_nulls_never_become_prices(name: str, nothing: object) -> None
 def test_nonsense_never_becomes_a_price(nonsense: object) -> None:
     with pytest.raises(BadAnswer, match="AAPL"):
         Quote.parse("AAPL", {**ANSWER, "c": nonsense}, fetched_at=FETCHED)
+
+
+NO_TIMES = [1355518800000, 1e300, -1, -1355518800, "1355518800", True, [1], float("nan"), float("inf"), 10**30]
+
+
+@pytest.mark.parametrize("no_time", NO_TIMES)
+def test_what_is_no_time_is_a_bad_answer(no_time: object) -> None:
+    with pytest.raises(BadAnswer, match="AAPL"):
+        Quote.parse("AAPL", {**ANSWER, "t": no_time}, fetched_at=FETCHED)
+    # a trade's time is in milliseconds
+    no_time = {1355518800000: 1355518800}.get(no_time, no_time) if isinstance(no_time, int) else no_time
+    with pytest.raises(BadAnswer, match="AAPL"):
+        Trade.parse({"s": "AAPL", "p": 1, "v": 1, "t": no_time}, fetched_at=FETCHED)
 
 
 def test_a_quote_without_a_change_is_a_quote() -> None:

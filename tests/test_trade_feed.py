@@ -219,6 +219,8 @@ def test_what_is_no_trade_is_counted_and_its_neighbours_are_kept(
         {**TRADE, "v": -1},
         {**TRADE, "t": 0},
         {**TRADE, "t": 1e300},
+        {**TRADE, "t": TRADE["t"] * 1000},
+        {**TRADE, "t": str(TRADE["t"])},
         {**TRADE, "s": "'; drop"},
         {**TRADE, "s": "MSFT"},
         {"s": "AAPL"},

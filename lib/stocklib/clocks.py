@@ -67,6 +67,8 @@ class Lively:
         return self._stop.wait(max(0.0, left))
 
 
+# The years of a market that a source may be in.
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099
 # A source's word on the time is believed this far from where it should be by now, and beyond it when repeated.
 _LEEWAY_SECONDS, _LATENCY_SECONDS, _AGREEING = 60.0, 5.0, 3
 
@@ -160,6 +162,8 @@ def read_http_date(text: str) -> datetime | None:
     """
     try:
         parsed = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+        named = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    # a server whose clock is unset says 1970
+    return named if _FIRST_YEAR <= named.year <= _LAST_YEAR else None

@@ -15,8 +15,8 @@ import orjson
 
 from stocklib.errors import BadAnswer, NoQuote, SymbolError
 
-# The last millisecond of the year 9999.
-_LAST_MS = 253_402_300_799_999
+# The years 2000 and 2100: no feed, live or replayed, is of an earlier or a later time.
+_FIRST_EPOCH, _LAST_EPOCH = 946_684_800, 4_102_444_800
 # Finnhub and Yahoo symbols: BRK.B, ^GSPC, EURUSD=X, BINANCE:BTCUSDT, RDS-A.
 _SYMBOL = re.compile(r"\^?[A-Z0-9][A-Z0-9.:=_-]{0,31}")
 
@@ -52,6 +52,24 @@ def from_epoch(seconds: float) -> datetime:
     datetime.datetime(2012, 12, 14, 14, 30, tzinfo=datetime.timezone.utc)
     """
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def read_epoch(seconds: object, what: str, *, first: int = 0) -> datetime:
+    """The UTC instant of an epoch number that a source answered for ``what``; ``BadAnswer`` where it is none.
+
+    It lies after ``first`` and before 2100: milliseconds for seconds, or the reverse, are years away.
+
+    >>> read_epoch(1355495400, "AAPL").year
+    2012
+    >>> read_epoch(1355495400000, "AAPL")
+    Traceback (most recent call last):
+        ...
+    stocklib.errors.BadAnswer: the source answered t=1355495400000 for AAPL, which is no time; nothing was stored
+    """
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not first < seconds < _LAST_EPOCH:  # type: ignore[operator]
+        raise BadAnswer(f"the source answered t={f'{seconds!r}'[:40]} for {what}, which is no time; nothing was stored")
+    return from_epoch(float(seconds))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +112,7 @@ class Quote:
             day_low=numbers["l"] or 0.0,
             day_open=numbers["o"] or 0.0,
             prev_close=numbers["pc"] or 0.0,
-            market_timestamp=from_epoch(numbers["t"] or 0.0),
+            market_timestamp=read_epoch(answer["t"], symbol, first=_FIRST_EPOCH),
             fetched_at=fetched_at,
         )
 
@@ -154,7 +172,7 @@ class Trade:
         price, volume, instant = (_number(item.get(name), name, symbol) for name in ("p", "v", "t"))
         if price is None or price <= 0:
             raise NoQuote(f"the source said a trade of {symbol} without a price (p={item.get('p')!r}); it was left out")
-        if volume is None or volume < 0 or not instant or not 0 < instant < _LAST_MS:
+        if volume is None or volume < 0 or not instant:
             raise BadAnswer(f"the source said a trade of {symbol} with v={volume} at t={instant}; it was left out")
         codes = item.get("c")
         return cls(
@@ -162,7 +180,7 @@ class Trade:
             price=price,
             volume=volume,
             conditions=tuple(codes) if isinstance(codes, list) else None,
-            market_timestamp=from_epoch(instant / 1000),
+            market_timestamp=read_epoch(instant / 1000, f"a trade of {symbol}", first=_FIRST_EPOCH),
             fetched_at=fetched_at,
             covered_since=covered_since,
         )

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -193,6 +194,30 @@ def test_a_symbol_without_a_price_is_counted_and_the_others_go_on(begin: Begin) 
     assert {message.key for message in published(settings, result.quotes)} == {"AAPL", "MSFT"}
     assert "no usable price: ZZZZ" in str(result)
     assert heartbeat(settings)["skipped"] == result.skipped
+
+
+def test_a_time_in_milliseconds_costs_its_answer_and_nothing_else(
+    begin: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange, settings = begin(new_york(10))
+    asked: Counter[str] = Counter()
+
+    def odd(request: Asked) -> Reply | None:
+        subject = request.query.get("symbol", request.path)
+        asked[subject] += 1
+        if subject == "MSFT" and asked[subject] in (2, 3):
+            return Reply(exchange.answer(request) | {"t": (1355497200000, 1e300)[asked[subject] - 2]})
+        if request.path.endswith("/market-status") and asked[subject] > 1:
+            return Reply({"isOpen": True, "t": 1355497200000})
+        return None
+
+    exchange.refuses = odd
+    result = produce(settings, max_quotes=200, symbols=["AAPL", "MSFT", "IBM"])
+    assert (result.skipped, result.failed) == ({"MSFT": 2}, {})
+    assert "t=1355497200000 for MSFT" in caplog.text
+    assert asked["/api/v1/stock/market-status"] > 1
+    published_of = Counter(message.key for message in published(settings, 200))
+    assert published_of["MSFT"] == asked["MSFT"] - 2
 
 
 def test_a_key_that_is_refused_ends_it_after_what_was_published_is_flushed(begin: Begin) -> None:

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any
 
 from stocklib.errors import BadAnswer
-from stocklib.quotes import Candle, CorporateAction, from_epoch
+from stocklib.quotes import Candle, CorporateAction, read_epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,11 @@ def read_market_status(answer: Any, *, fetched_at: datetime) -> MarketStatus:
     is_open, instant = fields.get("isOpen"), fields.get("t")
     if not isinstance(is_open, bool):
         raise BadAnswer(f"the source answered a market status with isOpen={is_open!r}")
-    known = isinstance(instant, int | float) and math.isfinite(instant) and instant > 0
     return MarketStatus(
         is_open=is_open,
         session=_text(fields.get("session")),
         holiday=_text(fields.get("holiday")),
-        at=from_epoch(instant) if known and instant is not None else fetched_at,
+        at=read_epoch(instant, "the market status") if instant else fetched_at,
     )
 
 
@@ -112,10 +111,8 @@ def read_market_holidays(answer: Any) -> list[MarketHoliday]:
 def _candle(symbol: str, resolution: str, row: Iterable[Any], fetched_at: datetime) -> Candle:
     when, *numbers = row
     what = f"a candle of {symbol}"
-    start = _number(when, "t", what)
-    if not start or start < 0:
-        raise BadAnswer(f"the source answered {what} at t={when!r}; nothing was stored")
-    what = f"the candle of {symbol} at {from_epoch(start):%Y-%m-%d %H:%M} UTC"
+    start = read_epoch(when, what)
+    what = f"the candle of {symbol} at {start:%Y-%m-%d %H:%M} UTC"
     prices = [_number(value, name, what) for name, value in zip("ohlc", numbers, strict=False)]
     if not all(price is not None and price > 0 for price in prices):
         raise BadAnswer(f"the source answered {what} with a price that is zero, null or negative; nothing was stored")
@@ -123,7 +120,7 @@ def _candle(symbol: str, resolution: str, row: Iterable[Any], fetched_at: dateti
     if volume is not None and volume < 0:
         raise BadAnswer(f"the source answered {what} with a negative volume; nothing was stored")
     opened, high, low, close = (price or 0.0 for price in prices)
-    return Candle(symbol, resolution, from_epoch(start), opened, high, low, close, volume, "finnhub", fetched_at)
+    return Candle(symbol, resolution, start, opened, high, low, close, volume, "finnhub", fetched_at)
 
 
 def _actions(

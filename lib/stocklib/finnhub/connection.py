@@ -27,7 +27,7 @@ from stocklib.errors import (
     SettingsError,
     SourceUnavailable,
 )
-from stocklib.quotes import from_epoch, to_epoch
+from stocklib.quotes import read_epoch, to_epoch
 from stocklib.settings import Secret, Settings
 
 log = logging.getLogger(__name__)
@@ -91,11 +91,11 @@ class Connection:
         step = answer.get("mode") == "step"
         self._paced = True
         self.clock.pace = Pace(1.0 if step else float(answer.get("speed") or 1.0), step)
-        self.clock.see(from_epoch(answer["now"]))
+        self.clock.see(read_epoch(answer["now"], "its clock"))
 
     def move_replay(self, move: dict[str, float]) -> datetime:
         """Set (``now``) or advance (``advance``, seconds) a replay's clock; its new time."""
-        return self.clock.see(from_epoch(self._replay_clock("POST", orjson.dumps(move))["now"]))
+        return self.clock.see(read_epoch(self._replay_clock("POST", orjson.dumps(move))["now"], "its clock"))
 
     def _ask(self, path: str, subject: str) -> tuple[Any, datetime]:
         self._budget.spend(self._stop.wait)

@@ -10,6 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from stocklib.clocks import Stop
 from stocklib.errors import BadAnswer, Interrupted, NoQuote, RateLimited, SourceUnavailable, SymbolError
 from stocklib.finnhub import Finnhub
 from stocklib.finnhub.wire import Wire
-from stocklib.quotes import Trade, check_symbol, from_epoch
+from stocklib.quotes import Trade, check_symbol, read_epoch
 from stocklib.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -163,8 +164,9 @@ class TradeFeed:
     def _time_of(self, message: dict[str, Any]) -> datetime:
         """The source's time of a message: what a replay says, else what its clock is by now."""
         said = message.get("now")
-        if self._is_replay and isinstance(said, int | float):
-            return self._finnhub.hear_time(from_epoch(said))
+        if self._is_replay and said is not None:
+            with suppress(BadAnswer):
+                return self._finnhub.hear_time(read_epoch(said, "the time of a message"))
         return self._finnhub.now()
 
     def _trade(self, item: Any, now: datetime) -> Trade | None:
