@@ -5,10 +5,17 @@
 
 
 {# Volume-weighted average price; null without volume. Sums over decimals, which are exact; a large trade's product does
-   not fit into the type of a price. #}
+   not fit into the type of a price (silver refuses one of 1e18, so that a hundred million of them add up). Their
+   quotient is a double: of prices that need all its digits it could leave the range of what it averages. #}
 {% macro vwap(price, volume) -%}
-    {{ as_price(
-        "cast(sum(" ~ price ~ " * cast(" ~ volume ~ " as decimal(38, 6))) as double)"
-        ~ " / nullif(cast(sum(cast(" ~ volume ~ " as " ~ price_type() ~ ")) as double), 0)"
-    ) }}
+    case
+        when sum({{ volume }}) > 0
+            then least(greatest(
+                {{ as_price(
+                    "cast(sum(" ~ price ~ " * cast(" ~ volume ~ " as decimal(38, 6))) as double)"
+                    ~ " / nullif(cast(sum(cast(" ~ volume ~ " as " ~ price_type() ~ ")) as double), 0)"
+                ) }},
+                min({{ price }})
+            ), max({{ price }}))
+    end
 {%- endmacro %}

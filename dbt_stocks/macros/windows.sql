@@ -10,7 +10,7 @@
 {% macro moving_average(column, bars) -%}
     case
         when count({{ column }}) {{ over_last(bars) }} = {{ bars }}
-            then {{ as_price(as_double("sum(" ~ column ~ ") " ~ over_last(bars)) ~ " / " ~ bars) }}
+            then {{ as_wide(as_double("sum(" ~ column ~ ") " ~ over_last(bars)) ~ " / " ~ bars) }}
     end
 {%- endmacro %}
 

@@ -15,7 +15,7 @@ from landed import landed, settings_in
 
 from stocklib.errors import WarehouseBusy, WarehouseError
 from stocklib.settings import Settings
-from stocklib.warehouse import open_warehouse
+from stocklib.warehouse import Touched, open_warehouse
 
 LIB = Path(__file__).resolve().parents[2] / "lib"
 
@@ -153,6 +153,20 @@ def test_readers_see_the_last_published_version(settings: Settings) -> None:
     assert version_seen(settings) == 1
     open_warehouse(settings).publish()
     assert version_seen(settings) == 2
+
+
+def test_a_column_that_became_wider_is_published_as_a_copy(settings: Settings) -> None:
+    touched = Touched(0, (), None)
+    for version in (1, 2, 3):
+        make_gold(settings, version)
+        open_warehouse(settings).publish(touched=touched)
+    inode = (settings.home / "warehouse" / "spare.duckdb").stat().st_ino
+    with duckdb.connect(build_path(settings)) as con:
+        con.execute("alter table gold.versions alter version type decimal(36, 6)")
+        con.execute("update gold.versions set version = 3e29")
+    open_warehouse(settings).publish(touched=touched)
+    assert open_warehouse(settings).query("select version from gold.versions")["version"].tolist() == [3e29]
+    assert (settings.home / "warehouse" / "published.duckdb").stat().st_ino != inode
 
 
 def test_a_reader_who_keeps_the_old_version_open_does_not_hold_the_others_back(settings: Settings) -> None:

@@ -130,7 +130,7 @@ bars as (
         c.close_price,
         c.volume,
         r.split_factor,
-        {{ as_percent("r.adjusted / r.adjusted_before - 1") }} as daily_return_percent,
+        {{ as_percent(quotient("r.adjusted", "r.adjusted_before") ~ " - 1") }} as daily_return_percent,
         c.data_source,
         c.is_final
     from chosen as c

@@ -23,7 +23,7 @@ adjusted as (
         symbol,
         quote_date,
         extract(year from quote_date) as quote_year,
-        {{ as_price(as_double("close_price") ~ " / split_factor") }} as adj_close_price
+        nullif({{ as_wide(as_double("close_price") ~ " / split_factor") }}, 0) as adj_close_price
     from daily
 
 ),
@@ -59,11 +59,11 @@ returns as (
 
     select
         *,
-        cast(
-            {{ as_double("adj_close_price") }}
-            / {{ as_double("lag(adj_close_price) over (partition by symbol order by quote_date)") }} - 1
-            as decimal(18, 12)
-        ) as daily_return,
+        {{ rounded(
+            quotient("adj_close_price", "lag(adj_close_price) over (partition by symbol order by quote_date)") ~ " - 1",
+            18,
+            12,
+        ) }} as daily_return,
         lag(adj_close_price, 30) over (partition by symbol order by quote_date) as close_30_before
     from adjusted
 
@@ -79,7 +79,7 @@ windows as (
         {{ moving_average("adj_close_price", 7) }} as ma_7day,
         {{ moving_average("adj_close_price", 30) }} as ma_30day,
         {{ moving_average("adj_close_price", 90) }} as ma_90day,
-        {{ as_percent(as_double("adj_close_price") ~ " / " ~ as_double("close_30_before") ~ " - 1") }}
+        {{ as_percent(quotient("adj_close_price", "close_30_before") ~ " - 1") }}
             as momentum_30day_percent,
         {{ as_percent(moving_stddev("daily_return", 30) ~ " * sqrt(252)") }} as volatility_30day_percent
     from returns
@@ -110,12 +110,12 @@ touched_rows as (
 
     select
         w.*,
-        greatest(
-            max(w.adj_close_price) over (
+        nullif(greatest(
+            coalesce(max(w.adj_close_price) over (
                 partition by w.symbol order by w.quote_date rows between unbounded preceding and current row
-            ),
+            ), 0),
             {% if is_incremental() %} coalesce(p.peak_price, 0) {% else %} 0 {% endif %}
-        ) as peak_price
+        ), 0) as peak_price
     from windows as w
     inner join touched as t on w.symbol = t.symbol and w.quote_date >= t.first_date
     {% if is_incremental() %}
@@ -133,13 +133,13 @@ performance as (
         r.ma_7day,
         r.ma_30day,
         r.ma_90day,
-        {{ as_percent(as_double("r.adj_close_price") ~ " / " ~ as_double("b.ytd_base_close") ~ " - 1") }}
+        {{ as_percent(quotient("r.adj_close_price", "b.ytd_base_close") ~ " - 1") }}
             as ytd_return_percent,
         b.ytd_base_date,
         r.momentum_30day_percent,
         r.volatility_30day_percent,
-        cast(r.peak_price as {{ price_type() }}) as peak_price,
-        {{ as_percent(as_double("r.adj_close_price") ~ " / " ~ as_double("r.peak_price") ~ " - 1") }}
+        cast(r.peak_price as {{ wide_type() }}) as peak_price,
+        {{ as_percent(quotient("r.adj_close_price", "r.peak_price") ~ " - 1") }}
             as drawdown_percent
     from touched_rows as r
     inner join year_bases as b on r.symbol = b.symbol and r.quote_year = b.quote_year

@@ -107,7 +107,7 @@ intraday as (
         max(price) as candle_high,
         min(price) as candle_low,
         max_by(price, tick_no) as candle_close,
-        cast(round(sum(volume)) as bigint) as volume,
+        {{ as_shares("sum(volume)") }} as volume,
         {{ vwap("price", "volume") }} as vwap,
         count(*) as tick_count,
         max(feed_before) as feed_before,
@@ -251,8 +251,7 @@ adjusted as (
         b.*,
         coalesce(f.split_factor, 1.0) as split_factor,
         coalesce(f.is_new_split, false) as is_new_split,
-        cast(round({{ as_double("b.candle_close") }} / coalesce(f.split_factor, 1.0), 10) as decimal(28, 10))
-            as adjusted_close
+        {{ rounded(as_double("b.candle_close") ~ " / coalesce(f.split_factor, 1.0)", 28, 10) }} as adjusted_close
     from bars as b
     left join factors as f on b.symbol = f.symbol and b.quote_date = f.quote_date
 
@@ -263,7 +262,7 @@ with_trend as (
     select
         *,
         case
-            when count(*) {{ over_last_candles(trend_bars) }} = {{ trend_bars }}
+            when count(adjusted_close) {{ over_last_candles(trend_bars) }} = {{ trend_bars }}
                 then {{ as_price(
                     as_double("sum(adjusted_close) " ~ over_last_candles(trend_bars))
                     ~ " / " ~ trend_bars ~ " * split_factor"

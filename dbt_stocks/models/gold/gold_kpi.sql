@@ -69,7 +69,7 @@ kpi as (
         c.symbol,
         c.current_price,
         cast(c.current_price - c.close_before as {{ price_type() }}) as change_amount,
-        {{ as_percent(as_double("c.current_price") ~ " / " ~ as_double("c.close_before") ~ " - 1") }}
+        {{ as_percent(quotient("c.current_price", "c.close_before") ~ " - 1") }}
             as change_percent,
         p.ytd_return_percent,
         c.as_of,

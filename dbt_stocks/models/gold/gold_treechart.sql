@@ -49,7 +49,7 @@ described as (
     select
         k.symbol,
         s.sector,
-        {{ as_price(as_double("s.shares_outstanding") ~ " * " ~ as_double("k.current_price")) }} as market_cap,
+        cast(cast(s.shares_outstanding as decimal(20, 0)) * k.current_price as {{ wide_type() }}) as market_cap,
         a.avg_price,
         k.change_percent,
         p.volatility_30day_percent
@@ -65,11 +65,8 @@ compared as (
 
     select
         *,
-        cast(round(
-            {{ as_double("volatility_30day_percent") }}
-            / nullif({{ as_double("median(volatility_30day_percent) over ()") }}, 0),
-            6
-        ) as {{ percent_type() }}) as relative_volatility
+        {{ as_wide(quotient("volatility_30day_percent", "median(volatility_30day_percent) over ()")) }}
+            as relative_volatility
     from described
 
 )

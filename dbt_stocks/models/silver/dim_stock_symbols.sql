@@ -3,7 +3,7 @@
 with profiles as (
 
     select * from {{ ref("stg_company_profiles_raw") }}
-    where symbol is not null
+    where {{ profile_fault() }} is null
     qualify row_number() over (partition by symbol order by fetched_at desc, object_key, line_no) = 1
 
 ),
@@ -59,7 +59,7 @@ described as (
         coalesce(own.industry, later.industry, p.finnhub_industry, 'Unknown') as industry,
         p.currency,
         p.ipo_date,
-        cast(round(p.shares_outstanding_millions * 1000000) as bigint) as shares_outstanding,
+        nullif({{ as_shares("p.shares_outstanding_millions * 1000000") }}, 0) as shares_outstanding,
         coalesce(c.current_symbol, y.symbol) as current_symbol,
         n.first_quote_date,
         n.last_quote_date,

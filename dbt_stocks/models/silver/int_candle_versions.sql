@@ -1,5 +1,6 @@
 {{ config(unique_key=["object_key", "line_no"], meta={"spans": "quote_date"}) }}
 {% set since = since_load() %}
+{% set prices = ["open", "high", "low", "close"] %}
 
 -- Every daily bar that was ever answered, turned back to what was traded, and judged.
 with landed as (
@@ -122,11 +123,15 @@ as_traded as (
 
     select
         a.*,
-        {{ as_price("a.answered_open * coalesce(f.split_factor, 1)") }} as open_price,
-        {{ as_price("a.answered_high * coalesce(f.split_factor, 1)") }} as traded_high,
-        {{ as_price("a.answered_low * coalesce(f.split_factor, 1)") }} as traded_low,
-        {{ as_price("a.answered_close * coalesce(f.split_factor, 1)") }} as close_price,
-        cast(round(a.answered_volume / coalesce(f.split_factor, 1)) as bigint) as volume,
+        {% for name in prices %}
+        {{ as_price("a.answered_" ~ name ~ " * coalesce(f.split_factor, 1)") }} as traded_{{ name }},
+        {% endfor %}
+        {% for name in prices %}
+        {{ is_no_price("a.answered_" ~ name ~ " * coalesce(f.split_factor, 1)") }}
+        {% if not loop.last %} or {% endif %}
+        {% endfor %}
+            as is_out_of_range,
+        {{ as_shares("a.answered_volume / coalesce(f.split_factor, 1)") }} as volume,
         coalesce(f.split_factor, 1.0) as split_factor,
         c.known_to,
         coalesce(s.is_trading_day, false) as is_trading_day
@@ -142,8 +147,8 @@ widened as (
 
     select
         *,
-        greatest(traded_high, open_price, close_price) as high_price,
-        least(traded_low, open_price, close_price) as low_price
+        greatest(traded_high, traded_open, traded_close) as high_price,
+        least(traded_low, traded_open, traded_close) as low_price
     from as_traded
 
 ),
@@ -154,10 +159,10 @@ judged as (
         dataset,
         symbol,
         quote_date,
-        open_price,
+        traded_open as open_price,
         high_price,
         low_price,
-        close_price,
+        traded_close as close_price,
         volume,
         split_factor,
         high_price <> traded_high or low_price <> traded_low as is_widened,
@@ -165,13 +170,16 @@ judged as (
             when symbol is null then 'symbol missing'
             when quote_date is null then 'date missing'
             when fetched_at is null then 'time of fetching missing'
-            when open_price is null or traded_high is null or traded_low is null or close_price is null
+            when is_out_of_range then 'price out of range'
+            when traded_open is null or traded_high is null or traded_low is null or traded_close is null
                 then 'price missing or not a number'
-            when least(open_price, traded_high, traded_low, close_price) <= 0 then 'price not positive'
+            when least(traded_open, traded_high, traded_low, traded_close) <= 0 then 'price not positive'
             when traded_high < traded_low then 'high below low'
-            when high_price > traded_high * 1.00001 or low_price < traded_low * 0.99999
+            when high_price > cast(traded_high as {{ wide_type() }}) * 1.00001
+                or low_price < cast(traded_low as {{ wide_type() }}) * 0.99999
                 then 'open or close outside of low to high'
             when answered_volume < 0 then 'negative volume'
+            when answered_volume is not null and volume is null then 'volume out of range'
             when not is_trading_day then 'no session on this date'
             when known_to is null or known_to < {{ new_york_date("fetched_at") }} then 'splits unknown'
         end as reject_reason,

@@ -92,7 +92,7 @@ days_of_trades as (
         max(price) as high_price,
         min(price) as low_price,
         max_by(price, tick_no) as close_price,
-        cast(round(sum(volume)) as bigint) as volume,
+        {{ as_shares("sum(volume)") }} as volume,
         {{ vwap("price", "volume") }} as vwap,
         count(*) as tick_count,
         count(distinct {{ session_bucket("market_timestamp", "session_close", 60) }}) as hour_bars,

@@ -39,11 +39,13 @@ judged as (
         case
             when i.symbol is null then 'symbol missing'
             when i.market_timestamp is null or i.fetched_at is null then 'time missing or not a number'
+            when i.is_out_of_range then 'price out of range'
             when i.price is null then 'price missing or not a number'
             when i.price <= 0 then 'price not positive'
             when i.volume is null then 'volume missing or not a number'
             when i.volume < 0 then 'negative volume'
             when i.volume >= 1e12 then 'volume beyond all shares'
+            when {{ as_double("i.price") }} * i.volume >= 1e18 then 'price times volume out of range'
             when i.market_timestamp > {{ add_seconds("i.fetched_at", 300) }} then 'from the future'
             when not coalesce(s.is_trading_day, false) then 'no session on this date'
         end as reject_reason

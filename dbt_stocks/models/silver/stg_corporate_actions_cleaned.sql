@@ -20,11 +20,8 @@ with landed as (
 
     select * from {{ ref("stg_corporate_actions_raw") }}
     where load_id > {{ since }}
-        and symbol is not null and action_date is not null and fetched_at is not null
-        and (
-            (kind = 'split' and from_factor > 0 and to_factor > 0 and action_date <= {{ new_york_date("fetched_at") }})
-            or (kind = 'dividend' and amount > 0)
-        )
+        and {{ action_fault() }} is null
+        and ((kind = 'split' and action_date <= {{ new_york_date("fetched_at") }}) or kind = 'dividend')
 
 ),
 

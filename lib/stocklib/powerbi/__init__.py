@@ -105,7 +105,11 @@ def published_types(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, str
         """
         select lower(table_schema) as schema_name, lower(table_name) as table_name, lower(column_name) as column_name,
             -- Snowflake calls whole numbers NUMBER too
-            case when upper(data_type) = 'NUMBER' and numeric_scale = 0 then 'BIGINT' else data_type end as data_type
+            case
+                when upper(data_type) <> 'NUMBER' then data_type
+                when numeric_scale = 0 then 'BIGINT'
+                else 'NUMBER(' || numeric_precision || ',' || numeric_scale || ')'
+            end as data_type
         from information_schema.columns
         where lower(table_schema) in ('gold', 'silver', 'ops')
         order by table_schema, table_name, ordinal_position

@@ -113,7 +113,9 @@ def _of_all(warehouse: Warehouse, kpi: pd.DataFrame) -> Iterator[Expected]:
             "Rows in quarantine",
             "select (select count(*) from silver.quarantined_quotes)"
             " + (select count(*) from silver.quarantined_candles)"
-            " + (select count(*) from silver.quarantined_trades) as value",
+            " + (select count(*) from silver.quarantined_trades)"
+            " + (select count(*) from silver.quarantined_actions)"
+            " + (select count(*) from silver.quarantined_profiles) as value",
         ),
     ):
         yield _whole(name, "", warehouse.query(sql)["value"].iloc[0])

@@ -3,13 +3,17 @@
 Nothing here knows TMDL or Power Query; ``tmdl`` writes these records, ``sources`` says where their rows come from.
 """
 
+import re
 import uuid
 from dataclasses import dataclass, field
 
 from stocklib.errors import WarehouseError
 
+# Digits of a decimal that is as wide as a price.
+_WORD = 18
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "stocks-workbench/powerbi")
-# The warehouse's types by how they begin, and Power BI's names for them. Its ``decimal`` holds four digits.
+# The warehouse's types by how they begin, and Power BI's names for them. Its ``decimal`` holds four digits, and no
+# more than 922,337,203,685,477: what is wider than a price is a double there.
 _KINDS = {
     "DECIMAL": "decimal",
     "NUMBER": "decimal",
@@ -153,7 +157,11 @@ def kind_of(data_type: str, *, where: str) -> str:
 
     >>> kind_of("DECIMAL(18,6)", where="gold_kpi.current_price"), kind_of("TIMESTAMP_NTZ", where="gold_kpi.as_of")
     ('decimal', 'dateTime')
+    >>> kind_of("DECIMAL(36,6)", where="gold_treechart.market_cap")
+    'double'
     """
+    if found := re.fullmatch(r"(?:DECIMAL|NUMBER)\((\d+),\s*[1-9]\d*\)", data_type.upper()):
+        return "decimal" if int(found[1]) <= _WORD else "double"
     for begin, kind in _KINDS.items():
         if data_type.upper().startswith(begin):
             return kind

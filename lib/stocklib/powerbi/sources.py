@@ -11,7 +11,13 @@ from stocklib.powerbi.star import ADDED, CANDLES, QUARANTINE
 from stocklib.settings import Settings
 
 _SCHEMAS = {"gold": "GoldSchema", "silver": "SilverSchema", "ops": "OpsSchema"}
-_QUARANTINED = {"quotes": "quarantined_quotes", "candles": "quarantined_candles", "trades": "quarantined_trades"}
+_QUARANTINED = {
+    "quotes": "quarantined_quotes",
+    "candles": "quarantined_candles",
+    "trades": "quarantined_trades",
+    "actions": "quarantined_actions",
+    "profiles": "quarantined_profiles",
+}
 # A bar of a day starts at 00:00 UTC of its date, any other at its instant.
 _CANDLES_SQL = (
     "select c.*, case when c.RESOLUTION = '1d' then cast(c.CANDLE_TIME as date) else "

@@ -56,7 +56,7 @@ QUARANTINE = Table(
     "silver",
     "Rows that silver refused, counted. One row per kind and reason.",
     (
-        Column("kind", "string", "What was refused: quotes, candles or trades."),
+        Column("kind", "string", "What was refused: quotes, candles, trades, actions or profiles."),
         Column("reason", "string", "Why it was refused."),
         Column("refused_rows", "int64", "How many rows.", hidden=True, format="#,0"),
     ),
@@ -148,7 +148,7 @@ def _column(table: str, name: str, description: str, data_type: str, *, many: bo
         hidden=many,
         key=key,
         format=_format(name, kind, is_date=is_date),
-        folder=_folder(table, name, kind),
+        folder=_folder(table, name, kind, data_type),
         sort_by=_SORT_BY.get(name, ""),
     )
 
@@ -163,14 +163,14 @@ def _format(name: str, kind: str, *, is_date: bool) -> str:
     return "#,0.00##" if kind in ("decimal", "double") else ""
 
 
-def _folder(table: str, name: str, kind: str) -> str:
+def _folder(table: str, name: str, kind: str, data_type: str) -> str:
     if table.startswith("dim_") or kind in ("string", "boolean"):
         return ""
     if name.endswith("_percent"):
         return "Percent"
     if kind == "dateTime":
         return "Times"
-    return "Prices" if kind == "decimal" else "Counts"
+    return "Prices" if data_type.upper().startswith(("DECIMAL", "NUMBER")) else "Counts"
 
 
 def _spoken(name: str) -> str:

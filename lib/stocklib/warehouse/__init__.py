@@ -36,6 +36,8 @@ BESIDE_GOLD = (
     "silver.quarantined_quotes",
     "silver.quarantined_candles",
     "silver.quarantined_trades",
+    "silver.quarantined_actions",
+    "silver.quarantined_profiles",
     "ops.freshness",
     "ops.ledger",
     "ops.pipeline_runs",

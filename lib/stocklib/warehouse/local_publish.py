@@ -107,9 +107,10 @@ def bring_forward(con: Any, folder: Path) -> bool:
 
 def _base(con: Any) -> tuple[int, int] | None:
     """Where the spare stands: the number and the load of its last publication; None when that leads nowhere."""
+    # the type of a column too: a release may have widened it
     tables = (
-        "select schema_name, table_name, list(column_name order by column_index) from duckdb_columns() "
-        "where database_name = '{}' group by all order by all"
+        "select schema_name, table_name, list(column_name || ' ' || data_type order by column_index) "
+        "from duckdb_columns() where database_name = '{}' group by all order by all"
     )
     ours, theirs = (
         con.execute(tables.format(name)).fetchall()

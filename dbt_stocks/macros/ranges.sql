@@ -1,0 +1,53 @@
+{# What silver refuses for its size, each with its reason in words; null where nothing is wrong with it. #}
+
+{# Whether a positive number (a double) is no price that we could store: too large, or so small that six digits after
+   the point would change it by more than a thousandth. #}
+{% macro is_no_price(number) -%}
+    ({{ number }} > 0 and ({{ number }} >= 1e12 or abs(round({{ number }}, 6) - {{ number }}) > {{ number }} / 1000))
+{%- endmacro %}
+
+
+{# The same of fields of a landed record. #}
+{% macro json_is_no_price(paths) -%}
+    coalesce(
+        {%- for path in paths %}
+        {{ is_no_price(json_as("double", path)) }}
+        {%- if not loop.last %} or {% endif %}
+        {%- endfor %},
+        false
+    )
+{%- endmacro %}
+
+
+{# A split or a dividend. A split of more than one share to a billion, either way, is a slip of its source. #}
+{% macro action_fault() -%}
+    case
+        when symbol is null then 'symbol missing'
+        when action_date is null then 'date missing'
+        when fetched_at is null then 'time of fetching missing'
+        when kind = 'split' and (from_factor is null or to_factor is null) then 'factor missing or not a number'
+        when kind = 'split' and (from_factor <= 0 or to_factor <= 0) then 'factor not positive'
+        when kind = 'split'
+            and (
+                from_factor not between 1e-9 and 1e9
+                or to_factor not between 1e-9 and 1e9
+                or from_factor / to_factor not between 1e-9 and 1e9
+            )
+            then 'factor out of range'
+        when kind = 'dividend' and amount is null then 'amount missing or not a number'
+        when kind = 'dividend' and amount <= 0 then 'amount not positive'
+        when kind = 'dividend' and {{ is_no_price("amount") }} then 'amount out of range'
+    end
+{%- endmacro %}
+
+
+{# A company's profile. No shares, or zero of them, is what sources say of a fund: unknown. #}
+{% macro profile_fault() -%}
+    case
+        when symbol is null then 'symbol missing'
+        when shares_outstanding_millions < 0 then 'negative shares outstanding'
+        when shares_outstanding_millions > 0
+            and (shares_outstanding_millions < 1e-6 or shares_outstanding_millions >= 1e12)
+            then 'shares outstanding out of range'
+    end
+{%- endmacro %}
