@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from made_bars import walk
 
-from stocklib import indicators, metrics
+from stocklib import backtest, indicators, metrics
 from stocklib.errors import InputError
 
 Bars = pd.DataFrame
@@ -47,7 +47,26 @@ OF_METRICS: Calls = {
     "beta": lambda f: metrics.beta(f["close"], f["open"]),
     "information_ratio": lambda f: metrics.information_ratio(f["close"], f["open"]),
 }
+SMALL = {"fast": [2], "slow": [5]}
+OF_BACKTEST: Calls = {
+    "read_bars": lambda f: pd.Series(backtest.read_bars(f).close[:, 0]),
+    "run": lambda f: backtest.run(f, pd.Series(1.0, getattr(f, "index", None)), commission_bps=5).equity,
+    "summary": lambda f: backtest.summary({"it": backtest.run(f, backtest.buy_and_hold(f))})["it"],
+    "sweep": lambda f: backtest.sweep(f, backtest.sma_crossover, SMALL).iloc[0].astype("float64"),
+    "walk_forward": lambda f: (
+        backtest.walk_forward(f, backtest.ema_crossover, SMALL, train=20, test=20, by="CAGR %").result.equity
+    ),
+    "check_no_look_ahead": lambda f: backtest.check_no_look_ahead(f, backtest.buy_and_hold, cuts=1) or 0.0,
+    "buy_and_hold": lambda f: backtest.buy_and_hold(f),
+    "sma_crossover": lambda f: backtest.sma_crossover(f, 2, 5),
+    "ema_crossover": lambda f: backtest.ema_crossover(f, 2, 5),
+    "rsi_reversion": lambda f: backtest.rsi_reversion(f, 5),
+    "donchian_breakout": lambda f: backtest.donchian_breakout(f, 5, 3),
+    "momentum_rotation": lambda f: backtest.momentum_rotation(f, 5)[""],
+    "volatility_target": lambda f: backtest.volatility_target(f, window=5),
+}
 OF_TIME: Calls = {
+    **{f"backtest.{name}": call for name, call in OF_BACKTEST.items()},
     **{f"indicators.{name}": call for name, call in OF_INDICATORS.items()},
     **{f"metrics.{name}": call for name, call in OF_METRICS.items()},
 }
@@ -148,11 +167,9 @@ def test_numbers_of_any_kind_give_the_same_doubles(name: str) -> None:
 @pytest.mark.parametrize("name", OF_TIME)
 def test_single_precision_comes_out_as_doubles(name: str) -> None:
     small = bars().astype("float32")
-    for part, right in zip(
-        numbers_in(OF_TIME[name](small)), numbers_in(OF_TIME[name](small.astype("float64"))), strict=True
-    ):
-        assert np.asarray(part).dtype == np.float64
-        np.testing.assert_allclose(part, right, rtol=1e-4, atol=1e-4)
+    got, right = OF_TIME[name](small), OF_TIME[name](small.astype("float64"))
+    assert same(got, right)
+    assert all(np.asarray(part).dtype == np.float64 for part in numbers_in(got))
 
 
 WRONG: dict[str, Callable[[pd.Series], Any]] = {
@@ -178,7 +195,7 @@ def test_what_is_no_number_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", OF_TIME)
 def test_lists_arrays_and_the_like_are_refused(name: str) -> None:
     for make in (list, np.asarray, tuple, dict, lambda column: None, lambda column: 5.0):
-        with pytest.raises(InputError, match="must be a series"):
+        with pytest.raises(InputError, match=r"must be a (series|frame)|not dict"):
             OF_TIME[name]({column: make(values) for column, values in bars().items()})  # type: ignore[arg-type]
 
 
@@ -206,4 +223,5 @@ def test_no_answer_is_infinite_whatever_the_prices(name: str) -> None:
 
 def test_every_public_function_stands_here() -> None:
     assert set(OF_INDICATORS) == {name for name in indicators.__all__ if name.islower()}
+    assert set(OF_BACKTEST) == {name for name in backtest.__all__ if name.islower()} - {"report"}
     assert set(OF_METRICS) == {name for name in metrics.__all__ if name.islower()}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklib.backtest import run
+from stocklib.backtest import run, summary
 
 DAYS = pd.bdate_range("2012-01-02", periods=60)
 
@@ -200,6 +200,22 @@ def test_an_account_that_is_worth_nothing_when_it_should_trade_is_closed_at_that
     result = traded(bars("A", [10, 10, 25, 10], [10, 10, 10, 10]), by=signal(-1, -1, -1, -1))
     assert result.ruined == DAYS[2]
     assert result.equity.tolist() == pytest.approx([1000, 1000, -500, -500])
+
+
+def test_after_ruin_return_drawdown_and_turnover_agree() -> None:
+    # worth 1000, then 1500 (short from 10 to 5), then ruined at 40: it owes 2000 - 4000
+    prices = bars("A", [10, 10, 5, 40, 40, 40, 40, 40, 40, 40])
+    result = traded(prices, by=signal(*[-1] * 10))
+    assert result.equity.tolist() == [1000, 1000, 1500, *[-2000] * 7]
+    figures = summary({"it": result})["it"]
+    assert figures["total return %"] == figures["CAGR %"] == figures["max drawdown %"] == -100
+    # sold for 1000 and bought back for 4000, in the four sessions until then, by twice a mean of 3500 / 4
+    assert figures["turnover % a year"] == pytest.approx(100 * 5000 / 2 / (3500 / 4) / (4 / 252))
+    # so a rest that follows the ruin changes nothing
+    shorter = summary({"it": traded(prices.head(4), by=signal(-1, -1, -1, -1))})["it"]
+    assert shorter.drop("time in market %").tolist() == pytest.approx(
+        figures.drop("time in market %").tolist(), nan_ok=True
+    )
 
 
 def test_a_position_that_is_turned_around_ends_a_trade_and_begins_one() -> None:

@@ -1,5 +1,8 @@
 """The account: worked by hand, blind to the future, and plain about what it cannot trade."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_bars import walk as random_bars
 
+from stocklib import metrics, plots
 from stocklib.backtest import (
     buy_and_hold,
     donchian_breakout,
@@ -16,6 +20,8 @@ from stocklib.backtest import (
     sma_crossover,
     summary,
     sweep,
+    volatility_target,
+    walk_forward,
 )
 from stocklib.errors import InputError
 
@@ -196,6 +202,119 @@ def test_a_trade_within_the_day_that_is_still_open_keeps_the_time_zone() -> None
     assert trades["entry_date"].tolist() == [minutes[1]]
     assert trades["exit_date"].isna().all()
     assert trades["exit_date"].dtype == trades["entry_date"].dtype == minutes.dtype
+
+
+def sessions(*days: list[float]) -> pd.DataFrame:
+    """Bars of an hour from 9:30 in New York on, a list of closes a session."""
+    dates = pd.bdate_range("2012-12-10", periods=len(days), tz="America/New_York")
+    times = [
+        day + pd.Timedelta(hours=9.5 + n) for day, closes in zip(dates, days, strict=True) for n in range(len(closes))
+    ]
+    close = pd.Series([price for closes in days for price in closes])
+    return pd.DataFrame({"time": pd.DatetimeIndex(times).tz_convert("UTC"), "open": close, "close": close})
+
+
+def test_a_fall_within_a_session_is_a_drawdown_everywhere() -> None:
+    prices = sessions([100, 100, 101], [102, 81, 103], [103, 104, 105], [105, 106, 107])
+    result = run(prices, buy_and_hold(prices))
+    figures = summary({"it": result})["it"]
+    deepest = 100 * (81 / 102 - 1)
+    assert figures["max drawdown %"] == pytest.approx(deepest)
+    assert figures["Calmar"] == pytest.approx(figures["CAGR %"] / -deepest)
+    swept = sweep(prices, sma_crossover, {"fast": [1], "slow": [2]}).iloc[0]
+    crossed = run(prices, sma_crossover(prices, 1, 2))
+    assert swept["max drawdown %"] == pytest.approx(metrics.max_drawdown(crossed.equity).percent)
+    assert swept["max drawdown %"] < -5
+    assert min(plots.equity_curve({"it": result.equity}).data[1].y) == pytest.approx(deepest)
+
+
+def test_months_and_weeks_are_new_york_s() -> None:
+    # 20:00 in New York on 30 November is 1 December in UTC
+    times = pd.DatetimeIndex(
+        ["2012-11-29 15:30", "2012-11-30 15:30", "2012-11-30 20:00", "2012-12-03 09:30", "2012-12-03 10:30"]
+    )
+    times = times.tz_localize("America/New_York").tz_convert("UTC")
+    prices = pd.DataFrame({"time": times, "open": [10.0, 10.0, 12.0, 14.0, 16.0], "close": 15.0})
+    half = pd.Series(0.5, times)
+    for rebalance in ("month", "week"):
+        traded = run(prices, half, rebalance=rebalance, cash=1000).fills["date"]
+        assert traded.tolist() == [times[1], times[3]]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"open": 150.0}, "has its open outside its low and high"),
+        ({"close": 5.0}, "has its close outside its low and high"),
+        ({"low": 150.0, "high": 149.0}, "has its open outside|has a high below its low"),
+        ({"high": 50.0}, "outside its low and high"),
+    ],
+)
+def test_a_bar_that_cannot_be_is_refused(wrong: dict[str, float], said: str) -> None:
+    prices = pd.DataFrame({"symbol": "X", "date": DAYS, "open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0})
+    for name, price in wrong.items():
+        prices.loc[3, name] = price
+    for without in ([], ["low"], ["high"]):
+        if set(without) & set(wrong) or (without and set(wrong) <= {"open", "close"} and without != ["low"]):
+            continue
+        if without == ["low"] and wrong == {"close": 5.0}:
+            continue
+        with pytest.raises(InputError, match=f"the bar of X of 2012-01-05 00:00:00 .*({said})"):
+            run(prices.drop(columns=without), pd.Series(1.0, DAYS))
+    # six decimals are no such bar
+    fine = prices.assign(open=100.0, close=100.0, high=100.0 - 1e-6, low=100.0)
+    assert run(fine, pd.Series(1.0, DAYS)).equity.iloc[-1] == pytest.approx(10_000)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda w: w.map(str), "weights must be numbers"),
+        (lambda w: w.astype(object).map(str), "weights must be numbers"),
+        (lambda w: w.to_list(), "not list"),
+        (lambda w: w[::-1], "own dates"),
+        (lambda w: w.set_axis(w.index.strftime("%d/%m/%Y")), "to_datetime"),
+    ],
+)
+def test_weights_are_numbers_on_the_bars_dates(make: Callable[[pd.Series], Any], said: str) -> None:
+    prices = walk(1, 6)
+    with pytest.raises(InputError, match=said):
+        run(prices, make(buy_and_hold(prices)))
+
+
+def test_weights_may_be_truths_and_their_dates_written_otherwise() -> None:
+    prices = walk(1, 6)
+    right = run(prices, buy_and_hold(prices)).equity
+    dates = pd.DatetimeIndex(prices["date"])
+    for index in (dates.strftime("%Y-%m-%d"), dates.date, dates.as_unit("ns"), dates.as_unit("s")):
+        assert run(prices, pd.Series(True, index)).equity.equals(right)
+    minutes = sessions([10, 11, 12], [13, 14, 15])
+    held = pd.Series(1.0, pd.DatetimeIndex(minutes["time"]).tz_convert("America/New_York"))
+    assert run(minutes, held).equity.equals(run(minutes, buy_and_hold(minutes)).equity)
+
+
+def test_a_return_is_called_what_the_prices_make_of_it() -> None:
+    prices = walk(3, 60)
+    names = {"split": "price return %", "none": "price return %", "total": "total return %", None: "total return %"}
+    results = {}
+    for adjust, name in names.items():
+        prices.attrs = {} if adjust is None else {"adjust": adjust}
+        results[str(adjust)] = run(prices, buy_and_hold(prices))
+        figures = summary({"it": results[str(adjust)]})
+        assert [row for row in figures.index if "return" in row] == [name]
+        for swept in (sma_crossover, volatility_target):
+            grid = {"fast": [2], "slow": [5]} if swept is sma_crossover else {"window": [5]}
+            assert [column for column in sweep(prices, swept, grid) if "return" in column] == [name]
+        found = walk_forward(prices, sma_crossover, {"fast": [2], "slow": [5]}, train=20, test=20, by="total return %")
+        assert f"{name} in sample" in found.choices
+    both = summary(results)
+    assert list(both.index[:3]) == ["price return %", "total return %", "CAGR %"]
+    assert both.loc["price return %"].isna().tolist() == [False, False, True, True]
+
+
+def test_bars_within_the_day_have_no_volatility_of_sessions() -> None:
+    with pytest.raises(InputError, match="give it daily bars"):
+        volatility_target(sessions([100, 101, 102], [103, 104, 105]), window=2)
 
 
 def test_an_open_trade_of_numbered_bars_has_no_exit() -> None:

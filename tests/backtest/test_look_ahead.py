@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from made_bars import SYMBOLS, market, walk
@@ -106,6 +108,149 @@ def test_a_rotation_among_symbols_that_list_and_pause_passes_and_one_that_cheats
 
     with pytest.raises(InputError, match="looks ahead"):
         check_no_look_ahead(market(5), winners_of_the_year)
+
+
+def a_frame_outside(prices: pd.DataFrame) -> Callable[[pd.DataFrame], pd.Series]:
+    """Weights of a frame that the strategy closes over: as many as that has, whatever it is given."""
+    return lambda bars: tomorrow(prices)
+
+
+def a_frame_outside_on_the_bars_dates(prices: pd.DataFrame) -> Callable[[pd.DataFrame], pd.Series]:
+    """The same, brought to the dates that are asked for."""
+    said = tomorrow(prices)
+    return lambda bars: said.loc[bars["date"]]
+
+
+def the_first_call(prices: pd.DataFrame) -> Callable[[pd.DataFrame], pd.Series]:
+    """What was computed at the first call is the answer to every other."""
+    kept: list[pd.Series] = []
+
+    def memoised(bars: pd.DataFrame) -> pd.Series:
+        if not kept:
+            kept.append(tomorrow(bars))
+        return kept[0]
+
+    return memoised
+
+
+def the_first_call_on_the_bars_dates(prices: pd.DataFrame) -> Callable[[pd.DataFrame], pd.Series]:
+    """The same, with nothing where the first call knew nothing."""
+    kept: list[pd.Series] = []
+
+    def memoised(bars: pd.DataFrame) -> pd.Series:
+        if not kept:
+            kept.append(tomorrow(bars))
+        return kept[0].reindex(bars["date"]).fillna(0.0)
+
+    return memoised
+
+
+def a_call_before_the_guard_s(prices: pd.DataFrame) -> Callable[[pd.DataFrame], pd.Series]:
+    """The first call was somebody else's, on all the bars."""
+    memoised = the_first_call_on_the_bars_dates(prices)
+    memoised(prices)
+    return memoised
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        a_frame_outside,
+        a_frame_outside_on_the_bars_dates,
+        the_first_call,
+        the_first_call_on_the_bars_dates,
+        a_call_before_the_guard_s,
+    ],
+    ids=lambda make: make.__name__,
+)
+@pytest.mark.parametrize("count", [12, 300])
+def test_a_strategy_that_knows_more_than_it_is_given_is_caught(make: Callable[..., Any], count: int) -> None:
+    prices = walk(4, count)
+    with pytest.raises(InputError, match=r"looks ahead|failed on the same bars dated 28 years later"):
+        check_no_look_ahead(prices, make(prices))
+
+
+def test_twelve_weights_for_a_few_bars_are_said_to_be_so() -> None:
+    prices = walk(4, 12)
+    with pytest.raises(InputError, match=r"it returned 12 weights for the bars up to 2003-01-07, which are 4"):
+        check_no_look_ahead(prices, a_frame_outside(prices))
+
+
+@pytest.mark.parametrize("part", [(0.0, 0.25), (0.05, 0.1), (0.0, 0.02)])
+def test_a_peek_in_the_first_quarter_alone_is_caught(part: tuple[float, float]) -> None:
+    prices = walk(7, 300)
+    begin, end = (prices["date"].iloc[int(share * 300)] for share in part)
+
+    def early(bars: pd.DataFrame) -> pd.Series:
+        said = tomorrow(bars)
+        return said.where((said.index >= begin) & (said.index <= end), 0.0)
+
+    # its dates are known by heart; without them, by places
+    with pytest.raises(InputError, match="looks ahead"):
+        check_no_look_ahead(prices, early)
+
+    def by_place(bars: pd.DataFrame) -> pd.Series:
+        said = tomorrow(bars)
+        return said.where(np.arange(len(said)) <= part[1] * 300, 0.0)
+
+    with pytest.raises(InputError, match=r"looks ahead: with data up to 2003.* it decided"):
+        check_no_look_ahead(prices, by_place)
+
+
+def test_a_peek_that_needs_so_many_bars_is_caught_where_the_future_is_another_one() -> None:
+    prices = walk(8, 300)
+
+    def whole_bars_only(bars: pd.DataFrame) -> pd.Series:
+        """It looks ahead only where all the bars are there."""
+        return tomorrow(bars) if len(bars) == 300 else held_where(closes(bars).rolling(2).mean() < 0)
+
+    with pytest.raises(InputError, match="looks ahead"):
+        check_no_look_ahead(prices, whole_bars_only)
+
+    def a_constant_but_for_the_whole(bars: pd.DataFrame) -> pd.Series:
+        series = closes(bars)
+        rises = series.iloc[-1] > 0.5 * series.iloc[0] if len(bars) == 300 else True
+        return pd.Series(float(rises), series.index)
+
+    with pytest.raises(InputError, match="and another future it decided 0"):
+        check_no_look_ahead(prices, a_constant_but_for_the_whole)
+
+
+def test_a_strategy_of_the_calendar_and_one_of_other_columns_pass(prices: pd.DataFrame) -> None:
+    def by_month_and_weekday(bars: pd.DataFrame) -> pd.Series:
+        when = pd.DatetimeIndex(bars["date"])
+        return pd.Series(((when.month < 5) & (when.day_of_week < 3)).astype(float), when)
+
+    check_no_look_ahead(prices, by_month_and_weekday)
+    mood = prices.assign(mood=np.sin(np.arange(len(prices))))
+    check_no_look_ahead(mood, lambda bars: held_where(bars.set_index("date")["mood"] > 0))
+    with pytest.raises(InputError, match="looks ahead"):
+        check_no_look_ahead(mood, lambda bars: held_where(bars.set_index("date")["mood"].shift(-1) > 0))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_bars_within_the_day_are_cut_and_shuffled_too(zone: str) -> None:
+    days = pd.bdate_range("2012-03-05", periods=10, tz="America/New_York")
+    minutes = pd.DatetimeIndex([day + pd.Timedelta(minutes=570 + 5 * n) for day in days for n in range(30)])
+    minutes = minutes.tz_convert(zone)
+    prices = walk(4, 300).drop(columns="date").assign(time=minutes)
+    check_no_look_ahead(prices, partial(sma_crossover, fast=5, slow=20))
+
+    def first_hour(bars: pd.DataFrame) -> pd.Series:
+        when = pd.DatetimeIndex(bars["time"]).tz_convert("America/New_York")
+        return pd.Series((when.hour == 10).astype(float), pd.DatetimeIndex(bars["time"]))
+
+    check_no_look_ahead(prices, first_hour)
+    with pytest.raises(InputError, match="looks ahead"):
+        check_no_look_ahead(prices, lambda bars: first_hour(bars).shift(-1).fillna(0.0))
+
+
+def test_what_it_cannot_catch_is_said() -> None:
+    assert "What it cannot catch" in str(check_no_look_ahead.__doc__)
+    prices = walk(4, 60).assign(restated=lambda f: f["close"].shift(-1))
+    check_no_look_ahead(
+        prices, lambda bars: held_where(bars.set_index("date")["restated"] > bars.set_index("date")["close"])
+    )
 
 
 def test_a_few_bars_cannot_be_cut(prices: pd.DataFrame) -> None:

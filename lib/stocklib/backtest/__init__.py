@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from stocklib.backtest.bars import Bars, read_bars
-from stocklib.backtest.engine import check_no_look_ahead, run
+from stocklib.backtest.engine import run
+from stocklib.backtest.guard import check_no_look_ahead
 from stocklib.backtest.result import Result, summary
 from stocklib.backtest.strategies import (
     buy_and_hold,

@@ -1,4 +1,7 @@
-"""The bars that a backtest stands on: arrays of bars × symbols, in order; every price is positive, or not there."""
+"""The bars that a backtest stands on: arrays of bars × symbols, in order; every price is positive, or not there.
+
+``read_bars`` is the gate that every function of this room takes its bars by.
+"""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stocklib.errors import InputError
+from stocklib.indicators.columns import LARGEST, ROUNDED, SMALLEST, to_doubles
+from stocklib.indicators.times import read_times
 
 Floats = NDArray[np.float64]
+PRICES = ("open", "close", "high", "low", "vwap")
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,7 +50,7 @@ class Bars:
         return pd.DataFrame(self.close, self.times, self.symbols)
 
     def one(self, column: str = "close") -> pd.Series:
-        """The closes, or what else there is, of the only symbol, by time."""
+        """The closes, or what else there is, of the only symbol, by time; NaN on a session without a bar."""
         if len(self.symbols) > 1:
             raise InputError("this takes one symbol at a time, not " + ", ".join(self.symbols))
         values: Floats | None = getattr(self, column)
@@ -57,83 +63,96 @@ def read_bars(prices: "pd.DataFrame | Bars") -> Bars:
     """Bars from a tidy frame (symbol, date or time, open, close and what else there is) of one symbol or several.
 
     Whoever runs many backtests reads the bars once: ``run``, ``sweep`` and the strategies here take ``Bars``, too.
-    ``InputError`` says which bar is unordered, twice there, or has a price that is not positive.
+    Dates may be datetimes, ISO 8601 text, Python's or Arrow's. A row without any price is a session on which its symbol
+    has no bar. ``InputError`` says which bar is unordered, twice there, has a price that is not positive, or an open or
+    close outside its low and high.
     """
     if isinstance(prices, Bars):
         return prices
+    if not isinstance(prices, pd.DataFrame):
+        raise InputError(f"the bars must be a frame with a row a bar, not {type(prices).__name__}")
     missing = {"open", "close"} - set(prices.columns)
     if missing:
         raise InputError(f"the bars lack {', '.join(sorted(missing))}")
-    when = _times(prices)
-    columns = [name for name in ("open", "close", "high", "low", "vwap") if name in prices]
+    when, columns = bar_times(prices), [name for name in PRICES if name in prices]
     values = {name: _numbers(prices, name) for name in columns}
-    symbols = prices["symbol"] if "symbol" in prices and len(prices) else None
-    if symbols is None or _all_equal(symbols):
-        names = ["" if symbols is None else str(symbols.iloc[0])]
-        wide = {name: array[:, None] for name, array in values.items()}
-        _check(when, values, np.zeros(len(prices), dtype=int), names)
-        times, most = when, len(prices)
+    names, codes = _symbols(prices)
+    there = ~np.all([np.isnan(array) for array in values.values()], axis=0)
+    _check_order(when, codes, names)
+    _check_prices(when[there], {name: array[there] for name, array in values.items()}, codes[there], names)
+    if len(names) == 1:
+        times, wide = when, {name: array[:, None] for name, array in values.items()}
     else:
-        codes, labels = pd.factorize(symbols, sort=True)
-        names = [str(label) for label in labels]
-        if (codes < 0).any():
-            raise InputError("a bar has no symbol")
-        _check(when, values, codes, names)
         rows, times = pd.factorize(when, sort=True)
-        most = int(np.bincount(codes).max())
         wide = {name: np.full((len(times), len(names)), np.nan) for name in columns}
         for name, array in values.items():
             wide[name][rows, codes] = array
-    if most < 2:
-        raise InputError(f"{len(prices)} bars are too few: a signal of one bar is traded on the next")
+    if np.bincount(codes[there], minlength=1).max() < 2:
+        raise InputError(f"{there.sum()} bars are too few: a signal of one bar is traded on the next")
     return Bars(times=times, symbols=names, attrs=dict(prices.attrs), **wide)
 
 
-def _times(prices: pd.DataFrame) -> pd.Index:
-    name = _when(prices)
-    times = pd.Index(prices[name]) if name else prices.index
-    if times.hasnans:
-        raise InputError("a bar has no date")
-    return times
+def bar_times(prices: pd.DataFrame) -> pd.Index:
+    """When each row of a frame of bars is: its column ``time`` or ``date``, else its index."""
+    name = next((column for column in ("time", "date") if column in prices), None)
+    return read_times(prices[name] if name else prices.index)
 
 
-def _when(prices: pd.DataFrame) -> str | None:
-    return next((column for column in ("date", "time") if column in prices), None)
+def _symbols(prices: pd.DataFrame) -> tuple[list[str], Any]:
+    """The symbols in order, and which of them each row is of."""
+    alone = np.zeros(len(prices), dtype=int)
+    if "symbol" not in prices or not len(prices):
+        return [""], alone
+    symbols = prices["symbol"]
+    # the quick way for the usual frame; a missing symbol equals nothing
+    if (symbols.array == symbols.iloc[0]).all():
+        return [str(symbols.iloc[0])], alone
+    codes, labels = pd.factorize(symbols, sort=True)
+    if (codes < 0).any():
+        raise InputError("a bar has no symbol")
+    return [str(label) for label in labels], codes
 
 
 def _numbers(prices: pd.DataFrame, name: str) -> Floats:
-    try:
-        return prices[name].to_numpy(dtype="float64", na_value=np.nan)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"the column {name} must hold numbers: {error}") from error
+    if not isinstance(prices[name], pd.Series):
+        raise InputError(f"the bars have several columns {name}: keep one")
+    return to_doubles(prices[name], name=f"numbers of the column {name}")
 
 
-def _all_equal(symbols: pd.Series) -> bool:
-    # a missing one equals nothing
-    return bool((symbols.array == symbols.iloc[0]).all())
+def _bar(when: pd.Index, codes: Any, names: list[str], row: int) -> str:
+    of = f" of {names[codes[row]]}" if names[codes[row]] else ""
+    return f"{of} of {when[row]}"
 
 
-def _check(when: pd.Index, values: dict[str, Floats], codes: Any, names: list[str]) -> None:
-    """Every symbol's bars are in order, one a time, and their prices are such."""
-
-    def bar(row: int) -> str:
-        of = f" of {names[codes[row]]}" if names[codes[row]] else ""
-        return f"{of} of {when[row]}"
-
+def _check_order(when: pd.Index, codes: Any, names: list[str]) -> None:
+    """Every symbol's bars are in order, one a time."""
     order = np.argsort(codes, kind="stable") if len(names) > 1 else slice(None)
     ours, at = codes[order], when.to_numpy()[order]
     late = np.flatnonzero((ours[1:] == ours[:-1]) & ~(at[1:] > at[:-1]))
     if len(late):
         row = int(np.arange(len(codes))[order][late[0] + 1])
-        raise InputError(f"the bars must be in order of time, one a date: look at that{bar(row)}")
+        raise InputError(f"the bars must be in order of time, one a date: look at that{_bar(when, codes, names, row)}")
+
+
+def _check_prices(when: pd.Index, values: dict[str, Floats], codes: Any, names: list[str]) -> None:
+    """Every price is one, and within its bar's range."""
     for name, array in values.items():
-        good = np.isfinite(array) & (array > 0)
+        good = (array >= SMALLEST) & (array <= LARGEST)
         if name == "vwap":
             # a bar on which nothing was traded has none
             good |= np.isnan(array)
         if not good.all():
-            raise InputError(f"the bar{bar(int(good.argmin()))} has a {name} price that is missing, zero or negative")
-    if "high" in values and "low" in values:
-        outside = values["high"] < values["low"]
-        if outside.any():
-            raise InputError(f"the bar{bar(int(outside.argmax()))} has a high below its low")
+            where = _bar(when, codes, names, int(good.argmin()))
+            raise InputError(f"the bar{where} has a {name} price that is missing, zero or negative, or infinite")
+    high, low = values.get("high"), values.get("low")
+    for name, array in values.items():
+        if name == "vwap":
+            continue
+        for edge, beyond in ((high, 1), (low, -1)):
+            if edge is None:
+                continue
+            outside = beyond * (array - edge) > ROUNDED * edge
+            if outside.any():
+                where = _bar(when, codes, names, int(outside.argmax()))
+                said = "a high below its low" if name in ("high", "low") else f"its {name} outside its low and high"
+                raise InputError(f"the bar{where} has {said}")

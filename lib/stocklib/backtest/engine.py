@@ -1,6 +1,5 @@
 """Orders from target weights, filled on the next bar, with what trading costs; valued at every close."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,8 @@ from stocklib.backtest import kernel
 from stocklib.backtest.bars import Bars, Floats, read_bars
 from stocklib.backtest.result import Result
 from stocklib.errors import InputError
+from stocklib.indicators.columns import to_doubles
+from stocklib.indicators.times import read_times, session_days
 
 REBALANCE = ("change", "bar", "week", "month", "quarter")
 
@@ -89,54 +90,8 @@ def run(
     return Result(bars, book, single=isinstance(weights, pd.Series))
 
 
-def check_no_look_ahead(
-    prices: pd.DataFrame,
-    strategy: Callable[[pd.DataFrame], pd.Series | pd.DataFrame],
-    *,
-    cuts: int = 10,
-) -> None:
-    """Run a strategy again on data that ends earlier; ``InputError`` when a past decision was then another one.
-
-    ``strategy`` maps bars to weights. The bars are cut at ``cuts`` dates from the first quarter to the end, and at as
-    many bars on which a weight changed, where a peek at the next bar shows; each weight up to a cut must be the same to
-    within 1e-9 as on the whole data. More cuts see more: ``cuts=len(bars)`` leaves out none of either kind.
-    """
-    times = read_bars(prices).times
-    if len(times) < 8:
-        raise InputError(f"{len(times)} bars are too few to cut: 8 or more")
-    whole = _frame(strategy(prices))
-    when = prices["date"] if "date" in prices else prices["time"] if "time" in prices else prices.index.to_series()
-    for place in _cuts(whole, times, cuts):
-        cut = times[place]
-        earlier = _frame(strategy(prices[(when <= cut).to_numpy()]))
-        for symbol in earlier:
-            then, now = earlier[symbol], whole[symbol].reindex(earlier.index)
-            differs = ~np.isclose(then, now, rtol=0, atol=kernel.TOLERANCE, equal_nan=True)
-            if differs.any():
-                first = earlier.index[differs][0]
-                raise InputError(
-                    f"the strategy looks ahead: with data up to {_day(cut)} it decided {then[differs].iloc[0]:g} on "
-                    f"{_day(first)}, and {now[differs].iloc[0]:g} once it had seen what came after"
-                )
-
-
-def _cuts(weights: pd.DataFrame, times: pd.Index, count: int) -> Any:
-    """Places spread over the bars, and over those on which a weight changed."""
-    spread = np.linspace(len(times) // 4, len(times) - 2, count).astype(int)
-    moved = (weights.diff().abs() > kernel.TOLERANCE).any(axis=1).to_numpy()
-    changes = times.get_indexer(weights.index[moved])
-    # a cut leaves something after it, and enough before it to be bars
-    changes = changes[(changes >= 7) & (changes <= len(times) - 2)]
-    chosen = np.linspace(0, len(changes) - 1, min(count, len(changes))).astype(int)
-    return np.unique(np.r_[spread, changes[chosen]])
-
-
-def _frame(weights: pd.Series | pd.DataFrame) -> pd.DataFrame:
-    _check_kind(weights)
-    return weights.to_frame("weight") if isinstance(weights, pd.Series) else weights
-
-
-def _check_kind(weights: Any) -> None:
+def check_kind(weights: Any) -> None:
+    """Weights are a series or a frame."""
     if not isinstance(weights, pd.Series | pd.DataFrame):
         raise InputError(f"weights are a series or a frame by date, not {type(weights).__name__}")
 
@@ -144,7 +99,7 @@ def _check_kind(weights: Any) -> None:
 def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> Floats:
     if not (np.isfinite(leverage) and leverage >= 1):
         raise InputError(f"leverage={leverage!r} is not possible: 1 (nothing borrowed) or more")
-    _check_kind(weights)
+    check_kind(weights)
     if isinstance(weights, pd.Series) and len(bars.symbols) > 1:
         raise InputError("the bars are those of several symbols: weights must be a frame with a column a symbol")
     if isinstance(weights, pd.DataFrame):
@@ -152,9 +107,9 @@ def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> 
         if others:
             raise InputError(f"weights and bars must have the same symbols; not in both: {', '.join(sorted(others))}")
         weights = weights[bars.symbols]
-    if not weights.index.equals(bars.times):
+    if not same_times(weights.index, bars.times):
         raise InputError("the weights must have one row for each bar, on the bars' own dates")
-    values = weights.to_numpy(dtype="float64", na_value=np.nan).reshape(len(bars.times), -1)
+    values = _numbers(weights)
     total = np.abs(values).sum(axis=1)
     wrong = ~(total <= leverage * (1 + kernel.TOLERANCE))
     if wrong.any():
@@ -164,8 +119,31 @@ def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> 
             if np.isnan(found)
             else f"the weights sum to {found:g}, more than leverage={leverage:g}"
         )
-        raise InputError(f"{_day(bars.times[wrong][0])}: {why}")
+        raise InputError(f"{day_of(bars.times[wrong][0])}: {why}")
     return np.ascontiguousarray(values)
+
+
+def same_times(index: Any, times: pd.Index) -> bool:
+    """Whether weights stand on the bars' own times, however these are written."""
+    if len(index) != len(times):
+        return False
+    index = read_times(index)
+    if not isinstance(index, pd.DatetimeIndex) or not isinstance(times, pd.DatetimeIndex):
+        return bool(index.equals(times))
+    # an instant is the same in any zone, and a date is none
+    return (index.tz is None) == (times.tz is None) and bool((index == times).all())
+
+
+def _numbers(weights: pd.Series | pd.DataFrame) -> Floats:
+    """Bars × symbols; a truth value is 0 or 1."""
+    columns = [weights] if isinstance(weights, pd.Series) else [weights[name] for name in weights]
+    arrays = [
+        column.to_numpy(dtype="float64", na_value=np.nan)
+        if pd.api.types.is_bool_dtype(column.dtype)
+        else to_doubles(column, name="weights")
+        for column in columns
+    ]
+    return np.column_stack(arrays)
 
 
 def _due(times: Any, rebalance: str) -> Any:
@@ -174,11 +152,11 @@ def _due(times: Any, rebalance: str) -> Any:
         raise InputError(f"rebalance={rebalance!r} is not possible; it is one of {', '.join(REBALANCE)}")
     if rebalance in ("change", "bar"):
         return np.full(len(times), kernel.CHANGED if rebalance == "change" else kernel.EVERYTHING, dtype=np.int8)
-    if not isinstance(times, pd.DatetimeIndex):
+    days = session_days(times)
+    if not isinstance(days, pd.DatetimeIndex):
         raise InputError(f"rebalance={rebalance!r} needs dates")
-    code = {"week": "W", "month": "M", "quarter": "Q"}[rebalance]
-    # in the times' own zone: an evening in New York is the next day in UTC
-    periods = times.tz_localize(None).to_period(code)
+    # New York's: an evening there is the next day in UTC
+    periods = days.to_period({"week": "W", "month": "M", "quarter": "Q"}[rebalance])
     first = np.r_[False, np.asarray(periods[1:] != periods[:-1])]
     # the first decision is traded at once
     first[1] = True
@@ -207,5 +185,6 @@ def fraction(name: str, bps: float) -> float:
     return bps / 10_000
 
 
-def _day(when: Any) -> str:
+def day_of(when: Any) -> str:
+    """A date as text, or what stands for it where there are no dates."""
     return f"{when:%Y-%m-%d}" if hasattr(when, "strftime") else str(when)

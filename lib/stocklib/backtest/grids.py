@@ -22,7 +22,7 @@ from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.crossovers import crossovers
 from stocklib.backtest.engine import amount, fraction, run
 from stocklib.backtest.progress import Progress
-from stocklib.backtest.result import summary
+from stocklib.backtest.result import TOTAL_RETURN, return_name, summary
 from stocklib.backtest.strategies import ema_crossover, sma_crossover
 from stocklib.errors import InputError
 from stocklib.indicators import ema, sma
@@ -31,7 +31,7 @@ from stocklib.indicators.times import session_days
 Strategy = Callable[..., Any]
 Combinations = Sequence[dict[str, Any]]
 
-FIGURES = ("total return %", "CAGR %", "volatility %", "Sharpe", "max drawdown %", "trades", "time in market %")
+FIGURES = (TOTAL_RETURN, "CAGR %", "volatility %", "Sharpe", "max drawdown %", "trades", "time in market %")
 # Below so many runs a pool of processes costs more than it brings.
 _FEW = 32
 # Runs between two reports of progress, at which Ctrl-C is heard, too.
@@ -61,7 +61,7 @@ def try_all(
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """One row a combination, the parameters and ``FIGURES``; crossovers of several symbols also one a symbol."""
+    """One row a combination: its parameters and ``figures_of`` the bars; crossovers of several symbols one for each."""
     names = list(grid)
     combinations = [dict(zip(names, values, strict=True)) for values in product(*(list(grid[name]) for name in names))]
     if not combinations:
@@ -69,10 +69,12 @@ def try_all(
     report = on_progress or (lambda done, of: None)
     asked = {name: value for name, value in options.items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
     compiled = strategy in _COMPILED and set(names) == {"fast", "slow"} and _are_windows(combinations)
-    # what is compiled takes every bar for a session
-    compiled = compiled and session_days(read_bars(prices).times).is_unique
+    bars = read_bars(prices)
+    # what is compiled takes every bar for a session, and every session for a bar
+    compiled = compiled and session_days(bars.times).is_unique
+    compiled = compiled and (len(bars.symbols) > 1 or not np.isnan(bars.close).any())
     if compiled and set(asked) <= {"commission_bps", "slippage_bps", "cash", "fill"}:
-        table = _crossed(read_bars(prices), _COMPILED[strategy], combinations, report, **asked)
+        table = _crossed(bars, _COMPILED[strategy], combinations, report, **asked)
     else:
         rows = []
         # closed at once, whatever happens: else a traceback would keep the processes
@@ -129,7 +131,12 @@ def _figures(job: Job, combination: dict[str, Any]) -> dict[str, Any] | None:
     except InputError:
         return None
     found = summary({"run": run(job.prices, weights, **job.options)})["run"]
-    return {**combination, **{name: found[name] for name in FIGURES}}
+    return {**combination, **{name: found[name] for name in figures_of(read_bars(job.prices))}}
+
+
+def figures_of(bars: Bars) -> tuple[str, ...]:
+    """``FIGURES``, the return by its name."""
+    return (return_name(bars.attrs), *FIGURES[1:])
 
 
 def _are_windows(combinations: Combinations) -> bool:
@@ -166,14 +173,14 @@ def _crossed(
         for begin in range(0, len(pairs), _CHUNK):
             parts.append(crossovers(averages, ends, starts, pairs[begin : begin + _CHUNK], money, *costs))
             report(number * len(grid) + min(begin + _CHUNK, len(grid)), total)
-        table = _table(grid, np.vstack(parts), money, len(ends))
+        table = _table(grid, np.vstack(parts), money, len(ends), figures_of(bars))
         if len(bars.symbols) > 1:
             table.insert(0, "symbol", symbol)
         tables.append(table)
     return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
-def _table(grid: Any, found: Any, money: float, bars: int) -> pd.DataFrame:
+def _table(grid: Any, found: Any, money: float, bars: int, names: tuple[str, ...]) -> pd.DataFrame:
     year = metrics.SESSIONS_A_YEAR
     growth, mean, deviation, drawdown, trades, held = found.T
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -188,4 +195,4 @@ def _table(grid: Any, found: Any, money: float, bars: int) -> pd.DataFrame:
         trades.astype(int),
         100 * held,
     )
-    return pd.DataFrame({"fast": grid[:, 0], "slow": grid[:, 1]} | dict(zip(FIGURES, figures, strict=True)))
+    return pd.DataFrame({"fast": grid[:, 0], "slow": grid[:, 1]} | dict(zip(names, figures, strict=True)))

@@ -13,12 +13,14 @@ from stocklib import metrics
 from stocklib.backtest.bars import Bars, Floats
 from stocklib.backtest.kernel import Book
 from stocklib.backtest.trades import REASONS, round_trips
-from stocklib.indicators.times import session_days
+from stocklib.indicators.times import read_times, session_days
 
 Made = TypeVar("Made", pd.Series, pd.DataFrame)
 
+# Of prices that say that no dividend is in them (``attrs["adjust"]``), it is no total return.
+_PRICE_RETURN, TOTAL_RETURN = "price return %", "total return %"
 _FIGURES = (
-    "total return %",
+    TOTAL_RETURN,
     "CAGR %",
     "volatility %",
     "Sharpe",
@@ -107,10 +109,14 @@ class Result:
 
     @property
     def turnover_percent(self) -> float:
-        """What was traded a year (252 sessions), purchases and sales, by twice the mean equity, in percent."""
+        """What was traded a year (252 sessions), purchases and sales, by twice the mean equity, in percent.
+
+        Of an account that was ruined, over the bars until then, on the last of which it was worth nothing.
+        """
+        lived = slice(0, self.book.ruined + 1 if self.book.ruined >= 0 else None)
         traded = float(np.abs(self.book.fills[:, 2] * self.book.fills[:, 3]).sum())
-        years = session_days(self.bars.times).nunique() / metrics.SESSIONS_A_YEAR
-        return 100 * traded / 2 / float(self.book.equity.mean()) / years
+        years = session_days(self.bars.times[lived]).nunique() / metrics.SESSIONS_A_YEAR
+        return 100 * traded / 2 / float(np.maximum(self.book.equity[lived], 0).mean()) / years
 
     @cached_property
     def _last_closes(self) -> Floats:
@@ -129,11 +135,25 @@ class Result:
 def summary(results: Mapping[str, Result], benchmark: pd.Series | None = None) -> pd.DataFrame:
     """The results side by side, one column each: percent, but for ratios, the number of trades and the costs.
 
-    With a ``benchmark`` (prices or an account's value on the same dates) alpha, beta and the information ratio too. An
-    account that was ruined has lost 100 % and has no ratios (NaN). Of bars within the day, ratios and figures a year
-    are those of the sessions' last values (``by_session``).
+    The return is a ``price return %`` where the bars say that dividends are not in them (``prices`` at its default),
+    and a ``total return %`` where they are, or where the bars say nothing. With a ``benchmark`` (prices or an account's
+    value on the same dates) alpha, beta and the information ratio too. An account that was ruined has lost 100 %,
+    whatever it owes, and has no ratios (NaN). Of bars within the day, ratios and figures a year are those of the
+    sessions' last values (``by_session``); the drawdown, and so Calmar, sees every bar.
     """
-    return pd.DataFrame({name: _summary(result, benchmark) for name, result in results.items()})
+    columns = {name: _summary(result, benchmark) for name, result in results.items()}
+    rows = dict.fromkeys(row for column in columns.values() for row in column if row.endswith(" return %"))
+    rows |= dict.fromkeys(row for column in columns.values() for row in column)
+    return pd.DataFrame(columns, index=pd.Index(list(rows)))
+
+
+def return_name(attrs: Mapping[Any, Any]) -> str:
+    """What the return of bars is called: a price return, unless dividends are in their prices.
+
+    >>> return_name({"adjust": "split"}), return_name({"adjust": "total"})
+    ('price return %', 'total return %')
+    """
+    return _PRICE_RETURN if attrs.get("adjust") in ("none", "split") else TOTAL_RETURN
 
 
 def by_session(values: pd.Series) -> pd.Series:
@@ -143,7 +163,7 @@ def by_session(values: pd.Series) -> pd.Series:
     >>> by_session(pd.Series([100.0, 101.0, 102.0, 103.0], minutes.tz_localize("UTC"))).tolist()
     [100.0, 101.0, 103.0]
     """
-    days = session_days(values.index)
+    days = session_days(read_times(values.index))
     if days.is_unique:
         return values
     last = ~days.duplicated(keep="last")
@@ -154,25 +174,28 @@ def by_session(values: pd.Series) -> pd.Series:
 def _summary(result: Result, benchmark: pd.Series | None) -> dict[str, float]:
     equity = by_session(result.equity)
     benchmark = None if benchmark is None else by_session(benchmark)
-    figures = {"total return %": 100 * (equity.iloc[-1] / equity.iloc[0] - 1)}
-    figures |= _ruin() if result.ruined is not None else _ratios(equity, benchmark)
+    figures = {TOTAL_RETURN: 100 * (equity.iloc[-1] / equity.iloc[0] - 1)}
+    figures |= _ruin() if result.ruined is not None else _ratios(equity, result.equity, benchmark)
     figures |= {
         "time in market %": 100 * float((result.exposure > 0).mean()),
         "turnover % a year": result.turnover_percent,
         "trades": float(len(result.trades)),
         "costs": result.costs,
     }
-    return {name: figures[name] for name in (*_FIGURES, *(_AGAINST if benchmark is not None else ()))}
+    names = (*_FIGURES, *(_AGAINST if benchmark is not None else ()))
+    called = {TOTAL_RETURN: return_name(result.bars.attrs)}
+    return {called.get(name, name): figures[name] for name in names}
 
 
-def _ratios(equity: pd.Series, benchmark: pd.Series | None) -> dict[str, float]:
+def _ratios(equity: pd.Series, every_bar: pd.Series, benchmark: pd.Series | None) -> dict[str, float]:
+    deepest, growth = metrics.max_drawdown(every_bar).percent, metrics.cagr(equity)
     found = {
-        "CAGR %": metrics.cagr(equity),
+        "CAGR %": growth,
         "volatility %": metrics.volatility(equity, window=None),
         "Sharpe": metrics.sharpe(equity),
         "Sortino": metrics.sortino(equity),
-        "Calmar": metrics.calmar(equity),
-        "max drawdown %": metrics.max_drawdown(equity).percent,
+        "Calmar": growth / -deepest if deepest < 0 else math.nan,
+        "max drawdown %": deepest,
         "VaR 95 %": metrics.value_at_risk(equity),
     }
     if benchmark is not None:
@@ -187,4 +210,4 @@ def _ratios(equity: pd.Series, benchmark: pd.Series | None) -> dict[str, float]:
 def _ruin() -> dict[str, float]:
     """All was lost; a value of nothing has no return, so there is nothing to make a ratio of."""
     names = ("volatility %", "Sharpe", "Sortino", "Calmar", "VaR 95 %", *_AGAINST)
-    return {"CAGR %": -100.0, "max drawdown %": -100.0} | dict.fromkeys(names, math.nan)
+    return dict.fromkeys((TOTAL_RETURN, "CAGR %", "max drawdown %"), -100.0) | dict.fromkeys(names, math.nan)

@@ -1,7 +1,8 @@
 """Rules that say what to hold: bars in, target weights by date out. Any function of that form is a strategy.
 
 Those of one symbol give a series of 0 and 1; ``momentum_rotation`` takes many and gives a frame. A rule whose windows
-are not full holds nothing. Values that differ by less than 1e-9 of themselves are equal, and equal is no signal: two
+are not full holds nothing; on a session without a bar it says what it said before, and its windows are the last bars
+there are. Values that differ by less than 1e-9 of themselves are equal, and equal is no signal: two
 averages of equal prices may differ in the last digit.
 """
 
@@ -13,6 +14,7 @@ from stocklib.backtest.kernel import TOLERANCE
 from stocklib.errors import InputError
 from stocklib.indicators import ema, rolling_volatility, rsi, sma
 from stocklib.indicators.columns import check_window
+from stocklib.indicators.times import session_days
 
 
 def buy_and_hold(prices: pd.DataFrame | Bars) -> pd.Series | pd.DataFrame:
@@ -33,14 +35,16 @@ def sma_crossover(prices: pd.DataFrame | Bars, fast: int, slow: int) -> pd.Serie
     """
     _check_pair(fast, slow)
     series = read_bars(prices).one()
-    return _above(sma(series, fast), sma(series, slow))
+    known = series.dropna()
+    return _through(_above(sma(known, fast), sma(known, slow)), series)
 
 
 def ema_crossover(prices: pd.DataFrame | Bars, fast: int, slow: int) -> pd.Series:
     """Hold while the fast exponential moving average of the closes is above the slow one."""
     _check_pair(fast, slow)
     series = read_bars(prices).one()
-    return _above(ema(series, fast), ema(series, slow))
+    known = series.dropna()
+    return _through(_above(ema(known, fast), ema(known, slow)), series)
 
 
 def rsi_reversion(
@@ -55,8 +59,9 @@ def rsi_reversion(
     """
     if not 0 <= buy_below < sell_above <= 100:
         raise InputError(f"buy_below={buy_below} must be below sell_above={sell_above}, both from 0 to 100")
-    found = rsi(read_bars(prices).one(), window)
-    return _latched(found < buy_below, found > sell_above)
+    series = read_bars(prices).one()
+    found = rsi(series.dropna(), window)
+    return _through(_latched(found < buy_below, found > sell_above), series)
 
 
 def donchian_breakout(prices: pd.DataFrame | Bars, entry: int = 20, exit: int = 10) -> pd.Series:
@@ -67,23 +72,25 @@ def donchian_breakout(prices: pd.DataFrame | Bars, entry: int = 20, exit: int = 
     for name, window in (("entry", entry), ("exit", exit)):
         check_window(window, name=name)
     bars = read_bars(prices)
-    price, high, low = bars.one(), bars.one("high"), bars.one("low")
+    series = bars.one()
+    price, high, low = (bars.one(name)[series.notna()] for name in ("close", "high", "low"))
     top = high.rolling(entry, min_periods=entry).max().shift(1)
     bottom = low.rolling(exit, min_periods=exit).min().shift(1)
-    return _latched(price > top * (1 + TOLERANCE), price < bottom * (1 - TOLERANCE))
+    return _through(_latched(price > top * (1 + TOLERANCE), price < bottom * (1 - TOLERANCE)), series)
 
 
 def momentum_rotation(prices: pd.DataFrame | Bars, window: int = 126, *, hold: int = 3, skip: int = 0) -> pd.DataFrame:
     """Hold in equal parts the ``hold`` symbols that rose most over ``window`` bars, up to ``skip`` bars ago.
 
-    One that did not rise is not held. Meant for ``rebalance="month"``. Of equals, the first in alphabetical order.
+    One that did not rise is not held; one without a bar ranks by its last close. Meant for ``rebalance="month"``. Of
+    equals, the first in alphabetical order.
     Source: N. Jegadeesh, S. Titman, Returns to Buying Winners and Selling Losers, Journal of Finance (1993).
     """
     check_window(window)
     check_window(skip, name="skip", at_least=0)
     if hold < 1:
         raise InputError(f"hold={hold} is not possible: 1 symbol or more")
-    panel = read_bars(prices).closes()
+    panel = read_bars(prices).closes().ffill()
     rise = panel.shift(skip) / panel.shift(skip + window) - 1
     rank = rise.where(rise > TOLERANCE).rank(axis=1, ascending=False, method="first")
     return (rank <= hold).astype("float64") / hold
@@ -94,14 +101,18 @@ def volatility_target(
 ) -> pd.Series:
     """Hold so much that the volatility of the last ``window`` returns would be the target: target / volatility.
 
-    At most ``most``; in steps of ``step`` of the account, so that not every bar is a trade.
+    At most ``most``; in steps of ``step`` of the account, so that not every bar is a trade. ``InputError`` for bars
+    within the day, whose deviation is not that of sessions.
     """
     if not (target_percent > 0 and most > 0 and step > 0):
         raise InputError("target_percent, most and step must be positive")
-    measured = rolling_volatility(read_bars(prices).one(), window)
+    series = read_bars(prices).one()
+    if not session_days(series.index).is_unique:
+        raise InputError("volatility_target measures the volatility of sessions: give it daily bars")
+    measured = rolling_volatility(series.dropna(), window)
     share = (target_percent / measured.where(measured > TOLERANCE)).clip(upper=most)
     stepped: pd.Series = np.floor(share / step + TOLERANCE) * step
-    return stepped.fillna(0.0).rename("signal")
+    return _through(stepped.fillna(0.0).rename("signal"), series)
 
 
 def _check_pair(fast: int, slow: int) -> None:
@@ -118,3 +129,8 @@ def _latched(begins: pd.Series, ends: pd.Series) -> pd.Series:
     """In from where the one is true to where the other is."""
     said = pd.Series(np.where(begins, 1.0, np.where(ends, 0.0, np.nan)), begins.index)
     return said.ffill().fillna(0.0).rename("signal")
+
+
+def _through(decided: pd.Series, series: pd.Series) -> pd.Series:
+    """What was decided on the bars there are, held through the sessions without one."""
+    return decided if len(decided) == len(series) else decided.reindex(series.index).ffill().fillna(0.0)

@@ -18,7 +18,7 @@ import pandas as pd
 from stocklib import metrics
 from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.engine import run
-from stocklib.backtest.grids import FIGURES, Strategy, try_all
+from stocklib.backtest.grids import FIGURES, Strategy, figures_of, try_all
 from stocklib.backtest.progress import Progress, shown
 from stocklib.backtest.result import Result
 from stocklib.errors import InputError
@@ -106,9 +106,13 @@ def walk_forward(
     The best is that of the highest ``by`` (a column of ``sweep``) in sample. The weights of a stretch are computed on
     all bars up to it, so that its windows are full. ``options`` are those of ``run``.
     """
-    times = read_bars(prices).one().index
-    if by not in FIGURES:
-        raise InputError(f"by={by!r} is not possible; it is one of {', '.join(FIGURES)}")
+    if not isinstance(prices, pd.DataFrame):
+        raise InputError(f"walk_forward cuts a frame of bars, not {type(prices).__name__}")
+    bars = read_bars(prices)
+    times, figures_there = bars.one().index, figures_of(bars)
+    if by not in (*FIGURES, *figures_there):
+        raise InputError(f"by={by!r} is not possible; it is one of {', '.join(figures_there)}")
+    by = figures_there[0] if by == FIGURES[0] else by
     if train < 2 or test < 1 or len(times) <= train:
         raise InputError(f"{len(times)} bars are too few for {train} to learn from and {test} to trade")
     weights = pd.Series(0.0, times, name="signal")
@@ -121,7 +125,7 @@ def walk_forward(
         chosen = {name: seen[name].tolist()[best] for name in grid}
         decided = strategy(prices.iloc[:end], **chosen)
         # a weight is traded a bar later: the last bar that was learned from decides for the first one that was not
-        weights.iloc[begin - 1 : end - 1] = decided.iloc[begin - 1 : end - 1]
+        weights.iloc[begin - 1 : end - 1] = decided.iloc[begin - 1 : end - 1].to_numpy()
         choices.append({"from": times[begin], "to": times[end - 1], **chosen, f"{by} in sample": figures[best]})
     result = run(prices.iloc[train - 1 :], weights.iloc[train - 1 :], **options)
     table = pd.DataFrame(choices)

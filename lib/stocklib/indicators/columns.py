@@ -25,7 +25,7 @@ _LONGEST = 100_000
 # Prices, volumes and returns are far within; squares and products of what is stay finite.
 LARGEST, SMALLEST = 1e50, 1e-50
 # What rounding a price to six decimals can move it beyond its bar's range.
-_ROUNDED = 1e-6
+ROUNDED = 1e-6
 
 
 def by_window(kernel: Kernel, *inputs: Values) -> Values:
@@ -92,10 +92,10 @@ def read_volume(volume: Values) -> Values:
 def check_ranges(high: Values, low: Values, **within: Values) -> None:
     """Every bar's high is its highest price, and its low the lowest; ``InputError`` names the bar that is not so."""
     top, bottom = numbers_of(high), numbers_of(low)
-    _refuse(high, top < bottom * (1 - _ROUNDED), "has a high below its low")
+    _refuse(high, top < bottom * (1 - ROUNDED), "has a high below its low")
     for name, values in within.items():
         array = numbers_of(values)
-        outside = (array > top * (1 + _ROUNDED)) | (array < bottom * (1 - _ROUNDED))
+        outside = (array > top * (1 + ROUNDED)) | (array < bottom * (1 - ROUNDED))
         _refuse(high, outside, f"has its {name} outside its low and high")
 
 

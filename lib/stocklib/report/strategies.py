@@ -112,5 +112,5 @@ def _weights(name: str, bars: pd.DataFrame, parameters: Mapping[str, Any]) -> pd
         weights: pd.Series | pd.DataFrame = STRATEGIES[name](bars, **parameters)
         return weights
     each = {symbol: STRATEGIES[name](rows, **parameters) for symbol, rows in bars.groupby("symbol")}
-    # a symbol that is not listed yet, or not any more, is not held
-    return pd.DataFrame(each).sort_index().fillna(0.0) / len(symbols)
+    # through a session without a bar a symbol is held as before; one that is not listed yet is not held
+    return pd.DataFrame(each).sort_index().ffill().fillna(0.0) / len(symbols)

@@ -1,0 +1,161 @@
+"""Whether a strategy decides with what it could not have known: it is run again where the future is another one."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stocklib.backtest import kernel
+from stocklib.backtest.bars import PRICES, bar_times, read_bars
+from stocklib.backtest.engine import check_kind, day_of, same_times
+from stocklib.errors import InputError
+from stocklib.indicators.columns import to_doubles
+from stocklib.sessions import NEW_YORK
+
+Strategy = Callable[[pd.DataFrame], pd.Series | pd.DataFrame]
+
+# After so many years the calendar is the same again, weekdays and leap years.
+_CYCLE = pd.DateOffset(years=28)
+# How a future that is another one goes on: at these multiples of its prices, in another order.
+_LEVELS = (3.0, 0.3)
+_WHEN = ("symbol", "date", "time")
+
+
+def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int = 10) -> None:
+    """Run a strategy again where the future is missing or another one; ``InputError`` when a past decision differs.
+
+    ``strategy`` maps bars to weights. It is run on bars that end at ``cuts`` dates from the first quarter to the end,
+    and at as many bars on which a weight changed, where a peek at the next bar shows; and on bars whose future is
+    shuffled and multiplied, from as many dates of the whole and of those bars on. Each weight up to that date must be
+    the same to within 1e-9 as on the whole data. More cuts see more: ``cuts=len(bars)`` leaves out no bar.
+
+    It must answer with one weight for each bar that it is given, and the same weights for the same bars dated 28 years
+    later, when the calendar is the same again. So a strategy is caught that reads a frame from outside, or goes on
+    answering what it computed at its first call. Outside data that it may use belong in columns of the bars: they are
+    cut and shuffled as well.
+
+    What it cannot catch: a column of the bars that looks ahead itself (a figure restated later, an average over the
+    future); parameters, or a choice of symbols, made in the knowledge of all the data; outside data that stand on no
+    dates, such as a number; and a peek that decides only on bars between the cuts.
+    """
+    times = _read(prices)
+    if len(times) < 8:
+        raise InputError(f"{len(times)} bars are too few to cut: 8 or more")
+    when = bar_times(prices)
+
+    def up_to(place: int) -> pd.DataFrame:
+        return prices[np.asarray(when <= times[place])]
+
+    first = len(times) // 4
+    # before the strategy has seen it all: what it keeps of this answer is no answer to the next question
+    begun = _decided(strategy, up_to(first), f"the bars up to {day_of(times[first])}")
+    whole = _decided(strategy, prices, "all the bars")
+    _compare(begun, whole, times[first], "")
+    _check_dates(prices, strategy, whole)
+    for place in _places(whole, times, cuts, begin=first, least=7):
+        earlier = _decided(strategy, up_to(place), f"the bars up to {day_of(times[place])}")
+        _compare(earlier, whole, times[place], "")
+    for place in _places(whole, times, cuts, begin=1, least=1):
+        for other in _other_futures(prices, np.asarray(when > times[place]), seed=place):
+            changed = _decided(strategy, other, f"bars with another future after {day_of(times[place])}")
+            _compare(changed, whole, times[place], " and another future")
+
+
+def _read(prices: pd.DataFrame) -> pd.Index:
+    if not isinstance(prices, pd.DataFrame):
+        raise InputError(f"what is cut and shuffled is a frame of bars, not {type(prices).__name__}")
+    return read_bars(prices).times
+
+
+def _decided(strategy: Strategy, bars: pd.DataFrame, said: str) -> pd.DataFrame:
+    """The strategy's weights, one for each of the bars."""
+    try:
+        weights = strategy(bars)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"the strategy failed on {said} ({type(error).__name__}: {error}): it must decide from the bars that it is "
+            "given alone"
+        ) from error
+    check_kind(weights)
+    times = bar_times(bars).unique().sort_values()
+    if not same_times(weights.index, times):
+        raise InputError(
+            f"the strategy looks ahead: it returned {len(weights)} weights for {said}, which are {len(times)}, or on "
+            "other dates. It must decide from the bars that it is given, not from data outside or from an earlier call"
+        )
+    frame = weights.to_frame("weight") if isinstance(weights, pd.Series) else weights
+    return frame.set_axis(times).astype("float64")
+
+
+def _compare(changed: pd.DataFrame, whole: pd.DataFrame, last: Any, future: str) -> None:
+    """Every weight up to ``last`` is the same in both."""
+    for symbol in changed:
+        if symbol not in whole:
+            raise InputError(f"the strategy has weights of {symbol} that it has not when it is given all the bars")
+        then = changed[symbol][changed.index <= last]
+        now = whole[symbol].reindex(then.index)
+        differs = ~np.isclose(then, now, rtol=0, atol=kernel.TOLERANCE, equal_nan=True)
+        if differs.any():
+            raise InputError(
+                f"the strategy looks ahead: with data up to {day_of(last)}{future} it decided "
+                f"{then[differs].iloc[0]:g} on {day_of(then.index[differs][0])}, and {now[differs].iloc[0]:g} once it "
+                "had seen what came after"
+            )
+
+
+def _places(weights: pd.DataFrame, times: pd.Index, count: int, *, begin: int, least: int) -> Any:
+    """Places spread over the bars, and over those on which a weight changed."""
+    spread = np.linspace(begin, len(times) - 2, count).astype(int)
+    moved = (weights.diff().abs() > kernel.TOLERANCE).any(axis=1).to_numpy()
+    changes = times.get_indexer(weights.index[moved])
+    # something comes after it, and there are enough bars before it
+    changes = changes[(changes >= least) & (changes <= len(times) - 2)]
+    chosen = np.linspace(0, len(changes) - 1, min(count, len(changes))).astype(int)
+    return np.unique(np.r_[spread, changes[chosen]])
+
+
+def _other_futures(prices: pd.DataFrame, later: Any, *, seed: int) -> Iterator[pd.DataFrame]:
+    """The bars, from a date on in another order and at other prices; each bar stays whole, on its own symbol."""
+    symbols = pd.factorize(prices["symbol"])[0] if "symbol" in prices else np.zeros(len(prices), dtype=int)
+    kept = [name for name in _WHEN if name in prices]
+    for number, level in enumerate(_LEVELS):
+        rng = np.random.default_rng((seed, number))
+        order = np.arange(len(prices))
+        for symbol in np.unique(symbols[later]):
+            rows = np.flatnonzero(later & (symbols == symbol))
+            order[rows] = rng.permutation(rows)
+        other = prices.iloc[order].set_axis(prices.index)
+        moved = np.where(later, level * np.exp(rng.normal(0, 0.2, len(prices))), 1.0)
+        prices_of = {name: to_doubles(other[name]) * moved for name in PRICES if name in other}
+        yield other.assign(**{name: prices[name] for name in kept}, **prices_of)
+
+
+def _check_dates(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame) -> None:
+    """The same bars on the same days of the calendar, 28 years later, have the same weights."""
+    name = next((column for column in ("time", "date") if column in prices), None)
+    times = prices.index if name is None else prices[name]
+    if not pd.api.types.is_datetime64_any_dtype(times.dtype):
+        return
+    moved = _years_later(pd.DatetimeIndex(times))
+    later = prices.set_axis(moved) if name is None else prices.assign(**{name: moved})
+    answer = _decided(strategy, later, "the same bars dated 28 years later").set_axis(whole.index)
+    for symbol in whole:
+        if symbol not in answer or not np.allclose(
+            answer[symbol], whole[symbol], rtol=0, atol=kernel.TOLERANCE, equal_nan=True
+        ):
+            raise InputError(
+                "the strategy looks ahead: on the same bars dated 28 years later, when the calendar is the same, it "
+                "decides otherwise, so it knows these dates from data outside the bars or from an earlier call. Data "
+                "that it may use belong in columns of the bars"
+            )
+
+
+def _years_later(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    if times.tz is None:
+        return times + _CYCLE
+    # by New York's clocks, which have summer time on the same days then
+    there = times.tz_convert(NEW_YORK).tz_localize(None) + _CYCLE
+    return there.tz_localize(NEW_YORK, ambiguous=True, nonexistent="shift_forward").tz_convert(times.tz)
