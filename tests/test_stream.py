@@ -138,6 +138,25 @@ def test_a_member_that_joins_takes_partitions_over_and_the_other_is_told(setting
 
 
 @pytest.mark.stack
+def test_a_client_that_does_not_get_into_its_group_is_replaced(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stocklib.stream.consumer._TROUBLE_SECONDS", 0.5)
+    monkeypatch.setattr("stocklib.stream.consumer._REPLACE_SECONDS", 0.1)
+    publish(settings, 5)
+    consumer = Consumer(settings, [settings.kafka_topic])
+    first = consumer._client
+    # the group never hands out its partitions to this client
+    monkeypatch.setattr(first, "poll", lambda **_: time.sleep(0.05) or {})
+    wait_for(lambda: consumer.poll(0.1) == {} and consumer.trouble is not None)
+    assert settings.kafka_group in (consumer.trouble or "")
+    assert len(drain(consumer, 5)) == 5
+    assert consumer._client is not first
+    assert consumer.trouble is None
+    consumer.close()
+
+
+@pytest.mark.stack
 def test_a_topic_made_anew_has_another_id_and_is_read_from_its_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

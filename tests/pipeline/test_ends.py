@@ -1,15 +1,23 @@
 """How runs end, and what a run that could not do everything says."""
 
 import gzip
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import StartReplay
+from kafka import KafkaConsumer
 
-from stocklib.errors import CorruptObject
+from stocklib.errors import CorruptObject, StreamError
 from stocklib.lake import Lake
+from stocklib.pipeline import landing
+from stocklib.pipeline.heartbeat import read_heartbeats
 from stocklib.pipeline.history import daily
+from stocklib.pipeline.judging import Moment, judge
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.transform import rebuild
 from stocklib.quotes import Quote
@@ -28,23 +36,75 @@ def publish(settings: Settings, *, fetched_at: datetime) -> None:
         producer.flush()
 
 
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session is over half a second after its last message."""
+    monkeypatch.setattr(landing, "_QUIET_AFTER_CLOSE", 0.5)
+
+
+@pytest.mark.usefixtures("soon")
 def test_landing_until_the_close_ends_after_a_message_of_after_it(service_environ: dict[str, str]) -> None:
     settings = read_settings(environ={**service_environ, "CLOSE_SETTLE_SECONDS": "60"})
     create_topics(settings)
     publish(settings, fetched_at=datetime(2012, 12, 14, 21, 0, 30, tzinfo=UTC))
-    assert land(settings, until_close=True, duration=12).ended == "12 seconds are over"
+    assert land(settings, until_close=True, duration=5).ended == "5 seconds are over"
     publish(settings, fetched_at=datetime(2012, 12, 14, 21, 1, 0, tzinfo=UTC))
     done = land(settings, until_close=True, duration=60)
     assert done.ended == "the session is over"
     assert done.messages == 1
 
 
+def test_what_does_not_come_is_counted_from_the_first_answer_of_kafka_on(
+    service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = read_settings(environ={**service_environ, "KAFKA_PARTITIONS": "1"})
+    publish(settings, fetched_at=datetime(2012, 12, 14, 15, 0, tzinfo=UTC))
+    polled: list[float] = []
+
+    def connect_slowly(given: Settings) -> None:
+        time.sleep(0.6)
+        create_topics(given)
+
+    monkeypatch.setattr("stocklib.stream.consumer.create_topics", connect_slowly)
+    monkeypatch.setattr(KafkaConsumer, "poll", noting(KafkaConsumer.poll, polled))
+    done = land(settings, until_idle=0.3)
+    assert (done.messages, done.ended) == (1, "nothing came for 0.3 seconds")
+    assert polled
+
+
+def noting(poll: Callable[..., Any], times: list[float]) -> Callable[..., Any]:
+    def noted(*given: Any, **more: Any) -> Any:
+        times.append(time.monotonic())
+        return poll(*given, **more)
+
+    return noted
+
+
+@pytest.mark.parametrize("bound", [{"until_idle": 0.2}, {"duration": 1.5}])
+def test_a_run_whose_group_does_not_settle_says_so_and_ends_with_an_error(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: dict[str, float]
+) -> None:
+    monkeypatch.setattr("stocklib.stream.consumer._TROUBLE_SECONDS", 0.2)
+    monkeypatch.setattr(landing, "_UNANSWERED", 1.0)
+    monkeypatch.setattr(landing, "_UNANSWERED_AT_THE_END", 0.5)
+    # a client to which the broker never gives a part of the group
+    monkeypatch.setattr(KafkaConsumer, "poll", lambda *_, **__: time.sleep(0.05) or {})
+    with pytest.raises(StreamError, match="no member of the consumer group could read"):
+        land(settings, **bound)
+    (beat,) = read_heartbeats(settings.home)
+    assert (beat.ended, beat.facts["trouble"][: len("the consumer group")]) == ("error", "the consumer group")
+    assert "has not settled for" in beat.facts["trouble"]
+    alarm, _ = judge(replace(beat, ended=None), [beat], Moment(None, beat.at + 31))
+    assert beat.facts["trouble"] in (alarm or "")
+
+
 @pytest.mark.embedded_kafka  # Apache Kafka takes no such message
+@pytest.mark.usefixtures("soon")
 def test_a_message_of_a_time_that_nobody_can_have_seen_ends_no_session(service_environ: dict[str, str]) -> None:
     settings = read_settings(environ={**service_environ, "CLOSE_SETTLE_SECONDS": "60"})
     create_topics(settings)
     publish(settings, fetched_at=datetime(2049, 12, 25, 12, 0, tzinfo=UTC))
-    assert land(settings, until_close=True, duration=12).ended == "12 seconds are over"
+    assert land(settings, until_close=True, duration=5).ended == "5 seconds are over"
 
 
 def test_a_rebuild_over_a_damaged_object_leaves_the_warehouse_alone(settings: Settings) -> None:

@@ -39,6 +39,12 @@ _QUIET_AFTER_CLOSE = 5.0
 _QUIET_AT_THE_END = 1.0
 # A message that Kafka counts and does not give for so long is not there: a broker that is killed may lose its last.
 _SLOW_ANSWER = 20.0
+# Without an answer for so long a run that is to end when nothing comes fails; one that is over by the clock, sooner.
+_UNANSWERED, _UNANSWERED_AT_THE_END = 120.0, 15.0
+_NO_ANSWER = (
+    "no member of the consumer group could read: it has not settled, or Kafka did not answer. See `stocks status` and "
+    "KAFKA_BROKER, and start it again: nothing is lost"
+)
 # A clock may be so far ahead of ours; what says to be of later is wrong.
 _AHEAD_SECONDS = 86_400.0
 
@@ -92,7 +98,8 @@ def land(
     the session's settled close was the last one. However it ends, what was read is written and committed first.
 
     Raises ``StreamError`` or ``LakeError`` when Kafka or S3 cannot be reached at the start, or S3 at the end; in
-    between it waits for them.
+    between it waits for them. A run that is to end by itself (``duration``, ``until_idle``, ``drain``) raises
+    ``StreamError`` too where its group does not settle or Kafka does not answer: nothing was read is not nothing came.
     """
     lake = Lake(settings)
     lake.ensure_bucket()
@@ -134,21 +141,37 @@ class _Ends:
     read: int = 0
     newest_ms: int = 0
     began: float = field(default_factory=time.monotonic)
-    active: float = field(default_factory=time.monotonic)
+    # since when Kafka has answered that there is nothing, and since when it has not answered at all
+    idle: float | None = None
+    unanswered: float | None = field(default_factory=time.monotonic)
+
+    def note(self, *, answered: bool, idle: bool) -> None:
+        """Take note of a poll: whether Kafka answered it, and whether that was nothing."""
+        now = time.monotonic()
+        self.unanswered = None if answered else self.unanswered or now
+        self.idle = (self.idle or now) if idle else None
 
     def reason(self) -> str | None:
+        """Why the run is over, if it is; ``StreamError`` where it cannot come to its end."""
         now = time.monotonic()
+        quiet = 0.0 if self.idle is None else now - self.idle
         if self.stop.is_set():
             return "stopped as asked"
+        waited = 0.0 if self.unanswered is None else now - self.unanswered
         if self.duration is not None and now - self.began >= self.duration:
+            if waited > _UNANSWERED_AT_THE_END:
+                raise StreamError(f"{self.duration:g} seconds are over, and for {waited:.0f} s {_NO_ANSWER}")
             return f"{self.duration:g} seconds are over"
         if self.max_quotes is not None and self.read >= self.max_quotes:
             return f"{self.read:,} messages were asked for"
-        if self.until_idle is not None and now - self.active >= self.until_idle:
+        is_draining = self.drain is not None and self.drain.is_set()
+        if (self.until_idle is not None or is_draining) and waited > _UNANSWERED:
+            raise StreamError(f"for {waited:.0f} s {_NO_ANSWER}")
+        if self.until_idle is not None and self.idle is not None and quiet >= self.until_idle:
             return f"nothing came for {self.until_idle:g} seconds"
-        if self.drain is not None and self.drain.is_set() and now - self.active >= _QUIET_AT_THE_END:
+        if is_draining and quiet >= _QUIET_AT_THE_END:
             return "stopped as asked, with nothing left to read"
-        if self.settle is not None and now - self.active >= _QUIET_AFTER_CLOSE and self._has_closed(self.settle):
+        if self.settle is not None and quiet >= _QUIET_AFTER_CLOSE and self._has_closed(self.settle):
             return "the session is over"
         return None
 
@@ -210,6 +233,7 @@ class _Landing:
             try:
                 self._turn(self._consumer or self._rejoin())
             except StreamError as error:
+                self._ends.note(answered=False, idle=False)
                 log.error("%s; what was read and not landed will be read again", error)
                 self._errors += 1
                 self._state = "waiting for Kafka"
@@ -245,10 +269,13 @@ class _Landing:
         self._trouble = consumer.trouble
         now = time.monotonic()
         if polled or blocked or consumer.is_joining:
-            self._ends.active = self._heard = now
-        elif now - self._heard < _SLOW_ANSWER and not consumer.has_caught_up:
-            # a broker that is slow to answer has not said that there is nothing
-            self._ends.active = now
+            self._heard = now
+            self._ends.note(answered=not consumer.is_joining, idle=False)
+        else:
+            # a broker that is slow to give what it counts has not said that there is nothing
+            unread = consumer.unread
+            is_over = unread == 0 or now - self._heard >= _SLOW_ANSWER
+            self._ends.note(answered=unread is not None, idle=unread is not None and is_over)
         for partition, messages in polled.items():
             self._take(partition, messages)
         self._close_due()

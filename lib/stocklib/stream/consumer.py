@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 
 # How often a running consumer asks whether a topic was made anew under its name.
 _IDENTITY_SECONDS = 30.0
-# A group that takes longer to settle is worth a word.
-_SETTLE_SECONDS = 30.0
+# A group that has not settled for so long is worth a word; after so long, or a session, a new client joins.
+_TROUBLE_SECONDS, _REPLACE_SECONDS = 15.0, 30.0
 
 
 class Partition(NamedTuple):
@@ -43,9 +43,11 @@ class Consumer:
         create_topics(settings)
         self._ids = topic_ids(settings, self._topics)
         self._settled = False
-        self._asked = self._joining_since = time.monotonic()
+        self._asked = time.monotonic()
+        # since when the group has not settled, and since when this client has tried
+        self._joining_since = self._client_since = self._asked
         # why Kafka did not answer when it was last asked about the topics, every half minute
-        self.trouble: str | None = None
+        self._unanswered: str | None = None
         self._anew: set[str] = set()
         # where each partition goes on, as far as this member has read it
         self._next: dict[Partition, int] = {}
@@ -61,6 +63,17 @@ class Consumer:
         """Whether the group has not settled yet who reads what."""
         return not self._settled
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps this member from reading, if anything does."""
+        joining = time.monotonic() - self._joining_since
+        if not self.is_joining or joining < _TROUBLE_SECONDS:
+            return self._unanswered
+        return (
+            f"the consumer group {self._settings.kafka_group} has not settled for {joining:.0f} s: another member is "
+            "slow, or was killed and has not expired; on the embedded broker, `stocks down` and `stocks up` set it free"
+        )
+
     def poll(self, seconds: float, *, limit: int = 5000) -> dict[Partition, list[Message | UnreadableBatch]]:
         """What has come, in the order of offsets; waits up to ``seconds`` when nothing has.
 
@@ -68,8 +81,9 @@ class Consumer:
         """
         with translated(self._settings, "reading"):
             records = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
-            if self.is_joining:
-                self._say_joining()
+            if self.is_joining and time.monotonic() - self._client_since > self._patience:
+                self._join_anew()
+                return {}
             is_due = bool(self._assigned) or time.monotonic() - self._asked > _IDENTITY_SECONDS
             # offsets that begin again may be another topic's
             is_due = is_due or any(found[0].offset < self._next.get(_partition(p), 0) for p, found in records.items())
@@ -127,25 +141,27 @@ class Consumer:
         return behind
 
     @property
-    def has_caught_up(self) -> bool:
-        """Whether Kafka has said of each partition how far it goes, and all of it was read."""
+    def unread(self) -> int | None:
+        """How many messages are there that were not read; None while Kafka has not said it of each partition."""
         behind = self.lag()
-        return not self.is_joining and behind.keys() == self.assigned and not any(behind.values())
+        return None if self.is_joining or behind.keys() != self.assigned else sum(behind.values())
 
     def close(self) -> None:
         """Leave the group."""
         with translated(self._settings, "leaving the group"):
             self._client.close(autocommit=False, timeout_ms=5000)
 
-    def _say_joining(self) -> None:
-        if time.monotonic() - self._joining_since > _SETTLE_SECONDS:
-            self._joining_since = time.monotonic()
-            log.warning(
-                "the consumer group %s has not settled for %.0f s: another member is slow, or was killed and has not "
-                "expired; on the embedded broker, `stocks down` and `stocks up` set it free",
-                self._settings.kafka_group,
-                _SETTLE_SECONDS,
-            )
+    @property
+    def _patience(self) -> float:
+        """How long a client may take to join: a member that was killed is waited for until its session has expired."""
+        session: float = self._settings.kafka_session_timeout_ms / 1000
+        return max(_REPLACE_SECONDS, session)
+
+    def _join_anew(self) -> None:
+        """Join with a new client: a group can forget about one that slept."""
+        log.warning("%s; joining it with a new client", self.trouble)
+        self._drop_client()
+        self._join()
 
     def _begin_assigned(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
         """Read what was just assigned from where it is committed; what this poll brought of it comes again.
@@ -177,9 +193,9 @@ class Consumer:
                 # where to begin in what was just assigned depends on it
                 raise
             log.debug("asking for topic ids: %s", error)
-            self.trouble = str(error)
+            self._unanswered = str(error)
             return True
-        self.trouble = None
+        self._unanswered = None
         changed = {topic for topic, topic_id in ids.items() if topic_id != self._ids.get(topic)}
         self._ids |= ids
         self._anew |= changed
@@ -188,15 +204,19 @@ class Consumer:
     def _begin_anew(self) -> None:
         """Join again with a new client: the old one would notice minutes later that a topic is another one."""
         log.warning("%s was created anew: reading it from its start", ", ".join(self._anew))
+        self._drop_client()
+        self._joining_since = time.monotonic()
+        self._join()
+
+    def _drop_client(self) -> None:
         with suppress(*failures()):
             self._client.close(autocommit=False, timeout_ms=5000)
         self._assigned = set()
         self._next = {}
         self._settled = False
-        self._joining_since = time.monotonic()
-        self._join()
 
     def _join(self) -> None:
+        self._client_since = time.monotonic()
         self._client = _connect(self._settings)
         read_into_messages(self._client, self._ids)
         with translated(self._settings, "subscribing"):
@@ -230,8 +250,9 @@ def _listener(consumer: Consumer) -> Any:
         def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
             lost = {_partition(p) for p in revoked}
             consumer._assigned -= lost
+            if consumer._settled:
+                consumer._joining_since = consumer._client_since = time.monotonic()
             consumer._settled = False
-            consumer._joining_since = time.monotonic()
             consumer._on_lost(lost)
 
         def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
