@@ -1,12 +1,22 @@
 """A notebook as a job: wrong parameters are refused before anything runs, and every run leaves its copy."""
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 import pytest
+import requests
+import websocket
 from click.testing import CliRunner
 
 from stocklib import runner
@@ -162,3 +172,63 @@ def test_a_home_that_cannot_be_written_is_one_clear_error(project: Settings) -> 
 def test_an_unknown_notebook_names_those_that_exist(project: Settings) -> None:
     with pytest.raises(ParameterError, match="there are adding"):
         runner.run(project, "subtracting")
+
+
+def test_a_kernel_of_jupyterlab_takes_commands_on_no_port_and_wants_the_token(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    # as long as homes are
+    home = tmp_path / ("a" * 60) / "home"
+    environ = {**os.environ, "STOCKS_HOME": str(home), "HOME": str(home.parent), "JUPYTER_TOKEN": "the-token"}
+    command = [sys.executable, "-m", "stocklib.cli", "lab", "--no-browser", "--port", str(port)]
+    api, token = f"http://127.0.0.1:{port}/api", {"Authorization": "token the-token"}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as lab:
+        try:
+            wait_for(lambda: responds(f"{api}/status", token))
+            assert requests.post(f"{api}/kernels", timeout=10).status_code == 403
+            kernel = requests.post(f"{api}/kernels", headers=token, timeout=30).json()["id"]
+            assert answer_of(f"ws://127.0.0.1:{port}/api/kernels/{kernel}/channels", "6 * 7") == "42"
+            (process,) = [
+                p for p in psutil.Process(lab.pid).children(recursive=True) if "ipykernel_launcher" in p.cmdline()
+            ]
+            file = Path(process.cmdline()[process.cmdline().index("-f") + 1])
+            facts = json.loads(file.read_text())
+            assert facts["transport"] == "ipc"
+            assert Path(f"{facts['ip']}-{facts['shell_port']}").is_socket()
+            assert file.parent.stat().st_mode & 0o777 == 0o700
+            # what is left takes the output of forked processes, which ipykernel signs
+            assert len({c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}) <= 1
+        finally:
+            lab.send_signal(signal.SIGINT)
+            lab.communicate(timeout=60)
+    assert not file.parent.exists()
+
+
+def responds(url: str, headers: dict[str, str]) -> bool:
+    try:
+        return requests.get(url, headers=headers, timeout=10).ok
+    except requests.ConnectionError:
+        return False
+
+
+def answer_of(channels: str, code: str) -> str:
+    """What a kernel answers to a line of code."""
+    header = {"msg_id": "one", "username": "", "session": "a", "msg_type": "execute_request", "version": "5.3"}
+    content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+    request = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+    connection = websocket.create_connection(channels, timeout=60, header={"Authorization": "token the-token"})
+    try:
+        connection.send(json.dumps(request))
+        while True:
+            message = json.loads(connection.recv())
+            if message["msg_type"] == "execute_result":
+                return str(message["content"]["data"]["text/plain"])
+    finally:
+        connection.close()
+
+
+def wait_for(truth: Callable[[], bool], *, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not truth():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.1)

@@ -204,17 +204,23 @@ def _last_text(notebook: Any) -> str:
 
 
 def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser: bool) -> int:
-    """JupyterLab on ``notebooks/``, with the token of JUPYTER_TOKEN or a generated one; returns its exit status."""
+    """Run JupyterLab on ``notebooks/``, with the token of JUPYTER_TOKEN or a generated one; return its exit status.
+
+    Its kernels take commands as those of ``run`` do: on socket files for their owner alone, on no TCP port.
+    """
     import subprocess
     import sys
 
     command = [sys.executable, "-m", "jupyterlab", f"--ip={host}", f"--port={port}"]
     command += [f"--ServerApp.root_dir={settings.root / 'notebooks'}", f"--LabApp.user_settings_dir={_lab(settings)}"]
+    command.append("--KernelManager.transport=ipc")
     if not browser:
         command.append("--no-browser")
     if os.geteuid() == 0:  # in a container
         command.append("--allow-root")
-    with kernel_environment(settings):
+    # a socket's path has about 100 letters at most, and those of a home or of macOS's temporary folder can be too long
+    sockets = tempfile.TemporaryDirectory(prefix="stocks-lab-", dir="/tmp", ignore_cleanup_errors=True)
+    with kernel_environment(settings), sockets as folder, environment({"JUPYTER_RUNTIME_DIR": folder}):
         try:
             return subprocess.run(command, check=False).returncode
         except KeyboardInterrupt:
