@@ -24,12 +24,13 @@ from stocklib.settings import Settings
 def query(lazy: Lazy, sql: str, form: str) -> None:
     """Ask the published tables (schemas bronze, silver, gold) a question in SQL."""
     from stocklib.warehouse import open_warehouse
+    from stocklib.warehouse.spreadsheets import to_csv
 
     if not sql.strip(" ;\n\t"):
         raise click.UsageError("there is no question in the SQL")
     frame = open_warehouse(lazy.settings()).query(sql)
     if form == "csv":
-        click.echo(frame.to_csv(index=False), nl=False)
+        click.echo(to_csv(frame), nl=False)
     elif form == "json":
         click.echo(frame.to_json(orient="records", date_format="iso", double_precision=6, indent=2))
     else:

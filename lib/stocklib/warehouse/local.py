@@ -34,6 +34,7 @@ from stocklib.warehouse.lines import UnreadObject, read_ahead
 from stocklib.warehouse.local_files import make_folder, open_private, open_published, remove_strays, told_plainly
 from stocklib.warehouse.local_load import Load, first_row
 from stocklib.warehouse.lock import hold
+from stocklib.warehouse.spreadsheets import harmless_select
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -293,7 +294,9 @@ class LocalWarehouse:
                     continue
                 path = folder / f"{name}.{fmt}"
                 target = str(path).replace("'", "''")
-                con.execute(f"copy (select * from {schema}.{name} order by all) to '{target}' ({options})")  # noqa: S608
+                table = f"{schema}.{name}"
+                asked = harmless_select(con, table) if fmt == "csv" else f"select * from {table}"  # noqa: S608
+                con.execute(f"copy ({asked} order by all) to '{target}' ({options})")
                 written.append(path)
         return written
 

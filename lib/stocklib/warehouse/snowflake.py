@@ -38,6 +38,7 @@ from stocklib.warehouse.snowflake_load import Load, log
 from stocklib.warehouse.snowflake_lock import WriterLock
 from stocklib.warehouse.snowflake_session import RUN, Session, connect
 from stocklib.warehouse.snowflake_signin import sign_in
+from stocklib.warehouse.spreadsheets import harmless_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -285,7 +286,7 @@ class SnowflakeWarehouse:
                 if fmt == "parquet":
                     parquet.write_table(table, path)
                 else:
-                    csv.write_csv(table, path)
+                    csv.write_csv(harmless_table(table), path)
                 written.append(path)
         return written
 
