@@ -10,7 +10,7 @@ import chromium
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from recorded_gold import SYMBOLS, published
+from recorded_gold import SYMBOLS, copy, published
 from test_report import SCROLL_THROUGH, json_in, own_text
 
 from stocklib import backtest, market
@@ -68,7 +68,7 @@ def test_its_metrics_are_those_of_the_result_and_of_the_benchmark(sheet: Path, r
     said = summary({"rule": rule, "held": held}, held.equity)
     for name, values in said.iterrows():
         assert shown[str(name)] == [number(value, 0 if name == "trades" else 2) for value in values]
-    assert shown["total return %"] == ["22.36", "24.40"]
+    assert shown["price return %"] == ["22.36", "24.40"]
     assert shown["trades that gained %"] == ["66.67", "100.00"]
 
 
@@ -198,7 +198,81 @@ def test_the_verb_writes_the_same_numbers(gold: Settings, rule: Result, tmp_path
     assert done.exit_code == 0, done.output
     assert done.output.strip().splitlines()[-1] == str(out)
     shown = {name: values for name, *values in rows(out.read_text(encoding="utf-8"), "metrics")}
-    assert shown["total return %"][0] == number(100 * (rule.equity.iloc[-1] / rule.equity.iloc[0] - 1), 2)
+    assert shown["price return %"][0] == number(100 * (rule.equity.iloc[-1] / rule.equity.iloc[0] - 1), 2)
+
+
+def sheet_of(settings: Settings, path: Path, *arguments: str) -> tuple[str, dict[str, list[str]]]:
+    """The page that the verb writes, and its metrics."""
+    told = ["tearsheet", *arguments, "--commission-bps", "0", "--slippage-bps", "0", "--out", str(path)]
+    done = CliRunner(env={"STOCKS_HOME": str(settings.home)}).invoke(main, told)
+    assert done.exit_code == 0, done.output
+    page = path.read_text(encoding="utf-8")
+    return own_text(page), {name: values for name, *values in rows(page, "metrics")}
+
+
+def test_a_price_return_is_none_of_dividends_and_adjust_total_counts_them(gold: Settings, tmp_path: Path) -> None:
+    # Apple paid 2.65 on two days of 2012, at closes before of 619.86 and 582.8495
+    paid = copy(
+        gold,
+        tmp_path / "home",
+        "insert into gold.dim_corporate_action by name select 'AAPL' as symbol, date '2012-08-09' as date, "
+        "'dividend' as kind, 2.65 as amount",
+        "insert into gold.dim_corporate_action by name select 'AAPL' as symbol, date '2012-11-07' as date, "
+        "'dividend' as kind, 2.65 as amount",
+    )
+    asked = ("buy_and_hold", "--symbols", "AAPL", "--start", "2012-01-03")
+    page, shown = sheet_of(paid, tmp_path / "price.html", *asked)
+    bars = market.prices("AAPL", "2012-01-04", settings=paid)
+    growth = bars["close"].iloc[-1] / bars["open"].iloc[0]
+    assert shown["price return %"][0] == number(100 * (growth - 1), 2)
+    assert "total return" not in page
+    assert "returns are price returns, without dividends" in page
+    assert "<dt>adjust</dt><dd>split</dd>" in page
+    page, shown = sheet_of(paid, tmp_path / "total.html", *asked, "--adjust", "total")
+    kept = (1 - 2.65 / 619.86) * (1 - 2.65 / 582.8495)
+    assert shown["total return %"][0] == number(100 * (growth / kept - 1), 2)
+    assert float(shown["total return %"][0]) > float(number(100 * (growth - 1), 2)) + 1
+    assert "price return" not in page
+    assert "returns are total returns" in page
+    page, shown = sheet_of(paid, tmp_path / "held.html", *asked, "--adjust", "total", "--benchmark", "AAPL")
+    assert len(set(shown["total return %"])) == 1
+
+
+@pytest.mark.parametrize("lost", [["2012-06-15"], ["2012-06-15", "2012-06-18"], ["2012-01-03"], ["2012-12-14"]])
+def test_a_benchmark_that_lacks_a_session_is_worth_its_last_close_there(
+    gold: Settings, tmp_path: Path, lost: list[str]
+) -> None:
+    days = ", ".join(f"'{day}'" for day in lost)
+    holed = copy(
+        gold,
+        tmp_path / "home",
+        f"delete from gold.fact_daily_stock_quotes where symbol = 'IBM' and quote_date in ({days})",
+    )
+    trial = try_strategy(holed, "buy_and_hold", given={}, symbols=["AAPL"], start=date(2012, 1, 3), benchmark="IBM")
+    assert trial.benchmark.equity.index.equals(trial.result.equity.index)
+    assert len(trial.benchmark.fills) == 1
+    for day in lost:
+        place = trial.benchmark.equity.index.get_loc(pd.Timestamp(day))
+        assert trial.benchmark.equity.iloc[place] == trial.benchmark.equity.iloc[max(place - 1, 0)]
+    tearsheet(trial.result, tmp_path / "sheet.html", benchmark=trial.benchmark)
+    bars = market.prices("IBM", "2012-01-03", settings=holed)
+    shorter = run(bars, buy_and_hold(bars))
+    with pytest.raises(InputError, match=f"same sessions .*240 and 241|same sessions.*{lost[0]}"):
+        tearsheet(trial.result, tmp_path / "other.html", benchmark=shorter)
+
+
+def test_a_strategy_holds_through_a_session_that_a_symbol_lacks(gold: Settings, tmp_path: Path) -> None:
+    asked = ("sma_crossover", "-p", "fast=5", "-p", "slow=20", "--symbols", "AAPL,IBM", "--start", "2012-01-03")
+    whole = sheet_of(gold, tmp_path / "whole.html", *asked)[1]["trades"][0]
+    bars = market.prices("IBM", "2012-01-03", settings=gold)
+    signal = sma_crossover(bars, 5, 20)
+    inside = signal.index[(signal == 1) & (signal.shift(1) == 1) & (signal.shift(-3) == 1)][8]
+    holed = copy(
+        gold,
+        tmp_path / "home",
+        f"delete from gold.fact_daily_stock_quotes where symbol = 'IBM' and quote_date = '{inside:%Y-%m-%d}'",
+    )
+    assert sheet_of(holed, tmp_path / "holed.html", *asked)[1]["trades"][0] == whole
 
 
 # ── the report of an earlier session ──────────────────────────────────────────────────────────────────────────────────

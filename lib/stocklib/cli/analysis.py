@@ -24,6 +24,13 @@ from stocklib.cli.base import DATE, Lazy, day_of, listed, main, read_pairs
 @click.option(
     "--fill", type=click.Choice(["open", "close"]), default="open", show_default=True, help="On the next bar."
 )
+@click.option(
+    "--adjust",
+    type=click.Choice(["split", "total", "none"]),
+    default="split",
+    show_default=True,
+    help="total: dividends count, as if they were reinvested.",
+)
 @click.option("--rebalance", type=click.Choice(["change", "bar", "week", "month", "quarter"]))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: reports/<strategy>.html")
 @click.pass_obj

@@ -18,7 +18,7 @@ from stocklib.report.shell import fill, plain
 # More candles or trades than these are left to the notebooks, which keeps the page under 8 MB and quick on a phone.
 _CANDLES, _TRADES = 2_600, 250
 _ROLLING = 63
-_TILES = ("total return %", "CAGR %", "volatility %", "Sharpe", "max drawdown %", "costs")
+_TILES = ("CAGR %", "volatility %", "Sharpe", "max drawdown %", "costs")
 
 
 def render_sheet(
@@ -33,26 +33,29 @@ def render_sheet(
     written_at: datetime,
 ) -> str:
     """The whole page. ``prices`` are the bars that were traded; with one symbol the trades are shown on its candles."""
-    if benchmark is not None and not benchmark.equity.index.equals(result.equity.index):
-        raise InputError("the benchmark must be run on the same sessions as the strategy")
+    if benchmark is not None:
+        _check_sessions(result, benchmark)
     if benchmark is not None and title == benchmark_name:
         raise InputError(f"the strategy and its benchmark are both called {title!r}: give one another name")
     results = {title: result} | ({} if benchmark is None else {benchmark_name: benchmark})
     figures = _figures(results, prices, unit)
-    days = session_days(result.equity.index).unique()
+    days, table = session_days(result.equity.index).unique(), _table(results)
+    returns = [name for name in table.index if name.endswith(" return %")]
+    panels = _PANELS | {"candles": ("Trades", f"{_CANDLES_OF[_adjusted(result)]}; where round trips began and ended.")}
     parts = {
         "title": escape(title),
         "symbols": escape(_symbols(result, prices)),
         "period": f"{day_text(days[0])} to {day_text(days[-1])}, {len(days):,} sessions",
-        "tiles": "".join(_tile(name, _table(results), unit) for name in _TILES),
-        "panels": "\n".join(_panel(name, *_PANELS[name]) for name in figures),
+        "tiles": "".join(_tile(name, table, unit) for name in (*returns, *_TILES)),
+        "panels": "\n".join(_panel(name, *panels[name]) for name in figures),
         "heads": "".join(f"<th>{escape(name)}</th>" for name in results),
-        "metrics": "\n".join(_row(name, row) for name, row in _table(results).iterrows()),
+        "metrics": "\n".join(_row(name, row) for name, row in table.iterrows()),
         "trades": "\n".join(_trade(row) for row in result.trades.tail(_TRADES).to_dict("records")),
         "trades_note": _trades_note(result),
         "parameters": "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in parameters.items()),
         "costs": _costs(result, unit),
         "unit": escape(unit),
+        "basis": _basis(result),
         "version": escape(str(result.equity.attrs.get("data_version", "not said"))),
         "written": f"{written_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
         "ruined": ""
@@ -64,12 +67,47 @@ def render_sheet(
 
 _PANELS = {
     "equity": ("Value of the account", "At each close, and how far below its own high."),
-    "candles": ("Trades", "Split-adjusted bars; where round trips began and ended."),
     "months": ("Month by month", "Percent; the last column is the year."),
     "returns": ("Daily returns", "Against a normal distribution; historical VaR and CVaR at 95 %."),
     "rolling": (f"Over {_ROLLING} sessions", "Volatility, Sharpe ratio and beta to the benchmark, as they stood."),
     "exposure": ("Exposure", "The value of what was held by the account's, short positions counted as positive."),
 }
+
+
+# What bars say of themselves (``attrs["adjust"]``), what of the candles, and what a return of them is.
+_CANDLES_OF = {
+    "none": "Bars as traded",
+    "split": "Split-adjusted bars",
+    "total": "Bars adjusted for splits and dividends",
+    "": "The bars as they were given",
+}
+_RETURNS_OF = {
+    "none": "prices as traded: a return counts neither splits nor dividends.",
+    "split": "prices split-adjusted: returns are price returns, without dividends (--adjust total counts them).",
+    "total": "prices adjusted for splits and dividends: returns are total returns, every dividend reinvested.",
+    "": "prices as they were given: whether returns count dividends is for their source to say.",
+}
+
+
+def _adjusted(result: backtest.Result) -> str:
+    said = str(result.bars.attrs.get("adjust", ""))
+    return said if said in _RETURNS_OF else ""
+
+
+def _basis(result: backtest.Result) -> str:
+    return _RETURNS_OF[_adjusted(result)]
+
+
+def _check_sessions(result: backtest.Result, benchmark: backtest.Result) -> None:
+    mine, theirs = result.equity.index, benchmark.equity.index
+    if mine.equals(theirs):
+        return
+    apart = mine.symmetric_difference(theirs)
+    first = f"; the first that is in one of them only is {apart[0]:%Y-%m-%d}" if len(apart) else ""
+    raise InputError(
+        f"the benchmark must be run on the same sessions as the strategy ({len(theirs):,} and {len(mine):,}{first}): "
+        "give it a row for each of them, without prices where it has no bar"
+    )
 
 
 def _figures(results: Mapping[str, backtest.Result], prices: pd.DataFrame | None, unit: str) -> dict[str, Any]:

@@ -45,29 +45,24 @@ def try_strategy(
     start: date | None = None,
     end: date | None = None,
     benchmark: str | None = None,
+    adjust: str = "split",
     **options: Any,
 ) -> Trial:
-    """Run a strategy over gold's prices; ``options`` are those of ``backtest.run``.
+    """Run a strategy over gold's prices; ``options`` are those of ``backtest.run``, ``adjust`` is that of ``prices``.
 
     Several symbols under a rule for one symbol have an equal part of the account each. The benchmark buys and holds the
-    same symbols, or another one, under the same costs. ``ParameterError`` names what strategies and parameters exist.
+    same symbols, or another one, under the same costs; on a session without a bar it is worth its last close.
+    ``ParameterError`` names what strategies and parameters exist.
     """
     strategy = STRATEGIES.get(name)
     if strategy is None:
         raise ParameterError(f"there is no strategy {name!r}; there are {', '.join(STRATEGIES)}")
     parameters = read_parameters(name, given)
-    bars = market.prices(symbols, start, end, settings=settings)
+    bars = market.prices(symbols, start, end, adjust=adjust, settings=settings)
     costs = {key: value for key, value in options.items() if key != "rebalance"}
     rebalance = options.get("rebalance") or ("month" if name == "momentum_rotation" else "change")
     result = backtest.run(bars, _weights(name, bars, parameters), rebalance=rebalance, **costs)
-    others = market.prices(benchmark, bars["date"].min(), bars["date"].max(), settings=settings) if benchmark else bars
-    if benchmark and others["date"].min() > bars["date"].min():
-        raise DateRangeError(
-            f"the benchmark {benchmark} has prices from {others['date'].min():%Y-%m-%d} on, after the first session "
-            f"{bars['date'].min():%Y-%m-%d}: choose a later --start"
-        )
-    if benchmark:
-        others = others[others["date"].isin(result.equity.index)]
+    others = _on_sessions(settings, benchmark, result.equity.index, adjust=adjust) if benchmark else bars
     held = backtest.run(others, backtest.buy_and_hold(others), **costs)
     return Trial(
         name=name,
@@ -75,8 +70,26 @@ def try_strategy(
         benchmark_name=f"Buy and hold {benchmark}" if benchmark else "Buy and hold",
         benchmark=held,
         prices=bars,
-        parameters={**parameters, "rebalance": rebalance, **costs},
+        parameters={**parameters, "rebalance": rebalance, "adjust": adjust, **costs},
     )
+
+
+def _on_sessions(settings: Settings, symbol: str, sessions: pd.Index, *, adjust: str) -> pd.DataFrame:
+    """A symbol's bars on these sessions; a row without prices where it has none."""
+    bars = market.prices(symbol, end=sessions[-1], adjust=adjust, settings=settings)
+    if bars["date"].min() > sessions[0]:
+        raise DateRangeError(
+            f"the benchmark {symbol} has prices from {bars['date'].min():%Y-%m-%d} on, after the first session "
+            f"{sessions[0]:%Y-%m-%d}: choose a later --start"
+        )
+    if bars["date"].max() < sessions[1]:
+        raise DateRangeError(
+            f"the benchmark {symbol} has prices up to {bars['date'].max():%Y-%m-%d}, and the sessions begin on "
+            f"{sessions[0]:%Y-%m-%d}: choose another one, or an earlier --start"
+        )
+    placed = bars.set_index("date").reindex(sessions.rename("date")).reset_index().assign(symbol=symbol)
+    placed.attrs = bars.attrs
+    return placed
 
 
 def read_parameters(name: str, given: Mapping[str, str]) -> dict[str, Any]:
