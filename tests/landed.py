@@ -306,6 +306,26 @@ def actions(
     return lines
 
 
+def dividends(
+    paid: dict[str, list[tuple[date, float]]],
+    fetched_at: datetime,
+    *,
+    first: date = date(2000, 1, 1),
+    checked: bool = True,
+    data_source: str = "finnhub",
+    source: str = "replay",
+) -> list[bytes]:
+    """Corporate action lines: each symbol's dividends by ex-date, and that they were asked for."""
+    lines = []
+    for symbol, amounts in paid.items():
+        base = {"symbol": symbol, "data_source": data_source, "source": source, "fetched_at": epoch(fetched_at)}
+        base |= dict.fromkeys(("from_factor", "to_factor", "amount", "checked_to"))
+        asked = {"kind": "checked_dividends", "date": f"{first}", "checked_to": f"{fetched_at.date()}"}
+        told = [{"kind": "dividend", "date": f"{day}", "amount": amount} for day, amount in amounts]
+        lines += [orjson.dumps(base | line) for line in [*([asked] if checked else []), *told]]
+    return lines
+
+
 def profile(symbol: str, fetched_at: datetime, *, source: str = "replay", **fields: Any) -> bytes:
     """A company profile line."""
     about = {"name": f"{symbol} Inc", "exchange": "NASDAQ", "currency": "USD", "finnhubIndustry": "Technology"}

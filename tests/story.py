@@ -35,6 +35,7 @@ class Story:
     hashes: dict[str, dict[str, str]] = field(default_factory=dict)
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)
     summaries: list[TransformSummary] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
 
     def tell(self, *objects: LandedObject, full_refresh: bool = False) -> None:
         """Load and transform."""

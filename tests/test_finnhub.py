@@ -240,7 +240,13 @@ def test_splits_that_cannot_be_read_are_a_bad_answer_and_not_no_splits(client: C
 def test_dividends_are_in_the_amounts_that_were_paid(client: Client) -> None:
     rows = [{"symbol": "AAPL", "date": "2012-11-07", "amount": 2.65, "adjustedAmount": 0.0946, "currency": "USD"}]
     with serving(Reply(rows)) as server, client(server) as finnhub:
-        (dividend,) = finnhub.dividends("AAPL", date(2012, 1, 1), date(2012, 12, 14))
+        checked, dividend = finnhub.dividends("AAPL", date(2012, 1, 1), date(2012, 12, 14))
+    assert (checked.kind, checked.action_date, checked.checked_to, checked.fetched_at) == (
+        "checked_dividends",
+        date(2012, 1, 1),
+        date(2012, 12, 14),
+        dividend.fetched_at,
+    )
     assert (dividend.kind, dividend.action_date, dividend.amount) == ("dividend", date(2012, 11, 7), 2.65)
 
 

@@ -13,6 +13,7 @@ from recorded_gold import FIRST, LAST, SPLIT, SYMBOLS, copy, published
 import stocklib
 from stocklib import market
 from stocklib.errors import DateRangeError, InputError, SettingsError, SymbolError, WarehouseError
+from stocklib.market.adjusting import adjusted, dividend_factors, split_factors
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 
@@ -60,8 +61,8 @@ def test_bars_within_a_day_are_adjusted_like_the_day(gold: Settings, tmp_path: P
 
 # Apple paid 2.65 USD a share on each of these; the closes before them were 619.86 and 582.8495.
 APPLE_PAID = [
-    "insert into gold.dim_corporate_action values ('AAPL', '2012-08-09', 'dividend', null, null, 2.65)",
-    "insert into gold.dim_corporate_action values ('AAPL', '2012-11-07', 'dividend', null, null, 2.65)",
+    "insert into gold.dim_corporate_action values ('AAPL', '2012-08-09', 'dividend', null, null, 2.65, 1)",
+    "insert into gold.dim_corporate_action values ('AAPL', '2012-11-07', 'dividend', null, null, 2.65, 1)",
 ]
 
 
@@ -88,7 +89,7 @@ def test_total_return_goes_through_a_split_and_all_later_dividends(paid: Setting
     kept = (1 - 2.65 / 619.86) * (1 - 2.65 / 582.8495)
     assert total.tolist() == pytest.approx([88.99 / 2 * kept, 44.86 * kept], rel=1e-14)
     # one paid the day before the split is for twice as few shares; on the day itself it is for the new ones
-    sql = "insert into gold.dim_corporate_action values ('AAPL', '{}', 'dividend', null, null, 1)"
+    sql = "insert into gold.dim_corporate_action values ('AAPL', '{}', 'dividend', null, null, 1, 1)"
     closes = market.prices("AAPL", "2005-02-24", SPLIT, adjust="none", settings=paid)["close"].tolist()
     for day, factors in (
         ("2005-02-25", [1 - 1 / closes[0], 1.0]),
@@ -113,13 +114,51 @@ def test_bars_within_a_day_count_dividends_like_the_day(paid: Settings, tmp_path
     later = copy(
         paid,
         tmp_path,
-        "insert into gold.dim_corporate_action values ('AAPL', '2012-12-17', 'dividend', null, null, 5)",
+        "insert into gold.dim_corporate_action values ('AAPL', '2012-12-17', 'dividend', null, null, 5, 1)",
         "update gold.gold_candlestick set candle_time = candle_time - interval 39 day where resolution = '5m'",
     )
     bars = market.prices("AAPL", "2012-11-05", "2012-11-05", resolution="5m", adjust="none", settings=later)
     total = market.prices("AAPL", "2012-11-05", "2012-11-05", resolution="5m", adjust="total", settings=later)
     # that of 17 December is announced, not paid
     assert (total["close"] / bars["close"]).tolist() == pytest.approx([1 - 2.65 / 582.8495] * len(bars), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("closes", "splits", "paid", "total"),
+    [
+        ([100, 100, 89.5, 89.5], [], [0.5, 10.0], 89.5),
+        ([100, 100, 89.5, 89.5], [], [10.0, 0.5], 89.5),
+        ([100, 100, 24.5, 24.5], [(1, 4)], [0.5], 24.5),
+        ([100, 100, 1960, 1960], [(20, 1)], [25.0, 15.0], 1960.0),
+    ],
+    ids=["two", "two the other way round", "with a split of the day", "two with a reverse split of the day"],
+)
+def test_dividends_of_one_ex_date_and_a_split_of_the_day_leave_the_total_where_it_was(
+    closes: list[float], splits: list[tuple[float, float]], paid: list[float], total: float
+) -> None:
+    days = pd.to_datetime(["2024-06-12", "2024-06-13", "2024-06-14", "2024-06-17"])
+    bars = pd.DataFrame({"symbol": "A", "date": days, "close": closes}).astype({"close": "float64"})
+    bars = bars.assign(open=bars["close"], high=bars["close"], low=bars["close"], volume=1.0)
+    rows = [("split", old, new, None) for old, new in splits] + [("dividend", None, None, amount) for amount in paid]
+    actions = pd.DataFrame(rows, columns=["kind", "from_factor", "to_factor", "amount"])
+    actions = actions.assign(symbol="A", date=days[2]).astype({"from_factor": "float64", "to_factor": "float64"})
+    bars["split_factor"] = split_factors(bars, actions)
+    bars["dividend_factor"] = dividend_factors(bars, actions)
+    assert adjusted(bars, adjust="total")["close"].tolist() == pytest.approx([total] * 4, rel=1e-14)
+
+
+def test_dividends_between_two_bars_are_paid_together(paid: Settings, tmp_path: Path) -> None:
+    # the bar of the first ex-date is missing, so both fall between the bars of 8 and 10 August
+    hole = copy(
+        paid,
+        tmp_path,
+        "insert into gold.dim_corporate_action values ('AAPL', '2012-08-10', 'dividend', null, null, 10, 1)",
+        "delete from gold.fact_daily_stock_quotes where symbol = 'AAPL' and quote_date = '2012-08-09'",
+    )
+    total = market.prices("AAPL", "2012-08-08", "2012-08-10", adjust="total", settings=hole)["close"].tolist()
+    traded = market.prices("AAPL", "2012-08-08", "2012-08-10", adjust="none", settings=hole)["close"].tolist()
+    later = 1 - 2.65 / 582.8495
+    assert total == pytest.approx([(traded[0] - 12.65) * later, traded[1] * later], rel=1e-14)
 
 
 def test_a_dividend_above_the_price_is_an_error(paid: Settings, tmp_path: Path) -> None:
@@ -159,7 +198,7 @@ def test_a_series_goes_on_under_its_new_name(gold: Settings, tmp_path: Path) -> 
         # a source that answers the whole history under the present name
         "insert into gold.fact_daily_stock_quotes select * replace ('XYZ' as symbol, 1 as close_price) "
         "from gold.fact_daily_stock_quotes where symbol = 'IBM' and quote_date < '2012-05-22'",
-        "insert into gold.dim_corporate_action values ('XYZ', '2012-12-10', 'split', 1, 2, null)",
+        "insert into gold.dim_corporate_action values ('XYZ', '2012-12-10', 'split', 1, 2, null, null)",
     )
     settings = changes(moved, tmp_path / "root", "old,new,date\nMETA,XYZ,2012-12-03\nFB,META,2012-09-04\n")
     facebook = market.prices("FB", adjust="none", settings=gold)

@@ -164,14 +164,15 @@ def test_one_request_brings_bars_splits_and_dividends_of_the_same_instant(yahoo:
         source.candles("AAPL", "D", date(2014, 5, 7), SPLIT)
         before = len(charts(server))
         checked, split = source.splits("AAPL", date(2014, 5, 7), date.today() + timedelta(days=1))
-        (dividend,) = source.dividends("AAPL", date(2014, 5, 7), date.today())
+        paid, dividend = source.dividends("AAPL", date(2014, 5, 7), date.today())
         assert len(charts(server)) == before
     assert (split.action_date, split.from_factor, split.to_factor) == (SPLIT, 1.0, 7.0)
     # paid as 3.29 a share, which Yahoo answers divided by seven
     assert (dividend.action_date, dividend.amount) == (date(2014, 5, 8), pytest.approx(3.29))
     assert checked.kind == "checked"
     assert checked.checked_to == checked.fetched_at.astimezone(NEW_YORK).date()
-    assert {checked.fetched_at} == {split.fetched_at, dividend.fetched_at}
+    assert (paid.kind, paid.action_date, paid.checked_to) == ("checked_dividends", date(2014, 5, 7), checked.checked_to)
+    assert {checked.fetched_at} == {split.fetched_at, dividend.fetched_at, paid.fetched_at}
 
 
 def test_every_question_reaches_to_today_so_that_no_split_is_left_out(yahoo: Open) -> None:

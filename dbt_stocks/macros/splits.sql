@@ -1,12 +1,13 @@
-{# The splits of every symbol, for products of their factors. One that was retracted counts 1:1 and is still there, so
-   that what hung on it is found and computed anew. #}
+{# The splits of every symbol, for products of their factors. A date whose split was retracted counts 1:1 and is still
+   there, so that what hung on it is found and computed anew. #}
 {% macro all_splits() -%}
     select
         symbol,
         action_date,
-        case when is_retracted then 1 else from_factor end as from_factor,
-        case when is_retracted then 1 else to_factor end as to_factor,
-        changed_load_id
+        coalesce(max(case when is_counted then from_factor end), 1) as from_factor,
+        coalesce(max(case when is_counted then to_factor end), 1) as to_factor,
+        max(changed_load_id) as changed_load_id
     from {{ ref("stg_corporate_actions_cleaned") }}
     where kind = 'split'
+    group by symbol, action_date
 {%- endmacro %}

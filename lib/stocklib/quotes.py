@@ -242,13 +242,14 @@ class Candle:
 
 @dataclass(frozen=True, slots=True)
 class CorporateAction:
-    """A split, a dividend, or the fact that they were asked for.
+    """A split, a dividend, or the record of having asked for the one or the other.
 
     ``kind`` is ``split`` (``from_factor`` old shares became ``to_factor`` new ones on ``action_date``), ``dividend``
-    (``amount``, as it was paid on a share of the day, went ex on ``action_date``), or ``checked``: the source was asked
-    for every split from ``action_date`` to ``checked_to``, both included, and the answer is among the other records of
-    the same ``fetched_at``. Without a ``checked`` record a symbol's splits are unknown, which is not the same as none;
-    a split that the newest one over its date does not repeat is retracted. Dividends have no such record.
+    (``amount``, as it was paid on a share of the day, went ex on ``action_date``), or a record of asking, ``checked``
+    for splits and ``checked_dividends`` for dividends: the source answered for every date from ``action_date`` to
+    ``checked_to``, both included, and its answer is the other records of the same ``fetched_at``. Without such a record
+    a symbol's splits are unknown, which is not the same as none; what the source's newest answer over its date does not
+    repeat is retracted.
     """
 
     symbol: str

@@ -1,12 +1,14 @@
-"""The newest asking decides: a split that the source no longer tells of counts nowhere, in whatever order it loads."""
+"""The newest answer decides: what a source no longer says counts nowhere, in whatever order it loads."""
 
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from landed import Split, actions, candles, gold_hashes, landed, messages, recorded_bars, settings_in, utc
+from landed import Split, actions, candles, dividends, gold_hashes, landed, messages, recorded_bars, settings_in, utc
 from story import Story, session_polls
+
+from stocklib.pipeline.doubts import doubts
 
 EARLY, FIRST_TOLD, CORRECTED, LATER = "2005-02-11T22:00", "2005-04-02T02:00", "2005-04-05T22:00", "2005-04-07T22:00"
 FIRST, LAST = date(2005, 1, 3), date(2005, 4, 1)
@@ -19,6 +21,17 @@ RUMOUR = Split("GOOG", date(2005, 3, 1), 1, 3)
 REPEATED = Split("IBM", date(2005, 2, 9), 1, 2)
 # told before the asking that denies it, loaded after it
 LATE_RUMOUR = Split("MSFT", date(2005, 2, 9), 1, 4)
+# dividends: two of one day, equal ones, one that is moved, three that an answer lacks at once
+JANUARY, FEBRUARY, MARCH = date(2005, 1, 14), date(2005, 2, 14), date(2005, 3, 14)
+THREE = [(JANUARY, 0.1), (FEBRUARY, 0.1), (MARCH, 0.1)]
+PAID = {
+    "AAPL": [(JANUARY, 0.5), (JANUARY, 10.0)],
+    "GOOG": [(JANUARY, 0.25), (JANUARY, 0.25), (FEBRUARY, 1.0)],
+    "IBM": THREE,
+    "MSFT": THREE,
+}
+MOVED = {**PAID, "GOOG": [*PAID["GOOG"][:2], (date(2005, 2, 15), 1.0)], "IBM": [], "MSFT": []}
+SETTLED = {**MOVED, "MSFT": THREE}
 DAYS = [date(2005, 2, 24), date(2005, 2, 25), date(2005, 2, 28)]
 
 
@@ -32,20 +45,37 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         landed("ytd_historical_quotes", candles(bars, utc(FIRST_TOLD), splits=[RIGHT, REPEATED]), name="h1"),
         landed("corporate_actions", actions(SYMBOLS, utc(FIRST_TOLD), splits=[WRONG, RUMOUR, REPEATED]), name="a1"),
         landed("stock_quotes", quotes, name="q1"),
+        # from before dividends had a record of asking
+        landed("corporate_actions", dividends({"IBM": THREE[:1]}, utc(EARLY), checked=False), name="d0"),
+        landed("corporate_actions", dividends(PAID, utc(FIRST_TOLD)), name="d1"),
+        # the same asking, landed once more
+        landed("corporate_actions", dividends(PAID, utc(FIRST_TOLD)), name="d1 again"),
     )
     story.note("told")
     story.tell(
         landed("corporate_actions", actions(["IBM", "MSFT"], utc(EARLY), splits=[REPEATED, LATE_RUMOUR]), name="a0"),
         landed("corporate_actions", actions(SYMBOLS, utc(CORRECTED), splits=[RIGHT, REPEATED]), name="a2"),
+        landed("corporate_actions", dividends(MOVED, utc(CORRECTED)), name="d2"),
+        # another source that says nothing retracts nothing
+        landed("corporate_actions", dividends({"AAPL": []}, utc(CORRECTED), data_source="yfinance"), name="y2"),
     )
     story.note("corrected")
+    story.frames["doubted"] = paid(story)
+    story.alarms += doubts(story.settings)
     # the days before are not asked for again: nothing is said of AAPL's split
     since = date(2005, 3, 1)
     story.tell(
-        landed("corporate_actions", actions(["AAPL", "GOOG"], utc(LATER), first=since, splits=[RUMOUR]), name="a3")
+        landed("corporate_actions", actions(["AAPL", "GOOG"], utc(LATER), first=since, splits=[RUMOUR]), name="a3"),
+        landed("corporate_actions", dividends(SETTLED, utc(LATER)), name="d3"),
     )
     story.note("told again")
     return story
+
+
+def paid(story: Story) -> pd.DataFrame:
+    return story.query(
+        "select symbol, date, amount, payments from gold.dim_corporate_action where kind = 'dividend' order by all"
+    )
 
 
 def factors(story: Story, step: str, symbol: str) -> pd.Series:
@@ -107,11 +137,42 @@ def test_gold_lists_the_splits_that_count_and_silver_keeps_the_others(story: Sto
         (split.symbol, split.day) for split in (RIGHT, RUMOUR, REPEATED)
     ]
     kept = story.query(
-        "select symbol, action_date as date from silver.stg_corporate_actions_cleaned where is_retracted order by all"
+        "select symbol, action_date as date from silver.stg_corporate_actions_cleaned "
+        "where is_retracted and kind = 'split' order by all"
     )
     assert list(zip(kept["symbol"], kept["date"].dt.date, strict=True)) == [
         (split.symbol, split.day) for split in (WRONG, LATE_RUMOUR)
     ]
+
+
+def listed(amounts: dict[str, list[tuple[date, float, int]]]) -> list[tuple[str, date, float, int]]:
+    return [(symbol, *row) for symbol, rows in amounts.items() for row in rows]
+
+
+def rows(frame: pd.DataFrame) -> list[tuple[str, date, float, int]]:
+    return [(r.symbol, r.date.date(), float(r.amount), int(r.payments)) for r in frame.itertuples()]
+
+
+ALL_THREE = [(day, 0.1, 1) for day, _ in THREE]
+AAPL, GOOG = [(JANUARY, 10.5, 2)], [(JANUARY, 0.5, 2), (date(2005, 2, 15), 1.0, 1)]
+
+
+def test_dividends_of_an_ex_date_are_summed_and_one_that_was_moved_counts_once(story: Story) -> None:
+    doubted = listed({"AAPL": AAPL, "GOOG": GOOG, "IBM": ALL_THREE, "MSFT": ALL_THREE})
+    assert rows(story.frames["doubted"]) == doubted
+
+
+def test_an_answer_that_lacks_several_dividends_is_an_alarm_until_another_agrees(story: Story) -> None:
+    assert [alarm.split(":")[0] for alarm in story.alarms] == ["IBM", "MSFT"]
+    assert "finnhub contradicts 3 known dividends (2005-01-14 to 2005-03-14)" in story.alarms[0]
+    # a later answer agreed for IBM; for MSFT it said them again
+    assert doubts(story.settings) == []
+    assert rows(paid(story)) == listed({"AAPL": AAPL, "GOOG": GOOG, "MSFT": ALL_THREE})
+
+
+def test_silver_keeps_every_dividend_that_was_ever_answered(story: Story) -> None:
+    kept = story.query("select count(*) as n from silver.int_action_versions where kind = 'dividend'")
+    assert kept["n"].tolist() == [1 + 2 * 11 + 5 + 8]
 
 
 def test_trends_are_on_the_basis_of_the_splits_that_count(story: Story) -> None:

@@ -99,9 +99,16 @@ def test_a_split_that_the_source_takes_back_refetches_the_history(
 
 def test_a_split_of_dates_that_are_not_asked_for_again_refetches_nothing(source: Finnhub, market: Market) -> None:
     fetched_at = datetime(2012, 12, 12, 22, tzinfo=UTC)
-    known = KnownSymbol(bars={day: {fetched_at} for day in DAYS[:-1]}, splits={date(2012, 12, 4)})
+    known = KnownSymbol(bars={day: {fetched_at} for day in DAYS[1:-1]}, splits={DAYS[0]})
     fetched = fetch_symbol(source, "AAPL", known, wanted=DAYS[-1:])
     assert [candle.quote_date for candle in fetched.candles] == DAYS[-1:]
+
+
+def test_splits_and_dividends_are_asked_for_from_the_first_held_bar_on(source: Finnhub, market: Market) -> None:
+    known = KnownSymbol(bars={DAYS[0]: {datetime(2012, 12, 12, 22, tzinfo=UTC)}})
+    fetched = fetch_symbol(source, "AAPL", known, wanted=DAYS[-1:])
+    asked = {action.kind: (action.action_date, action.checked_to) for action in fetched.actions if action.checked_to}
+    assert asked == dict.fromkeys(("checked", "checked_dividends"), (DAYS[0], date(2012, 12, 14)))
 
 
 def test_refused_dividends_do_not_keep_the_bars_out(source: Finnhub, market: Market) -> None:

@@ -92,7 +92,9 @@ def test_a_backfill_lands_bars_splits_dividends_and_profiles_of_many_symbols_tog
     assert len(result.objects) == 3
     assert (result.bars, result.profiles, result.failed) == (2 * len(DAYS), 2, {})
     kinds = [(record["symbol"], record["kind"]) for record in landed(source, "corporate_actions")]
-    assert kinds == [(symbol, kind) for symbol in ("AAPL", "MSFT") for kind in ("checked", "dividend")]
+    assert kinds == [
+        (symbol, kind) for symbol in ("AAPL", "MSFT") for kind in ("checked", "checked_dividends", "dividend")
+    ]
     record = landed(source, "ytd_historical_quotes")[0]
     assert (record["data_source"], record["source"]) == ("finnhub", "finnhub")
     assert datetime.fromtimestamp(record["fetched_at"], UTC) == datetime(2012, 12, 14, 14, tzinfo=UTC)

@@ -1,15 +1,24 @@
 with actions as (
 
+    select * from {{ ref("stg_corporate_actions_cleaned") }}
+    where is_counted
+
+),
+
+-- several dividends of one ex-date are paid together
+summed as (
+
     select
         symbol,
         action_date as date,
         kind,
-        from_factor,
-        to_factor,
-        {{ as_price("amount") }} as amount
-    from {{ ref("stg_corporate_actions_cleaned") }}
-    where not is_retracted
+        max(from_factor) as from_factor,
+        max(to_factor) as to_factor,
+        {{ as_price("sum(amount)") }} as amount,
+        case when kind = 'dividend' then cast(count(*) as integer) end as payments
+    from actions
+    group by symbol, action_date, kind
 
 )
 
-select * from actions
+select * from summed

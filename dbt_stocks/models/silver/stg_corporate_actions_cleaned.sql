@@ -1,80 +1,403 @@
-{{ config(unique_key=["symbol", "action_date", "kind"]) }}
+{{ config(unique_key=["symbol"]) }}
 {% set since = since_load() %}
-{% set fields = [
-    "symbol",
-    "action_date",
-    "kind",
-    "from_factor",
-    "to_factor",
-    "amount",
-    "data_source",
-    "fetched_at",
-    "object_key",
-    "line_no",
-    "load_id",
-] | join(", ") %}
+{% set asking = "symbol, kind, data_source, asking_no" %}
+{% set dated = "symbol, kind, data_source, action_date" %}
+{% set in_order = "over (partition by a.symbol, a.kind, a.data_source order by a.asking_no)" %}
 
--- A split counts from its date on: one that was announced when it was asked for is taken in by the next asking. One
--- that a later asking for its date did not repeat is retracted: it stays, marked, since bars were computed with it.
-with landed as (
+-- What the sources say of a symbol by now, of all that they ever said: a symbol of which something new landed is judged
+-- anew. For each source and date the newest answer that covers the date decides, if it is believed.
+with versions as (
 
-    select * from {{ ref("stg_corporate_actions_raw") }}
-    where load_id > {{ since }}
-        and {{ action_fault() }} is null
-        and ((kind = 'split' and action_date <= {{ new_york_date("fetched_at") }}) or kind = 'dividend')
+    select * from {{ ref("int_action_versions") }}
 
 ),
 
 checks as (
 
-    select * from {{ ref("int_split_checks") }}
+    select 'split' as kind, * from {{ ref("int_split_checks") }}
+    union all
+    select 'dividend' as kind, * from {{ ref("int_dividend_checks") }}
 
 ),
 
-{% if is_incremental() %}
 touched as (
 
-    select symbol, action_date, kind from landed
-    union
-    select k.symbol, k.action_date, k.kind
-    from {{ this }} as k
-    inner join checks as c
-        on k.symbol = c.symbol and k.action_date between c.checked_from and c.checked_to
-    where k.kind = 'split' and c.load_id > {{ since }}
+    select symbol, max(load_id) as load_id
+    from (
+        select symbol, load_id from versions
+        where load_id > {{ since }}
+        union all
+        select symbol, load_id from checks
+        where load_id > {{ since }}
+    ) as news
+    group by symbol
 
 ),
-{% endif %}
 
-latest as (
+-- a split that an answer lists twice is one; equal dividends in one answer are two
+told as (
 
-    select * from (
-        select {{ fields }} from landed
-        {% if is_incremental() %}
-        union all
-        select {{ fields }} from {{ this }}
-        where (symbol, action_date, kind) in (select symbol, action_date, kind from touched)
-        {% endif %}
-    ) as told
-    qualify row_number() over (
-        partition by symbol, action_date, kind order by fetched_at desc, object_key, line_no
+    select
+        *,
+        case
+            when kind = 'split' then cast(from_factor as varchar) || ':' || cast(to_factor as varchar)
+            else cast(round(amount, 6) as varchar)
+        end as fact
+    from versions
+    where symbol in (select symbol from touched)
+    qualify kind = 'dividend' or row_number() over (
+        partition by symbol, kind, data_source, fetched_at, object_key, action_date order by line_no
     ) = 1
 
 ),
 
--- the answers to one asking share its instant, so a check that is later than the split did not bring it
-denied as (
+checked as (
+
+    select kind, symbol, data_source, fetched_at, object_key, checked_from, checked_to from checks
+    where symbol in (select symbol from touched)
+
+),
+
+-- facts that came without a record of asking speak of their own dates alone
+unchecked as (
+
+    select distinct
+        t.kind,
+        t.symbol,
+        t.data_source,
+        t.fetched_at,
+        t.object_key,
+        t.action_date as checked_from,
+        t.action_date as checked_to
+    from told as t
+    left join checked as c
+        on t.kind = c.kind
+        and t.symbol = c.symbol
+        and t.data_source = c.data_source
+        and t.fetched_at = c.fetched_at
+        and t.object_key = c.object_key
+        and t.action_date between c.checked_from and c.checked_to
+    where c.symbol is null
+
+),
+
+-- in the order of asking; the facts of one instant do not contradict a check of it in another object
+askings as (
 
     select
-        l.symbol,
-        l.action_date,
-        max(c.load_id) as load_id
-    from latest as l
-    inner join checks as c
-        on l.symbol = c.symbol
-        and l.action_date between c.checked_from and c.checked_to
-        and l.fetched_at < c.fetched_at
-    where l.kind = 'split'
-    group by l.symbol, l.action_date
+        *,
+        row_number() over (
+            partition by symbol, kind, data_source
+            order by fetched_at, is_unchecked, object_key, checked_from, checked_to
+        ) as asking_no
+    from (
+        select *, 0 as is_unchecked from checked
+        union all
+        select *, 1 as is_unchecked from unchecked
+    ) as asked
+
+),
+
+facts as (
+
+    select
+        a.symbol,
+        a.kind,
+        a.data_source,
+        a.asking_no,
+        t.action_date,
+        t.fact,
+        count(*) as times
+    from told as t
+    inner join askings as a
+        on t.kind = a.kind
+        and t.symbol = a.symbol
+        and t.data_source = a.data_source
+        and t.fetched_at = a.fetched_at
+        and t.object_key = a.object_key
+        and t.action_date between a.checked_from and a.checked_to
+    group by a.symbol, a.kind, a.data_source, a.asking_no, t.action_date, t.fact
+
+),
+
+contents as (
+
+    select
+        {{ asking }},
+        action_date,
+        {{ text_of_group("fact || '*' || cast(times as varchar)", order_by="fact") }} as content
+    from facts
+    group by {{ asking }}, action_date
+
+),
+
+answers as (
+
+    select
+        {{ asking }},
+        {{ text_of_group("cast(action_date as varchar) || '=' || content", order_by="action_date") }} as answer
+    from contents
+    group by {{ asking }}
+
+),
+
+-- an answer like the one before it and the one after it adds nothing
+compared as (
+
+    select
+        a.*,
+        coalesce(w.answer, '') as answer,
+        lag(coalesce(w.answer, '')) {{ in_order }} as answer_before,
+        lead(coalesce(w.answer, '')) {{ in_order }} as answer_after,
+        lag(a.checked_from) {{ in_order }} as from_before,
+        lead(a.checked_from) {{ in_order }} as from_after,
+        lag(a.checked_to) {{ in_order }} as to_before,
+        lead(a.checked_to) {{ in_order }} as to_after
+    from askings as a
+    left join answers as w
+        on a.symbol = w.symbol
+        and a.kind = w.kind
+        and a.data_source = w.data_source
+        and a.asking_no = w.asking_no
+
+),
+
+kept as (
+
+    select * from compared
+    where not coalesce(
+        answer = answer_before
+        and answer = answer_after
+        and checked_from = from_before
+        and checked_from = from_after
+        and checked_to between to_before and to_after,
+        false
+    )
+
+),
+
+-- what each of these answers says of each date that any of them ever had a fact of
+said as (
+
+    select
+        d.symbol,
+        d.kind,
+        d.data_source,
+        d.action_date,
+        k.asking_no,
+        k.fetched_at,
+        coalesce(c.content, '') as content
+    from (select distinct {{ dated }} from told) as d
+    inner join kept as k
+        on d.symbol = k.symbol
+        and d.kind = k.kind
+        and d.data_source = k.data_source
+        and d.action_date between k.checked_from and k.checked_to
+    left join contents as c
+        on d.symbol = c.symbol
+        and d.kind = c.kind
+        and d.data_source = c.data_source
+        and d.action_date = c.action_date
+        and k.asking_no = c.asking_no
+
+),
+
+before as (
+
+    select
+        *,
+        lag(content) over (partition by {{ dated }} order by asking_no) as content_before,
+        lag(asking_no) over (partition by {{ dated }} order by asking_no) as asking_before
+    from said
+
+),
+
+numbered as (
+
+    select
+        *,
+        sum(case when content = content_before then 0 else 1 end) over (
+            partition by {{ dated }} order by asking_no rows between unbounded preceding and current row
+        ) as run_no
+    from before
+
+),
+
+-- a run: answers in a row that say the same of a date
+runs as (
+
+    select
+        {{ dated }},
+        run_no,
+        min(asking_no) as first_asking,
+        min(asking_before) as asking_before,
+        min(fetched_at) as began_at,
+        max(fetched_at) as ended_at,
+        min(content) as content
+    from numbered
+    group by {{ dated }}, run_no
+
+),
+
+-- how many facts a run lacks that the one before it had, and how many its first answer lacks in all
+lost as (
+
+    select
+        r.symbol,
+        r.kind,
+        r.data_source,
+        r.action_date,
+        r.run_no,
+        cast(sum(greatest(b.times - coalesce(n.times, 0), 0)) as integer) as lacking
+    from runs as r
+    inner join facts as b
+        on r.symbol = b.symbol
+        and r.kind = b.kind
+        and r.data_source = b.data_source
+        and r.action_date = b.action_date
+        and r.asking_before = b.asking_no
+    left join facts as n
+        on r.symbol = n.symbol
+        and r.kind = n.kind
+        and r.data_source = n.data_source
+        and r.action_date = n.action_date
+        and r.first_asking = n.asking_no
+        and b.fact = n.fact
+    where r.run_no > 1
+    group by r.symbol, r.kind, r.data_source, r.action_date, r.run_no
+
+),
+
+weighed as (
+
+    select
+        r.*,
+        coalesce(l.lacking, 0) as lacking,
+        sum(coalesce(l.lacking, 0)) over (
+            partition by r.symbol, r.kind, r.data_source, r.first_asking
+        ) as lacking_at_first
+    from runs as r
+    left join lost as l
+        on r.symbol = l.symbol
+        and r.kind = l.kind
+        and r.data_source = l.data_source
+        and r.action_date = l.action_date
+        and r.run_no = l.run_no
+
+),
+
+-- for a day after a fact was missed first: how many facts that are in doubt each answer lacks
+young as (
+
+    select
+        n.symbol,
+        n.kind,
+        n.data_source,
+        n.action_date,
+        n.run_no,
+        n.asking_no,
+        w.lacking,
+        case when w.lacking_at_first > 1 or n.asking_no = w.first_asking then w.lacking else 0 end as doubtful
+    from numbered as n
+    inner join weighed as w
+        on n.symbol = w.symbol
+        and n.kind = w.kind
+        and n.data_source = w.data_source
+        and n.action_date = w.action_date
+        and n.run_no = w.run_no
+    where w.lacking > 0 and n.fetched_at < {{ a_day_after("w.began_at") }}
+
+),
+
+counted as (
+
+    select
+        {{ dated }},
+        run_no,
+        sum(doubtful) over (partition by {{ asking }}) + lacking - doubtful as lacking_in_all
+    from young
+
+),
+
+fewest as (
+
+    select
+        {{ dated }},
+        run_no,
+        min(lacking_in_all) as lacking_in_all
+    from counted
+    group by {{ dated }}, run_no
+
+),
+
+believed as (
+
+    select
+        w.*,
+        w.lacking = 0
+        or f.lacking_in_all <= 1
+        or w.ended_at >= {{ a_day_after("w.began_at") }} as is_believed
+    from weighed as w
+    left join fewest as f
+        on w.symbol = f.symbol
+        and w.kind = f.kind
+        and w.data_source = f.data_source
+        and w.action_date = f.action_date
+        and w.run_no = f.run_no
+
+),
+
+newest as (
+
+    select
+        {{ dated }},
+        max_by(content, run_no) as content
+    from believed
+    group by {{ dated }}
+
+),
+
+decided as (
+
+    select
+        b.symbol,
+        b.kind,
+        b.data_source,
+        b.action_date,
+        b.first_asking,
+        b.content <> n.content as is_doubted,
+        row_number() over (
+            partition by b.symbol, b.kind, b.action_date
+            order by case when b.content = '' then 1 else 0 end, b.ended_at desc, b.data_source
+        ) = 1 as is_newest_source
+    from (
+        select * from believed
+        where is_believed
+        qualify row_number() over (partition by {{ dated }} order by run_no desc) = 1
+    ) as b
+    inner join newest as n
+        on b.symbol = n.symbol
+        and b.kind = n.kind
+        and b.data_source = n.data_source
+        and b.action_date = n.action_date
+
+),
+
+-- each fact once, of equal ones in one answer each, as it was told last
+lines as (
+
+    select *
+    from (
+        select
+            *,
+            row_number() over (
+                partition by {{ dated }}, fetched_at, object_key, fact order by line_no
+            ) as fact_no
+        from told
+    ) as repeated
+    qualify row_number() over (
+        partition by {{ dated }}, fact, fact_no order by fetched_at desc, object_key desc, line_no
+    ) = 1
 
 ),
 
@@ -82,10 +405,24 @@ judged as (
 
     select
         l.*,
-        d.symbol is not null as is_retracted,
-        greatest(l.load_id, coalesce(d.load_id, 0)) as judged_load_id
-    from latest as l
-    left join denied as d on l.symbol = d.symbol and l.action_date = d.action_date and l.kind = 'split'
+        l.fact_no > coalesce(f.times, 0) as is_retracted,
+        l.fact_no <= coalesce(f.times, 0) and d.is_newest_source as is_counted,
+        d.is_doubted,
+        t.load_id as touched_load_id
+    from lines as l
+    inner join decided as d
+        on l.symbol = d.symbol
+        and l.kind = d.kind
+        and l.data_source = d.data_source
+        and l.action_date = d.action_date
+    left join facts as f
+        on l.symbol = f.symbol
+        and l.kind = f.kind
+        and l.data_source = f.data_source
+        and l.action_date = f.action_date
+        and l.fact = f.fact
+        and d.first_asking = f.asking_no
+    inner join touched as t on l.symbol = t.symbol
 
 ),
 
@@ -96,16 +433,20 @@ actions as (
         j.symbol,
         j.action_date,
         j.kind,
+        j.data_source,
+        j.fact,
+        j.fact_no,
         j.from_factor,
         j.to_factor,
         j.amount,
+        j.is_counted,
         j.is_retracted,
-        j.data_source,
+        j.is_doubted,
         j.fetched_at,
         j.object_key,
         j.line_no,
         j.load_id,
-        {% if is_incremental() %} coalesce(k.changed_load_id, j.judged_load_id) {% else %} j.judged_load_id {% endif %}
+        {% if is_incremental() %} coalesce(k.changed_load_id, j.touched_load_id) {% else %} j.touched_load_id {% endif %}
             as changed_load_id
     from judged as j
     {% if is_incremental() %}
@@ -113,10 +454,10 @@ actions as (
         on j.symbol = k.symbol
         and j.action_date = k.action_date
         and j.kind = k.kind
-        and j.is_retracted = k.is_retracted
-        and coalesce(j.from_factor, -1) = coalesce(k.from_factor, -1)
-        and coalesce(j.to_factor, -1) = coalesce(k.to_factor, -1)
-        and coalesce(j.amount, -1) = coalesce(k.amount, -1)
+        and j.data_source = k.data_source
+        and j.fact = k.fact
+        and j.fact_no = k.fact_no
+        and j.is_counted = k.is_counted
     {% endif %}
 
 )

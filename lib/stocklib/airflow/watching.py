@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from stocklib.airflow.days import source_now
 from stocklib.airflow.place import Place
 from stocklib.errors import StaleData
+from stocklib.pipeline.doubts import doubts
 from stocklib.pipeline.health import examine
 from stocklib.sessions import NEW_YORK, last_finished_session
 from stocklib.settings import Settings
@@ -32,6 +33,7 @@ def check_fresh(settings: Settings, place: Place) -> str:
         f"{one.key} cannot be read since {one.first_seen_at:%Y-%m-%d %H:%M} UTC: {one.reason}"
         for one in _unread(settings)
     ]
+    wrong += doubts(settings)
     if newest is None or newest < f"{wanted}":
         behind = f"gold ends with {newest}" if newest else "gold is empty"
         wrong.insert(0, f"{behind}, and the session of {wanted} is over: run daily_historical_load with day={wanted}")

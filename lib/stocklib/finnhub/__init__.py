@@ -158,12 +158,16 @@ class Finnhub:
         return [checked, *(split for split in found if start <= split.action_date <= asked_to)]
 
     def dividends(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
-        """The dividends that went ex from ``start`` to ``end``, in the amounts that were paid."""
+        """That the dividends of ``start`` to ``end`` were asked for, then each of them, in the amount that was paid.
+
+        The first record is the ``checked_dividends`` one; it reaches no further than the day of the answer.
+        """
         symbol = check_symbol(symbol)
         answer, fetched_at = self._dated("/stock/dividend", symbol, start, end)
         asked_to = min(end, new_york_date(fetched_at))
         found = answers.read_dividends(symbol, answer, fetched_at=fetched_at)
-        return [dividend for dividend in found if start <= dividend.action_date <= asked_to]
+        checked = CorporateAction(symbol, "checked_dividends", start, fetched_at, checked_to=asked_to)
+        return [checked, *(dividend for dividend in found if start <= dividend.action_date <= asked_to)]
 
     def market_status(self) -> MarketStatus:
         """Whether the US exchanges are open."""

@@ -1,10 +1,10 @@
 """What makes prices of different dates comparable: splits, and dividends as if they had been reinvested.
 
 Prices are stored as traded, so an adjustment is a factor for each bar, made when the bars are read. With s(t) the
-product of the splits after t, an adjusted price is p(t) / s(t). A dividend D(d) on ex-date d, with b the last bar
-before it, counts as a gain and not as a fall, by the factor
+product of the splits after t, an adjusted price is p(t) / s(t). The dividends D(d) whose ex-dates d lie between a bar b
+and the next one count as a gain and not as a fall, by the factor
 
-    f(d) = 1 - (D(d) / s(d)) / (close(b) / s(b)),        total(t) = p(t) / s(t) × Π f(d) over the ex-dates d > t.
+    f(b) = 1 - Σ (D(d) / s(d)) / (close(b) / s(b)),      total(t) = p(t) / s(t) × Π f(b) over the bars b ≥ t.
 
 Source: the adjusted close of CRSP and of Yahoo Finance (Yahoo Help, "What is the adjusted close?"). Adjusted prices of
 the past change when a dividend is paid; returns do not.
@@ -35,7 +35,7 @@ def split_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
 
 
 def dividend_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
-    """For each bar (symbol, date, close, split_factor) the product of f(d) over the later ex-dates.
+    """For each bar (symbol, date, close, split_factor) the product of f(b) from it on.
 
     The bars must reach to the last one there is: a dividend beyond it is not known to have been paid.
     """
@@ -49,14 +49,15 @@ def dividend_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
         counts = (days > dates[run][0]) & (days <= dates[run][-1])
         days, amounts = days[counts], amounts[counts]
         before = np.searchsorted(dates[run], days) - 1
-        kept = 1 - amounts / _after(of[symbol], days) / closes[run][before]
-        if not (kept > 0).all():
+        paid = np.zeros(len(closes[run]))
+        np.add.at(paid, before, amounts / _after(of[symbol], days))
+        kept = 1 - paid / closes[run]
+        if not (kept[before] > 0).all():
             raise WarehouseError(
-                f"the dividend of {symbol} on {pd.Timestamp(days[~(kept > 0)][0]):%Y-%m-%d} is missing, or not below "
-                'the close before it; adjust="split" leaves dividends out'
+                f"the dividend of {symbol} on {pd.Timestamp(days[~(kept[before] > 0)][0]):%Y-%m-%d} is missing, or not "
+                'below the close before it; adjust="split" leaves dividends out'
             )
-        np.multiply.at(factors[run], before, kept)
-        factors[run] = np.cumprod(factors[run][::-1])[::-1]
+        factors[run] = np.cumprod(kept[::-1])[::-1]
     return factors
 
 

@@ -48,7 +48,7 @@ class HistorySource(Protocol):
         """The record of having asked, then the splits."""
 
     def dividends(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
-        """Dividends by ex date."""
+        """The record of having asked, then the dividends by ex date."""
 
     def profile(self, symbol: str) -> CompanyProfile:
         """Who is behind the symbol."""
@@ -83,12 +83,13 @@ def fetch_symbol(source: HistorySource, symbol: str, known: KnownSymbol, *, want
 
 
 def _add_actions(source: HistorySource, symbol: str, known: KnownSymbol, fetched: Fetched, wanted: list[date]) -> None:
-    since, last = wanted[0], wanted[-1]
+    # from the first bar that is held: a source corrects what it said of any date since
+    since, last = min([wanted[0], *known.bars]), wanted[-1]
     if known.last_fetch:
         since = min(since, known.last_fetch - _LOOK_BACK)
     splits = _splits(source, symbol, since)
     if known.bars and any(day > min(known.bars) for day in known.changed_splits(splits)):
-        since, last = min(since, *known.bars), max(last, *known.bars)
+        last = max(last, *known.bars)
         log.info(
             "%s has other splits than when it was last fetched: its history is fetched anew from %s", symbol, since
         )
@@ -106,7 +107,7 @@ def _dividends(source: HistorySource, symbol: str, since: date) -> list[Corporat
     try:
         return source.dividends(symbol, since, new_york_date(source.now()) + timedelta(days=1))
     except PlanRefused as error:
-        # prices do not need them
+        # prices do not need them, and a refusal is no answer: nothing is known of them, not that there are none
         log.warning("%s; its dividends are left out", error)
         return []
 

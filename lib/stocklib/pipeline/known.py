@@ -74,8 +74,8 @@ def read_known(warehouse: Warehouse) -> Known:
     """Ask the warehouse what it has loaded. A record that cannot be read says nothing."""
     found: dict[str, KnownSymbol] = defaultdict(KnownSymbol)
     profiles: dict[str, datetime] = {}
-    told: dict[str, dict[date, datetime]] = defaultdict(dict)
-    asked: dict[str, list[tuple[date, date, datetime]]] = defaultdict(list)
+    told: dict[tuple[str, str], dict[date, datetime]] = defaultdict(dict)
+    asked: dict[tuple[str, str], list[tuple[date, date, datetime]]] = defaultdict(list)
     sources: set[str] = set()
     for dataset in _BARS:
         for symbol, day, fetched_at, source in _read(
@@ -83,16 +83,19 @@ def read_known(warehouse: Warehouse) -> Known:
         ):
             found[symbol].bars[day].add(fetched_at)
             sources.add(source)
-    for symbol, kind, day, at in _read(warehouse, "corporate_actions", symbol=str, kind=str, date=_DAY, fetched_at=_AT):
+    whose = {"symbol": str, "data_source": str, "kind": str}
+    for symbol, of, kind, day, at in _read(warehouse, "corporate_actions", **whose, date=_DAY, fetched_at=_AT):
         if kind == "split":
-            told[symbol][day] = max(told[symbol].get(day, at), at)
-    for symbol, first, last, at in _read(
-        warehouse, "corporate_actions", symbol=str, date=_DAY, checked_to=_DAY, fetched_at=_AT
+            told[symbol, of][day] = max(told[symbol, of].get(day, at), at)
+    for symbol, of, kind, first, last, at in _read(
+        warehouse, "corporate_actions", **whose, date=_DAY, checked_to=_DAY, fetched_at=_AT
     ):
-        found[symbol].checks.append((first, last))
-        asked[symbol].append((first, last, at))
-    for symbol, days in told.items():
-        found[symbol].splits.update(_not_retracted(days, asked[symbol]))
+        # that the dividends were asked for says nothing of splits
+        if kind == "checked":
+            found[symbol].checks.append((first, last))
+            asked[symbol, of].append((first, last, at))
+    for (symbol, of), days in told.items():
+        found[symbol].splits.update(_not_retracted(days, asked[symbol, of]))
     for symbol, fetched_at in _read(warehouse, "company_profiles", symbol=str, fetched_at=_AT):
         profiles[symbol] = max(profiles.get(symbol, fetched_at), fetched_at)
     held = {symbol: replace(found[symbol], profile_at=profiles.get(symbol)) for symbol in {*found, *profiles}}
@@ -100,7 +103,8 @@ def read_known(warehouse: Warehouse) -> Known:
 
 
 def _not_retracted(told: dict[date, datetime], asked: list[tuple[date, date, datetime]]) -> set[date]:
-    # the rule by which the warehouse counts a split: the newest asking for its date told of it
+    # the rule by which the warehouse counts a split: its source's newest answer for the date said it. An answer that
+    # the warehouse does not believe yet has the history fetched once more than needed, never once less
     return {
         day
         for day, told_at in told.items()

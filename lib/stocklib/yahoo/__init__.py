@@ -106,13 +106,15 @@ class Yahoo:
         return [checked, *(split for split in frames.read_splits(answer) if start <= split.action_date <= asked_to)]
 
     def dividends(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
-        """The dividends that went ex from ``start`` to ``end``, in the amounts that were paid.
+        """That the dividends of ``start`` to ``end`` were asked for, then each of them, in the amount that was paid.
 
         Yahoo divides them by later splits; that is undone with the splits of the same answer.
         """
         answer = self._ask(symbol, start, end)
         asked_to = min(end, new_york_date(answer.fetched_at))
-        return [dividend for dividend in frames.read_dividends(answer) if start <= dividend.action_date <= asked_to]
+        checked = CorporateAction(answer.symbol, "checked_dividends", start, answer.fetched_at, checked_to=asked_to)
+        found = frames.read_dividends(answer)
+        return [checked, *(dividend for dividend in found if start <= dividend.action_date <= asked_to)]
 
     def profile(self, symbol: str) -> CompanyProfile:
         """Who is behind a symbol, in Finnhub's names (shares outstanding and market value in millions)."""

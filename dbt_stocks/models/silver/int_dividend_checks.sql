@@ -1,0 +1,3 @@
+{{ config(unique_key=["object_key", "line_no"]) }}
+
+{{ action_checks("checked_dividends") }}
