@@ -1,17 +1,78 @@
-"""What a process of ours logs, and how: our own words in full, those of the libraries only when something is wrong."""
+"""What a process of ours logs, and how: our own words in full, those of the libraries only when something is wrong.
+
+No line holds a credential: what the settings call a secret, and what looks like one in an address, is shown as ``***``,
+also at DEBUG, where libraries write out the addresses that they ask, and in tracebacks.
+"""
 
 import logging
+import re
+from collections.abc import Collection
 from typing import TextIO
+from urllib.parse import quote, quote_plus, urlsplit
 
 # kafka-python reports as errors what its callers handle
 _NOISY = {"kafka": logging.CRITICAL} | dict.fromkeys(
     ("botocore", "aiobotocore", "s3fs", "urllib3", "papermill", "asyncio", "dbt"), logging.WARNING
 )
+_LONG = 8
+_PATTERNS = (
+    (re.compile(r"(?i)\b(bearer|basic)(\s+)[^\s,;'\"]+"), r"\1\2***"),
+    (re.compile(r"(://)[^/\s@]+@"), r"\1***@"),
+    # a parameter of an address: ?token=, &X-Amz-Signature=, &sig= (Azure), &crumb= (Yahoo)
+    (
+        re.compile(
+            r"(?i)([?&][\w.~%-]*(?:token|secret|passw|key|sig|credential|crumb|auth|code)[\w.~%-]*=)[^\s&#'\"]+"
+        ),
+        r"\1***",
+    ),
+    (re.compile(r"(?i)\b(token|password|secret|api_?key|signature|authorization)(\s*[=:]\s*)[^\s&,;'\"]+"), r"\1\2***"),
+)
 
 
-def write_log(stream: TextIO, *, level: str) -> None:
-    """Log to a stream from ``level`` on; at DEBUG the libraries have their say too."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=stream)
+def write_log(stream: TextIO, *, level: str, secrets: Collection[str] = ()) -> None:
+    """Log to a stream from ``level`` on, without ``secrets``; at DEBUG the libraries have their say too."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Scrubbed(secrets))
+    logging.basicConfig(level=level, handlers=[handler])
     if level != "DEBUG":
         for name, quiet in _NOISY.items():
             logging.getLogger(name).setLevel(quiet)
+
+
+def hide_secrets(text: str, secrets: Collection[str] = ()) -> str:
+    """Return the text without these secrets, and without what looks like one.
+
+    >>> hide_secrets("GET https://me:mine@host.example/quote?symbol=AAPL&token=abc HTTP/1.1")
+    'GET https://***@host.example/quote?symbol=AAPL&token=*** HTTP/1.1'
+    >>> hide_secrets("the key is abcdef", ["abcdef"])
+    'the key is ***'
+    """
+    return _hide(text, _any_of(secrets))
+
+
+class _Scrubbed(logging.Formatter):
+    """A line of the log, and the traceback below it, without a credential."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        self._known = _any_of(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _hide(super().format(record), self._known)
+
+
+def _hide(text: str, known: "re.Pattern[str]") -> str:
+    text = known.sub("***", text)
+    for pattern, shown in _PATTERNS:
+        text = pattern.sub(shown, text)
+    return text
+
+
+def _any_of(secrets: Collection[str]) -> "re.Pattern[str]":
+    """Finds the secrets as a text may spell them: as they are, as part of an address, an address by its path alone."""
+    plain = {secret for secret in secrets if secret}
+    paths = {path for secret in plain if "://" in secret and len(path := urlsplit(secret).path) > 1}
+    spelt = plain | paths | {quote(secret, safe="") for secret in plain} | {quote_plus(secret) for secret in plain}
+    # a short one, such as "any" for a replay that takes any key, may be part of a word that is none
+    found = [re.escape(one) if len(one) >= _LONG else rf"\b{re.escape(one)}\b" for one in sorted(spelt, key=len)]
+    return re.compile("|".join(reversed(found)) or r"(?!)")

@@ -325,6 +325,10 @@ class Settings:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
         return f"Settings(home={str(self.home)!r}, demo={self.demo}, {shown})"
 
+    def secrets(self) -> list[str]:
+        """Every secret among the values, itself: what no text may hold."""
+        return [value.reveal() for value in self.values.values() if isinstance(value, Secret) and value]
+
     def require(self, name: str) -> Any:
         """The value of a setting that this step cannot do without; one clear error when it is empty."""
         value = self.values[name.upper()]

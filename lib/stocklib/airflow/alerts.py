@@ -9,22 +9,17 @@ link to the executed notebook and to the log, and no secret.
 import html
 import json
 import logging
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from stocklib.host import environment
-from stocklib.settings import Secret, Settings
+from stocklib.logs import hide_secrets
+from stocklib.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _MOST = 1500
-_PATTERNS = (
-    (re.compile(r"(?i)\b(bearer|basic)(\s+)[^\s,;'\"]+"), r"\1\2***"),
-    (re.compile(r"(://)[^/\s:@]+:[^/\s@]+@"), r"\1***@"),
-    (re.compile(r"(?i)\b(token|password|secret|api_?key|signature|authorization)(\s*[=:]\s*)[^\s&,;'\"]+"), r"\1\2***"),
-)
 
 
 def failed(context: Any) -> None:
@@ -64,12 +59,7 @@ def succeeded(context: Any) -> None:
 
 def scrub(settings: Settings, text: str) -> str:
     """A text without any secret of the settings, and without what looks like one."""
-    secrets = {value.reveal() for value in settings.values.values() if isinstance(value, Secret) and value}
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    for pattern, shown in _PATTERNS:
-        text = pattern.sub(shown, text)
-    return text
+    return hide_secrets(text, settings.secrets())
 
 
 def _told(settings: Settings, context: Any) -> str:

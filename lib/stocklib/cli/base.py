@@ -57,7 +57,8 @@ class Lazy:
 
     def settings(self) -> Settings:
         settings = read_settings(demo=self.demo)
-        write_log(sys.stderr, level="DEBUG" if self.verbose else settings.stocks_log)
+        level = "DEBUG" if self.verbose else settings.stocks_log
+        write_log(sys.stderr, level=level, secrets=settings.secrets())
         return settings
 
 

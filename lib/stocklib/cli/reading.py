@@ -8,6 +8,7 @@ import click
 
 from stocklib.cli.base import DATE, Lazy, day_of, main, print_table, read_pairs
 from stocklib.errors import InputError
+from stocklib.logs import hide_secrets
 from stocklib.settings import Settings
 
 
@@ -123,7 +124,7 @@ def show_settings(lazy: Lazy) -> None:
     settings = lazy.settings()
     click.echo(f"home: {settings.home}{'  (the demo)' if settings.demo else ''}")
     for name, value in settings.values.items():
-        click.echo(f"{name:<28} {value!s:<40} {settings.origins[name]}")
+        click.echo(f"{name:<28} {hide_secrets(str(value)):<40} {settings.origins[name]}")
 
 
 def _print_notebooks(settings: Settings) -> None:

@@ -35,7 +35,7 @@ def main(role: str, demo: str, plan: str) -> int:
     threading.Thread(target=_hear, args=(told, gone), daemon=True).start()
     try:
         settings = Plan.from_json(plan).applied_to(read_settings(demo=demo == "demo"))
-        write_log(sys.stderr, level=settings.stocks_log)
+        write_log(sys.stderr, level=settings.stocks_log, secrets=settings.secrets())
         _ROLES[role](settings, Plan.from_json(plan), told, gone)
     except (InputError, KeyRefused, SettingsError, WrongSource) as error:
         log.error("%s", error)
