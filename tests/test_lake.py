@@ -3,7 +3,11 @@
 import gzip
 import string
 import threading
+import time
+import tracemalloc
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stocklib.errors import CorruptObject, LakeError
-from stocklib.lake import DATASETS, KeyParts, Lake, check, format_key, name_batch, name_history, parse_key
+from stocklib.lake import DATASETS, KeyParts, Lake, check, format_key, name_batch, name_history, objects, parse_key
+from stocklib.lake.objects import unpack
 from stocklib.settings import Settings, read_settings
 
 HOUR = datetime(2026, 11, 21, 6, tzinfo=UTC)
@@ -35,6 +40,8 @@ def test_a_key_says_what_it_was_made_from(dataset: str, landed: datetime, what: 
     "key",
     [
         "",
+        "stock_quotes/landed=0001-01-01T00/q+0+1-2+0123456789ab.ndjson.gz",
+        "stock_quotes/landed=2026-01-01T24/q+0+1-2+0123456789ab.ndjson.gz",
         "stock_quotes",
         "stock_quotes/landed=2026-13-01T00/q+0+1-2+0123456789ab.ndjson.gz",
         "stock_quotes/landed=2026-01-01T00/q+0+1-2+0123456789ab.ndjson",
@@ -133,6 +140,69 @@ def test_a_damaged_object_is_named(lake: Lake, damage: str) -> None:
     )
     with pytest.raises(CorruptObject, match=key.rsplit("/", 1)[1].replace("+", "\\+")):
         lake.read(key)
+
+
+def bomb(size: int) -> bytes:
+    """A small object that unpacks to so many zeros."""
+    packer = zlib.compressobj(9, wbits=31)
+    return b"".join([*(packer.compress(bytes(10**6)) for _ in range(size // 10**6)), packer.flush()])
+
+
+@pytest.mark.parametrize(
+    ("packed", "why"),
+    [
+        (bomb(10**9), "unpacks to more than 1,000,000 bytes"),
+        # what its trailer says is a lie
+        (bomb(10**9)[:-4] + bytes(4), "unpacks to more than 1,000,000 bytes"),
+        (gzip.compress(bytes(600_000)) * 2, "unpacks to more than 1,000,000 bytes"),
+        (gzip.compress(b"") * 100_000, "more than 100 pieces"),
+        (gzip.compress(b"line\n")[:-3], "cut off"),
+        (gzip.compress(b"line\n")[:12], "cut off"),
+        (b"", "empty"),
+        (gzip.compress(b"line\n") + b"rest", "header"),
+        (b"PK\x03\x04", "header"),
+    ],
+    ids=["bomb", "lying bomb", "many halves", "empty pieces", "cut", "header alone", "nothing", "rest", "zip"],
+)
+def test_what_does_not_unpack_costs_neither_memory_nor_time(packed: bytes, why: str) -> None:
+    tracemalloc.start()
+    began = time.monotonic()
+    with pytest.raises((ValueError, zlib.error), match=why):
+        unpack(packed, most=1_000_000)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    assert time.monotonic() - began < 5
+
+
+def test_what_was_packed_in_pieces_or_padded_is_whole() -> None:
+    assert unpack(gzip.compress(b"a\n") + gzip.compress(b"b\n") + bytes(512), most=4) == b"a\nb\n"
+    # the limit itself is allowed
+    assert unpack(gzip.compress(bytes(1000)), most=1000) == bytes(1000)
+
+
+@pytest.mark.stack
+def test_an_object_that_is_too_large_is_named(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [b'{"a":1}' for _ in range(1000)]
+    key = lake.write("stock_quotes", name_batch("q", 0, first=0, last=999), lines, landed=HOUR)
+    lake._settings = replace(lake._settings, values={**lake._settings.values, "BATCH_MAX_BYTES": 4000})
+    for name, most, why in (
+        ("_MOST_BYTES", 7_999, "unpacks to more than 8,000 bytes"),
+        ("_MOST_LINES", 999, "has more than 999 lines"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(objects, name, most)
+            if name == "_MOST_BYTES":
+                lake.read(key)
+                lake._settings.values["BATCH_MAX_BYTES"] = 3_999  # type: ignore[index]
+                why = "unpacks to more than 7,999 bytes"
+            with pytest.raises(CorruptObject, match=f"{key.rsplit('/', 1)[1].replace('+', chr(92) + '+')}.*{why}"):
+                lake.read(key)
+    with monkeypatch.context() as patched:
+        patched.setattr(objects, "_MOST_BYTES", 10)
+        lake._settings.values["BATCH_MAX_BYTES"] = 5  # type: ignore[index]
+        # it is not even fetched
+        with pytest.raises(CorruptObject, match=r"has \d+ bytes"):
+            lake.read(key)
 
 
 @pytest.mark.stack

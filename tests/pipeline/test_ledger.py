@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -23,6 +24,7 @@ from stocklib.pipeline.landing import land
 from stocklib.pipeline.ledger import balance, gate, record
 from stocklib.pipeline.ledger.records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance
 from stocklib.pipeline.loading import load
+from stocklib.pipeline.readmit import read_everywhere
 from stocklib.pipeline.transform import transform
 from stocklib.settings import Settings, describe, read_settings
 from stocklib.stream import Producer
@@ -31,6 +33,21 @@ from stocklib.warehouse import open_warehouse
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 RUN = "replay-run-1"
+# Lines of JSON that are no messages, as a stranger with a key to the lake might leave them.
+MALFORMED = [
+    b"{}",
+    b'{"topic":"t"}',
+    b'{"topic":"t","topic_id":"i","partition":"first","offset":7}',
+    b'{"topic":"t","topic_id":"i","partition":0,"offset":-1}',
+    b'{"topic":"t","topic_id":"i","partition":0,"offset":9223372036854775808}',
+    b'{"topic":"t","topic_id":"i","partition":0,"offset":null,"timestamp":"noon"}',
+    b'{"topic":7,"topic_id":[],"partition":true,"offset":{}}',
+]
+NO_LETTERS = [
+    b'{"topic":"t","topic_id":"i","partition":0,"offset":1,"headers":[1]}',
+    b'{"topic":"t","topic_id":"i","partition":0,"offset":2,"headers":"reason"}',
+    '{"topic":"t","topic_id":"i","partition":0,"offset":3,"headers":{},"payload_base64":"\u00fc"}'.encode(),
+]
 
 
 def publish(settings: Settings, polls: Sequence[Poll], *, run_id: str = RUN, bad: int = 0) -> dict[str, int]:
@@ -218,6 +235,30 @@ def test_what_landed_and_was_lost_before_the_load_is_named_by_offset_and_seq(set
     found = balance(settings)
     assert f"{lost} cannot be read" in said(found, LAKE_RAW)
     assert f"an object that cannot be read may hold them [{lost}]" in said(found, KAFKA_LAKE)
+
+
+def test_lines_that_no_consumer_wrote_are_left_out_and_what_was_never_built_counts_as_loaded(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    polls = session_polls(every=3600, symbols=["AAPL"])[:3]
+    publish(settings, polls, bad=1)
+    land(settings, until_idle=1)
+    lake, now = Lake(settings), datetime.now(UTC)
+    lake.write("dead_letters", "stranger", [*MALFORMED, *NO_LETTERS], landed=now)
+    lake.write("stock_quotes", "stranger", MALFORMED, landed=now)
+    # in the lake, then in RAW, with nothing built
+    for loaded in (0, 3):
+        found = balance(settings)
+        assert found.problems == ()
+        assert (found.exit_status, set(found.unchecked)) == (2, {RAW_SILVER})
+        assert (found.total("landed"), found.total("loaded"), found.total("dead_letters")) == (3, loaded, 1)
+        (run,) = found.runs
+        assert (run.in_raw, run.in_lake, run.confirmed, run.lost) == (loaded, 3 - loaded, 4, 0)
+        assert [str(letter.origin[3]) for letter in read_everywhere(settings).letters] == ["3"]
+        load(settings)
+    assert "are no dead letters" in caplog.text
+    transform(settings)
+    assert balance(settings).exit_status == 0
 
 
 @pytest.mark.embedded_kafka

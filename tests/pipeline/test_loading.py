@@ -1,6 +1,7 @@
 """From a real S3 into RAW: only what is new, each object once, whatever is broken among them."""
 
 import gzip
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,8 @@ from story import session_polls
 
 from stocklib.errors import LakeError
 from stocklib.lake import KeyParts, Lake, format_key
+from stocklib.lake import objects as lake_objects
+from stocklib.pipeline.ledger import objects
 from stocklib.pipeline.listing import Listing
 from stocklib.pipeline.loading import load, load_objects
 from stocklib.settings import Settings, read_settings
@@ -151,6 +154,93 @@ def test_an_unreadable_object_that_is_removed_from_the_lake_is_forgotten(
     assert load(settings).corrupt == ()
     assert f"has no {key}" in caplog.text
     assert open_warehouse(settings).unreadable() == []
+
+
+def test_an_object_of_a_future_hour_is_loaded_and_hides_nothing(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = datetime.now(UTC)
+    land(settings, 1, hour=now - timedelta(hours=9))
+    future = [land(settings, number, hour=datetime(year, 1, 1, tzinfo=UTC)) for number, year in ((2, 2099), (3, 9999))]
+    assert load(settings).objects == 3
+    for key in future:
+        assert f"{key} says that it landed in the future" in caplog.text
+    # the loader was away: what landed meanwhile lies between
+    later = [land(settings, 10 + hours, hour=now - timedelta(hours=hours)) for hours in (8, 5, 1, 0)]
+    assert load(settings).objects == 4
+    # a clock that is ahead of ours by minutes is no future
+    later.append(land(settings, 20, hour=now + timedelta(minutes=59)))
+    assert load(settings).objects == 1
+    assert open_warehouse(settings).known_keys("stock_quotes") > {*later, *future}
+    assert load(settings).objects == 0
+    # and the ledger takes what has just landed for what it is
+    land(settings, 21, hour=now)
+    listed = {"stock_quotes": {found.key for found in Lake(settings).list("stock_quotes")}}
+    loaded = {"stock_quotes": open_warehouse(settings).known_keys("stock_quotes")}
+    assert objects.stranded(listed, loaded, {}) == []
+
+
+def test_hours_of_the_future_leave_the_listing_of_the_last_ones_as_cheap_as_it_was(
+    service_environ: dict[str, str],
+) -> None:
+    settings = read_settings(environ={**service_environ, "KAFKA_TOPIC": "stock-quotes"})
+    for year in range(2090, 2096):
+        land(settings, year, hour=datetime(year, 1, 1, tzinfo=UTC))
+    land(settings, 1, hour=datetime.now(UTC))
+    lake, warehouse = Lake(settings), open_warehouse(settings)
+    warehouse.initialise()
+    listing = Listing(settings, lake)
+    found = listing.new_objects(warehouse)
+    assert len(found) == 7
+    load_objects(lake, warehouse, found)
+    listing.took(found)
+    assert not listing.is_new()
+    second = land(settings, 2, hour=datetime.now(UTC))
+    assert list(listing.new_objects(warehouse)) == [second]
+
+
+def test_what_is_no_line_of_ours_is_rejected_or_left_out_and_named_and_the_rest_loads(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # smaller than in earnest, and quicker
+    monkeypatch.setattr(lake_objects, "_MOST_BYTES", 32_000_000)
+    monkeypatch.setattr(lake_objects, "_MOST_LINES", 500_000)
+
+    def put(name: str, content: bytes, *, packed: bytes | None = None) -> str:
+        lake = Lake(settings)
+        lake.ensure_bucket()
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        key = format_key(KeyParts("stock_quotes", NOON, name, digest))
+        lake._s3.pipe_file(f"{lake.bucket}/{key}", gzip.compress(content, 1) if packed is None else packed)
+        return key
+
+    good = b'{"payload":{}}'
+    put("long-line", b'{"a":"' + b"x" * 17_000_000 + b'"}\n' + good + b"\n")
+    put("other-encodings", b"\n".join(['{"ü":1}'.encode("latin-1"), '{"a":1}'.encode("utf-16"), bytes(40), good]))
+    put("mark", b"\xef\xbb\xbf" + good + b"\r\n" + good + b"\r\n\r\n")
+    put("no-lines", b"\n\n")
+    deep = put("deep", b"[" * 100_000 + b"\n" + b'{"a":' * 900 + b"1" + b"}" * 900)
+    bad = [
+        put("bomb", bytes(40_000_000)),
+        put("blank-bomb", b"\n" * 600_000),
+        put("zero-bytes", good, packed=b""),
+        put("cut", good, packed=gzip.compress(good)[:-9]),
+    ]
+    done = load(settings)
+    assert (done.objects, len(done.corrupt)) == (5, 4)
+    for key in bad:
+        assert any(key in reason for reason in done.corrupt)
+    rejected = open_warehouse(settings).read(
+        "select regexp_extract(object_key, '/([a-z-]+)[+]', 1), line_no, length(raw_text) from raw.rejected_lines "
+        "order by all"
+    )
+    assert [(name, line) for name, line, _ in rejected] == [
+        *(("deep", 1), ("long-line", 1), ("mark", 1)),
+        *(("other-encodings", number) for number in (1, 2, 3)),
+    ]
+    # the long ones are kept by their beginning
+    assert max(size for _, _, size in rejected) < 100_100
+    assert deep in open_warehouse(settings).known_keys("stock_quotes")
 
 
 def test_two_loads_at_once_load_everything_once(settings: Settings) -> None:

@@ -78,7 +78,7 @@ new_events as (
         seq,
         source,
         reject_reason,
-        case when reject_reason is not null then payload end as payload,
+        case when reject_reason is not null then coalesce(payload, 'null') end as payload,
         object_key,
         line_no,
         load_id

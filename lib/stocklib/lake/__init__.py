@@ -5,7 +5,16 @@ of its lines, so that the same lines are the same object, and a damaged object d
 """
 
 from stocklib.lake.artifacts import Artifacts
-from stocklib.lake.keys import DATASETS, KeyParts, format_key, name_batch, name_history, name_stream, parse_key
+from stocklib.lake.keys import (
+    DATASETS,
+    KeyParts,
+    format_key,
+    name_batch,
+    name_history,
+    name_stream,
+    parse_key,
+    start_of_hour,
+)
 from stocklib.lake.objects import Lake, LakeObject, check
 
 __all__ = [
@@ -20,4 +29,5 @@ __all__ = [
     "name_history",
     "name_stream",
     "parse_key",
+    "start_of_hour",
 ]

@@ -19,6 +19,8 @@ DATASETS = (
     "company_profiles",
     "corporate_actions",
 )
+# S3 is younger, and arithmetic with the year 1 ends before it.
+_FIRST_YEAR = 1970
 _HOUR = "%Y-%m-%dT%H"
 _KEY = re.compile(
     r"(?P<dataset>[a-z_]+)/landed=(?P<landed>\d{4}-\d\d-\d\dT\d\d)/(?P<what>[^/]+)\+(?P<digest>[0-9a-f]{12})\.ndjson\.gz"
@@ -59,6 +61,8 @@ def parse_key(key: str) -> KeyParts:
         landed_hour = datetime.strptime(match["landed"], _HOUR).replace(tzinfo=UTC)
     except ValueError as error:
         raise LakeError(f"{key!r} is not a key of the lake: {error}") from error
+    if landed_hour.year < _FIRST_YEAR:
+        raise LakeError(f"{key!r} is not a key of the lake: nothing landed before {_FIRST_YEAR}")
     return KeyParts(match["dataset"], landed_hour, match["what"], match["digest"])
 
 

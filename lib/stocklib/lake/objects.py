@@ -31,6 +31,11 @@ _NO_PROFILE = {
 
 # How long S3 may say nothing: a large object on a slow line (10 KB/s) is answered late, and is no reason to begin anew.
 _PATIENCE = ((200_000, 30), (1_000_000, 150), (math.inf, 600))
+# What an object may unpack to, and how many lines and gzip members it may have: a batch has 16 MB (``BATCH_MAX_BYTES``)
+# and 5,000 lines (``BATCH_MAX_QUOTES``) unless set otherwise, twenty symbols' daily bars since 1970 have 70 MB.
+_MOST_BYTES, _MOST_LINES, _MOST_MEMBERS = 256_000_000, 5_000_000, 100
+# zlib reads a gzip header and trailer, not its own
+_GZIP = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +139,13 @@ class Lake:
 
     def read(self, key: str) -> bytes:
         """An object's lines, uncompressed. ``CorruptObject`` or ``MissingObject`` names it when there are none."""
-        packed = self._get(key)
+        packed = self._get(key, most=self._most)
         try:
-            content = gzip.decompress(packed)
-        except (OSError, EOFError, zlib.error) as error:
+            content = unpack(packed, most=self._most)
+        except (ValueError, zlib.error) as error:
             raise self._corrupt(key, str(error)) from error
+        if content.count(b"\n") > _MOST_LINES:
+            raise self._corrupt(key, f"it has more than {_MOST_LINES:,} lines, as no object of ours does")
         self._verify(key, hashlib.sha256(content).hexdigest())
         return content
 
@@ -163,8 +170,25 @@ class Lake:
         request = {"Bucket": self.bucket, "Key": key, "Body": packed, "IfNoneMatch": "*"}
         self._run(f"put_object {key}", lambda: client.call_s3("put_object", **request))
 
-    def _get(self, key: str) -> bytes:
-        return bytes(self._run(f"reading {key}", lambda: self._s3.cat_file(f"{self.bucket}/{key}")))
+    @property
+    def _most(self) -> int:
+        """How many bytes an object may have: far more than any that is written here."""
+        return max(_MOST_BYTES, 2 * int(self._settings.batch_max_bytes))
+
+    def _get(self, key: str, *, most: int | None = None) -> bytes:
+        """An object's bytes; ``CorruptObject`` for one of more than ``most``, of which nothing is read."""
+        from fsspec.asyn import sync
+
+        return bytes(self._run(f"reading {key}", lambda: sync(self._s3.loop, self._download, key, most)))
+
+    async def _download(self, key: str, most: int | None) -> bytes:
+        answer = await self._s3._call_s3("get_object", Bucket=self.bucket, Key=key)
+        try:
+            if most is not None and (size := int(answer["ContentLength"])) > most:
+                raise self._corrupt(key, f"it has {size:,} bytes, as no object of ours does")
+            return bytes(await answer["Body"].read())
+        finally:
+            answer["Body"].close()
 
     def _call(self, operation: str, **request: Any) -> Any:
         what = f"{operation} {request.get('Key') or request.get('Prefix') or ''}".strip()
@@ -244,6 +268,37 @@ class Lake:
         )
         files.retries = 1
         return files
+
+
+def unpack(packed: bytes, *, most: int) -> bytes:
+    """Return what gzip packed, at most so many bytes; ``ValueError`` or ``zlib.error`` says why there is no such thing.
+
+    No more than that is ever held, whatever a small object would unpack to.
+
+    >>> unpack(gzip.compress(b"quotes"), most=6)
+    b'quotes'
+    >>> unpack(gzip.compress(bytes(10**6)), most=1000)
+    Traceback (most recent call last):
+        ...
+    ValueError: it unpacks to more than 1,000 bytes, as no object of ours does
+    """
+    if not packed:
+        raise ValueError("it is empty")
+    parts: list[bytes] = []
+    left, rest = most, packed
+    while rest:
+        member = zlib.decompressobj(wbits=_GZIP)
+        parts.append(member.decompress(rest, left + 1))
+        left -= len(parts[-1])
+        if left < 0:
+            raise ValueError(f"it unpacks to more than {most:,} bytes, as no object of ours does")
+        if not member.eof:
+            raise ValueError("it is cut off")
+        # zeros at the end are padding
+        rest = member.unused_data.lstrip(b"\0")
+        if len(parts) > _MOST_MEMBERS:
+            raise ValueError(f"it is packed in more than {_MOST_MEMBERS} pieces, as no object of ours is")
+    return b"".join(parts)
 
 
 def _failures() -> tuple[type[Exception], ...]:

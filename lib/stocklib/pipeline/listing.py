@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from stocklib.lake import Lake, name_stream, parse_key
-from stocklib.pipeline.loading import list_new
+from stocklib.pipeline.loading import horizon, list_new
 from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse
 
@@ -58,7 +58,8 @@ class Listing:
         for key in keys:
             parts = parse_key(key)
             stream = (parts.dataset, parts.what.rpartition("+")[0])
-            if stream in self._last:
+            # an hour of the future would take the place of those that are asked for
+            if stream in self._last and parts.landed_hour <= horizon():
                 last = self._last[stream]
                 last[parts.landed_hour] = max(key, last.get(parts.landed_hour, ""))
                 # two hours are ever asked for

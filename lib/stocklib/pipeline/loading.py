@@ -9,10 +9,10 @@ loads or is gone from the lake.
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from stocklib.lake import Lake, LakeObject, parse_key
+from stocklib.lake import Lake, LakeObject, parse_key, start_of_hour
 from stocklib.pipeline.spending import stay_within_budget
 from stocklib.settings import Settings
 from stocklib.warehouse import DATASETS, LandedObject, Warehouse, open_warehouse
@@ -72,24 +72,35 @@ def list_new(lake: Lake, warehouse: Warehouse) -> dict[str, str]:
     return new | {again.key: again.dataset for again in warehouse.unreadable()}
 
 
+def horizon() -> datetime:
+    """The last hour in which something can have landed by now: other machines' clocks may be an hour ahead.
+
+    What says to be of a later one is no measure of what is new.
+    """
+    return (datetime.now(UTC) + OVERLAP).replace(minute=0, second=0, microsecond=0)
+
+
 def load_objects(
     lake: Lake, warehouse: Warehouse, objects: dict[str, str], *, on_progress: OnProgress | None = None
 ) -> LoadSummary:
     """Load these objects, all in one transaction."""
     result = warehouse.load(_landed(lake, objects, on_progress))
     done = LoadSummary(result.load_id, result.objects, result.rows, result.rejected, result.corrupt)
-    log.info("load %s: %s", done.load_id, done)
+    log.info("%s%s", "" if done.load_id is None else f"load {done.load_id}: ", done)
     return done
 
 
 def _new_objects(lake: Lake, warehouse: Warehouse, dataset: str) -> list[LakeObject]:
-    last = warehouse.last_key(dataset)
-    if last is None:
-        return list(lake.list(dataset))
-    since = parse_key(last).landed_hour - OVERLAP
+    bound = horizon()
+    last = warehouse.last_key(dataset, before=start_of_hour(dataset, bound + OVERLAP))
+    since = parse_key(last).landed_hour - OVERLAP if last else None
     found = list(lake.list(dataset, since=since))
-    known = warehouse.known_keys(dataset, since=min((o.key for o in found), default=last))
-    return [landed for landed in found if landed.key not in known]
+    known = warehouse.known_keys(dataset, since=min((o.key for o in found), default=last or ""))
+    new = [landed for landed in found if landed.key not in known]
+    for landed in new:
+        if landed.landed_hour > bound:
+            log.warning("%s says that it landed in the future: it is loaded, and no measure of what is new", landed.key)
+    return new
 
 
 def _landed(lake: Lake, objects: Mapping[str, str], on_progress: OnProgress | None) -> Iterator[LandedObject]:

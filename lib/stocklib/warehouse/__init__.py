@@ -30,6 +30,8 @@ DATASETS = (
     "company_profiles",
     "corporate_actions",
 )
+# What follows every key of the lake.
+LAST = "~"
 # Tables outside gold that are exported with it: its dimension of symbols, and what says how good the data is.
 BESIDE_GOLD = (
     "silver.dim_stock_symbols",
@@ -144,8 +146,8 @@ class Warehouse(Protocol):
     def writing(self, *, wait: float = 60.0) -> AbstractContextManager[None]:
         """Be the one writer; WarehouseBusy names who holds it when it did not come free within ``wait`` seconds."""
 
-    def last_key(self, dataset: str) -> str | None:
-        """The newest object of a dataset that is loaded."""
+    def last_key(self, dataset: str, *, before: str = LAST) -> str | None:
+        """The newest object of a dataset that is loaded, among those before a key."""
 
     def known_keys(self, dataset: str, *, since: str = "") -> set[str]:
         """The loaded objects of a dataset from the key ``since`` on."""

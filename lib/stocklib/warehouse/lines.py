@@ -15,6 +15,8 @@ from stocklib.errors import CorruptObject, MissingObject, WrongSource
 from stocklib.warehouse import LandedObject
 
 _AHEAD = 16
+# What a VARIANT of Snowflake holds, with room for what is beside the record; and how much of a bad line is kept.
+_LINE_BYTES, _TEXT_CHARACTERS = 16_000_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -72,18 +74,27 @@ def check_lines(dataset: str, key: str, data: bytes) -> CheckedObject:
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line or line.isspace():
             continue
+        if len(line) > _LINE_BYTES:
+            bad.append((number, _shown(line), f"longer than the {_LINE_BYTES:,} bytes that RAW holds"))
+            continue
         try:
             record = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            bad.append((number, line.decode("utf-8", "replace"), str(error)))
+            bad.append((number, _shown(line), str(error)))
             continue
         if not isinstance(record, dict):
-            bad.append((number, line.decode("utf-8", "replace"), "not a JSON object"))
+            bad.append((number, _shown(line), "not a JSON object"))
             continue
         good.append(line)
         numbers.append(number)
         sources.add(_source(record))
     return CheckedObject(dataset, key, len(data), good, numbers, bad, frozenset(sources - {""}))
+
+
+def _shown(line: bytes) -> str:
+    """A bad line as text, its beginning where it is long."""
+    text = line[: 4 * _TEXT_CHARACTERS].decode("utf-8", "replace")[:_TEXT_CHARACTERS]
+    return text if len(line) <= _TEXT_CHARACTERS else f"{text} … ({len(line):,} bytes)"
 
 
 def kind_of(source: str) -> str:

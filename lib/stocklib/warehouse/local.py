@@ -18,6 +18,7 @@ from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import (
     BESIDE_GOLD,
+    LAST,
     Build,
     DbtResult,
     LandedObject,
@@ -90,11 +91,12 @@ class LocalWarehouse:
         with self.writing(), self._open() as con:
             local_tables.create(con)
 
-    def last_key(self, dataset: str) -> str | None:
-        """The newest object of a dataset that is loaded."""
+    def last_key(self, dataset: str, *, before: str = LAST) -> str | None:
+        """The newest object of a dataset that is loaded, among those before a key."""
+        sql = "select max(object_key) from raw.load_history where dataset = ? and object_key < ?"
         with self.writing(), self._open() as con:
-            row = first_row(con, "select last_object from ops.freshness where dataset = ?", [dataset])
-        return str(row[0]) if row else None
+            row = first_row(con, sql, [dataset, before])
+        return str(row[0]) if row and row[0] else None
 
     def known_keys(self, dataset: str, *, since: str = "") -> set[str]:
         """The loaded objects of a dataset from the key ``since`` on."""

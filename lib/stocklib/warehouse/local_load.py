@@ -13,7 +13,7 @@ from stocklib.errors import CorruptObject
 from stocklib.warehouse import LandedObject, LoadResult
 from stocklib.warehouse.lines import CheckedObject, UnreadObject, refuse_other_kind
 
-_BATCH_ROWS = 200_000
+_BATCH_ROWS, _BATCH_BYTES = 200_000, 256_000_000
 _ASKED_AT_ONCE = 256
 
 
@@ -39,7 +39,7 @@ class Load:
         self._kind: str | None = row[0] if row else None
         self._kind_known = row is not None
         self._waiting: dict[str, list[CheckedObject]] = {}
-        self._waiting_rows = 0
+        self._waiting_rows = self._waiting_bytes = 0
         self._objects: list[_Loaded] = []
         self._unread: list[UnreadObject] = []
 
@@ -62,7 +62,8 @@ class Load:
             self._kind_known = True
         self._waiting.setdefault(checked.dataset, []).append(checked)
         self._waiting_rows += len(checked.good)
-        if self._waiting_rows >= _BATCH_ROWS:
+        self._waiting_bytes += checked.size
+        if self._waiting_rows >= _BATCH_ROWS or self._waiting_bytes >= _BATCH_BYTES:
             self._insert_waiting()
 
     def leave_out(self, unread: UnreadObject) -> None:
@@ -108,7 +109,7 @@ class Load:
             self._insert(f"raw.{dataset} select cast(record as json), object_key, line_no", pa.table(rows))
             self._objects += [_Loaded(o.dataset, o.key, o.size, len(o.good), tuple(o.bad)) for o in objects]
         self._waiting.clear()
-        self._waiting_rows = 0
+        self._waiting_rows = self._waiting_bytes = 0
 
     def _remember(self) -> None:
         import pyarrow as pa

@@ -30,9 +30,6 @@ log = logging.getLogger(__name__)
 
 # Snowflake recommends files of 100 to 250 MB compressed; lines of quotes compress to a tenth of their size.
 _FILE_BYTES = 1_000_000_000
-# What a VARIANT holds at most, with room for what is beside the record.
-_LINE_BYTES = 16_000_000
-_TEXT_CHARACTERS = 4_000_000
 _ASKED_AT_ONCE = 256
 _HISTORY = {
     "dataset": "varchar",
@@ -103,19 +100,13 @@ class Load:
         """Take one object; WrongSource ends the load, and nothing of it stays."""
         self._kind = refuse_other_kind(self._kind, checked)
         self._first_key = self._first_key or checked.key
-        bad = list(checked.bad)
         key = orjson.dumps(checked.key)
-        good = 0
         for number, line in zip(checked.numbers, checked.good, strict=True):
-            if len(line) > _LINE_BYTES:
-                bad.append((number, line.decode(), f"longer than the {_LINE_BYTES:,} bytes that a VARIANT holds"))
-                continue
             self._write(checked.dataset, b'"k":%b,"n":%d,"r":%b' % (key, number, line))
-            good += 1
-        for number, text, reason in bad:
-            row = [checked.dataset, checked.key, number, text[:_TEXT_CHARACTERS], reason]
+        for number, text, reason in checked.bad:
+            row = [checked.dataset, checked.key, number, text, reason]
             self._write("rejected_lines", b'"r":' + orjson.dumps(dict(zip(_REJECTED, row, strict=True))))
-        done = _Loaded(checked.dataset, checked.key, checked.size, good, len(bad))
+        done = _Loaded(checked.dataset, checked.key, checked.size, len(checked.good), len(checked.bad))
         row = [done.dataset, done.key, done.good + done.bad, done.good, done.bad, done.size]
         self._write("load_history", b'"r":' + orjson.dumps(dict(zip(_HISTORY, row, strict=True))))
         self._objects.append(done)

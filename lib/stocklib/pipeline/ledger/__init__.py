@@ -60,6 +60,7 @@ def balance(
     with warehouse.writing():
         warehouse.initialise()
         loaded = {dataset: set(questions.loaded_keys(warehouse.read, dataset)) for dataset in listed}
+        books.loaded = set().union(*loaded.values())
         built = warehouse.last_build()
         if built is None:
             books.unchecked[RAW_SILVER] = "nothing has been built yet: run `stocks transform`"

@@ -26,13 +26,15 @@ class Books:
     """What was found where. ``unchecked`` says of a hop why it cannot be judged; ``days`` bounds what was asked for.
 
     ``holes`` are offsets that Kafka retains no message at, though it does before and after them, by (topic, topic id,
-    partition): a broker that died while it wrote has left them.
+    partition): a broker that died while it wrote has left them. ``loaded`` are the objects that RAW holds; before the
+    first build no ``answers`` speak of them, and their messages are counted from the lake.
     """
 
     confirmed: dict[tuple[str, str], int] = field(default_factory=dict)
     kafka: KafkaEvidence = field(default_factory=KafkaEvidence)
     lake: LakeEvidence = field(default_factory=LakeEvidence)
     letters: list[Letter] = field(default_factory=list)
+    loaded: set[str] = field(default_factory=set)
     holes: dict[tuple[str, str, int], Ranges] = field(default_factory=dict)
     answers: dict[str, Answers] = field(default_factory=dict)
     unchecked: dict[str, str] = field(default_factory=dict)

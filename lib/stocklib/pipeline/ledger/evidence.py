@@ -18,7 +18,7 @@ import orjson
 from stocklib.errors import CorruptObject
 from stocklib.lake import Lake
 from stocklib.pipeline import heartbeat
-from stocklib.pipeline.ledger.letters import Letter, day_of
+from stocklib.pipeline.ledger.letters import Letter, day_of, landed_letters, read_count
 from stocklib.pipeline.ledger.ranges import Ranges
 from stocklib.settings import Settings
 from stocklib.stream import Message, Onlooker, Position, UnreadableBatch
@@ -125,27 +125,35 @@ def read_objects(lake: Lake, keys: list[str]) -> LakeEvidence:
     for key in keys:
         try:
             if key.startswith("dead_letters/"):
-                evidence.letters += [Letter.of_record(record, place=key) for record in _records(lake, key)]
+                evidence.letters += landed_letters(_records(lake, key), place=key)
             else:
-                evidence.sightings[key] = [_landed(record) for record in _records(lake, key)]
+                evidence.sightings[key] = [_landed(record) for record in _records(lake, key) if _has_place(record)]
         except CorruptObject as error:
             evidence.unreadable[key] = str(error)
     return evidence
 
 
 def _records(lake: Lake, key: str) -> Iterator[dict[str, Any]]:
-    """The lines that are messages; the loader names the others."""
+    """The lines that are JSON objects; the loader names the others."""
     for line in lake.read(key).split(b"\n"):
         try:
             record = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue
-        if isinstance(record, dict) and {"topic", "partition", "offset"} <= record.keys():
+        if isinstance(record, dict):
             yield record
 
 
+def _has_place(record: Mapping[str, Any]) -> bool:
+    """Whether a line is a message of Kafka's, as a consumer of ours writes it."""
+    return bool(record.get("topic")) and None not in (read_count(record.get(name)) for name in ("partition", "offset"))
+
+
 def _landed(record: dict[str, Any]) -> Sighting:
-    return _make(record, record.get("headers") or {}, record.get("payload"), record.get("timestamp"), record.get("key"))
+    headers = record.get("headers")
+    if not isinstance(headers, dict):
+        headers = {}
+    return _make(record, headers, record.get("payload"), read_count(record.get("timestamp")), record.get("key"))
 
 
 def _sightings(found: Message | UnreadableBatch) -> Iterator[Sighting]:
@@ -168,15 +176,14 @@ def _sighting(message: Message) -> Sighting:
 
 def _make(place: dict[str, Any], headers: Any, payload: Any, timestamp_ms: Any, key: Any) -> Sighting:
     record = payload if isinstance(payload, dict) else {}
-    seq = str(headers.get("seq", ""))
     symbol = record.get("symbol") or record.get("s") or key
     return Sighting(
         str(place["topic"]),
         str(place.get("topic_id", "")),
         int(place["partition"]),
         int(place["offset"]),
-        headers.get("run_id"),
+        None if (run_id := headers.get("run_id")) is None else str(run_id),
         None if symbol is None else str(symbol),
-        int(seq) if seq.isdigit() else None,
+        read_count(headers.get("seq")),
         day_of(int(timestamp_ms or 0)),
     )

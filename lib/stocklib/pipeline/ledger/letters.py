@@ -6,7 +6,8 @@ that cannot be decoded is one letter for a range of offsets, and never was a mes
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -20,6 +21,9 @@ from stocklib.settings import Settings
 from stocklib.stream import Message, Onlooker
 from stocklib.warehouse import Warehouse
 
+log = logging.getLogger(__name__)
+
+_LARGEST = 2**63 - 1
 # The headers that the consumer adds when it refuses a message; the others are the message's own.
 _ORIGIN = ("topic", "topic_id", "partition", "offset")
 _ADDED = {*_ORIGIN, "reason", "last_offset", "full_bytes", "full_sha256"}
@@ -100,8 +104,8 @@ class Letter:
     @cached_property
     def event(self) -> tuple[str, str, int] | None:
         """(run, symbol, seq) of the refused message; None for a stranger's."""
-        run_id, seq = self.headers.get("run_id"), self.headers.get("seq", "")
-        return (run_id, self.key, int(seq)) if run_id and self.key and seq.isdigit() else None
+        run_id, seq = self.headers.get("run_id"), read_count(self.headers.get("seq"))
+        return (run_id, self.key, seq) if run_id and self.key and seq is not None else None
 
     @classmethod
     def of_message(cls, message: Message) -> "Letter":
@@ -111,13 +115,24 @@ class Letter:
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], *, place: str) -> "Letter":
-        """A landed line of dead_letters."""
-        dlq = (str(record["topic"]), str(record["topic_id"]), int(record["partition"]), int(record["offset"]))
-        headers = {str(name): str(text) for name, text in (record["headers"] or {}).items()}
-        payload = record.get("payload")
-        packed = base64.b64decode(record["payload_base64"]) if record.get("payload_base64") else None
-        value = packed if payload is None else str(payload).encode()
-        return cls(*_origin(headers, dlq), int(record["timestamp"]), record["key"], headers, value, dlq, place)
+        """A landed line of dead_letters; ``ValueError`` for a line that no consumer of ours wrote."""
+        where = (read_count(record.get("partition")), read_count(record.get("offset")))
+        if where[0] is None or where[1] is None or not record.get("topic"):
+            raise ValueError("it does not say its topic, partition and offset")
+        dlq = (str(record["topic"]), str(record.get("topic_id") or ""), where[0], where[1])
+        found = record.get("headers") or {}
+        if not isinstance(found, dict):
+            raise ValueError("its headers are no object")
+        headers = {str(name): str(text) for name, text in found.items()}
+        payload, packed = record.get("payload"), record.get("payload_base64")
+        value = None if payload is None else str(payload).encode()
+        if value is None and packed:
+            value = base64.b64decode(str(packed))
+        key = None if record.get("key") is None else str(record["key"])
+        # strangers' messages may have none, which is -1
+        told = str(record.get("timestamp"))
+        timestamp_ms = (read_count(told.removeprefix("-")) or 0) * (-1 if told.startswith("-") else 1)
+        return cls(*_origin(headers, dlq), timestamp_ms, key, headers, value, dlq, place)
 
 
 def day_of(timestamp_ms: int) -> date | None:
@@ -132,14 +147,45 @@ def day_of(timestamp_ms: int) -> date | None:
         return None
 
 
+def read_count(value: Any) -> int | None:
+    """A whole number from 0 that 64 bits hold, as a number or its digits; None for anything else.
+
+    >>> read_count(17), read_count("17"), read_count("²"), read_count(True), read_count("9" * 5000)
+    (17, 17, None, None, None)
+    """
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(_LARGEST)):
+        value = int(value)
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
+    return value if is_count else None
+
+
+def landed_letters(records: Iterable[Mapping[str, Any]], *, place: str) -> list[Letter]:
+    """The letters among landed lines of dead_letters; what else is there is logged and left out."""
+    letters, strange, why = [], 0, ""
+    for record in records:
+        try:
+            letters.append(Letter.of_record(record, place=place))
+        except ValueError as error:
+            strange, why = strange + 1, why or str(error)
+    if strange:
+        log.warning("%d lines of dead_letters (%s) are no dead letters: %s; they are left out", strange, place, why)
+    return letters
+
+
 def loaded_letters(warehouse: Warehouse) -> list[Letter]:
     """The letters in RAW."""
-    letters = []
+    return landed_letters(_loaded(warehouse), place="in RAW")
+
+
+def _loaded(warehouse: Warehouse) -> Iterator[dict[str, Any]]:
     for row in warehouse.records("dead_letters", _FIELDS):
         record = dict(zip(_FIELDS, row, strict=True))
-        record["headers"] = orjson.loads(record["headers"] or "{}")
-        letters.append(Letter.of_record(record, place="in RAW"))
-    return letters
+        try:
+            record["headers"] = orjson.loads(record["headers"] or "{}")
+        except orjson.JSONDecodeError:
+            # a text: the letter is judged by what it is
+            log.debug("headers that are no JSON: %s", record["headers"])
+        yield record
 
 
 def read_letters(settings: Settings, *, landed: bool = False) -> list[Letter]:
@@ -163,6 +209,7 @@ def once(letters: Iterable[Letter]) -> list[Letter]:
 
 def _origin(headers: Mapping[str, str], dlq: tuple[str, str, int, int]) -> tuple[str, str, int, int]:
     topic, topic_id, partition, offset = (headers.get(name, "") for name in _ORIGIN)
-    if not (topic and topic_id and partition.isdigit() and offset.isdigit()):
+    number, at = read_count(partition), read_count(offset)
+    if not (topic and topic_id) or number is None or at is None:
         return dlq
-    return topic, topic_id, int(partition), int(offset)
+    return topic, topic_id, number, at

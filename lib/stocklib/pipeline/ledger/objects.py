@@ -7,11 +7,11 @@ from datetime import datetime
 import orjson
 
 from stocklib.errors import LakeError
-from stocklib.lake import Lake, parse_key
+from stocklib.lake import Lake, parse_key, start_of_hour
 from stocklib.pipeline.ledger import questions
 from stocklib.pipeline.ledger.ranges import Ranges
 from stocklib.pipeline.ledger.records import LAKE_RAW, Problem
-from stocklib.pipeline.loading import OVERLAP
+from stocklib.pipeline.loading import OVERLAP, horizon
 from stocklib.warehouse import DATASETS, Warehouse
 from stocklib.warehouse.lines import check_lines
 
@@ -44,8 +44,10 @@ def stranded(
 ) -> list[Problem]:
     """Objects that were not loaded and will not be by themselves: not readable, or older than the load looks."""
     problems = [Problem(LAKE_RAW, "unreadable", reason, (key,)) for key, reason in sorted(unreadable.items())]
+    bound = horizon() + OVERLAP
     for dataset, keys in listed.items():
-        newest = _hour(max(loaded[dataset])) if loaded[dataset] else None
+        taken = max((key for key in loaded[dataset] if key < start_of_hour(dataset, bound)), default=None)
+        newest = _hour(taken) if taken else None
         for key in sorted(keys - loaded[dataset] - unreadable.keys()):
             if newest and _hour(key) < newest - OVERLAP:
                 what = f"{key} appeared in an hour that the load has left behind: `stocks rebuild` takes it in"

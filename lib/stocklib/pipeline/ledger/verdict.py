@@ -113,7 +113,9 @@ def _judge_runs(books: Books) -> tuple[list[RunMovement], list[Problem]]:
     for answers in books.answers.values():
         for run_id, symbol, first, last in answers.seqs:
             raw[run_id, symbol].append((first, last))
-    lake, kafka = _seqs(_landed(books)), _seqs(filter(books.covers, books.kafka.waiting))
+    for event, numbers in _seqs(_landed(books, loaded=True)).items():
+        raw[event] += numbers.pairs
+    lake, kafka = _seqs(_landed(books, loaded=False)), _seqs(filter(books.covers, books.kafka.waiting))
     dead = _grouped(letter.event for letter in filter(books.covers, books.letters))
     runs: list[RunMovement] = []
     problems: list[Problem] = []
@@ -202,8 +204,10 @@ def _movements(books: Books, held: Mapping[Place, Ranges], lost: Mapping[Place, 
         for row in answers.movements:
             counts[row[:5]] += Counter({name: int(n or 0) for name, n in zip(names, row[5:], strict=True)})
             counts[row[:5]]["landed"] += int(row[5])
-    for sighting in _landed(books):
-        counts[(*sighting.place, sighting.day, sighting.symbol)] += Counter(landed=1, waiting=1)
+    for loaded in (False, True):
+        for sighting in _landed(books, loaded=loaded):
+            seen = Counter(landed=1, waiting=1, loaded=int(loaded))
+            counts[(*sighting.place, sighting.day, sighting.symbol)] += seen
     for sighting in filter(books.covers, books.kafka.waiting):
         if sighting.offset not in held.get(sighting.place, Ranges()):
             counts[(*sighting.place, sighting.day, sighting.symbol)]["waiting"] += 1
@@ -226,5 +230,12 @@ def _order(row: Movement) -> tuple[str, ...]:
     return tuple(str(part or "") for part in (row.topic, row.topic_id, row.partition, row.day, row.symbol))
 
 
-def _landed(books: Books) -> Iterable[Sighting]:
-    return (sighting for found in books.lake.sightings.values() for sighting in found if books.covers(sighting))
+def _landed(books: Books, *, loaded: bool | None = None) -> Iterable[Sighting]:
+    """What was seen in the lake's objects: in those that are loaded, in those that are not, or (None) in all."""
+    return (
+        sighting
+        for key, found in books.lake.sightings.items()
+        if loaded is None or (key in books.loaded) is loaded
+        for sighting in found
+        if books.covers(sighting)
+    )
