@@ -157,6 +157,26 @@ def test_a_client_that_does_not_get_into_its_group_is_replaced(
 
 
 @pytest.mark.stack
+def test_a_leader_who_leaves_while_others_join_blocks_nobody(settings: Settings) -> None:
+    publish(settings, 30)
+    first = Consumer(settings, [settings.kafka_topic])
+    assert commit(first, drain(first, 30)[:20])
+    second = Consumer(settings, [settings.kafka_topic])
+    # it is known to the group, and has not been told its part
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        assert second.poll(0.05) == {}
+    first.close()
+    assert [message.offset for message in drain(second, 10, seconds=20)] == list(range(20, 30))
+    publish(settings, 10)
+    # nor does the name under which it joined keep a later one out
+    second.close()
+    third = Consumer(settings, [settings.kafka_topic])
+    assert len(drain(third, 20, seconds=20)) == 20
+    third.close()
+
+
+@pytest.mark.stack
 def test_a_topic_made_anew_has_another_id_and_is_read_from_its_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """Reading: in polls, as a member of a group, committing only what the caller says is safe."""
 
 import logging
+import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
 from stocklib.stream.connection import connect, create_topics, failures, topic_ids, translated
+from stocklib.stream.group import JoinWatch, take_place
 from stocklib.stream.records import Message, UnreadableBatch, read_into_messages
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,10 @@ class Consumer:
     ``on_lost`` is called with the partitions that this member no longer owns, while it is inside ``poll`` or ``close``:
     what was read from them and not committed will be read again, here or elsewhere, and is to be forgotten.
     """
+
+    _client: Any
+    _watch: JoinWatch
+    _watch_at: float
 
     def __init__(
         self, settings: Settings, topics: Iterable[str], *, on_lost: Callable[[set[Partition]], None] | None = None
@@ -81,8 +87,7 @@ class Consumer:
         """
         with translated(self._settings, "reading"):
             records = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
-            if self.is_joining and time.monotonic() - self._client_since > self._patience:
-                self._join_anew()
+            if self.is_joining and self._help_joining():
                 return {}
             is_due = bool(self._assigned) or time.monotonic() - self._asked > _IDENTITY_SECONDS
             # offsets that begin again may be another topic's
@@ -157,11 +162,22 @@ class Consumer:
         session: float = self._settings.kafka_session_timeout_ms / 1000
         return max(_REPLACE_SECONDS, session)
 
-    def _join_anew(self) -> None:
-        """Join with a new client: a group can forget about one that slept."""
-        log.warning("%s; joining it with a new client", self.trouble)
-        self._drop_client()
-        self._join()
+    def _help_joining(self) -> bool:
+        """Join with a new client where this one gets nowhere; whether it was replaced."""
+        now = time.monotonic()
+        if now - self._client_since > self._patience:
+            log.warning("%s; joining it with a new client", self.trouble)
+            self._drop_client()
+            self._join()
+            return True
+        if now < self._watch_at:
+            return False
+        # of several members that see the same leader gone, one is the first
+        self._watch_at = now + random.uniform(0.2, 2.0)  # noqa: S311 - no secret
+        if leader := self._watch.gone_leader():
+            self._drop_client()
+            self._join(in_place_of=leader)
+        return leader is not None
 
     def _begin_assigned(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
         """Read what was just assigned from where it is committed; what this poll brought of it comes again.
@@ -215,9 +231,12 @@ class Consumer:
         self._next = {}
         self._settled = False
 
-    def _join(self) -> None:
-        self._client_since = time.monotonic()
+    def _join(self, *, in_place_of: str | None = None) -> None:
+        self._client_since = self._watch_at = time.monotonic()
         self._client = _connect(self._settings)
+        self._watch = JoinWatch(self._client)
+        if in_place_of:
+            take_place(self._client, in_place_of)
         read_into_messages(self._client, self._ids)
         with translated(self._settings, "subscribing"):
             self._client.subscribe(self._topics, listener=_listener(self))
