@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from made_bars import walk
 
-from stocklib import backtest, indicators, metrics
+from stocklib import backtest, indicators, metrics, plots
 from stocklib.errors import InputError
 
 Bars = pd.DataFrame
@@ -218,10 +218,114 @@ def test_no_answer_is_infinite_whatever_the_prices(name: str) -> None:
             assert not np.isinf(np.asarray(part, dtype="float64")).any()
 
 
+# ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+OVER_TIME: Calls = {
+    "candlestick": lambda f: plots.candlestick(
+        f.rename_axis("date").reset_index(), overlays={"close": f["close"].reset_index(drop=True)}
+    ),
+    "comparison": lambda f: plots.comparison(f.rename_axis("date").reset_index().assign(symbol="A")),
+    "correlation_matrix": lambda f: plots.correlation_matrix(f[["open", "close"]]),
+    "equity_curve": lambda f: plots.equity_curve({"A": f["close"], "B": f["open"]}),
+    "exposure": lambda f: plots.exposure(f["close"]),
+    "lines": lambda f: plots.lines(f[["open", "close"]], unit="USD"),
+    "monthly_heatmap": lambda f: plots.monthly_heatmap(f["close"]),
+    "monthly_returns": lambda f: plots.monthly_returns(f["close"]),
+    "return_distribution": lambda f: plots.return_distribution(f["close"]),
+    "rolling_metrics": lambda f: plots.rolling_metrics({"A": f["close"]}, window=5, benchmark=f["open"]),
+}
+NUMBERS_ALONE: Calls = {
+    "bars": lambda f: plots.bars(f["close"], unit="USD"),
+    "treemap": lambda f: plots.treemap(rows_of(f, "market_cap", "change_percent").assign(sector="X")),
+    "kpis": lambda f: plots.kpis(rows_of(f, "current_price", "change_amount")),
+    "ytd_bars": lambda f: plots.ytd_bars(rows_of(f, "ytd_return_percent")),
+    "volatility_bars": lambda f: plots.volatility_bars(rows_of(f, "volatility_30day_percent")),
+    "sweep_heatmap": lambda f: plots.sweep_heatmap(rows_of(f, "Sharpe").assign(fast=range(60), slow=1), "fast", "slow"),
+}
+
+
+def rows_of(frame: Bars, *columns: str) -> Bars:
+    """A symbol a row, the bars' closes as what the columns say."""
+    closes = frame["close"].reset_index(drop=True)
+    return pd.DataFrame({"symbol": [f"S{n}" for n in range(60)], **dict.fromkeys(columns, closes)})
+
+
+def drawn(figure: Any) -> str:
+    """What a figure shows, as text."""
+    return str(figure.to_json())
+
+
+@pytest.mark.parametrize("name", OVER_TIME)
+def test_a_figure_is_drawn_from_times_however_they_are_written_and_not_newest_first(name: str) -> None:
+    frame, call = bars(), OVER_TIME[name]
+    right = drawn(call(frame))
+    for writing, write in WRITINGS.items():
+        written = frame.set_axis(write(pd.DatetimeIndex(frame.index)))
+        got = drawn(call(written))
+        # an aware midnight is the evening before in New York
+        assert got == right or "aware" in writing or writing == "text with times", writing
+        if name == "comparison":
+            assert drawn(call(written[::-1])) == got
+            continue
+        for wrong in (written[::-1], written.iloc[[0, 2, 1, *range(3, 60)]], written.iloc[[0, 0, *range(1, 60)]]):
+            with pytest.raises(InputError, match="in order of time, one a date"):
+                call(wrong)
+    for strange in STRANGE.values():
+        with pytest.raises(InputError, match=r"to_datetime|time zone|several symbols|no dates"):
+            call(frame.set_axis(pd.Index(strange, dtype=object, tupleize_cols=False)))
+
+
+PLACES = ("correlation_matrix", "return_distribution")
+
+
+@pytest.mark.parametrize("name", [name for name in OVER_TIME if name not in PLACES])
+def test_a_figure_over_time_needs_dates(name: str) -> None:
+    with pytest.raises(InputError, match=r"date"):
+        OVER_TIME[name](bars().reset_index(drop=True))
+
+
+@pytest.mark.parametrize("name", [*OVER_TIME, *NUMBERS_ALONE])
+def test_a_figure_takes_numbers_of_any_kind_and_nothing_else(name: str) -> None:
+    frame, call = bars(), (OVER_TIME | NUMBERS_ALONE)[name]
+    right = drawn(call(frame))
+    for kind, make in NUMBERS.items():
+        assert drawn(call(frame.apply(make))) == right, kind
+    for make in WRONG.values():
+        with pytest.raises(InputError, match=r"must be numbers|finite|infinite"):
+            call(frame.apply(make))
+    assert "Infinity" not in drawn(call(bars() * 0 + 5))
+
+
+@pytest.mark.parametrize("make", [list, np.asarray, lambda column: None, dict])
+def test_a_figure_of_lists_and_arrays_is_refused(make: Callable[[Any], Any]) -> None:
+    frame = bars()
+    made = make(frame["close"])
+    for call in (
+        lambda: plots.equity_curve({"A": made}),
+        lambda: plots.equity_curve(made),
+        lambda: plots.exposure(made),
+        lambda: plots.monthly_returns(made),
+        lambda: plots.monthly_heatmap(made),
+        lambda: plots.return_distribution(made),
+        lambda: plots.rolling_metrics({"A": made}),
+        lambda: plots.rolling_metrics({"A": frame["close"]}, window=5, benchmark=[1.0] if made is None else made),
+        lambda: plots.bars(made, unit="USD"),
+        lambda: plots.candlestick(frame.reset_index(), overlays={"line": made}),
+        *(lambda draw=draw: draw(made) for draw in (plots.candlestick, plots.comparison, plots.treemap, plots.kpis)),
+        *(lambda draw=draw: draw(made) for draw in (plots.ytd_bars, plots.volatility_bars, plots.correlation_matrix)),
+        lambda: plots.lines(made, unit="USD"),
+        lambda: plots.sweep_heatmap(made, "fast", "slow"),
+    ):
+        with pytest.raises(InputError, match=r"must be|at least one"):
+            call()
+
+
 # ── all of them ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_every_public_function_stands_here() -> None:
     assert set(OF_INDICATORS) == {name for name in indicators.__all__ if name.islower()}
     assert set(OF_BACKTEST) == {name for name in backtest.__all__ if name.islower()} - {"report"}
+    drawing = {name for name in plots.__all__ if name.islower()} - {"colours", "library", "template"}
+    assert set(OVER_TIME) | set(NUMBERS_ALONE) == drawing
     assert set(OF_METRICS) == {name for name in metrics.__all__ if name.islower()}

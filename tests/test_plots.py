@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from recorded_gold import LAST, SYMBOLS, published
@@ -133,6 +134,64 @@ def test_an_equity_curve_has_its_drawdown_underneath() -> None:
     figure = plots.equity_curve({"Rule": pd.Series([100.0, 80.0, 120.0, 90.0], days)})
     assert list(figure.data[1].y) == pytest.approx([0, -20, 0, -25])
     assert figure.data[1].yaxis == "y2"
+
+
+def test_a_date_on_which_any_curve_has_a_value_stays_on_the_axis() -> None:
+    short = pd.Series([100, 101, 102.0], pd.to_datetime(["2012-01-03", "2012-01-05", "2012-01-06"]))
+    whole = pd.Series([100, 90, 95, 99.0], pd.to_datetime(["2012-01-03", "2012-01-04", "2012-01-05", "2012-01-06"]))
+    later = pd.Series([99, 98.0], pd.to_datetime(["2012-01-10", "2012-01-11"]))
+    for curves in ({"a": short, "b": whole}, {"b": whole, "a": short}):
+        assert left_out(plots.equity_curve(curves)) == left_out(plots.rolling_metrics(curves, window=2)) == []
+    assert left_out(plots.equity_curve({"c": later, "a": short})) == ["2012-01-04", "2012-01-09"]
+
+
+def test_months_are_new_york_s_and_newest_first_is_refused() -> None:
+    # 20:00 in New York on 31 January is 1 February in UTC
+    times = pd.DatetimeIndex(["2012-01-31 10:00", "2012-01-31 20:00", "2012-02-29 20:00"])
+    values = pd.Series([100.0, 110.0, 121.0], times.tz_localize("America/New_York").tz_convert("UTC"))
+    months = plots.monthly_returns(values)
+    assert months.loc[2012, ["Jan", "Feb", "Year"]].tolist() == pytest.approx([10, 10, 21])
+    assert months.loc[2012, "Mar":"Dec"].isna().all()
+    for draw in (plots.monthly_returns, plots.monthly_heatmap, lambda v: plots.equity_curve({"A": v})):
+        with pytest.raises(InputError, match="in order of time"):
+            draw(values[::-1])
+    with pytest.raises(InputError, match="zero or negative"):
+        plots.monthly_returns(values.where(values != 110, 0.0))
+    holed = plots.monthly_returns(values.where(values != 110))
+    assert holed.loc[2012, ["Jan", "Feb", "Year"]].tolist() == pytest.approx([0, 21, 21])
+
+
+def test_a_half_day_has_no_empty_afternoon() -> None:
+    days = {"2012-11-21": 390, "2012-11-23": 210, "2012-11-26": 390, "2012-12-24": 210}
+    times = [
+        pd.Timestamp(f"{day} 09:30", tz="America/New_York") + pd.Timedelta(minutes=n)
+        for day, minutes in days.items()
+        for n in range(0, minutes, 5)
+    ]
+    bars = pd.DataFrame({"time": pd.DatetimeIndex(times).tz_convert("UTC"), "open": 1.0, "high": 1.0, "low": 1.0})
+    breaks = plots.candlestick(bars.assign(close=1.0)).layout.xaxis.rangebreaks
+    afternoons = [each for each in breaks if each.dvalue]
+    assert [(list(each["values"]), each.dvalue) for each in afternoons] == [
+        (["2012-11-23 13:00:00", "2012-12-24 13:00:00"], 3 * 3_600_000)
+    ]
+    # a whole day whose feed ended early keeps its afternoon, empty as it is
+    cut = bars[pd.DatetimeIndex(times) < pd.Timestamp("2012-11-26 14:00", tz="America/New_York")]
+    afternoons = [each for each in plots.candlestick(cut.assign(close=1.0)).layout.xaxis.rangebreaks if each.dvalue]
+    assert [list(each["values"]) for each in afternoons] == [["2012-11-23 13:00:00"]]
+
+
+def test_an_overlay_on_other_rows_is_refused() -> None:
+    days = pd.date_range("2012-01-02", periods=3)
+    frame = pd.DataFrame({"date": days, "open": 1.0, "high": 3.0, "low": 1.0, "close": 2.0})
+    with pytest.raises(InputError, match="the overlay SMA stands on other rows"):
+        plots.candlestick(frame, overlays={"SMA": pd.Series([1.0, 2.0, 3.0], days)})
+
+
+def test_a_sharpe_ratio_of_what_does_not_vary_is_not_drawn() -> None:
+    days = pd.bdate_range("2012-01-02", periods=30)
+    for values in (pd.Series(5.0, days), pd.Series(1.01 ** np.arange(30), days)):
+        sharpe = plots.rolling_metrics({"A": values}, window=5).data[1]
+        assert pd.Series(sharpe.y).isna().all()
 
 
 def test_a_range_can_be_chosen_and_trades_are_marked(gold: Settings) -> None:

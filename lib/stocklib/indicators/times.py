@@ -40,7 +40,7 @@ def read_times(times: Any) -> pd.Index:
     if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) or not len(index) or _are_places(index):
         return index
     try:
-        return _converted(index)
+        return _converted(index).as_unit("us")
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"the times cannot be read ({str(error).splitlines()[0]}): {_HINT}") from error
 

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from stocklib.errors import InputError
 from stocklib.plots.house import dress, figure, local, stack, stamp, text, time_axis
+from stocklib.plots.inputs import read_curve, read_curves
 from stocklib.plots.palette import PALETTE
 
 
@@ -14,7 +15,8 @@ def equity_curve(
     curves: Mapping[str, pd.Series], *, title: str | None = None, unit: str = "USD", height: int = 480
 ) -> go.Figure:
     """Named series of an account's value by date, the strategy first, with their drawdowns underneath."""
-    if not curves or any(values.empty for values in curves.values()):
+    curves = read_curves(curves)
+    if not curves:
         raise InputError("an equity curve needs at least one named series with values")
     drawn = go.Figure()
     for number, (name, values) in enumerate(curves.items()):
@@ -38,7 +40,7 @@ def equity_curve(
         )
     dress(drawn, title=title, height=height)
     stack(drawn, lower=0.28)
-    time_axis(drawn, next(iter(curves.values())).index)
+    time_axis(drawn, *(values.index for values in curves.values()))
     drawn.update_layout(
         yaxis={"title": {"text": text(unit)}}, yaxis2={"title": {"text": "drawdown"}, "ticksuffix": " %"}
     )
@@ -47,11 +49,13 @@ def equity_curve(
 
 def _below_high(values: pd.Series) -> pd.Series:
     """Percent below the highest value so far; an account that was ruined has lost 100 %, whatever it owes."""
-    return (100 * (values / values.cummax() - 1)).clip(lower=-100)
+    top = values.cummax()
+    return (100 * (values / top.where(top > 0) - 1)).clip(lower=-100)
 
 
 def exposure(values: pd.Series, *, title: str | None = None, height: int = 240) -> go.Figure:
     """What an account held by its own value, in percent, at each close."""
+    values = read_curve(values)
     drawn = figure(
         go.Scatter(
             x=local(values.index),

@@ -1,12 +1,16 @@
 """Candlesticks with volume underneath and lines on top, without gaps where the exchange was closed."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import dress, local, need, stack, stamp, text, time_axis
+from stocklib.indicators.columns import check_size, to_doubles
+from stocklib.plots.house import dress, local, stack, stamp, text, time_axis
+from stocklib.plots.inputs import need, read_dates, read_numbers
 from stocklib.plots.palette import DOWN, LINES, PALETTE, UP
 
 _A_QUARTER = 63
@@ -30,16 +34,16 @@ def candlestick(
     shown in New York time. Volume, in shares, is left out where the frame has none. ``selector`` puts buttons
     above that show the last month, quarter, half year or year of daily bars.
     """
-    need(frame, "open", "high", "low", "close")
+    frame = _read(frame)
     if "symbol" in frame and frame["symbol"].nunique() > 1:
-        raise InputError("a candlestick shows one symbol; choose one: " + ", ".join(frame["symbol"].unique()))
+        raise InputError("a candlestick shows one symbol; choose one: " + ", ".join(map(str, frame["symbol"].unique())))
     times = bar_times(frame)
     with_volume = volume and "volume" in frame and bool(frame["volume"].notna().any())
     drawn = go.Figure(_candles(frame, times, unit=unit))
     for number, (name, line) in enumerate((overlays or {}).items()):
         drawn.add_scatter(
             x=times,
-            y=line.reindex(frame.index),
+            y=_on_bars(name, line, frame.index),
             name=text(name),
             mode="lines",
             line={"width": 1.6, "color": LINES[number % len(LINES)]},
@@ -65,7 +69,28 @@ def bar_times(frame: pd.DataFrame) -> pd.Series:
     if "time" in frame:
         return local(frame["time"])
     need(frame, "date")
-    return frame["date"]
+    return local(frame["date"])
+
+
+def _read(frame: pd.DataFrame) -> pd.DataFrame:
+    """The bars with their times and numbers as such, in order."""
+    shares = ["volume"] if isinstance(frame, pd.DataFrame) and "volume" in frame else []
+    read = read_numbers(frame, "open", "high", "low", "close", *shares)
+    name = "time" if "time" in read else "date"
+    return read_dates(read, name=name, of=np.zeros(len(read)))
+
+
+def _on_bars(name: str, line: pd.Series, index: pd.Index) -> Any:
+    """A line's values on the bars."""
+    if not isinstance(line, pd.Series):
+        raise InputError(f"the overlay {name} must be a series on the frame's index, not {type(line).__name__}")
+    if not line.index.equals(index):
+        if not (line.index.is_unique and index.is_unique) or not line.index.isin(index).any():
+            raise InputError(f"the overlay {name} stands on other rows than the bars: it needs the frame's own index")
+        line = line.reindex(index)
+    numbers = to_doubles(line, name=f"overlay {name}")
+    check_size(numbers, name=f"overlay {name}")
+    return numbers
 
 
 def _candles(frame: pd.DataFrame, times: pd.Series, *, unit: str) -> go.Candlestick:

@@ -4,14 +4,17 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io as pio
 
-from stocklib.errors import InputError
+from stocklib.errors import DateRangeError, InputError
+from stocklib.indicators.times import read_times
 from stocklib.plots.palette import DARK, DIVERGING, DOWN, LEVEL, LIGHT, PALETTE, UP
-from stocklib.sessions import NEW_YORK
+from stocklib.sessions import NEW_YORK, session
 
+_HOUR = pd.Timedelta(hours=1)
 _SMALL = {"size": 10, "color": LEVEL}
 _WITHOUT_AXES = {"treemap", "indicator"}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -121,7 +124,8 @@ def signed(values: Iterable[float]) -> list[str]:
 def closed_times(times: pd.Series) -> list[dict[str, Any]]:
     """The range breaks that leave out weekends, closed days and, below a day, the hours between the sessions.
 
-    They are read off the bars themselves: a weekday on which no bar is, is closed.
+    ``times`` are New York's, in order, of everything that is drawn. Closed days are read off them: a weekday on which
+    no bar is, is closed. So are the hours, and a half day's afternoon where the calendar says that it was one.
     """
     days = pd.DatetimeIndex(times.dt.normalize().unique())
     missing = pd.bdate_range(days[0], days[-1]).difference(days)
@@ -130,20 +134,44 @@ def closed_times(times: pd.Series) -> list[dict[str, Any]]:
         breaks.append({"values": [f"{day:%Y-%m-%d}" for day in missing]})
     within = times.dt.hour + times.dt.minute / 60
     if len(times) > 1 and within.nunique() > 1:
-        width = float(times.diff().min() / pd.Timedelta(hours=1))
-        breaks.append({"bounds": [float(within.max()) + width, float(within.min())], "pattern": "hour"})
+        width = float(times.diff().min() / _HOUR)
+        end = float(within.max()) + width
+        breaks.append({"bounds": [end, float(within.min())], "pattern": "hour"})
+        breaks += _short_days(times.groupby(times.dt.normalize()).last() + width * _HOUR, end)
     return breaks
+
+
+def _short_days(ends: pd.Series, usual: float) -> list[dict[str, Any]]:
+    """What is left out of half days: from the end of each one's last bar to the hour at which others end."""
+    empty: dict[int, list[str]] = {}
+    for end in ends:
+        rest = end.normalize() + usual * _HOUR - end
+        if rest > pd.Timedelta(0) and _closes_early(end):
+            empty.setdefault(int(rest / pd.Timedelta(milliseconds=1)), []).append(f"{end:%Y-%m-%d %H:%M:%S}")
+    return [{"values": begins, "dvalue": length} for length, begins in empty.items()]
+
+
+def _closes_early(day: Any) -> bool:
+    try:
+        found = session(day.date())
+    except DateRangeError:
+        return False
+    return found is not None and found.is_early_close
 
 
 def local(times: pd.Series | pd.Index) -> pd.Series:
     """Times as a figure shows them, which knows no time zones: dates as they are, instants as New York's clocks say."""
-    shown = pd.Series(times)
-    return shown if shown.dt.tz is None else shown.dt.tz_convert(NEW_YORK).dt.tz_localize(None)
+    read = read_times(times)
+    if not isinstance(read, pd.DatetimeIndex):
+        raise InputError("a figure over time needs dates: use set_index('date'), or a column date or time")
+    shown = read if read.tz is None else read.tz_convert(NEW_YORK).tz_localize(None)
+    return pd.Series(shown, times.index if isinstance(times, pd.Series) else None)
 
 
-def time_axis(drawn: go.Figure, times: pd.Series | pd.Index) -> None:
-    """Leave out the closed hours, and name the time that is pointed at."""
-    shown = local(times)
+def time_axis(drawn: go.Figure, *times: pd.Series | pd.Index) -> None:
+    """Leave out the hours at which nothing that is drawn has a value, and name the time that is pointed at."""
+    together = pd.DatetimeIndex(np.unique(np.concatenate([local(each).to_numpy() for each in times])))
+    shown = pd.Series(together)
     within_days = bool((shown != shown.dt.normalize()).any())
     hover = "%-d %b %Y, %H:%M New York" if within_days else "%-d %b %Y"
     drawn.update_xaxes(rangebreaks=closed_times(shown), hoverformat=hover)
@@ -152,15 +180,6 @@ def time_axis(drawn: go.Figure, times: pd.Series | pd.Index) -> None:
 def number_text(value: float, digits: int) -> str:
     """A number as a cell of a figure shows it, and nothing where there is none."""
     return "" if pd.isna(value) else f"{round(value, digits) + 0:.{digits}f}".replace("-", "−")
-
-
-def need(frame: pd.DataFrame, *columns: str) -> None:
-    """The columns that a figure is drawn from must be there, and rows too."""
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise InputError(f"the frame lacks {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
-    if frame.empty:
-        raise InputError("the frame has no rows, so there is nothing to draw")
 
 
 def text(value: object) -> str:

@@ -4,26 +4,27 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import figure, local, need, number_text, signed, stamp, text, time_axis
+from stocklib.indicators.columns import check_size, to_doubles
+from stocklib.plots.house import figure, local, number_text, signed, stamp, text, time_axis
+from stocklib.plots.inputs import need, read_curve
 from stocklib.plots.palette import PALETTE
 
 
 def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: int = 400) -> go.Figure:
     """A line for each column of a frame by date, all in one ``unit`` (such as "% a year"); gaps stay gaps."""
     need(frame)
-    if not isinstance(frame.index, pd.DatetimeIndex):
-        raise InputError("lines need a frame by date: use set_index('date')")
+    curves = [read_curve(frame.iloc[:, place]) for place in range(frame.shape[1])]
     drawn = figure(
         *(
             go.Scatter(
-                x=local(frame.index),
-                y=frame[name],
-                name=text(name),
+                x=local(curve.index),
+                y=curve,
+                name=text(curve.name),
                 mode="lines",
                 line={"width": 1.8, "color": PALETTE[number % len(PALETTE)]},
                 hovertemplate=f"%{{y:,.2f}} {text(unit)}",
             )
-            for number, name in enumerate(frame.columns)
+            for number, curve in enumerate(curves)
         ),
         title=title,
         height=height,
@@ -35,14 +36,18 @@ def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: i
 
 def bars(values: pd.Series, *, unit: str, title: str | None = None, height: int = 320) -> go.Figure:
     """A bar for each value of a series by name, in the series' order: blue above zero, vermilion below."""
+    if not isinstance(values, pd.Series):
+        raise InputError(f"the values must be a series by name, not {type(values).__name__}")
     if values.empty:
         raise InputError("the series has no values, so there is nothing to draw")
+    numbers = to_doubles(values)
+    check_size(numbers)
     drawn = figure(
         go.Bar(
             x=[text(name) for name in values.index],
-            y=values.to_numpy(),
-            marker={"color": signed(values)},
-            text=[number_text(value, 2) for value in values],
+            y=numbers,
+            marker={"color": signed(numbers)},
+            text=[number_text(value, 2) for value in numbers],
             textposition="outside",
             cliponaxis=False,
             hovertemplate=f"%{{x}}: %{{y:,.2f}} {text(unit)}<extra></extra>",

@@ -5,12 +5,18 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import figure, need, number_text, stamp, text
+from stocklib.indicators.columns import read_prices
+from stocklib.plots.house import figure, number_text, stamp, text
+from stocklib.plots.inputs import need, read_numbers
 from stocklib.plots.palette import DIVERGING
 
 
 def correlation_matrix(closes: pd.DataFrame, *, title: str | None = None, height: int | None = None) -> go.Figure:
     """Correlation of daily returns, each pair over the sessions that both have; ``closes`` are dates × symbols."""
+    attrs = getattr(closes, "attrs", {})
+    need(closes)
+    (closes,) = read_prices(closes)
+    closes.attrs = attrs
     if closes.shape[1] < 2:
         raise InputError("a correlation needs two symbols or more")
     changes = closes / closes.shift(1) - 1
@@ -53,6 +59,7 @@ def sweep_heatmap(
     patch of one colour is a property of the rule.
     """
     need(table, x, y, figure_name)
+    table = read_numbers(table, figure_name)
     best = table.groupby([y, x], as_index=False)[figure_name].max()
     grid = best.pivot(index=y, columns=x, values=figure_name)
     values = grid.to_numpy(dtype="float64")

@@ -5,7 +5,10 @@ import math
 import pandas as pd
 import plotly.graph_objects as go
 
-from stocklib.plots.house import closed_times, colours, figure, need, signed, stamp, text
+from stocklib.errors import InputError
+from stocklib.indicators.columns import SMALLEST
+from stocklib.plots.house import colours, figure, local, signed, stamp, text, time_axis
+from stocklib.plots.inputs import need, read_dates, read_numbers
 from stocklib.plots.palette import DIVERGING, DOWN, PALETTE, UP
 
 
@@ -15,7 +18,13 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
     A symbol that begins later than the others says so where one points at it.
     """
     need(frame, "symbol", "date", "close")
+    frame = read_dates(read_numbers(frame, "close"))
     closes = frame.dropna(subset=["close"]).sort_values(["symbol", "date"])
+    if (closes["close"] < SMALLEST).any():
+        raise InputError("a close is zero or negative, and has no place on a scale from 100")
+    if closes.duplicated(["symbol", "date"]).any():
+        raise InputError("a symbol has two closes of one date: drop what is there twice")
+    need(closes)
     begin = closes["date"].min()
     colour = colours(closes["symbol"])
     traces = []
@@ -24,7 +33,7 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
         late = f" since {first:%-d %b %Y}" if first > begin else ""
         traces.append(
             go.Scatter(
-                x=bars["date"],
+                x=local(bars["date"]),
                 y=100 * bars["close"] / bars["close"].iloc[0],
                 name=text(symbol),
                 mode="lines",
@@ -34,9 +43,7 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
         )
     drawn = figure(*traces, title=title, height=height)
     drawn.add_hline(y=100, line={"width": 1, "dash": "dot", "color": PALETTE[-1]})
-    drawn.update_xaxes(
-        rangebreaks=closed_times(closes["date"].drop_duplicates().sort_values()), hoverformat="%-d %b %Y"
-    )
+    time_axis(drawn, closes["date"])
     drawn.update_yaxes(title_text="first session = 100")
     return stamp(drawn, frame)
 
@@ -44,19 +51,20 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
 def ytd_bars(frame: pd.DataFrame, *, title: str | None = None) -> go.Figure:
     """Return since the last session of the year before, in percent: symbol, ytd_return_percent, [ytd_base_date]."""
     need(frame, "symbol", "ytd_return_percent")
-    rows = frame.dropna(subset=["ytd_return_percent"]).sort_values("ytd_return_percent")
+    rows = _ranked(frame, "ytd_return_percent")
     hover = "%{y}: %{x:+.2f} %"
     since = None
     if "ytd_base_date" in rows:
         hover += " since %{customdata}"
-        since = [f"{day:%-d %b %Y}" for day in pd.to_datetime(rows["ytd_base_date"])]
+        days = pd.to_datetime(rows["ytd_base_date"])
+        since = ["–" if pd.isna(day) else f"{day:%-d %b %Y}" for day in days]
     return _bars(rows, "ytd_return_percent", signed(rows["ytd_return_percent"]), hover, "{:+.1f} %", title, since)
 
 
 def volatility_bars(frame: pd.DataFrame, *, title: str | None = None) -> go.Figure:
     """Annualised volatility of 30 daily returns, in percent: symbol, volatility_30day_percent."""
     need(frame, "symbol", "volatility_30day_percent")
-    rows = frame.dropna(subset=["volatility_30day_percent"]).sort_values("volatility_30day_percent")
+    rows = _ranked(frame, "volatility_30day_percent")
     hover = "%{y}: %{x:.1f} % a year"
     return _bars(rows, "volatility_30day_percent", [PALETTE[0]] * len(rows), hover, "{:.1f} %", title, None)
 
@@ -67,7 +75,8 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
     A symbol without a market value has no size and is left out.
     """
     need(frame, "symbol", "sector", "market_cap", "change_percent")
-    rows = frame[frame["market_cap"] > 0].astype({"market_cap": "float64", "change_percent": "float64"})
+    rows = read_numbers(frame, "market_cap", "change_percent")
+    rows = rows[rows["market_cap"] > 0]
     need(rows, "symbol")
     rows = rows.assign(sector=rows["sector"].fillna("Unknown"), moved=rows["change_percent"] * rows["market_cap"])
     sectors = rows.groupby("sector")[["market_cap", "moved"]].sum().reset_index()
@@ -109,9 +118,9 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
 def kpis(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", columns: int = 3) -> go.Figure:
     """The latest price of each symbol and its change since the close before (symbol, current_price, change_amount)."""
     need(frame, "symbol", "current_price", "change_amount")
+    values = read_numbers(frame, "current_price", "change_amount")
     rows = math.ceil(len(frame) / columns)
     drawn = figure(title=title, height=40 + 110 * rows)
-    values = frame.astype({"current_price": "float64", "change_amount": "float64"})
     for number, (symbol, price, change) in enumerate(
         zip(values["symbol"], values["current_price"], values["change_amount"], strict=True)
     ):
@@ -134,6 +143,11 @@ def kpis(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", co
         )
     drawn.update_layout(grid={"rows": rows, "columns": columns, "pattern": "independent"})
     return stamp(drawn, frame)
+
+
+def _ranked(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows that have the figure, the smallest first."""
+    return read_numbers(frame, column).dropna(subset=[column]).sort_values(column)
 
 
 def _bars(

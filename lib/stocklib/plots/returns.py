@@ -10,7 +10,12 @@ import plotly.graph_objects as go
 
 from stocklib import indicators, metrics
 from stocklib.errors import InputError
+from stocklib.indicators import windows
+from stocklib.indicators.columns import check_window
+from stocklib.indicators.times import session_days
+from stocklib.metrics.growth import check_sessions
 from stocklib.plots.house import dress, figure, local, number_text, stamp, text, time_axis
+from stocklib.plots.inputs import read_curve, read_curves
 from stocklib.plots.palette import DIVERGING, DOWN, PALETTE, UP
 
 _MONTHS = [*calendar.month_abbr[1:], "Year"]
@@ -19,17 +24,19 @@ _MONTHS = [*calendar.month_abbr[1:], "Year"]
 def monthly_returns(values: pd.Series) -> pd.DataFrame:
     """What each month brought, in percent: years × the twelve months and the year as a whole.
 
-    From the last value of the month before; the first month and year count from the first value.
+    From the last value of the month before; the first month and year count from the first value. Months are New York's.
+    ``InputError`` for values out of order, zero or negative.
 
     >>> days = pd.to_datetime(["2012-01-31", "2012-02-29", "2013-01-31"])
     >>> monthly_returns(pd.Series([100.0, 110.0, 99.0], days))[["Jan", "Feb", "Year"]].round(6).to_numpy().tolist()
     [[0.0, 10.0, 10.0], [-10.0, nan, -10.0]]
     """
-    if values.empty or not isinstance(values.index, pd.DatetimeIndex):
-        raise InputError("monthly returns need values by date")
-    ends = values.groupby([values.index.year, values.index.month]).last()
+    values = read_curve(values).dropna()
+    values = read_curve(values, positive=True)
+    days = pd.DatetimeIndex(session_days(values.index))
+    ends = values.groupby([days.year, days.month]).last()
     months = (100 * (ends / ends.shift(1).fillna(values.iloc[0]) - 1)).unstack().reindex(columns=range(1, 13))
-    years = values.groupby(values.index.year).last()
+    years = values.groupby(days.year).last()
     months[13] = 100 * (years / years.shift(1).fillna(values.iloc[0]) - 1)
     months.columns = pd.Index(_MONTHS)
     months.index.name = "year"
@@ -72,6 +79,7 @@ def monthly_heatmap(values: pd.Series, *, title: str | None = None, height: int 
 
 def return_distribution(values: pd.Series, *, title: str | None = None, height: int = 380) -> go.Figure:
     """Daily returns in percent: how many sessions brought how much, a normal distribution's share, VaR and CVaR."""
+    values = check_sessions(values)
     changes = 100 * metrics.returns(values)
     counts, edges = np.histogram(changes, bins=min(60, max(10, round(2 * len(changes) ** 0.5))))
     middles, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
@@ -130,16 +138,18 @@ def rolling_metrics(
     height: int = 520,
 ) -> go.Figure:
     """Volatility and Sharpe ratio of the last ``window`` returns, after each session; with a benchmark beta as well."""
+    check_window(window, at_least=2)
+    curves = {name: check_sessions(values) for name, values in read_curves(curves, positive=True).items()}
     if not curves or any(len(values) <= window for values in curves.values()):
         raise InputError(f"a rolling window of {window} returns needs more than {window} values")
+    market = None if benchmark is None else read_curve(benchmark, positive=True)
     panels = ["volatility, % a year", "Sharpe ratio"] + ([] if benchmark is None else ["beta"])
     drawn = go.Figure()
     for number, (name, values) in enumerate(curves.items()):
         changes = values / values.shift(1) - 1
-        rolled = changes.rolling(window, min_periods=window)
-        lines = [indicators.rolling_volatility(values, window), rolled.mean() / rolled.std(ddof=1) * 252**0.5]
-        if benchmark is not None:
-            lines.append(indicators.rolling_beta(changes, benchmark / benchmark.shift(1) - 1, window))
+        lines = [indicators.rolling_volatility(values, window), _rolling_sharpe(changes, window)]
+        if market is not None:
+            lines.append(indicators.rolling_beta(changes, market / market.shift(1) - 1, window))
         for panel, line in enumerate(lines):
             unit = " % a year" if panel == 0 else ""
             drawn.add_scatter(
@@ -154,8 +164,17 @@ def rolling_metrics(
             )
     dress(drawn, title=title, height=height)
     _stack_evenly(drawn, panels)
-    time_axis(drawn, next(iter(curves.values())).index)
+    time_axis(drawn, *(values.index for values in curves.values()))
     return stamp(drawn, *curves.values())
+
+
+def _rolling_sharpe(changes: pd.Series, window: int) -> pd.Series:
+    """The Sharpe ratio of each window; NaN where the returns do not vary."""
+    numbers = changes.to_numpy()[:, None]
+    mean, deviation = windows.mean(numbers, window), windows.deviation(numbers, window, ddof=1)
+    varies = deviation > np.maximum(metrics.NO_DEVIATION, 1e-12 * np.abs(mean))
+    ratio = np.divide(mean, deviation, out=np.full_like(mean, np.nan), where=varies)
+    return pd.Series(ratio[:, 0] * metrics.SESSIONS_A_YEAR**0.5, changes.index)
 
 
 def _stack_evenly(drawn: go.Figure, panels: list[str]) -> None:

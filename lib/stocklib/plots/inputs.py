@@ -1,0 +1,80 @@
+"""What figures are drawn from: frames and series read once, their times and numbers checked. The gate of this room."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from stocklib.errors import InputError
+from stocklib.indicators.columns import SMALLEST, check_size, to_doubles
+from stocklib.indicators.times import in_order, read_times
+
+_ORDER = "must be in order of time, one a date: sort them, and drop what is there twice"
+
+
+def need(frame: pd.DataFrame, *columns: str) -> None:
+    """The columns that a figure is drawn from must be there, and rows too."""
+    if not isinstance(frame, pd.DataFrame):
+        raise InputError(f"this figure must be drawn from a frame, not {type(frame).__name__}")
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise InputError(f"the frame lacks {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
+    if frame.empty:
+        raise InputError("the frame has no rows, so there is nothing to draw")
+
+
+def read_numbers(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return the frame with these columns as doubles, NaN where nothing is; ``InputError`` for what is no number."""
+    need(frame, *columns)
+    numbers = {}
+    for name in columns:
+        if not isinstance(frame[name], pd.Series):
+            raise InputError(f"the frame has several columns {name}: keep one")
+        numbers[name] = to_doubles(frame[name], name=f"numbers of the column {name}")
+        check_size(numbers[name], name=f"numbers of the column {name}")
+    return frame.assign(**numbers)
+
+
+def read_dates(frame: pd.DataFrame, *, name: str = "date", of: Any = None) -> pd.DataFrame:
+    """Return the frame with a column of times as datetimes; in order within each of ``of``, where that is given."""
+    need(frame, name)
+    times = read_times(frame[name])
+    if not isinstance(times, pd.DatetimeIndex):
+        raise InputError(f"the column {name} holds no dates: make them datetimes, with pd.to_datetime(…)")
+    dated = frame.assign(**{name: times})
+    if of is not None and dated.groupby(of)[name].apply(lambda one: not in_order(pd.Index(one))).any():
+        raise InputError(f"the bars {_ORDER}")
+    return dated
+
+
+def read_curve(values: pd.Series, *, positive: bool = False) -> pd.Series:
+    """Return a series by date as doubles on datetimes; NaN is a gap.
+
+    ``InputError`` for what is no series, has no dates or no values, is out of order, is no number or infinite, and
+    where ``positive``, for what is missing, zero or negative.
+    """
+    if not isinstance(values, pd.Series):
+        raise InputError(f"the values must be a series by date, not {type(values).__name__}: pd.Series(values, dates)")
+    if values.empty:
+        raise InputError("the series has no values, so there is nothing to draw")
+    times = read_times(values.index)
+    if not isinstance(times, pd.DatetimeIndex):
+        raise InputError("the figure needs values by date: use set_index('date')")
+    if not in_order(times):
+        raise InputError(f"the values {_ORDER}")
+    numbers = to_doubles(values)
+    check_size(numbers)
+    if positive and not (numbers >= SMALLEST).all():
+        raise InputError(
+            f"the value of {times[~(numbers >= SMALLEST)][0]} is missing, zero or negative: drop or fill it first"
+        )
+    curve = pd.Series(numbers, times, name=values.name)
+    curve.attrs = values.attrs
+    return curve
+
+
+def read_curves(curves: Mapping[str, pd.Series], *, positive: bool = False) -> dict[str, pd.Series]:
+    """``read_curve`` of each of some named series."""
+    if not isinstance(curves, Mapping):
+        raise InputError(f"the curves must be named series by date in a dict, not {type(curves).__name__}")
+    return {str(name): read_curve(values, positive=positive) for name, values in curves.items()}
