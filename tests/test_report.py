@@ -8,6 +8,7 @@ from pathlib import Path
 
 import chromium
 import pytest
+import two_places
 from recorded_gold import SYMBOLS, copy, published
 
 from stocklib.errors import StocksError, WarehouseError
@@ -72,6 +73,10 @@ def test_it_shows_the_numbers_of_gold(report: Path) -> None:
         assert said in page
     assert set(json_in(page, "charts")) == set(SYMBOLS)
     assert set(json_in(page, "figures")) == {"comparison", "treemap", "ytd", "volatility"}
+
+
+def test_a_figure_that_two_places_show_is_one(gold: Settings) -> None:
+    assert two_places.disagreements(gold) == []
 
 
 def test_it_names_the_terms_of_the_data_and_its_version(report: Path) -> None:

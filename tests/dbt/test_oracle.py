@@ -161,6 +161,7 @@ def test_the_kpi_is_the_last_quote_against_the_close_before(year: Story) -> None
         assert row["current_price"] == bar.close
         assert row["change_amount"] == pytest.approx(bar.close - bar.prev_close, abs=1e-6)
         assert row["change_percent"] == pytest.approx((bar.close / bar.prev_close - 1) * 100, abs=1e-6)
+        assert row["change_basis"] == "close"
         assert row["as_of"] == pd.Timestamp("2012-12-14 21:00:00")
         assert row["fetched_at"] == pd.Timestamp("2012-12-14 21:00:05")
 
@@ -171,6 +172,7 @@ def test_the_treemap_compares_the_symbols(year: Story) -> None:
     minutes = minutes[minutes["resolution"] == "1m"].groupby("symbol")["candle_close"].mean()
     assert tree.loc["AAPL", "avg_price"] == pytest.approx(minutes["AAPL"], abs=1e-6)
     assert tree.loc["AAPL", "market_cap"] == pytest.approx(940_700_000 * 509.794)
+    assert tree.loc["GOOG", "market_cap"] == 15_115_820_000 * 701.9632
     assert tree["relative_volatility"].median() == 1
     assert tree.loc["AAPL", "sector"] == "Information Technology"
 

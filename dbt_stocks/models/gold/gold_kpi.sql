@@ -10,10 +10,27 @@ performance as (
 
 ),
 
+sessions as (
+
+    select
+        calendar_date,
+        lag(calendar_date) over (order by calendar_date) as date_before
+    from {{ ref("stg_trading_sessions") }}
+    where is_trading_day
+
+),
+
+quotes_of_day as (
+
+    select symbol, quote_date, prev_close from {{ ref("int_daily_bars") }}
+    where data_source = 'quotes'
+
+),
+
 -- when a day's close was true, and when it was learned
 told as (
 
-    select symbol, quote_date, data_source, as_of, last_fetched_at as fetched_at, prev_close
+    select symbol, quote_date, data_source, as_of, last_fetched_at as fetched_at
     from {{ ref("int_daily_bars") }}
     union all
     select
@@ -21,8 +38,7 @@ told as (
         h.quote_date,
         h.data_source,
         least(s.session_close, h.fetched_at),
-        h.fetched_at,
-        null
+        h.fetched_at
     from {{ ref("stg_historical_quotes_cleaned") }} as h
     inner join {{ ref("stg_trading_sessions") }} as s on h.quote_date = s.calendar_date
 
@@ -40,26 +56,45 @@ last_two as (
     select
         d.*,
         lag(d.close_price / d.split_factor) over (partition by d.symbol order by d.quote_date) * d.split_factor
-            as close_before
+            as close_before,
+        lag(d.quote_date) over (partition by d.symbol order by d.quote_date) as date_before,
+        lag(d.is_final) over (partition by d.symbol order by d.quote_date) as is_final_before
     from daily as d
     inner join last_days as l on d.symbol = l.symbol and d.quote_date >= {{ add_days("l.quote_date", -30) }}
     qualify row_number() over (partition by d.symbol order by d.quote_date desc) = 1
 
 ),
 
--- a quote says itself what the close before was
-compared as (
+-- our own final close of the session before; a source rolls its own over at a time of its choosing
+based as (
 
     select
         d.symbol,
         d.quote_date,
+        d.data_source,
         d.close_price as current_price,
-        {{ as_price("coalesce(t.prev_close, d.close_before)") }} as close_before,
-        t.as_of,
-        t.fetched_at
+        d.close_before,
+        d.daily_return_percent,
+        q.prev_close,
+        case
+            when d.is_final_before and d.date_before = s.date_before then 'close'
+            when q.prev_close is not null then 'source'
+        end as change_basis
     from last_two as d
-    inner join told as t
-        on d.symbol = t.symbol and d.quote_date = t.quote_date and d.data_source = t.data_source
+    inner join sessions as s on d.quote_date = s.calendar_date
+    left join quotes_of_day as q on d.symbol = q.symbol and d.quote_date = q.quote_date
+
+),
+
+compared as (
+
+    select
+        *,
+        case
+            when change_basis = 'close' then {{ as_price("close_before") }}
+            when change_basis = 'source' then prev_close
+        end as base_price
+    from based
 
 ),
 
@@ -68,13 +103,18 @@ kpi as (
     select
         c.symbol,
         c.current_price,
-        cast(c.current_price - c.close_before as {{ price_type() }}) as change_amount,
-        {{ as_percent(quotient("c.current_price", "c.close_before") ~ " - 1") }}
-            as change_percent,
+        cast(c.current_price - c.base_price as {{ price_type() }}) as change_amount,
+        case
+            when c.change_basis = 'close' then c.daily_return_percent
+            else {{ as_percent(quotient("c.current_price", "c.base_price") ~ " - 1") }}
+        end as change_percent,
+        c.change_basis,
         p.ytd_return_percent,
-        c.as_of,
-        c.fetched_at
+        t.as_of,
+        t.fetched_at
     from compared as c
+    inner join told as t
+        on c.symbol = t.symbol and c.quote_date = t.quote_date and c.data_source = t.data_source
     left join performance as p on c.symbol = p.symbol and c.quote_date = p.quote_date
 
 )

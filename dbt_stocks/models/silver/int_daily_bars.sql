@@ -54,7 +54,20 @@ bars_from_quotes as (
         day_high as high_price,
         day_low as low_price,
         current_price as close_price,
-        prev_close,
+        -- of a quote that was seen on its own date: after it, a source rolls its close before over to the close itself
+        first_value(
+            case when data_quality_flag <> 'late' or prev_close <> current_price then prev_close end
+        ) over (
+            partition by symbol, quote_date
+            order by
+                case when data_quality_flag = 'late' then 1 else 0 end,
+                market_timestamp desc,
+                last_fetched_at desc,
+                kafka_partition desc,
+                kafka_offset desc,
+                object_key,
+                line_no
+        ) as prev_close,
         cast(null as bigint) as volume,
         cast(null as {{ price_type() }}) as vwap,
         count(*) over (partition by symbol, quote_date) as tick_count,

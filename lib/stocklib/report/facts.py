@@ -8,7 +8,7 @@ import pandas as pd
 from stocklib import market
 from stocklib.errors import DateRangeError, WarehouseError
 from stocklib.report.delivery import Delivery, read_delivery
-from stocklib.sessions import session
+from stocklib.sessions import previous_session, session
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
 from stocklib.warehouse.cost import Cost, midnight
@@ -22,8 +22,9 @@ _COST_REACH = timedelta(days=6)
 class Facts:
     """One consistent look at gold. Instants are UTC-aware; dates are New York trade dates."""
 
-    # symbol, company_name, sector, market_cap, current_price, change_amount, change_percent, ytd_return_percent,
-    # ytd_base_date, momentum_30day_percent, volatility_30day_percent, drawdown_percent, volume, as_of, is_final
+    # symbol, company_name, sector, market_cap, current_price, change_amount, change_percent, change_basis (close,
+    # source or null), ytd_return_percent, ytd_base_date, momentum_30day_percent, volatility_30day_percent,
+    # drawdown_percent, volume, as_of, is_final
     symbols: pd.DataFrame
     # daily bars, split-adjusted, of the last year; and the last session's in five minutes, empty when there are none
     daily: pd.DataFrame
@@ -86,11 +87,16 @@ def _gather(settings: Settings, day: date | None) -> Facts:
 
 
 def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
-    """What ``gold_kpi`` would have said after the last of these sessions, at prices as traded then."""
+    """What ``gold_kpi`` would have said after the last of these sessions, at prices as traded then.
+
+    The change is against our own final close of the session before, as there; what a quote said then is not asked.
+    """
     bars = daily.sort_values("date").groupby("symbol")
-    last, before = bars.tail(1).set_index("symbol"), bars["close"].nth(-2)
-    before.index = pd.Index(daily.loc[before.index, "symbol"])
-    before = before.reindex(last.index)
+    last = bars.tail(1).set_index("symbol")
+    prior = bars.nth(-2).set_index("symbol").reindex(last.index)
+    sessions_before = last["date"].map({day: _session_before(day) for day in last["date"].unique()})
+    is_known = (prior["date"] == sessions_before) & prior["is_final"].eq(True)
+    before = prior["close"].where(is_known)
     traded = market.prices(end=last["date"].max(), adjust="none", settings=settings).groupby("symbol")["close"].last()
     close = traded.reindex(last.index)
     ends = {day: session(day.date()) for day in last["date"].unique()}
@@ -100,6 +106,7 @@ def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame
             "current_price": close.to_numpy(),
             "change_amount": ((last["close"] - before) * close / last["close"]).to_numpy(),
             "change_percent": (100 * (last["close"] / before - 1)).to_numpy(),
+            "change_basis": ["close" if known else None for known in is_known],
             "ytd_return_percent": performance.groupby("symbol")["ytd_return_percent"]
             .last()
             .reindex(last.index)
@@ -108,6 +115,10 @@ def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame
             "fetched_at": pd.NaT,
         }
     )
+
+
+def _session_before(day: pd.Timestamp) -> pd.Timestamp:
+    return pd.Timestamp(previous_session(day.date()).session_date)
 
 
 def _then_by_now(everything: pd.DataFrame, daily: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,113 @@
+"""Every figure that two places show, compared: gold's tables, ``prices``, the report's facts, Power BI's values."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from stocklib import market
+from stocklib.powerbi.expected import expected_values
+from stocklib.report.facts import gather
+from stocklib.settings import Settings
+from stocklib.warehouse import open_warehouse
+
+Figures = Mapping[Any, float]
+
+
+def disagreements(settings: Settings) -> list[str]:
+    """What two places show differently: figure, symbol, and who says what; nothing is right."""
+    said: dict[tuple[str, str], dict[str, float]] = {}
+    for figure, place, values in _figures(settings):
+        for symbol, value in values.items():
+            said.setdefault((figure, str(symbol)), {})[place] = math.nan if pd.isna(value) else float(value)
+    alone = {figure for figure, _ in said} - {figure for (figure, _), by_place in said.items() if len(by_place) > 1}
+    assert not alone, f"shown in one place only: {alone}"
+    return [f"{figure} of {symbol}: {by_place}" for (figure, symbol), by_place in said.items() if not _agree(by_place)]
+
+
+def _agree(by_place: dict[str, float]) -> bool:
+    values = list(by_place.values())
+    if any(math.isnan(value) for value in values):
+        return all(math.isnan(value) for value in values)
+    # six digits after the point, or what a double holds of a larger number
+    return max(values) - min(values) <= max(1.1e-6, 1e-12 * max(map(abs, values)))
+
+
+def _figures(settings: Settings) -> Iterator[tuple[str, str, Figures]]:
+    """(figure, place, value by symbol)."""
+    warehouse = open_warehouse(settings)
+    ask = {name: _last(warehouse.query(sql)) for name, sql in _LAST.items()}
+    kpi, fact, tree, performance, candle = (ask[n] for n in ("kpi", "fact", "tree", "performance", "candle"))
+    facts = gather(settings).symbols.set_index("symbol")
+    split, traded = (
+        _last(market.prices(adjust=adjust, settings=settings).sort_values(["symbol", "date"]))
+        for adjust in ("split", "none")
+    )
+    for place, frame, column in (
+        ("gold_kpi", kpi, "current_price"),
+        ("fact_daily_stock_quotes", fact, "close_price"),
+        ("gold_candlestick", candle, "candle_close"),
+        ("prices", traded, "close"),
+        ("report", facts, "current_price"),
+    ):
+        yield "last price", place, frame[column]
+    yield "adjusted close", "fact_stock_performance", performance["adj_close_price"]
+    yield "adjusted close", "prices", split["close"]
+    own = kpi[kpi["change_basis"] == "close"].index
+    yield "change of a close", "gold_kpi", kpi.loc[own, "change_percent"]
+    yield "change of a close", "fact_daily_stock_quotes", fact.loc[own, "daily_return_percent"]
+    for place, frame in (("gold_kpi", kpi), ("gold_treechart", tree), ("report", facts)):
+        yield "change", place, frame["change_percent"]
+    yield "change in money", "gold_kpi", kpi["change_amount"]
+    yield "change in money", "report", facts["change_amount"]
+    for place, frame in (("gold_kpi", kpi), ("fact_stock_performance", performance), ("report", facts)):
+        yield "year to date", place, frame["ytd_return_percent"]
+    for place, frame in (("gold_treechart", tree), ("fact_stock_performance", performance), ("report", facts)):
+        yield "volatility", place, frame["volatility_30day_percent"]
+    for column in ("momentum_30day_percent", "drawdown_percent"):
+        yield column, "fact_stock_performance", performance[column]
+        yield column, "report", facts[column]
+    for place, frame in (("gold_treechart", tree), ("report", facts)):
+        yield "market value", place, frame["market_cap"]
+    yield "market value", "shares × price", ask["symbols"]["shares_outstanding"] * kpi["current_price"]
+    for place, frame in (("fact_daily_stock_quotes", fact), ("gold_candlestick", candle), ("report", facts)):
+        yield "volume", place, frame["volume"]
+    yield from _of_powerbi(settings, {"kpi": kpi, "performance": performance, "candle": candle, "tree": tree})
+
+
+_LAST = {
+    "kpi": "select * from gold.gold_kpi",
+    "tree": "select * from gold.gold_treechart",
+    "symbols": "select * from silver.dim_stock_symbols where last_quote_date is not null",
+    "fact": "select * from gold.fact_daily_stock_quotes order by symbol, quote_date",
+    "performance": "select * from gold.fact_stock_performance order by symbol, quote_date",
+    "candle": "select * from gold.gold_candlestick where resolution = '1d' order by symbol, candle_time",
+}
+
+
+def _last(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.groupby("symbol").tail(1).set_index("symbol")
+
+
+def _of_powerbi(settings: Settings, gold: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figures]]:
+    """The values that measures should show of all dates, beside gold's."""
+    columns = {
+        "Last price": gold["kpi"]["current_price"],
+        "Change": gold["kpi"]["change_amount"],
+        "Change %": gold["kpi"]["change_percent"],
+        "YTD %": gold["performance"]["ytd_return_percent"],
+        "Volatility 30 %": gold["performance"]["volatility_30day_percent"],
+        "Drawdown %": gold["performance"]["drawdown_percent"],
+        "Average 30": gold["performance"]["ma_30day"],
+        "Candle volume": gold["candle"]["volume"],
+        "SMA 20": gold["candle"]["trend_line"],
+    }
+    last = gold["candle"]["candle_time"].dt.date
+    for one in expected_values(open_warehouse(settings)):
+        if one.symbol and one.measure in columns and one.last in (None, last.get(one.symbol)):
+            yield f"Power BI {one.measure}", "Power BI", {one.symbol: float(one.value or "nan")}
+            yield f"Power BI {one.measure}", "gold", {one.symbol: columns[one.measure][one.symbol]}
+        if one.measure == "Market cap":
+            yield "Power BI market cap", "Power BI", {"all": float(one.value)}
+            yield "Power BI market cap", "gold", {"all": gold["tree"]["market_cap"].sum()}
