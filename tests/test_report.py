@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import chromium
@@ -13,6 +13,7 @@ from recorded_gold import SYMBOLS, copy, published
 
 from stocklib.errors import StocksError, WarehouseError
 from stocklib.report import write_report
+from stocklib.report.facts import gather
 from stocklib.settings import Settings, read_settings
 
 
@@ -107,6 +108,17 @@ def test_a_symbol_that_has_not_been_quoted_since_says_so(gold: Settings, tmp_pat
     stale = copy(gold, tmp_path / "home", "update gold.gold_kpi set as_of = '2012-12-12 21:00' where symbol = 'FB'")
     page = write_report(stale, path=tmp_path / "stale.html").read_text(encoding="utf-8")
     assert page.count("last price 12 Dec") == 1
+
+
+def test_a_year_without_a_base_is_not_filled_from_an_older_session(gold: Settings, tmp_path: Path) -> None:
+    unknown = "quote_date = '2012-12-13' and symbol = 'IBM'"
+    bare = copy(
+        gold,
+        tmp_path / "home",
+        f"update gold.fact_stock_performance set ytd_return_percent = null, ytd_base_date = null where {unknown}",
+    )
+    symbols = gather(bare, day=date(2012, 12, 13)).symbols.set_index("symbol")
+    assert symbols["ytd_return_percent"].isna().to_dict() == {symbol: symbol == "IBM" for symbol in symbols.index}
 
 
 def test_what_is_not_known_leaves_a_dash_and_no_figure(gold: Settings, tmp_path: Path) -> None:

@@ -1,3 +1,10 @@
+{# The sessions, numbered from the calendar's first one on. #}
+{% macro numbered_sessions() -%}
+    select calendar_date as session_date, session_number from {{ ref("stg_trading_sessions") }}
+    where is_trading_day
+{%- endmacro %}
+
+
 {# Names and numbers of the calendar that engines spell differently. #}
 
 {% macro month_name(day) -%} {{ adapter.dispatch("month_name")(day) }} {%- endmacro %}

@@ -70,6 +70,19 @@ def sessions(first: date, last: date) -> list[Session]:
     return [_session(calendar, day.date()) for day in days]
 
 
+def session_dates(first: date, last: date) -> list[date]:
+    """The New York dates of the sessions from ``first`` to ``last``, both included.
+
+    >>> [day.day for day in session_dates(date(2012, 10, 26), date(2012, 11, 1))]
+    [26, 31, 1]
+    """
+    _check(first)
+    _check(last)
+    if first > last:
+        return []
+    return [day.date() for day in _calendar().sessions_in_range(first.isoformat(), last.isoformat())]
+
+
 def previous_session(day: date) -> Session:
     """The last session before ``day``.
 
@@ -125,8 +138,13 @@ def holiday(day: date) -> str | None:
 
 
 def calendar_days(first: date, last: date) -> "Iterator[dict[str, Any]]":
-    """One row a calendar date: what ``raw.trading_sessions`` and ``dim_date`` are made of."""
+    """One row a calendar date: what ``raw.trading_sessions`` and ``dim_date`` are made of.
+
+    ``session_number`` counts the sessions from the calendar's first one, 1, on; None without a session.
+    """
     open_days = {s.session_date: s for s in sessions(max(first, FIRST_DATE), last)}
+    before = len(session_dates(FIRST_DATE, first - timedelta(days=1))) if first > FIRST_DATE else 0
+    numbers = {day: number for number, day in enumerate(open_days, start=before + 1)}
     for step in range((last - first).days + 1):
         day = first + timedelta(days=step)
         found = open_days.get(day)
@@ -137,6 +155,7 @@ def calendar_days(first: date, last: date) -> "Iterator[dict[str, Any]]":
             "session_open": found.open if found else None,
             "session_close": found.close if found else None,
             "holiday": None if found or day.weekday() >= 5 else _holiday_names().get(day, "Exchange closed"),
+            "session_number": numbers.get(day),
         }
 
 

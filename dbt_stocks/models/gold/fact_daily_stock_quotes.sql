@@ -48,6 +48,12 @@ splits as (
 
 ),
 
+sessions as (
+
+    {{ numbered_sessions() }}
+
+),
+
 candidates as (
 
     select h.*
@@ -113,9 +119,12 @@ returns as (
         {{ as_double("d.close_price") }} / coalesce(f.split_factor, 1.0) as adjusted,
         lag({{ as_double("d.close_price") }} / coalesce(f.split_factor, 1.0)) over (
             partition by d.symbol order by d.quote_date
-        ) as adjusted_before
+        ) as adjusted_before,
+        s.session_number - lag(s.session_number) over (partition by d.symbol order by d.quote_date)
+            as sessions_since_previous
     from with_day_before as d
     left join factors as f on d.symbol = f.symbol and d.quote_date = f.quote_date
+    left join sessions as s on d.quote_date = s.session_date
 
 ),
 
@@ -130,7 +139,11 @@ bars as (
         c.close_price,
         c.volume,
         r.split_factor,
-        {{ as_percent(quotient("r.adjusted", "r.adjusted_before") ~ " - 1") }} as daily_return_percent,
+        r.sessions_since_previous,
+        case
+            when r.sessions_since_previous = 1
+                then {{ as_percent(quotient("r.adjusted", "r.adjusted_before") ~ " - 1") }}
+        end as daily_return_percent,
         c.data_source,
         c.is_final
     from chosen as c
@@ -149,6 +162,7 @@ described as (
         close_price,
         volume,
         split_factor,
+        sessions_since_previous,
         daily_return_percent,
         case
             when daily_return_percent > 0 then 'up'

@@ -11,24 +11,53 @@ with touched as (
 
 daily as (
 
-    select symbol, quote_date, close_price, split_factor from {{ daily }}
+    select symbol, quote_date, close_price, split_factor, sessions_since_previous from {{ daily }}
     where quote_date >= {{ start_of_year_before(reach) }}
         and symbol in (select symbol from touched)
+
+),
+
+sessions as (
+
+    {{ numbered_sessions() }}
+
+),
+
+-- where each symbol begins, however far back that is
+firsts as (
+
+    select f.symbol, extract(year from f.quote_date) as first_year, s.session_number as first_number
+    from (
+        select symbol, min(quote_date) as quote_date from {{ daily }}
+        where symbol in (select symbol from touched)
+        group by symbol
+    ) as f
+    left join sessions as s on f.quote_date = s.session_date
 
 ),
 
 adjusted as (
 
     select
-        symbol,
-        quote_date,
-        extract(year from quote_date) as quote_year,
-        nullif({{ as_wide(as_double("close_price") ~ " / split_factor") }}, 0) as adj_close_price
-    from daily
+        d.symbol,
+        d.quote_date,
+        extract(year from d.quote_date) as quote_year,
+        s.session_number,
+        d.sessions_since_previous,
+        nullif({{ as_wide(as_double("d.close_price") ~ " / d.split_factor") }}, 0) as adj_close_price
+    from daily as d
+    left join sessions as s on d.quote_date = s.session_date
 
 ),
 
--- the last session of each year, and the first one
+ends_of_years as (
+
+    select extract(year from session_date) as session_year, max(session_number) as last_number from sessions
+    group by 1
+
+),
+
+-- a symbol's first and last bar of each year
 years as (
 
     select
@@ -36,6 +65,7 @@ years as (
         quote_year,
         min(quote_date) as first_date,
         max(quote_date) as last_date,
+        max(session_number) as last_number,
         min_by(adj_close_price, quote_date) as first_close,
         max_by(adj_close_price, quote_date) as last_close
     from adjusted
@@ -43,15 +73,54 @@ years as (
 
 ),
 
+-- the last bar of the year before, if it is of that year's last five sessions; in the symbol's first year, its first
 year_bases as (
 
     select
         y.symbol,
         y.quote_year,
-        coalesce(b.last_date, y.first_date) as ytd_base_date,
-        coalesce(b.last_close, y.first_close) as ytd_base_close
+        case when y.quote_year = f.first_year then y.first_date else b.last_date end as ytd_base_date,
+        case when y.quote_year = f.first_year then y.first_close else b.last_close end as ytd_base_close
     from years as y
-    left join years as b on y.symbol = b.symbol and y.quote_year = b.quote_year + 1
+    inner join firsts as f on y.symbol = f.symbol
+    left join ends_of_years as e on y.quote_year = e.session_year + 1
+    left join years as b
+        on y.symbol = b.symbol and y.quote_year = b.quote_year + 1 and b.last_number > e.last_number - 5
+
+),
+
+bars as (
+
+    select
+        *,
+        case
+            when sessions_since_previous = 1
+                then {{ rounded(
+                    quotient("adj_close_price", "lag(adj_close_price) over (partition by symbol order by quote_date)")
+                    ~ " - 1",
+                    18,
+                    12,
+                ) }}
+        end as daily_return,
+        {{ moving_average("adj_close_price", 7) }} as ma_7day,
+        {{ moving_average("adj_close_price", 30) }} as ma_30day,
+        {{ moving_average("adj_close_price", 90) }} as ma_90day
+    from adjusted
+
+),
+
+-- a row for each session without a bar that a window of thirty reaches
+by_session as (
+
+    select symbol, session_number, quote_date, quote_year, adj_close_price, daily_return, ma_7day, ma_30day, ma_90day
+    from bars
+    union all
+    select b.symbol, s.session_number, null, null, null, null, null, null, null
+    from bars as b
+    inner join sessions as s
+        on s.session_number > b.session_number - least(b.sessions_since_previous, 31)
+        and s.session_number < b.session_number
+    where b.sessions_since_previous > 1
 
 ),
 
@@ -59,30 +128,37 @@ returns as (
 
     select
         *,
-        {{ rounded(
-            quotient("adj_close_price", "lag(adj_close_price) over (partition by symbol order by quote_date)") ~ " - 1",
-            18,
-            12,
-        ) }} as daily_return,
-        lag(adj_close_price, 30) over (partition by symbol order by quote_date) as close_30_before
-    from adjusted
+        lag(adj_close_price, 30) over (partition by symbol order by session_number) as close_30_before
+    from by_session
+
+),
+
+windows_of_sessions as (
+
+    select
+        *,
+        {{ as_percent(quotient("adj_close_price", "close_30_before") ~ " - 1") }} as momentum_30day_percent,
+        {{ as_percent(moving_stddev("daily_return", 30) ~ " * sqrt(252)") }} as volatility_30day_percent
+    from returns
 
 ),
 
 windows as (
 
     select
-        symbol,
-        quote_date,
-        quote_year,
-        adj_close_price,
-        {{ moving_average("adj_close_price", 7) }} as ma_7day,
-        {{ moving_average("adj_close_price", 30) }} as ma_30day,
-        {{ moving_average("adj_close_price", 90) }} as ma_90day,
-        {{ as_percent(quotient("adj_close_price", "close_30_before") ~ " - 1") }}
-            as momentum_30day_percent,
-        {{ as_percent(moving_stddev("daily_return", 30) ~ " * sqrt(252)") }} as volatility_30day_percent
-    from returns
+        w.symbol,
+        w.quote_date,
+        w.quote_year,
+        w.adj_close_price,
+        w.ma_7day,
+        w.ma_30day,
+        w.ma_90day,
+        w.momentum_30day_percent,
+        case when w.session_number - f.first_number >= 30 then w.volatility_30day_percent end
+            as volatility_30day_percent
+    from windows_of_sessions as w
+    inner join firsts as f on w.symbol = f.symbol
+    where w.quote_date is not null
 
 ),
 

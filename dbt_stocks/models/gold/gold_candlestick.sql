@@ -27,7 +27,7 @@ touched_symbols as (
 
 sessions as (
 
-    select calendar_date, session_open, session_close from {{ ref("stg_trading_sessions") }}
+    select calendar_date, session_open, session_close, session_number from {{ ref("stg_trading_sessions") }}
     where is_trading_day
 
 ),
@@ -251,9 +251,11 @@ adjusted as (
         b.*,
         coalesce(f.split_factor, 1.0) as split_factor,
         coalesce(f.is_new_split, false) as is_new_split,
+        s.session_number,
         {{ rounded(as_double("b.candle_close") ~ " / coalesce(f.split_factor, 1.0)", 28, 10) }} as adjusted_close
     from bars as b
     left join factors as f on b.symbol = f.symbol and b.quote_date = f.quote_date
+    left join sessions as s on b.resolution = '1d' and b.quote_date = s.calendar_date
 
 ),
 
@@ -263,6 +265,11 @@ with_trend as (
         *,
         case
             when count(adjusted_close) {{ over_last_candles(trend_bars) }} = {{ trend_bars }}
+                and (
+                    resolution <> '1d'
+                    or session_number - min(session_number) {{ over_last_candles(trend_bars) }}
+                    < {{ trend_bars }} + {{ holes_allowed(trend_bars) }}
+                )
                 then {{ as_price(
                     as_double("sum(adjusted_close) " ~ over_last_candles(trend_bars))
                     ~ " / " ~ trend_bars ~ " * split_factor"

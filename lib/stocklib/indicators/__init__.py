@@ -1,9 +1,13 @@
 """Indicators over prices: a series, or a panel with one column a symbol, in; the same shape out.
 
-Until a window is full the answer is NaN, never a guess; a window longer than the data is never full. A missing value
-makes an indicator of a fixed window NaN while it is inside the window; one that remembers everything (``ema``,
-``rsi``, ``macd``, ``atr``, ``obv``, ``ewma_volatility``) skips the missing bar and is NaN on it alone. No answer looks
-ahead: that of bar t is made of bars up to t. A value that has left a window has left nothing in it, however large.
+Until a window is full the answer is NaN, never a guess; a window longer than the data is never full. No answer is given
+for a bar that is missing (NaN). Around it, an indicator of a fixed window takes the last n bars that exist, unless they
+span more than n + ⌈n/10⌉ (``sma``, ``wma``, ``bollinger``, ``zscore``, ``stochastic``), or the values of the last n
+bars unless more than ⌈n/10⌉ of them are missing (``rolling_volatility``, ``parkinson``, ``garman_klass``), as gold's
+columns do; ``rolling_beta`` and ``rolling_correlation`` are NaN while a missing return is inside the window. One that
+remembers everything (``ema``, ``rsi``, ``macd``, ``atr``, ``obv``, ``ewma_volatility``) skips the missing bar. A hole
+shows when its row is there: ``prices(…, holes="nan")``. No answer looks ahead: that of bar t is made of bars up to t. A
+value that has left a window has left nothing in it, however large.
 
 Numbers of any kind come out as doubles, on the index that they came with; dates may be datetimes, ISO 8601 text,
 Python's or Arrow's. ``InputError``: lists and arrays, text instead of numbers, dates out of order or twice there, a

@@ -2,12 +2,12 @@
 
 import talib
 
-from stocklib.indicators import windows
+from stocklib.indicators import holes, windows
 from stocklib.indicators.columns import Floats, Values, by_memory, check_window, like, numbers_of, read
 
 
 def sma(values: Values, window: int) -> Values:
-    """Simple moving average: the mean of the last ``window`` values.
+    """Simple moving average: the mean of the last ``window`` values. Of daily bars this is gold's ``ma_30day``.
 
     SMA_t = (p_t + p_(t-1) + … + p_(t-n+1)) / n.
     Source: J. J. Murphy, Technical Analysis of the Financial Markets (1999), chapter 9.
@@ -18,7 +18,8 @@ def sma(values: Values, window: int) -> Values:
     """
     check_window(window)
     (values,) = read(values)
-    averaged: Values = like(values, windows.mean(numbers_of(values), window))
+    means = holes.over_bars(lambda bars: windows.mean(bars, window), window, numbers_of(values))
+    averaged: Values = like(values, means)
     return averaged
 
 
@@ -50,7 +51,8 @@ def wma(values: Values, window: int) -> Values:
     """
     check_window(window)
     (values,) = read(values)
-    averaged: Values = like(values, windows.weighted_mean(numbers_of(values), window))
+    means = holes.over_bars(lambda bars: windows.weighted_mean(bars, window), window, numbers_of(values))
+    averaged: Values = like(values, means)
     return averaged
 
 

@@ -5,7 +5,7 @@ from typing import Generic
 
 import talib
 
-from stocklib.indicators import windows
+from stocklib.indicators import holes, windows
 from stocklib.indicators.averages import sma
 from stocklib.indicators.columns import Values, by_memory, check_ranges, check_window, like, numbers_of, read
 
@@ -75,5 +75,6 @@ def zscore(values: Values, window: int) -> Values:
 
 
 def _deviation(values: Values, window: int, *, ddof: int) -> Values:
-    found: Values = like(values, windows.deviation(numbers_of(values), window, ddof=ddof))
+    deviations = holes.over_bars(lambda bars: windows.deviation(bars, window, ddof=ddof), window, numbers_of(values))
+    found: Values = like(values, deviations)
     return found

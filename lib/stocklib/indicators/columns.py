@@ -1,11 +1,11 @@
 """How an indicator meets its data: read once as doubles, then column by column around whatever is missing.
 
 In go series or panels of one shape, out come such of the same shape. ``read`` is the gate that every indicator's
-inputs pass. A kernel sees only complete stretches.
+inputs pass. A kernel sees only complete bars.
 """
 
 import numbers
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stocklib.errors import InputError
+from stocklib.indicators.holes import is_too_wide
 from stocklib.indicators.times import in_order, read_times
 
 Values = TypeVar("Values", pd.Series, pd.DataFrame)
@@ -28,14 +29,14 @@ LARGEST, SMALLEST = 1e50, 1e-50
 ROUNDED = 1e-6
 
 
-def by_window(kernel: Kernel, *inputs: Values) -> Values:
-    """Apply a kernel of a fixed window to each complete stretch by itself: it warms up again after a missing bar."""
-    return _apply(kernel, inputs, _stretches)
+def by_window(kernel: Kernel, window: int, *inputs: Values) -> Values:
+    """Apply a kernel of a fixed window to the complete bars; NaN where the window's bars span too many (``holes``)."""
+    return _apply(kernel, inputs, window=window)
 
 
 def by_memory(kernel: Kernel, *inputs: Values) -> Values:
     """Apply a kernel that remembers everything to the complete bars, as if the others were not there."""
-    return _apply(kernel, inputs, _complete)
+    return _apply(kernel, inputs, window=None)
 
 
 def check_window(window: object, *, name: str = "window", at_least: int = 1) -> None:
@@ -165,36 +166,23 @@ def _refuse(values: Any, wrong: NDArray[np.bool_], why: str) -> None:
         raise InputError(f"the bar{column} of {values.index[row]} {why}")
 
 
-def _apply(kernel: Kernel, inputs: tuple[Values, ...], parts: Callable[..., Iterator[Any]]) -> Values:
+def _apply(kernel: Kernel, inputs: tuple[Values, ...], *, window: int | None) -> Values:
     inputs = read(*inputs)
     # columns in one piece each: that is how pandas keeps them, and what TA-Lib reads without a copy
     arrays = [np.asfortranarray(numbers_of(values)) for values in inputs]
     answer = np.full(arrays[0].shape, np.nan, order="F")
     for column in range(arrays[0].shape[1]):
         pieces = [array[:, column] for array in arrays]
-        for where in parts(pieces):
-            answer[where, column] = kernel(*(piece[where] for piece in pieces))
+        there = _is_there(pieces)
+        if there.all() and len(there):
+            answer[:, column] = kernel(*pieces)
+        elif there.any():
+            found = kernel(*(piece[there] for piece in pieces))
+            if window is not None:
+                found[is_too_wide(there, window)] = np.nan
+            answer[there, column] = found
     shaped: Values = like(inputs[0], answer)
     return shaped
-
-
-def _stretches(pieces: list[Floats]) -> Iterator[slice]:
-    """The runs of bars on which nothing is missing."""
-    good = _is_there(pieces)
-    if good.all():
-        if len(good):
-            yield slice(None)
-        return
-    edges = np.flatnonzero(np.diff(np.r_[False, good, False].astype(np.int8)))
-    for begin, end in edges.reshape(-1, 2):
-        yield slice(begin, end)
-
-
-def _complete(pieces: list[Floats]) -> Iterator[Any]:
-    """The bars on which nothing is missing, all together."""
-    good = _is_there(pieces)
-    if good.any():
-        yield slice(None) if good.all() else good
 
 
 def _is_there(pieces: list[Floats]) -> NDArray[np.bool_]:

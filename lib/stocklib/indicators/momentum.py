@@ -87,7 +87,7 @@ def stochastic(
         check_window(length, name=name)
     high, low, close = read(high, low, close)
     check_ranges(high, low, close=close)
-    raw = by_window(lambda h, l, c: _position(h, l, c, window), high, low, close)  # noqa: E741
+    raw = by_window(lambda h, l, c: _position(h, l, c, window), window, high, low, close)  # noqa: E741
     k = sma(raw, smooth)
     return Stochastic(k, sma(k, signal))
 

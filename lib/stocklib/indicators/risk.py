@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from stocklib.errors import InputError
-from stocklib.indicators import windows
+from stocklib.indicators import holes, windows
 from stocklib.indicators.columns import Floats, Values, check_ranges, check_window, like, numbers_of, read_prices
 
 _ANNUAL_PERCENT = 100 * math.sqrt(252)
@@ -15,7 +15,8 @@ _ANNUAL_PERCENT = 100 * math.sqrt(252)
 def rolling_volatility(prices: Values, window: int = 30) -> Values:
     """Volatility as it stood after each session: 100 √252 × the sample deviation (ddof 1) of ``window`` simple returns.
 
-    This is gold's ``volatility_30day_percent``.
+    This is gold's ``volatility_30day_percent``: where bars are missing, it takes the one-session returns among the last
+    ``window`` sessions, and is NaN when more than a tenth of them are missing.
 
     >>> import pandas as pd
     >>> rolling_volatility(pd.Series([100.0, 110.0, 99.0]), 2).round(6).tolist()
@@ -24,7 +25,15 @@ def rolling_volatility(prices: Values, window: int = 30) -> Values:
     check_window(window, at_least=2)
     (prices,) = read_prices(prices)
     changes = numbers_of(prices / prices.shift(1) - 1)
-    answer: Values = like(prices, windows.deviation(changes, window, ddof=1) * _ANNUAL_PERCENT)
+    found = holes.over_sessions(
+        windows.deviation(changes, window, ddof=1),
+        changes,
+        ~np.isnan(numbers_of(prices)),
+        window,
+        reduce=lambda stretches, axis: np.nanstd(stretches, axis=axis, ddof=1),
+        at_least=2,
+    )
+    answer: Values = like(prices, found * _ANNUAL_PERCENT)
     return answer
 
 
@@ -100,6 +109,9 @@ def drawdown(values: Values) -> Values:
 
 def _annual(shape: Values, squared: Any, window: int) -> Values:
     """The root of the mean square of each window, in percent a year."""
-    means: Floats = windows.mean(numbers_of(squared), window)
+    squares = numbers_of(squared)
+    means: Floats = holes.over_sessions(
+        windows.mean(squares, window), squares, ~np.isnan(squares), window, reduce=np.nanmean, at_least=1
+    )
     answer: Values = like(shape, np.sqrt(np.maximum(means, 0)) * _ANNUAL_PERCENT)
     return answer

@@ -9,12 +9,21 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
+import numpy as np
 import pandas as pd
 
 from stocklib.errors import DateRangeError, InputError
 from stocklib.market import renamed
 from stocklib.market.adjusting import adjusted, dividend_factors, split_factors
-from stocklib.market.bars import new_york_days, read_actions, read_daily, read_intraday, side_by_side, with_factors
+from stocklib.market.bars import (
+    new_york_days,
+    read_actions,
+    read_daily,
+    read_intraday,
+    side_by_side,
+    with_factors,
+    with_holes,
+)
 from stocklib.market.catalogue import Symbols, all_symbols, known_symbols, nothing_there, tables, version
 from stocklib.settings import Settings, read_settings, read_symbol_changes
 from stocklib.warehouse import Reader, open_warehouse
@@ -23,6 +32,7 @@ __all__ = ["Symbols", "data_version", "is_replay", "prices", "symbols", "table"]
 
 RESOLUTIONS = ("1m", "5m", "1h", "1d")
 ADJUSTMENTS = ("none", "split", "total")
+HOLES = ("skip", "nan")
 _WIDE = ("open", "high", "low", "close", "volume")
 
 
@@ -34,6 +44,7 @@ def prices(
     resolution: str = "1d",
     adjust: str = "split",
     wide: str | None = None,
+    holes: str = "skip",
     settings: Settings | None = None,
 ) -> pd.DataFrame:
     """The bars of some symbols, one row a bar, ordered by symbol and time.
@@ -41,7 +52,8 @@ def prices(
     ``symbols`` is one, several, or None for all; ``start`` and ``end`` are New York trade dates, both included. A
     symbol that was renamed (``config/symbol_changes.csv``) has its older bars too, under the name that is asked for.
     ``adjust``: ``none`` for prices as traded, ``split``, or ``total`` for splits and dividends (``market.adjusting``
-    has the formulas).
+    has the formulas). ``holes="nan"`` adds a row of NaN prices for each session without a bar, from the symbol's first
+    bar to its last: indicators and metrics then count sessions as gold does. By default such a session has no row.
 
     Columns: symbol, then ``date`` (datetime64, the trade date) at 1d or ``time`` (UTC-aware, the bar's start) below,
     then open, high, low, close in the listing's currency, volume in shares (NaN where the source has none), is_final,
@@ -51,10 +63,13 @@ def prices(
     A week of Apple: ``prices("AAPL", "2012-12-10", "2012-12-14")``.
 
     Raises ``SymbolError`` for a symbol without prices, ``DateRangeError`` when no bar is in the range; both name what
-    there is.
+    there is. ``InputError`` for holes within a day, where a minute without a trade is none.
     """
     _one_of("resolution", resolution, RESOLUTIONS)
     _one_of("adjust", adjust, ADJUSTMENTS)
+    _one_of("holes", holes, HOLES)
+    if holes == "nan" and resolution != "1d":
+        raise InputError(f'holes="nan" is possible at resolution="1d" alone, not {resolution!r}: a hole is a session')
     if wide is not None:
         _one_of("wide", wide, _WIDE)
     first, last = _day("start", start), _day("end", end)
@@ -64,12 +79,16 @@ def prices(
     changes = read_symbol_changes(settings)
     with open_warehouse(settings).reading() as look:
         wanted, companies = known_symbols(look, symbols, renamed.companies(changes))
-        bars = _bars(look, wanted, companies, first, last, resolution, adjust)
-        if bars.empty:
+        # a hole at the beginning of the range shows only beside the bars before it
+        span = (None, None) if holes == "nan" else (first, last)
+        bars = _bars(look, wanted, companies, *span, resolution, adjust)
+        if bars.empty or (holes == "nan" and _within(bars, first, last).empty):
             there = renamed.every_name(wanted, companies)
             raise DateRangeError(nothing_there(look, there, first, last, resolution=resolution))
         read_version = version(look)
     bars = adjusted(bars, adjust=adjust).drop(columns=["split_factor", "dividend_factor"], errors="ignore")
+    if holes == "nan":
+        bars = _within(with_holes(bars), first, last)
     bars = bars.reset_index(drop=True)
     if wide is not None:
         bars = side_by_side(bars, wide)
@@ -152,6 +171,16 @@ def _bars(
     bars = read_intraday(look, there, first, last, resolution=resolution)
     bars = renamed.join(bars, wanted, companies, days=new_york_days(bars), by=["time"])
     return with_factors(bars, daily)
+
+
+def _within(bars: pd.DataFrame, first: date | None, last: date | None) -> pd.DataFrame:
+    """The daily bars of a range of dates."""
+    kept = np.ones(len(bars), dtype=bool)
+    if first:
+        kept &= (bars["date"] >= pd.Timestamp(first)).to_numpy()
+    if last:
+        kept &= (bars["date"] <= pd.Timestamp(last)).to_numpy()
+    return bars[kept]
 
 
 def _day(name: str, value: date | str | None) -> date | None:

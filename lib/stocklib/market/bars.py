@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stocklib.market.catalogue import where_clause
-from stocklib.sessions import NEW_YORK
+from stocklib.sessions import NEW_YORK, session_dates
 from stocklib.warehouse import Reader
 
 
@@ -65,6 +65,29 @@ def read_actions(look: Reader, wanted: Sequence[str]) -> pd.DataFrame:
         """,  # noqa: S608 - placeholders only
         params,
     )
+
+
+def with_holes(bars: pd.DataFrame) -> pd.DataFrame:
+    """Daily bars, and a row for each session between a symbol's first bar and its last that has none.
+
+    Such a row has no prices, volume and source (NaN), and is not final.
+    """
+    ends = bars.groupby("symbol", sort=False)["date"].agg(["min", "max"])
+    days = session_dates(bars["date"].min().date(), bars["date"].max().date())
+    dates = pd.DatetimeIndex(days, dtype=str(bars["date"].dtype))
+    firsts, lasts = ends["min"].to_numpy(), ends["max"].to_numpy()
+    places = zip(dates.searchsorted(firsts), dates.searchsorted(lasts, side="right"), strict=True)
+    ranges = [dates[first:last] for first, last in places]
+    keys = pd.DataFrame(
+        {
+            "symbol": np.repeat(ends.index.to_numpy(), [len(found) for found in ranges]),
+            "date": np.concatenate([found.to_numpy() for found in ranges]),
+        }
+    )
+    keys["symbol"] = keys["symbol"].astype(bars["symbol"].dtype)
+    merged = keys.merge(bars, on=["symbol", "date"], how="left")
+    merged["is_final"] = merged["is_final"].eq(True)
+    return merged
 
 
 def new_york_days(bars: pd.DataFrame) -> Any:

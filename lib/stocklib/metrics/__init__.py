@@ -5,8 +5,10 @@ Conventions, the same in gold: simple returns of split-adjusted closes, 252 sess
 fractions, because one multiplies them. ``risk_free_percent`` is a year's simple rate; a session's is 1/252 of it. A
 ratio whose denominator is nothing is NaN, and so is a rate that no number holds. Losses are negative.
 
-Prices are refused (``InputError``) when they are no series of numbers, out of order, missing, zero, negative or
-infinite. What is said of a year takes one value a session: of bars within the day, each session's last one.
+Prices are refused (``InputError``) when they are no series of numbers, out of order, zero, negative or infinite. A
+missing one (NaN) is a session without a bar, as ``prices(…, holes="nan")`` gives it: a return is that of one session,
+and one over a hole counts nowhere; growth is from the first price to the last. What is said of a year takes one value a
+session: of bars within the day, each session's last one.
 """
 
 from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, returns, total_return

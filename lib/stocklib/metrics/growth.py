@@ -13,7 +13,7 @@ SESSIONS_A_YEAR = 252
 
 
 def returns(prices: pd.Series) -> pd.Series:
-    """Simple returns, as fractions: p_t / p_(t-1) - 1. One shorter than the prices.
+    """Simple returns, as fractions: p_t / p_(t-1) - 1. One shorter than the prices; NaN where either is missing.
 
     >>> returns(pd.Series([100.0, 110.0, 99.0])).round(10).tolist()
     [0.1, -0.1]
@@ -31,12 +31,12 @@ def total_return(prices: pd.Series) -> float:
     >>> round(total_return(pd.Series([100.0, 110.0, 99.0])), 10)
     -1.0
     """
-    checked = check_prices(prices, at_least=2)
-    return float(100 * (checked.iloc[-1] / checked.iloc[0] - 1))
+    known = check_prices(prices, at_least=2).dropna()
+    return float(100 * (known.iloc[-1] / known.iloc[0] - 1))
 
 
 def cagr(prices: pd.Series) -> float:
-    """Compound annual growth rate, in percent: 100 ((p_last / p_first)^(252 / n) - 1) over n returns.
+    """Compound annual growth rate, in percent: 100 ((p_last / p_first)^(252 / n) - 1) over n sessions.
 
     126 sessions that bring 10 % are half a year, so 1.1 ** 2 - 1 a year:
 
@@ -44,26 +44,37 @@ def cagr(prices: pd.Series) -> float:
     21.0
     """
     checked = check_sessions(prices)
-    growth = checked.iloc[-1] / checked.iloc[0]
+    known = np.flatnonzero(checked.notna())
+    growth = checked.iloc[known[-1]] / checked.iloc[known[0]]
     with np.errstate(over="ignore"):
-        return finite(100 * (growth ** (SESSIONS_A_YEAR / (len(checked) - 1)) - 1))
+        return finite(100 * (growth ** (SESSIONS_A_YEAR / (known[-1] - known[0])) - 1))
+
+
+def known_returns(prices: pd.Series) -> pd.Series:
+    """``returns`` without those that are missing; ``InputError`` when none is left."""
+    found = returns(prices).dropna()
+    if found.empty:
+        raise InputError("no two values in a row are there, so that there is no return")
+    return found
 
 
 def check_prices(prices: pd.Series, *, at_least: int) -> pd.Series:
-    """Return the prices as doubles by time, when every formula here holds for them; ``InputError`` says why not."""
+    """Return the prices as doubles by time, when every formula here holds for them; ``InputError`` says why not.
+
+    A missing one (NaN) is a session without a bar.
+    """
     if not isinstance(prices, pd.Series):
         raise InputError(f"the values must be a series, not {type(prices).__name__}: pd.Series(values, dates)")
-    if len(prices) < at_least:
-        raise InputError(f"{len(prices)} values are too few: at least {at_least} are needed")
     times = read_times(prices.index)
     if not in_order(times) or not times.is_monotonic_increasing or not times.is_unique:
         raise InputError("the values must be in order of time, one a date: sort them, and drop what is there twice")
     values = to_doubles(prices)
-    good = (values >= SMALLEST) & (values <= LARGEST)
+    missing = np.isnan(values)
+    good = missing | ((values >= SMALLEST) & (values <= LARGEST))
     if not good.all():
-        raise InputError(
-            f"the value of {times[~good][0]} is missing, zero or negative, or infinite: drop or fill it first"
-        )
+        raise InputError(f"the value of {times[~good][0]} is zero, negative or infinite: drop or fill it first")
+    if (there := int((~missing).sum())) < at_least:
+        raise InputError(f"{there} values are too few: at least {at_least} are needed")
     checked = pd.Series(values, times, name=prices.name)
     checked.attrs = prices.attrs
     return checked

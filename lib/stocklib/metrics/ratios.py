@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stocklib.errors import InputError
-from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, check_sessions, finite, returns
+from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, check_sessions, finite, known_returns, returns
 from stocklib.metrics.risk import max_drawdown
 
 # What rounding leaves of a deviation that is none.
@@ -100,7 +100,7 @@ def information_ratio(prices: pd.Series, benchmark: pd.Series) -> float:
 
 
 def _excess(prices: pd.Series, risk_free_percent: float) -> pd.Series:
-    return returns(check_sessions(prices)) - risk_free_percent / 100 / SESSIONS_A_YEAR
+    return known_returns(check_sessions(prices)) - risk_free_percent / 100 / SESSIONS_A_YEAR
 
 
 def _together(prices: pd.Series, benchmark: pd.Series) -> tuple[pd.Series, pd.Series]:
@@ -109,7 +109,8 @@ def _together(prices: pd.Series, benchmark: pd.Series) -> tuple[pd.Series, pd.Se
         only = mine.index.symmetric_difference(theirs.index)
         where = f"; {only[0]} is in one of them only" if len(only) else ""
         raise InputError(f"the values and the benchmark's must be on the same dates{where}")
-    return mine, theirs
+    both = mine.notna() & theirs.notna()
+    return mine[both], theirs[both]
 
 
 def _ratio(above: float, below: float) -> float:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from stocklib import indicators
-from stocklib.metrics.growth import SESSIONS_A_YEAR, check_prices, check_sessions, returns
+from stocklib.indicators.holes import allowed
+from stocklib.metrics.growth import SESSIONS_A_YEAR, check_prices, check_sessions, known_returns, returns
 
 VOLATILITY_WINDOW = 30
 _ANNUAL_PERCENT = 100 * math.sqrt(SESSIONS_A_YEAR)
@@ -27,18 +28,23 @@ def volatility(prices: pd.Series, *, window: int | None = VOLATILITY_WINDOW) -> 
     """Annualised volatility, in percent: 100 √252 times the sample standard deviation of the last 30 simple returns.
 
     This is gold's ``volatility_30day_percent``. ``window=None`` takes every return. NaN where there are fewer returns
-    than the window.
+    than the window, and where more than a tenth of those of its sessions are missing.
 
     Returns of +10 % and -10 % have a sample standard deviation of √0.02, and 100 √(0.02 · 252) = 224.499…:
 
     >>> round(volatility(pd.Series([100.0, 110.0, 99.0]), window=2), 6)
     224.499443
     """
-    changes = returns(check_sessions(prices))
+    checked = check_sessions(prices)
+    # from the first price to the last: what is missing outside of them is no hole
+    changes = returns(checked[checked.bfill().notna() & checked.ffill().notna()])
     count = len(changes) if window is None else window
     if not 2 <= count <= len(changes):
         return math.nan
-    return _ANNUAL_PERCENT * float(changes.tail(count).std(ddof=1))
+    known = changes.tail(count).dropna()
+    if window is not None and len(known) < count - allowed(count):
+        return math.nan
+    return _ANNUAL_PERCENT * float(known.std(ddof=1))
 
 
 def rolling_volatility(prices: pd.Series, window: int = VOLATILITY_WINDOW) -> pd.Series:
@@ -67,7 +73,7 @@ def max_drawdown(prices: pd.Series) -> Drawdown:
     >>> worst.percent, worst.peak.date(), worst.trough.date(), worst.recovered.date()
     (-25.0, datetime.date(2012, 1, 3), datetime.date(2012, 1, 4), datetime.date(2012, 1, 6))
     """
-    prices = check_prices(prices, at_least=1)
+    prices = check_prices(prices, at_least=1).dropna()
     values, depths = prices.to_numpy(), drawdown(prices).to_numpy()
     trough = int(depths.argmin())
     peak = int(values[: trough + 1].argmax())
@@ -84,7 +90,7 @@ def skew(prices: pd.Series) -> float:
     >>> round(skew(pd.Series([100.0, 110.0, 121.0, 108.9])), 6)
     -1.732051
     """
-    return float(returns(prices).skew())  # type: ignore[arg-type]
+    return float(known_returns(prices).skew())  # type: ignore[arg-type]
 
 
 def kurtosis(prices: pd.Series) -> float:
@@ -95,7 +101,7 @@ def kurtosis(prices: pd.Series) -> float:
     >>> round(kurtosis(pd.Series([100.0, 110.0, 121.0, 108.9, 98.01])), 6)
     -6.0
     """
-    return float(returns(prices).kurt())  # type: ignore[arg-type]
+    return float(known_returns(prices).kurt())  # type: ignore[arg-type]
 
 
 def hit_rate(prices: pd.Series) -> float:
@@ -104,6 +110,6 @@ def hit_rate(prices: pd.Series) -> float:
     >>> round(hit_rate(pd.Series([100.0, 110.0, 110.0, 121.0, 108.9])), 6)
     66.666667
     """
-    moved = returns(prices)
+    moved = known_returns(prices)
     moved = moved[moved != 0]
     return float(100 * (moved > 0).mean()) if len(moved) else math.nan

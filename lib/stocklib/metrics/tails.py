@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stocklib.errors import InputError
-from stocklib.metrics.growth import returns
+from stocklib.metrics.growth import known_returns
 
 
 def value_at_risk(prices: pd.Series, *, share: float = 0.05) -> float:
@@ -17,7 +17,7 @@ def value_at_risk(prices: pd.Series, *, share: float = 0.05) -> float:
     >>> round(value_at_risk(pd.Series([100.0, 110.0, 99.0, 99.0]), share=0.25), 6)
     -5.0
     """
-    return float(100 * np.quantile(returns(prices), _checked(share)))
+    return float(100 * np.quantile(known_returns(prices), _checked(share)))
 
 
 def cvar(prices: pd.Series, *, share: float = 0.05) -> float:
@@ -28,7 +28,7 @@ def cvar(prices: pd.Series, *, share: float = 0.05) -> float:
     >>> round(cvar(pd.Series([100.0, 110.0, 99.0, 99.0]), share=0.5), 6)
     -5.0
     """
-    changes = np.sort(returns(prices).to_numpy())
+    changes = np.sort(known_returns(prices).to_numpy())
     worst = int((len(changes) - 1) * _checked(share)) + 1
     return float(100 * changes[:worst].mean())
 
@@ -41,7 +41,7 @@ def gaussian_var(prices: pd.Series, *, share: float = 0.05) -> float:
     >>> round(gaussian_var(pd.Series([100.0, 110.0, 99.0]), share=0.5), 6) + 0
     0.0
     """
-    changes = returns(prices)
+    changes = known_returns(prices)
     return float(100 * (changes.mean() + changes.std(ddof=1) * NormalDist().inv_cdf(_checked(share))))
 
 
@@ -53,7 +53,7 @@ def gaussian_cvar(prices: pd.Series, *, share: float = 0.05) -> float:
     >>> round(gaussian_cvar(pd.Series([100.0, 110.0, 99.0]), share=0.5), 6)
     -11.283792
     """
-    changes, normal = returns(prices), NormalDist()
+    changes, normal = known_returns(prices), NormalDist()
     beyond = normal.pdf(normal.inv_cdf(_checked(share))) / share
     return float(100 * (changes.mean() - changes.std(ddof=1) * beyond))
 

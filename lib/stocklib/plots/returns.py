@@ -80,7 +80,7 @@ def monthly_heatmap(values: pd.Series, *, title: str | None = None, height: int 
 def return_distribution(values: pd.Series, *, title: str | None = None, height: int = 380) -> go.Figure:
     """Daily returns in percent: how many sessions brought how much, a normal distribution's share, VaR and CVaR."""
     values = check_sessions(values)
-    changes = 100 * metrics.returns(values)
+    changes = 100 * metrics.returns(values).dropna()
     counts, edges = np.histogram(changes, bins=min(60, max(10, round(2 * len(changes) ** 0.5))))
     middles, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
     drawn = figure(

@@ -107,8 +107,10 @@ def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame
             "change_amount": ((last["close"] - before) * close / last["close"]).to_numpy(),
             "change_percent": (100 * (last["close"] / before - 1)).to_numpy(),
             "change_basis": ["close" if known else None for known in is_known],
-            "ytd_return_percent": performance.groupby("symbol")["ytd_return_percent"]
-            .last()
+            # of the last row: a null there is not to be filled from an older session
+            "ytd_return_percent": performance.groupby("symbol")
+            .tail(1)
+            .set_index("symbol")["ytd_return_percent"]
             .reindex(last.index)
             .to_numpy(),
             "as_of": [found.close if (found := ends[day]) else day.tz_localize("UTC") for day in last["date"]],

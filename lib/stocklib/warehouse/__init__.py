@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,6 +47,11 @@ BESIDE_GOLD = (
 )
 # What a reader may rely on: the layout of RAW and of the ops tables.
 SCHEMA_VERSION = 2
+
+
+def calendar_version() -> str:
+    """Which trading calendar a warehouse holds: the library that knows it, and the columns that we make of it."""
+    return f"{version('exchange-calendars')} with session numbers"
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,23 @@
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from stocklib.errors import WarehouseError
-from stocklib.warehouse import DATASETS, SCHEMA_VERSION
+from stocklib.warehouse import DATASETS, SCHEMA_VERSION, calendar_version
 from stocklib.warehouse.local_load import first_row
 
 _RAW_TABLE = """
 create table if not exists raw.{name} (
     record json not null, object_key varchar not null, line_no integer not null, load_id bigint not null,
     loaded_at timestamp not null
+)
+"""
+
+_CALENDAR = """
+create or replace table raw.trading_sessions (
+    calendar_date date, is_trading_day boolean, is_early_close boolean, session_open timestamp,
+    session_close timestamp, holiday varchar, session_number integer
 )
 """
 
@@ -29,10 +35,6 @@ create table if not exists raw.load_history (
 create table if not exists raw.rejected_lines (
     dataset varchar, object_key varchar, line_no integer, raw_text varchar, reason varchar, load_id bigint,
     loaded_at timestamp
-);
-create table if not exists raw.trading_sessions (
-    calendar_date date, is_trading_day boolean, is_early_close boolean, session_open timestamp,
-    session_close timestamp, holiday varchar
 );
 create table if not exists ops.schema_version (version integer, calendar varchar);
 create table if not exists ops.warehouse_source (kind varchar, first_object varchar);
@@ -69,7 +71,7 @@ create table if not exists ops.ledger_accepted (problem varchar, accepted_at tim
 def create(con: Any) -> None:
     """Create what is missing; fill the trading calendar anew when the library that knows it has changed."""
     found = _version(con)
-    calendar = version("exchange-calendars")
+    calendar = calendar_version()
     if found is not None and found[0] != SCHEMA_VERSION:
         raise WarehouseError(
             f"the warehouse has schema version {found[0]} and this release writes {SCHEMA_VERSION}: "
@@ -87,7 +89,8 @@ def create(con: Any) -> None:
 
 def _fill_calendar(con: Any, calendar: str) -> None:
     rows = _calendar_rows()
-    con.execute("delete from raw.trading_sessions")
+    # one of an older release may lack a column
+    con.execute(_CALENDAR)
     con.register("calendar_rows", rows)
     con.execute("insert into raw.trading_sessions select * from calendar_rows order by calendar_date")
     con.unregister("calendar_rows")
@@ -134,6 +137,7 @@ def _calendar_rows() -> Any:
             "session_open": pa.array([_naive(day["session_open"]) for day in days], pa.timestamp("us")),
             "session_close": pa.array([_naive(day["session_close"]) for day in days], pa.timestamp("us")),
             "holiday": pa.array([day["holiday"] for day in days], pa.string()),
+            "session_number": pa.array([day["session_number"] for day in days], pa.int32()),
         }
     )
 

@@ -5,17 +5,19 @@ missing, so that a load pays two statements for it.
 """
 
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from stocklib.errors import WarehouseError
-from stocklib.warehouse import DATASETS, SCHEMA_VERSION
+from stocklib.warehouse import DATASETS, SCHEMA_VERSION, calendar_version
 from stocklib.warehouse.snowflake_session import Session
 
 _RECORD = (
     "record variant not null, object_key varchar not null, line_no integer not null, load_id bigint not null, "
     "loaded_at timestamp_ntz not null"
 )
+
+# What a calendar of an older release lacks.
+NUMBERED = "raw.trading_sessions add column if not exists session_number integer"
 
 # The columns of each table. RAW's datasets all have the same.
 TABLES: dict[str, str] = {
@@ -25,7 +27,7 @@ TABLES: dict[str, str] = {
     "raw.rejected_lines": "dataset varchar, object_key varchar, line_no integer, raw_text varchar, reason varchar, "
     "load_id bigint, loaded_at timestamp_ntz",
     "raw.trading_sessions": "calendar_date date, is_trading_day boolean, is_early_close boolean, "
-    "session_open timestamp_ntz, session_close timestamp_ntz, holiday varchar",
+    "session_open timestamp_ntz, session_close timestamp_ntz, holiday varchar, session_number integer",
     "ops.schema_version": "version integer, calendar varchar",
     "ops.warehouse_source": "kind varchar, first_object varchar",
     "ops.model_loads": "model varchar, load_id bigint, finished_at timestamp_ntz",
@@ -66,7 +68,7 @@ def create(session: Session) -> None:
     if missing := set(TABLES) - there:
         for statement in statements(missing):
             session.run(statement)
-    calendar = version("exchange-calendars")
+    calendar = calendar_version()
     if found is None or found[1] != calendar:
         _fill_calendar(session, calendar)
 
@@ -85,13 +87,20 @@ def statements(tables: set[str] | None = None) -> Iterator[str]:
 def _fill_calendar(session: Session, calendar: str) -> None:
     """Eighteen thousand days as one JSON text: an array binding of them would take a stage of its own."""
     rows = _calendar_json()
+    there = session.row(
+        "select count(*) from information_schema.columns where lower(table_schema) = 'raw' "
+        "and lower(table_name) = 'trading_sessions' and lower(column_name) = 'session_number'"
+    )
+    # one of an older release lacks it; whoever only loads may not alter a table that has it
+    if not there or not there[0]:
+        session.run(f"alter table {NUMBERED}")
     with session.transaction():
         session.run("delete from raw.trading_sessions")
         for text in rows:
             session.run(
                 "insert into raw.trading_sessions select value[0]::varchar::date, value[1]::varchar::boolean, "
                 "value[2]::varchar::boolean, value[3]::varchar::timestamp_ntz, value[4]::varchar::timestamp_ntz, "
-                "value[5]::varchar from table(flatten(parse_json(?)))",
+                "value[5]::varchar, value[6]::integer from table(flatten(parse_json(?)))",
                 [text],
             )
         # another calendar can change what was built: the next transform builds everything anew
@@ -105,7 +114,8 @@ def _calendar_json() -> list[str]:
 
     from stocklib.sessions import FIRST_DATE, LAST_DATE, calendar_days
 
-    names = ("calendar_date", "is_trading_day", "is_early_close", "session_open", "session_close", "holiday")
+    names = ["calendar_date", "is_trading_day", "is_early_close", "session_open", "session_close", "holiday"]
+    names += ["session_number"]
     days = [[_plain(day[name]) for name in names] for day in calendar_days(FIRST_DATE, LAST_DATE)]
     # a bound text is at most 16 MB; a year at a time would be fifty statements
     return [orjson.dumps(days[start : start + 5000]).decode() for start in range(0, len(days), 5000)]
