@@ -19,7 +19,7 @@ import requests
 import websocket
 from click.testing import CliRunner
 
-from stocklib import runner
+from stocklib import errors, runner
 from stocklib.cli import main
 from stocklib.errors import InvalidNotebook, NotebookFailed, ParameterError, SettingsError
 from stocklib.notebook_files import read_notebook
@@ -135,6 +135,56 @@ def test_a_failed_notebook_says_why_and_keeps_its_copy(project: Settings) -> Non
     copies = list((project.home / "runs").rglob("adding.ipynb"))
     assert str(copies[0]) in str(raised.value)
     assert "AssertionError" in copies[0].read_text()
+    assert (raised.value.raised, raised.value.is_hopeless) == ("AssertionError", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_hopeless"),
+    [
+        # what the request or the settings say is wrong again
+        *(
+            (name, True)
+            for name in (
+                "SettingsError",
+                "InputError",
+                "SymbolError",
+                "DateRangeError",
+                "ParameterError",
+                "InvalidNotebook",
+                "KeyRefused",
+                "PlanRefused",
+                "HistoryRefused",
+                "WrongSource",
+            )
+        ),
+        # what may be over in a minute
+        *(
+            (name, False)
+            for name in (
+                "SourceError",
+                "SourceUnavailable",
+                "RateLimited",
+                "BadAnswer",
+                "NoQuote",
+                "HistoryMissing",
+                "StreamError",
+                "LakeError",
+                "WarehouseBusy",
+                "TransformFailed",
+                "StaleData",
+                # and what is none of ours, whatever it is called
+                "ValueError",
+                "NoSuchError",
+                "kind",
+                "",
+            )
+        ),
+    ],
+)
+def test_whether_another_try_can_help_is_an_attribute_also_of_a_notebooks_error(name: str, is_hopeless: bool) -> None:
+    assert NotebookFailed("KeyRefused: PlanRefused", raised=name).is_hopeless is is_hopeless
+    kind = getattr(errors, name, None)
+    assert kind is None or kind.is_hopeless is is_hopeless
 
 
 @pytest.mark.parametrize(

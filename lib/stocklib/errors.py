@@ -14,6 +14,8 @@
     │   ├── PlanRefused          403: the key's plan does not include this call
     │   ├── RateLimited          429 after every retry
     │   ├── BadAnswer            an answer that is not what the documentation promises
+    │   ├── HistoryMissing       some symbols brought nothing this time
+    │   ├── HistoryRefused       some symbols bring nothing, however often they are asked for
     │   ├── NoQuote              zeros or nulls where a price should be
     │   └── Interrupted          a wait for the source was cut short because the run is stopping
     ├── StreamError              Kafka
@@ -33,7 +35,7 @@
     └── NotebookFailed           a notebook raised; the executed copy is kept
 
 A caller that wants to stop on anything of ours catches ``StocksError``; the command line prints its text and no
-traceback. Secrets never appear in any message.
+traceback. Secrets never appear in any message. Whether asking again can help is an attribute, ``is_hopeless``.
 """
 
 from pathlib import Path
@@ -42,9 +44,14 @@ from pathlib import Path
 class StocksError(Exception):
     """Anything that this project raises on purpose."""
 
+    # The same request fails again until a person changes something: a scheduler does not repeat it.
+    is_hopeless: bool = False
+
 
 class SettingsError(StocksError):
     """A setting is missing or malformed; the message names it and where to set it."""
+
+    is_hopeless = True
 
 
 class StateError(StocksError):
@@ -57,6 +64,8 @@ class StateError(StocksError):
 
 class InputError(StocksError):
     """The request itself makes no sense."""
+
+    is_hopeless = True
 
 
 class SymbolError(InputError):
@@ -86,9 +95,13 @@ class SourceUnavailable(SourceError):
 class KeyRefused(SourceError):
     """401: the API key is missing or wrong."""
 
+    is_hopeless = True
+
 
 class PlanRefused(SourceError):
     """403: the key's plan does not include this call."""
+
+    is_hopeless = True
 
 
 class RateLimited(SourceError):
@@ -97,6 +110,16 @@ class RateLimited(SourceError):
 
 class BadAnswer(SourceError):
     """The source answered something that its documentation does not allow."""
+
+
+class HistoryMissing(SourceError):
+    """Some symbols brought no history, and another try may bring it; the message names them."""
+
+
+class HistoryRefused(SourceError):
+    """Some symbols bring no history however often they are asked for: unknown, or not of the key's plan."""
+
+    is_hopeless = True
 
 
 class NoQuote(SourceError):
@@ -138,6 +161,8 @@ class BudgetSpent(WarehouseError):
 class WrongSource(WarehouseError):
     """Live data was offered to a warehouse of replayed data, or the other way round."""
 
+    is_hopeless = True
+
 
 class LedgerUnbalanced(WarehouseError):
     """Messages are missing or doubled; the published tables are still the last good version."""
@@ -164,4 +189,13 @@ class PowerBIError(StocksError):
 
 
 class NotebookFailed(StocksError):
-    """A notebook raised; the message names the executed copy that holds the error."""
+    """A notebook raised; the message names the executed copy that holds the error.
+
+    ``raised`` is the name of the error's class in the notebook. It is hopeless where that class is one of ours and is.
+    """
+
+    def __init__(self, message: str, *, raised: str = "") -> None:
+        super().__init__(message)
+        self.raised = raised
+        kind = globals().get(raised)
+        self.is_hopeless = isinstance(kind, type) and issubclass(kind, StocksError) and bool(kind.is_hopeless)

@@ -90,7 +90,9 @@ def run(
                 extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             )
     except papermill.PapermillExecutionError as error:
-        raise NotebookFailed(f"{name} failed: {error.ename}: {error.evalue}\nThe executed copy: {target}") from None
+        raise NotebookFailed(
+            f"{name} failed: {error.ename}: {error.evalue}\nThe executed copy: {target}", raised=str(error.ename)
+        ) from None
     except DeadKernelError as error:
         raise NotebookFailed(f"{name} failed: its kernel died ({error}).\nThe executed copy: {target}") from error
     executed = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]

@@ -110,13 +110,21 @@ def bag(database: None) -> Any:
     return found
 
 
+@pytest.fixture(scope="session")
+def defaults() -> dict[str, dict[str, Any]]:
+    """The Params of each DAG before its first run."""
+    return {}
+
+
 @pytest.fixture
-def run(bag: Any, pipeline: Settings) -> Callable[..., "Outcome"]:
+def run(bag: Any, defaults: dict[str, dict[str, Any]], pipeline: Settings) -> Callable[..., "Outcome"]:
     """Run a DAG by its name, with Params and a logical date; the environment of the test's pipeline is the tasks'."""
 
     def run_dag(dag_id: str, *, at: Any = None, **params: Any) -> Outcome:
         dag = bag.dags[dag_id]
-        return Outcome(dag.test(logical_date=at, run_conf=params))
+        # a run in this process leaves its Params behind: each states all of them
+        defaults.setdefault(dag_id, dict(dag.params))
+        return Outcome(dag.test(logical_date=at, run_conf={**defaults[dag_id], **params}))
 
     return run_dag
 

@@ -146,12 +146,23 @@ def test_a_parameter_of_another_type_fails_before_anything_runs(run: Run, pipeli
             run("backfill_ytd_historical", **params)
 
 
-def test_a_symbol_that_is_none_fails_at_once_and_says_so(
-    run: Run, pipeline: Settings, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("dag_id", "params", "failed", "said"),
+    [
+        ("backfill_ytd_historical", {"symbols": ["not a symbol"]}, "choose_symbols", "not a symbol"),
+        # well formed, and unknown to the source
+        ("backfill_ytd_historical", {"symbols": ["NOBODY"], "from": "2012-12-03"}, "fetch.0", "NOBODY"),
+        ("backfill_ytd_historical", {"from": "2012-12-13", "to": "2012-12-03"}, "choose_symbols", "runs backwards"),
+        ("daily_historical_load", {"day": "1999-12-31"}, "trade_day", "outside the trading calendar"),
+        ("daily_historical_load", {"day": "2012-12-17"}, "fetch", "lies ahead"),
+    ],
+)
+def test_what_no_other_try_can_mend_fails_at_once_and_says_so(
+    run: Run, pipeline: Settings, dag_id: str, params: Any, failed: str, said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    done = run("backfill_ytd_historical", symbols=["not a symbol"])
-    assert (done.state, done.tries["choose_symbols"]) == ("failed", 1)
-    assert "not a symbol" in capfd.readouterr().out
+    done = run(dag_id, **params)
+    assert (done.state, done.states[failed], done.tries[failed]) == ("failed", "failed", 1)
+    assert said in capfd.readouterr().out
 
 
 def test_what_fails_once_is_tried_again_and_what_is_refused_is_not(

@@ -12,7 +12,7 @@ import pytest
 from conftest import StartReplay
 from kafka import KafkaConsumer
 
-from stocklib.errors import CorruptObject, StreamError
+from stocklib.errors import CorruptObject, HistoryMissing, StreamError
 from stocklib.lake import Lake
 from stocklib.pipeline import landing
 from stocklib.pipeline.heartbeat import read_heartbeats
@@ -130,3 +130,5 @@ def test_a_day_that_the_source_does_not_have_is_a_failure(
     done = daily(settings, date(2012, 12, 13))
     assert list(done.failed) == ["XYZ"]
     assert "no bar of 2012-12-13" in done.failed["XYZ"]
+    with pytest.raises(HistoryMissing, match=r"XYZ: .* has no bar of 2012-12-13"):
+        done.require_all()

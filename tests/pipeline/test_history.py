@@ -16,7 +16,15 @@ import pytest
 from misbehaving import Server, serving
 from small_finnhub import DAYS, FIRST, LAST, Market
 
-from stocklib.errors import DateRangeError, KeyRefused, PlanRefused, SourceUnavailable, SymbolError, WrongSource
+from stocklib.errors import (
+    DateRangeError,
+    HistoryRefused,
+    KeyRefused,
+    PlanRefused,
+    SourceUnavailable,
+    SymbolError,
+    WrongSource,
+)
 from stocklib.finnhub import Finnhub
 from stocklib.lake import Lake
 from stocklib.pipeline import history
@@ -212,6 +220,9 @@ def test_an_unknown_symbol_is_reported_and_the_rest_goes_on(source: Settings) ->
     assert list(result.failed) == ["ZZZZ"]
     assert result.bars == 2 * len(DAYS)
     assert "failed: ZZZZ" in str(result)
+    # the source answered, and answers the same tomorrow
+    with pytest.raises(HistoryRefused, match="for 1 of 3 symbols: ZZZZ: "):
+        result.require_all()
 
 
 def test_refused_splits_leave_a_symbol_out_and_say_why(source: Settings, market: Market) -> None:
@@ -219,6 +230,7 @@ def test_refused_splits_leave_a_symbol_out_and_say_why(source: Settings, market:
     result = fetch(source)
     assert "/stock/split for AAPL" in result.failed["AAPL"]
     assert "HISTORY_SOURCE=yfinance" in result.failed["AAPL"]
+    assert result.hopeless == {"AAPL"}
     assert bars(source, "AAPL") == []
     assert bars(source, "MSFT") == [f"{day}" for day in DAYS]
 

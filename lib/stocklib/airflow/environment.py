@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from stocklib.errors import StocksError
 from stocklib.host import environment
 from stocklib.settings import Settings, read_settings
 
@@ -25,7 +26,12 @@ _SNOWFLAKE = {
 
 @contextmanager
 def task_settings() -> Iterator[Settings]:
-    """Inside this block, this process and the kernels that it starts have the settings of the task."""
+    """Inside this block, this process and the kernels that it starts have the settings of the task.
+
+    An error of ours that repeating cannot mend (``is_hopeless``) leaves it as one that Airflow does not try again.
+    """
+    from airflow.sdk.exceptions import AirflowFailException
+
     stated: dict[str, str] = {}
     for name in ("finnhub", "minio", "snowflake"):
         connection = _connection(name)
@@ -34,7 +40,12 @@ def task_settings() -> Iterator[Settings]:
     if stated:
         log.info("from Airflow's connections: %s", ", ".join(sorted(stated)))
     with environment(stated):
-        yield read_settings()
+        try:
+            yield read_settings()
+        except StocksError as error:
+            if error.is_hopeless:
+                raise AirflowFailException(str(error)) from error
+            raise
 
 
 def settings_of(name: str, connection: Any) -> dict[str, str]:

@@ -1,24 +1,19 @@
 """A notebook as a task: executed by papermill, its copy kept under the run's id and linked from the task.
 
-What repeating cannot mend (a wrong parameter, a refused key) fails at once; everything else is tried again.
+What repeating cannot mend (a wrong parameter, an unknown symbol, a refused key) fails at once, as the error's attribute
+``is_hopeless`` says; everything else is tried again.
 """
 
 import logging
-import re
 import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
-from airflow.sdk.exceptions import AirflowFailException
 
 from stocklib.airflow.common import RAW, WAREHOUSE_POOL
 
 log = logging.getLogger(__name__)
-
-_HOPELESS = re.compile(
-    r"failed: (SettingsError|SymbolError|DateRangeError|ParameterError|KeyRefused|PlanRefused|WrongSource)\b"
-)
 
 
 class NotebookLink(BaseOperatorLink):  # type: ignore[misc]
@@ -51,24 +46,20 @@ class NotebookOperator(BaseOperator):  # type: ignore[misc]
         from stocklib import runner
         from stocklib.airflow.environment import task_settings
         from stocklib.airflow.place import link, place_of
-        from stocklib.errors import NotebookFailed, ParameterError
+        from stocklib.errors import NotebookFailed
 
         place = place_of(context)
         with task_settings() as settings:
             local = settings.home / "runs" / place.task
+            given = {name: value for name, value in self.parameters.items() if value is not None}
             try:
-                given = {name: value for name, value in self.parameters.items() if value is not None}
                 done = runner.run(settings, self.notebook, given=given, run_id=place.task)
-            except ParameterError as error:
-                raise AirflowFailException(str(error)) from error
             except NotebookFailed as error:
                 address = _keep(settings, place, local)
                 self.executed = link(settings, address)
                 said = str(error).replace(str(local / f"{self.notebook}.ipynb"), self.executed)
                 context["ti"].xcom_push(key="notebook", value=self.executed)
-                if _HOPELESS.search(said):
-                    raise AirflowFailException(said) from error
-                raise NotebookFailed(said) from error
+                raise NotebookFailed(said, raised=error.raised) from error
             self.executed = link(settings, _keep(settings, place, local))
         context["ti"].xcom_push(key="notebook", value=self.executed)
         log.info("%s\nthe executed copy: %s", done.result, self.executed)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
 from stocklib.airflow.common import SOURCE_POOL, WAREHOUSE_POOL
 
@@ -54,18 +54,15 @@ def trade_day() -> str:
 def choose_symbols() -> list[dict[str, Any]]:
     """What the tasks of a backfill are to fetch: a symbol each, or several where there are very many."""
     from stocklib.airflow.environment import task_settings
-    from stocklib.errors import InputError
+    from stocklib.errors import DateRangeError
     from stocklib.quotes import check_symbol
 
     params = get_current_context()["params"]
     start, end = params.get("from") or "", params.get("to") or ""
     with task_settings() as settings:
-        try:
-            symbols = list(dict.fromkeys(check_symbol(one) for one in params.get("symbols") or settings.symbols))
-        except InputError as error:
-            raise AirflowFailException(str(error)) from error
-    if start and end and date.fromisoformat(start) > date.fromisoformat(end):
-        raise AirflowFailException(f"the range from {start} to {end} runs backwards")
+        symbols = list(dict.fromkeys(check_symbol(one) for one in params.get("symbols") or settings.symbols))
+        if start and end and date.fromisoformat(start) > date.fromisoformat(end):
+            raise DateRangeError(f"the range from {start} to {end} runs backwards")
     size = -(-len(symbols) // _MOST_TASKS)
     groups = [symbols[at : at + size] for at in range(0, len(symbols), size)]
     return [{"symbols": group, "start": start, "end": end, "publish": False} for group in groups]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+from stocklib.errors import HistoryMissing, HistoryRefused, StocksError
 from stocklib.lake import Lake
 from stocklib.pipeline.fetching import Fetched, HistorySource
 
@@ -17,7 +18,10 @@ _ROUND_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class HistoryResult:
-    """What a fetch brought. ``failed`` says for each symbol that failed why; ``note`` why there was nothing to do."""
+    """What a fetch brought. ``failed`` says for each symbol that failed why; ``note`` why there was nothing to do.
+
+    ``hopeless`` are those of the failed symbols that fail again however often they are asked for.
+    """
 
     first: date
     last: date
@@ -30,6 +34,15 @@ class HistoryResult:
     objects: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     note: str = ""
+    hopeless: set[str] = field(default_factory=set)
+
+    def require_all(self) -> None:
+        """Raise where a symbol failed: ``HistoryMissing``, or ``HistoryRefused`` where trying again brings none."""
+        if not self.failed:
+            return
+        named = "; ".join(f"{symbol}: {reason}" for symbol, reason in self.failed.items())
+        kind = HistoryRefused if self.hopeless >= self.failed.keys() else HistoryMissing
+        raise kind(f"no history from {self.source} for {len(self.failed)} of {self.symbols} symbols: {named}")
 
     def __str__(self) -> str:
         if self.note:
@@ -72,9 +85,11 @@ class Rounds:
         if len(self._waiting) >= _ROUND_SYMBOLS or time.monotonic() - self._since >= _ROUND_SECONDS:
             self.land()
 
-    def fail(self, symbol: str, error: Exception) -> None:
+    def fail(self, symbol: str, error: StocksError) -> None:
         """Remember why a symbol failed."""
         log.warning("%s: %s", symbol, error)
+        if error.is_hopeless:
+            self.result.hopeless.add(symbol)
         self.result.failed[symbol] = str(error)
 
     def land(self) -> None:
