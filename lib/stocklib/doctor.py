@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from stocklib.env_file import remarks
-from stocklib.errors import SettingsError, StocksError
+from stocklib.errors import OtherRelease, SettingsError, StocksError
 from stocklib.settings import Settings, check_sectors, describe, read_symbol_changes
 
 # What each server of the embedded stack answers for.
@@ -126,12 +126,16 @@ def _s3(settings: Settings) -> str:
 
 def _warehouse(settings: Settings) -> str:
     from stocklib.warehouse import open_warehouse
+    from stocklib.warehouse.releases import complaint
 
     warehouse = open_warehouse(settings)
     where = warehouse.check()
     build = warehouse.published_build()
     if build is None:
         return f"{where}: stocks load && stocks transform"
+    with warehouse.reading() as look:
+        if reason := complaint(settings, look):
+            raise OtherRelease(f"{where}: {reason}")
     return f"{where}, published at {build.finished_at:%Y-%m-%d %H:%M} UTC, up to load {build.load_id}"
 
 

@@ -25,6 +25,8 @@
     ├── WarehouseError           DuckDB or Snowflake
     │   ├── WarehouseBusy        another process holds it
     │   ├── BudgetSpent          the day's credits are spent
+    │   ├── UnknownName          a query names a table or column that is not there
+    │   ├── OtherRelease         another release made the warehouse, or what is published of it
     │   ├── WrongSource          live data into a replayed warehouse, or the other way round
     │   ├── LedgerUnbalanced     messages are missing or doubled; readers still see the last good version
     │   └── TransformFailed      dbt failed; readers still see the last good version
@@ -156,6 +158,16 @@ class WarehouseBusy(WarehouseError):
 
 class BudgetSpent(WarehouseError):
     """The warehouse has cost what it may cost a day; the message says when work goes on."""
+
+
+class UnknownName(WarehouseError):
+    """A query names a table or a column that the warehouse does not have."""
+
+
+class OtherRelease(WarehouseError):
+    """Another release made the warehouse, or what is published of it; the message names the command that mends it."""
+
+    is_hopeless = True
 
 
 class WrongSource(WarehouseError):

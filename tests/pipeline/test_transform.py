@@ -13,7 +13,8 @@ import pytest
 from landed import DAY, gold_hashes, landed, messages, settings_in
 from story import Story, history, session_polls
 
-from stocklib.errors import InputError, TransformFailed, WarehouseError
+from stocklib.demo import adopt_warehouse
+from stocklib.errors import CorruptObject, InputError, OtherRelease, TransformFailed, WarehouseError
 from stocklib.lake import Lake
 from stocklib.pipeline.exporting import export
 from stocklib.pipeline.loading import load
@@ -131,6 +132,11 @@ def test_a_rebuild_from_the_lake_alone_hashes_the_same(told_at_once: Story, sett
         lake.write(one.dataset, f"o{number}", one.read().splitlines(), landed=landed_at)
     damaged = lake.write("stock_quotes", "o9", [b"{}"], landed=datetime(2012, 12, 14, 1, tzinfo=UTC))
     lake._s3.pipe_file(f"{lake.bucket}/{damaged}", b"no gzip")
+    # what is there was made by another release: the command that it is told is this one
+    open_warehouse(zero).initialise()
+    of_another_release(zero)
+    with pytest.raises(OtherRelease, match=r"schema version 1 .* run `stocks rebuild`"):
+        load(zero)
     done = rebuild(zero, without_corrupt=True)
     assert (done.loaded.objects, done.loaded.load_id) == (5, 1)
     assert gold_hashes(zero) == told_at_once.hashes["gold"]
@@ -139,12 +145,22 @@ def test_a_rebuild_from_the_lake_alone_hashes_the_same(told_at_once: Story, sett
     assert (after.objects, len(after.corrupt)) == (0, 1)
     assert damaged in after.corrupt[0]
     assert transform(zero).models == 0
+    # the demo makes such a warehouse again by itself, and lets its own be
+    adopt_warehouse(zero, print)
+    of_another_release(zero)
+    with pytest.raises(CorruptObject, match="not rebuilt"):
+        adopt_warehouse(zero, print)
     assert {path.name for path in (zero.home / "warehouse").iterdir()} == {
         "build.duckdb",
         "dbt",
         "lock",
         "published.duckdb",
     }
+
+
+def of_another_release(settings: Settings) -> None:
+    with private_file(settings) as con:
+        con.execute("update ops.schema_version set version = 1")
 
 
 def _services(settings: Settings) -> Iterator[tuple[str, str]]:

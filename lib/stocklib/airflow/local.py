@@ -40,7 +40,11 @@ def run_local(settings: Settings, *, port: int, say: Say) -> int:
     """Start everything and stay until Ctrl-C; the exit status. ``EmbeddedError`` where a server does not come up."""
     home = settings.home / "airflow"
     home.mkdir(parents=True, exist_ok=True)
-    with _stack(settings, say), kernel_environment(settings), environment(configuration(settings, port=port)):
+    with (
+        embedded.running(settings, on_progress=say),
+        kernel_environment(settings),
+        environment(configuration(settings, port=port)),
+    ):
         say("airflow: making its database")
         _in_a_child(settings, ["-m", "stocklib.airflow", "--prepare"], home / "prepare.log")
         with _processes(settings, home, port) as running:
@@ -85,18 +89,6 @@ def prepare(settings: Settings) -> None:
     pools = json.loads(read_text(settings.root / "config" / "airflow_pools.json"))
     for name, pool in pools.items():
         Pool.create_or_update_pool(name, pool["slots"], pool["description"], pool["include_deferred"])
-
-
-@contextmanager
-def _stack(settings: Settings, say: Say) -> Iterator[None]:
-    ran = any(embedded.is_alive(settings, name) for name in embedded.wanted(settings))
-    embedded.up(settings, on_progress=say)
-    try:
-        yield
-    finally:
-        if not ran:
-            say("stopping the embedded servers")
-            embedded.down(settings)
 
 
 @contextmanager

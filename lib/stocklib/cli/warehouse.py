@@ -1,5 +1,6 @@
 """History, and what the warehouse makes: backfill, daily, load, transform, rebuild, dbt."""
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -111,10 +112,14 @@ def transform(lazy: Lazy, select: str | None, full_refresh: bool) -> None:
 @click.option("--without-corrupt", is_flag=True, help="Leave objects out that cannot be read; later loads try again.")
 @click.pass_obj
 def rebuild(lazy: Lazy, without_corrupt: bool) -> None:
-    """Make the whole warehouse again from the lake alone."""
+    """Make the whole warehouse again from the lake alone; the embedded servers run meanwhile where they hold it."""
+    from stocklib import embedded
     from stocklib.pipeline.transform import rebuild
 
-    with progress("objects") as advance:
+    settings = lazy.settings()
+    is_ours = "s3" in embedded.wanted(settings)
+    lake = embedded.running(settings, on_progress=click.echo) if is_ours else contextlib.nullcontext()
+    with lake, progress("objects") as advance:
         result = rebuild(lazy.settings(), without_corrupt=without_corrupt, on_progress=advance)
     click.echo(result)
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from stocklib import embedded, runner
 from stocklib.demo.beside import LandingBeside
 from stocklib.embedded.replay import recorded_bars
-from stocklib.errors import DateRangeError, LedgerUnbalanced
+from stocklib.errors import DateRangeError, LedgerUnbalanced, OtherRelease
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.ledger import balance, record
 from stocklib.pipeline.ledger.records import Balance
 from stocklib.pipeline.produce import produce
+from stocklib.pipeline.transform import rebuild
 from stocklib.report import write_report
 from stocklib.sessions import NEW_YORK, previous_session
 from stocklib.settings import Settings, read_settings
@@ -40,6 +41,7 @@ def run_demo(*, day: date, say: Say) -> Path:
         with _step(say, "Starting the embedded S3, Kafka and replay servers"):
             embedded.up(settings, on_progress=lambda text: say(f"    {text}"))
         settings = read_settings(demo=True)
+        adopt_warehouse(settings, say)
         _set_clock(settings, day)
         last = previous_session(day).session_date
         with _step(say, f"Backfilling daily bars up to {last} (notebook backfill_ytd)"):
@@ -67,6 +69,15 @@ def run_demo(*, day: date, say: Say) -> Path:
     _say_where(say, settings, executed, report, seconds=time.monotonic() - began)
     say(f"And {books}.")
     return report
+
+
+def adopt_warehouse(settings: Settings, say: Say) -> None:
+    """Make the warehouse of another release again from the lake; one of this release stays as it is."""
+    try:
+        open_warehouse(settings).initialise()
+    except OtherRelease:
+        with _step(say, "Another release made this warehouse: making it again from the lake"):
+            say(_indent(str(rebuild(settings))))
 
 
 def _recorded_symbols(day: date) -> list[str]:

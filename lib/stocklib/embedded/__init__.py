@@ -6,7 +6,8 @@ that the servers write lies under ``STOCKS_HOME/embedded``, and is there again a
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from stocklib.embedded.strays import end_strays
 from stocklib.settings import END, ENDS, Settings
 from stocklib.state_files import write_promise
 
-__all__ = ["ServerStatus", "Stack", "down", "is_alive", "status", "up", "wanted"]
+__all__ = ["ServerStatus", "Stack", "down", "is_alive", "running", "status", "up", "wanted"]
 
 # The setting that points a client at each server: stated by the user, it says that ours is not wanted.
 _POINTED = {"s3": ("MINIO_ENDPOINT",), "kafka": ("KAFKA_BROKER",), "replay": ("FINNHUB_API_KEY", "FINNHUB_BASE_URL")}
@@ -114,6 +115,19 @@ def down(settings: Settings) -> None:
         if settings.embedded_env.exists():
             # an address that nobody listens on: the old port may be somebody else's by tomorrow
             write_promise(settings.embedded_env, _env(settings, read_keys(settings), up=False).encode(), private=True)
+
+
+@contextmanager
+def running(settings: Settings, *, on_progress: Say | None = None) -> Iterator[None]:
+    """Inside this block the wanted servers run; those of a stack that was down are stopped after it."""
+    ran = any(is_alive(settings, name) for name in wanted(settings))
+    up(settings, on_progress=on_progress)
+    try:
+        yield
+    finally:
+        if not ran:
+            (on_progress or _silent)("stopping the embedded servers")
+            down(settings)
 
 
 def _begin_replay(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:

@@ -12,7 +12,7 @@ from datetime import date, datetime
 import numpy as np
 import pandas as pd
 
-from stocklib.errors import DateRangeError, InputError
+from stocklib.errors import DateRangeError, InputError, OtherRelease
 from stocklib.market import renamed
 from stocklib.market.adjusting import adjusted, dividend_factors, split_factors
 from stocklib.market.bars import (
@@ -27,6 +27,7 @@ from stocklib.market.bars import (
 from stocklib.market.catalogue import Symbols, all_symbols, known_symbols, nothing_there, tables, version
 from stocklib.settings import Settings, read_settings, read_symbol_changes
 from stocklib.warehouse import Reader, open_warehouse
+from stocklib.warehouse.releases import complaint
 
 __all__ = ["Symbols", "data_version", "is_replay", "prices", "symbols", "table"]
 
@@ -113,9 +114,12 @@ def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
     """
     schema, _, bare = name.strip().lower().rpartition(".")
     schema = schema or "gold"
-    with open_warehouse(settings or read_settings()).reading() as look:
+    settings = settings or read_settings()
+    with open_warehouse(settings).reading() as look:
         known = tables(look)
         if (schema, bare) not in known:
+            if reason := complaint(settings, look):
+                raise OtherRelease(f"there is no table {name!r}: {reason}")
             listed = ", ".join(sorted(each if where == "gold" else f"{where}.{each}" for where, each in known))
             raise InputError(f"there is no table {name!r}; there are {listed or 'none yet'}")
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", bare):

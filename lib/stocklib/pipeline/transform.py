@@ -5,15 +5,12 @@ change of the models or of a setting that they read builds everything anew; othe
 since.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from stocklib.errors import CorruptObject, StocksError, TransformFailed, WarehouseError
@@ -22,6 +19,7 @@ from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
 from stocklib.pipeline.spending import stay_within_budget
 from stocklib.settings import Settings, check_sectors, read_symbol_changes
 from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
+from stocklib.warehouse.releases import files_digest, logic_digest
 
 log = logging.getLogger(__name__)
 
@@ -185,12 +183,10 @@ def recorded(warehouse: Warehouse, verb: str) -> Iterator[None]:
 def wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
     check_sectors(settings)
     read_symbol_changes(settings)
-    project = settings.root / "dbt_stocks"
-    rules = [p for folder in ("models", "macros") for p in sorted((project / folder).rglob("*.sql"))]
-    inputs = [*sorted(project.rglob("*.yml")), *sorted((settings.root / "config").glob("*.csv"))]
-    said = f"{settings.close_settle_seconds} {version('exchange-calendars')}"
+    described = sorted((settings.root / "dbt_stocks").rglob("*.yml"))
+    inputs = files_digest([*described, *sorted((settings.root / "config").glob("*.csv"))], "")
     now = datetime.now(UTC)
-    return Build(warehouse.newest_load(), _digest(rules, said), _digest(inputs, ""), now, now)
+    return Build(warehouse.newest_load(), logic_digest(settings), inputs, now, now)
 
 
 def is_same(wanted: Build, found: Build | None) -> bool:
@@ -199,13 +195,6 @@ def is_same(wanted: Build, found: Build | None) -> bool:
         wanted.logic,
         wanted.inputs,
     )
-
-
-def _digest(files: list[Path], said: str) -> str:
-    digest = hashlib.sha256(said.encode())
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def explain(result: DbtResult) -> str:

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stocklib.errors import WarehouseError
+from stocklib.errors import OtherRelease, WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import (
     BESIDE_GOLD,
     LAST,
+    SCHEMA_VERSION,
     Build,
     DbtResult,
     LandedObject,
@@ -35,6 +36,7 @@ from stocklib.warehouse.lines import UnreadObject, read_ahead
 from stocklib.warehouse.local_files import make_folder, open_private, open_published, remove_strays, told_plainly
 from stocklib.warehouse.local_load import Load, first_row
 from stocklib.warehouse.lock import hold
+from stocklib.warehouse.releases import explained, schema_complaint
 from stocklib.warehouse.spreadsheets import harmless_select
 
 if TYPE_CHECKING:
@@ -89,6 +91,9 @@ class LocalWarehouse:
     def initialise(self) -> None:
         """Create RAW and ops where they are not there yet."""
         with self.writing(), self._open() as con:
+            found = local_tables.schema_version(con)
+            if found is not None and found != SCHEMA_VERSION:
+                raise OtherRelease(schema_complaint(self._settings, found))
             local_tables.create(con)
 
     def last_key(self, dataset: str, *, before: str = LAST) -> str | None:
@@ -274,8 +279,13 @@ class LocalWarehouse:
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """Ask several questions of one version: the file that was published when the block began."""
+        with explained(self._settings, self._read_published), self._read_published() as published:
+            yield published
+
+    @contextmanager
+    def _read_published(self) -> Iterator[Reader]:
         with open_published(self._published) as con:
-            yield _Published(con)
+            yield _Published(con, self._published)
 
     def costs(self, *, since: datetime) -> list[Cost]:
         """Nothing: it runs on this machine."""
@@ -337,18 +347,22 @@ class LocalWarehouse:
 class _Published:
     """The published file, open: as it was when it was opened, also when another one takes its name."""
 
-    def __init__(self, con: Any) -> None:
+    def __init__(self, con: Any, path: Path) -> None:
         self._con = con
+        self._path = path
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
-        frame: pd.DataFrame = self._con.execute(sql, list(params)).df()
-        return frame
+        with told_plainly(self._path):
+            frame: pd.DataFrame = self._con.execute(sql, list(params)).df()
+            return frame
 
     def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
-        return self._con.sql(sql, params=list(params)).to_arrow_table()
+        with told_plainly(self._path):
+            return self._con.sql(sql, params=list(params)).to_arrow_table()
 
     def published_build(self) -> Build | None:
-        return _read_build(self._con)
+        with told_plainly(self._path):
+            return _read_build(self._con)
 
 
 def _read_build(con: Any) -> Build | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stocklib.errors import WarehouseBusy, WarehouseError
+from stocklib.errors import UnknownName, WarehouseBusy, WarehouseError
 
 # extensions are downloads: what is not built in is not used
 _CONFIG: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -99,6 +99,8 @@ def told_plainly(path: Path) -> Iterator[None]:
                 f"{path} is empty, torn or no DuckDB file (a power cut?): delete it, and {again} makes it again from "
                 f"what the lake and RAW hold ({said})"
             ) from error
+        if isinstance(error, (duckdb.BinderException, duckdb.CatalogException)):
+            raise UnknownName(said) from error
         if isinstance(error, duckdb.IOException) or any(sign in said for sign in _DISK_SIGNS):
             raise WarehouseError(f"{path} cannot be read or written: {said}; is the disk full?") from error
         raise WarehouseError(said) from error

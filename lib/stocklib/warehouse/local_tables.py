@@ -1,13 +1,12 @@
 """The tables of the local warehouse that dbt does not make: RAW and ops, and the trading calendar in RAW.
 
-``create`` is idempotent. A file with another schema version is refused, since nobody knows what it holds.
+``create`` is idempotent, and asks for a file of this release: ``schema_version`` says whose it is.
 """
 
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from stocklib.errors import WarehouseError
 from stocklib.warehouse import DATASETS, SCHEMA_VERSION, calendar_version
 from stocklib.warehouse.local_load import first_row
 
@@ -68,15 +67,16 @@ create table if not exists ops.ledger_accepted (problem varchar, accepted_at tim
 """
 
 
+def schema_version(con: Any) -> int | None:
+    """Return the schema version of a file's tables; None where it has none yet."""
+    found = _version(con)
+    return found[0] if found else None
+
+
 def create(con: Any) -> None:
     """Create what is missing; fill the trading calendar anew when the library that knows it has changed."""
     found = _version(con)
     calendar = calendar_version()
-    if found is not None and found[0] != SCHEMA_VERSION:
-        raise WarehouseError(
-            f"the warehouse has schema version {found[0]} and this release writes {SCHEMA_VERSION}: "
-            "run `stocks rebuild`, which makes it again from the lake"
-        )
     con.begin()
     # always: a release may add a table without another schema version
     con.execute(_TABLES)

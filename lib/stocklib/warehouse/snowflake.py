@@ -34,6 +34,7 @@ from stocklib.warehouse import (
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
 from stocklib.warehouse.lines import UnreadObject, read_ahead
+from stocklib.warehouse.releases import explained
 from stocklib.warehouse.snowflake_frames import to_exact, to_frame, to_table
 from stocklib.warehouse.snowflake_load import Load, log
 from stocklib.warehouse.snowflake_lock import WriterLock
@@ -97,7 +98,7 @@ class SnowflakeWarehouse:
     def initialise(self) -> None:
         """Create RAW and ops where they are not there yet; the databases are made by ``stocks init``."""
         with self.writing():
-            snowflake_tables.create(self._session())
+            snowflake_tables.create(self._session(), self._settings)
 
     def last_key(self, dataset: str, *, before: str = LAST) -> str | None:
         """The newest object of a dataset that is loaded, among those before a key."""
@@ -247,11 +248,21 @@ class SnowflakeWarehouse:
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
         """Read the published tables; values go in as ``?`` parameters, and the answer comes as Arrow."""
-        return _Published(self._session(self._published), self._published).query(sql, params)
+        with explained(self._settings, self._read_published), self._read_published() as published:
+            return published.query(sql, params)
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """Ask several questions of one version; ``WarehouseError`` at the end when a publish came in between."""
+        with explained(self._settings, self._read_published), self._read_one_version() as published:
+            yield published
+
+    @contextmanager
+    def _read_published(self) -> Iterator[Reader]:
+        yield _Published(self._session(self._published), self._published)
+
+    @contextmanager
+    def _read_one_version(self) -> Iterator[Reader]:
         session = self._session(self._published)
         before = self.published_build()
         if before is None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from stocklib.errors import WarehouseBusy, WarehouseError
+from stocklib.errors import UnknownName, WarehouseBusy, WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse.snowflake_signin import SignIn, sign_in
 from stocklib.warehouse.snowflake_trouble import explain
@@ -126,4 +126,6 @@ def told_plainly(who: SignIn) -> Iterator[None]:
         said = explain(error.errno, str(error.msg or error), who)
         if said.is_busy:
             raise WarehouseBusy(said.text) from error
+        if said.kind in ("missing object", "missing column"):
+            raise UnknownName(said.text) from error
         raise WarehouseError(said.text) from error

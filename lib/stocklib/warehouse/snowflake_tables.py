@@ -7,8 +7,10 @@ missing, so that a load pays two statements for it.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from stocklib.errors import WarehouseError
+from stocklib.errors import OtherRelease
+from stocklib.settings import Settings
 from stocklib.warehouse import DATASETS, SCHEMA_VERSION, calendar_version
+from stocklib.warehouse.releases import schema_complaint
 from stocklib.warehouse.snowflake_session import Session
 
 _RECORD = (
@@ -50,7 +52,7 @@ TABLES: dict[str, str] = {
 SCHEMAS = ("raw", "bronze", "silver", "gold", "ops")
 
 
-def create(session: Session) -> None:
+def create(session: Session, settings: Settings) -> None:
     """Create what is missing; fill the trading calendar anew when the library that knows it has changed."""
     there = {
         f"{schema}.{name}"
@@ -61,10 +63,7 @@ def create(session: Session) -> None:
     }
     found = session.row("select version, calendar from ops.schema_version") if "ops.schema_version" in there else None
     if found is not None and int(found[0]) != SCHEMA_VERSION:
-        raise WarehouseError(
-            f"the warehouse has schema version {found[0]} and this release writes {SCHEMA_VERSION}: "
-            "run `stocks rebuild`, which makes it again from the lake"
-        )
+        raise OtherRelease(schema_complaint(settings, int(found[0])))
     if missing := set(TABLES) - there:
         for statement in statements(missing):
             session.run(statement)

@@ -124,6 +124,7 @@ _SIGNS = (
             "`stocks init --dry-run` for an administrator"
         ),
     ),
+    _Sign("missing column", frozenset({904}), r"invalid identifier", lambda w: "there is no such column"),
     _Sign(
         "network policy",
         frozenset({390422, 390432}),

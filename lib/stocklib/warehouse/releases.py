@@ -1,0 +1,70 @@
+"""Which release made a warehouse: the digest of the models, and the one command that makes an older one anew.
+
+Settings in. A reader that misses a table or a column, and a writer that finds another schema version, say it with this.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from stocklib.errors import OtherRelease, UnknownName, WarehouseError
+from stocklib.settings import Settings
+from stocklib.warehouse import SCHEMA_VERSION, Reader
+
+
+def logic_digest(settings: Settings) -> str:
+    """Return the digest of what a build follows: the SQL of models and macros, the calendar, a setting."""
+    project = settings.root / "dbt_stocks"
+    rules = [path for folder in ("models", "macros") for path in sorted((project / folder).rglob("*.sql"))]
+    return files_digest(rules, f"{settings.close_settle_seconds} {version('exchange-calendars')}")
+
+
+def files_digest(files: Iterable[Path], said: str) -> str:
+    """Return one digest of these files' names and contents, and of a text."""
+    digest = hashlib.sha256(said.encode())
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def schema_complaint(settings: Settings, found: int) -> str:
+    """Return the sentence about a warehouse whose tables have another schema version than this release's."""
+    return (
+        f"another release made this warehouse: it has schema version {found} and this one writes {SCHEMA_VERSION}; run "
+        f"`{_command(settings, 'rebuild')}`, which makes it again from the lake"
+    )
+
+
+def complaint(settings: Settings, look: Reader) -> str:
+    """Return the sentence about published tables that another release made; empty where this one's models did."""
+    try:
+        schema = int(look.query("select version from ops.schema_version")["version"].item())
+        build = look.published_build()
+    except WarehouseError:
+        # older than these tables
+        schema, build = 0, None
+    if schema != SCHEMA_VERSION:
+        return schema_complaint(settings, schema)
+    if build is None or build.logic == logic_digest(settings):
+        return ""
+    return f"other models than this release's made the published tables; run `{_command(settings, 'transform')}`"
+
+
+@contextmanager
+def explained(settings: Settings, reading: Callable[[], AbstractContextManager[Reader]]) -> Iterator[None]:
+    """Inside this block, a name that is missing since another release made the tables is ``OtherRelease``."""
+    try:
+        yield
+    except UnknownName as error:
+        with reading() as look:
+            reason = complaint(settings, look)
+        if reason:
+            raise OtherRelease(f"{error}: {reason}") from error
+        raise
+
+
+def _command(settings: Settings, verb: str) -> str:
+    # with a .env beside it, the plain verb works on the home that .env names
+    return f"stocks --demo {verb}" if settings.demo else f"stocks {verb}"
