@@ -6,11 +6,14 @@ One warehouse holds today's companies and, beside them, every numeric field of e
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pandas as pd
+import pyarrow as pa
 import pytest
+import two_places
 from landed import (
     Bar,
     Poll,
@@ -25,10 +28,12 @@ from landed import (
     trade_messages,
     utc,
 )
+from pyarrow import parquet
 from story import Story
 
 from stocklib import market
 from stocklib.sessions import previous_session, sessions
+from stocklib.warehouse import open_warehouse
 
 DAY = date(2024, 12, 24)
 FETCHED = "2024-12-24T14:00:00"
@@ -48,6 +53,14 @@ COMPANIES = {
 # twelve splits of ten old shares to one, after which a price of 30 stands beside 3e13; and one the other way
 REVERSED = [Split("RVRS", day, 10, 1) for day in DAYS[-13:-1]]
 FORWARD = [Split("FRWD", day, 1, 100) for day in DAYS[-4:-1]]
+
+
+# two sessions, and what a source says before the next bell, when it has rolled its close before over
+ROLLED = [
+    Poll("ROLL", 100.0, 101.0, 98.0, 99.0, 99.0, utc("2024-12-23T21:00:00"), utc("2024-12-23T21:25:00")),
+    Poll("ROLL", 110.0, 111.0, 99.0, 100.0, 100.0, utc("2024-12-24T18:00:00"), utc("2024-12-24T18:25:00")),
+    Poll("ROLL", 110.0, 111.0, 99.0, 100.0, 110.0, utc("2024-12-24T18:00:00"), utc("2024-12-26T13:00:00")),
+]
 
 
 def walk(symbol: str, close: float, last: date = DAY) -> list[Bar]:
@@ -176,7 +189,7 @@ def market_of_today(tmp_path_factory: pytest.TempPathFactory) -> Story:
             profile(symbol, fetched, shareOutstanding=shares, currency=currency)
             for symbol, (shares, _, currency) in COMPANIES.items()
         ],
-        "stock_quotes": messages([*today, wild]),
+        "stock_quotes": messages([*today, wild, *ROLLED]),
     }
     for dataset, extremes in EXTREMES.items():
         lines[dataset] = [*(line for _, _, line in extremes), *lines.get(dataset, [])]
@@ -277,7 +290,19 @@ def test_a_change_of_any_size_is_shown(market_of_today: Story) -> None:
     assert kpi["change_percent"] == pytest.approx(9e19)
 
 
-def test_what_reads_gold_takes_numbers_of_any_size(market_of_today: Story) -> None:
-    prices = market.prices([*COMPANIES, "RVRS"], settings=market_of_today.settings)
+def test_a_close_before_that_was_rolled_over_changes_nothing(market_of_today: Story) -> None:
+    kpi = market_of_today.query("select * from gold.gold_kpi where symbol = 'ROLL'").iloc[0]
+    fact = market_of_today.query("select * from gold.fact_daily_stock_quotes where symbol = 'ROLL' order by quote_date")
+    assert (kpi["current_price"], kpi["change_amount"], kpi["change_basis"]) == (110, 10, "close")
+    assert kpi["change_percent"] == fact["daily_return_percent"].iloc[-1] == 10
+
+
+def test_what_reads_gold_takes_numbers_of_any_size(market_of_today: Story, tmp_path: Path) -> None:
+    settings = market_of_today.settings
+    prices = market.prices([*COMPANIES, "RVRS"], settings=settings)
     assert (prices[["open", "high", "low", "close"]].dtypes == "float64").all()
     assert prices["close"].max() > 1e13
+    assert two_places.disagreements(settings) == []
+    written = open_warehouse(settings).export(tmp_path, fmt="parquet")
+    assert {"gold_treechart", "quarantined_actions", "quarantined_profiles"} <= {path.stem for path in written}
+    assert parquet.read_schema(tmp_path / "gold_treechart.parquet").field("market_cap").type == pa.decimal128(36, 6)

@@ -14,7 +14,7 @@ import orjson
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from landed import landed, messages, settings_in, trade_messages, utc
+from landed import Bar, Split, actions, candles, landed, messages, profile, settings_in, trade_messages, utc
 from pyarrow import parquet
 from snowflake_emulator import Emulator, environ_of, make_databases
 from story import FIRST, Story, history, session_polls
@@ -23,7 +23,7 @@ from stocklib import market, runner
 from stocklib.cli import main
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
-from stocklib.warehouse import BESIDE_GOLD, open_warehouse
+from stocklib.warehouse import BESIDE_GOLD, LandedObject, open_warehouse
 
 # the first test loads and builds the story on both engines
 pytestmark = pytest.mark.timeout(900)
@@ -54,15 +54,33 @@ def wrong(line: bytes, **values: Any) -> bytes:
     return orjson.dumps({**message, "payload": {**message["payload"], **values}})
 
 
+def extremes() -> list[LandedObject]:
+    """A price of 9e11 after one of a millionth, adjusted prices of 3e13, and a number out of range in each record."""
+    fetched, days = utc("2012-12-14T14:29"), (date(2012, 12, 12), date(2012, 12, 13))
+    splits = [Split("RVRS", date(2012, 12, 13), 1e6, 1), Split("VAST", date(2012, 12, 13), 1e300, 1)]
+    bars = [Bar("WILD", day, price, price, price, price) for day, price in zip(days, (1e-6, 9e11), strict=True)]
+    bars += [Bar("RVRS", day, 3e7, 3e7, 3e7, 3e7) for day in days]
+    bars += [Bar("VAST", days[0], 1, 1, 1, 1, volume=10**20), Bar("VAST", days[1], 1e12, 1e12, 1e12, 1e12)]
+    profiles = [profile("VAST", fetched, shareOutstanding=1e30), profile("WILD", fetched, shareOutstanding=15_115.82)]
+    symbols = ["WILD", "RVRS", "VAST"]
+    return [
+        landed("daily_historical_quotes", candles(bars, fetched, splits=splits[:1]), name="extremes"),
+        landed("corporate_actions", actions(symbols, fetched, splits=splits), name="extremes"),
+        landed("company_profiles", profiles, name="extremes"),
+    ]
+
+
 def tell(story: Story) -> None:
     """A year of history and half a session, then the other half and trades: a first build and an incremental one."""
     lines = messages(session_polls(every=300))
-    # columns of the wrong type: they are quarantined, and hurt nobody else
+    # columns of the wrong type, and numbers out of range: they are quarantined, and hurt nobody else
     lines[7], lines[9] = wrong(lines[7], c="abc"), wrong(lines[9], t="yesterday")
+    lines[11], lines[13] = wrong(lines[11], pc=1e300), wrong(lines[13], dp=9e19, d=1e300)
     half = len(lines) // 2
     story.tell(
         *history(FIRST, date(2012, 12, 13), "2012-12-14T14:29", name="backfill"),
         landed("stock_quotes", [*lines[:half], b'{"cut":'], name="q1", hour="2012-12-14T18"),
+        *extremes(),
     )
     story.tell(
         landed("stock_quotes", lines[half - 20 :], name="q2", hour="2012-12-14T21"),
@@ -163,7 +181,24 @@ def test_a_second_build_of_the_same_data_changes_no_number(snowflake: Story) -> 
 def test_a_column_of_the_wrong_type_is_quarantined_for_the_same_reason(local: Story, snowflake: Story) -> None:
     sql = "select symbol, reason, kafka_offset, seq from silver.quarantined_quotes order by kafka_offset"
     ours, theirs = local.query(sql), snowflake.query(sql)
-    assert len(ours) == 2
+    assert len(ours) == 3
+    assert ours.astype(str).to_dict("records") == theirs.astype(str).to_dict("records")
+
+
+@pytest.mark.parametrize(
+    ("table", "reasons"),
+    [
+        ("quarantined_candles", {"volume out of range", "price out of range"}),
+        ("quarantined_actions", {"factor out of range"}),
+        ("quarantined_profiles", {"shares outstanding out of range"}),
+    ],
+)
+def test_a_number_out_of_range_is_quarantined_for_the_same_reason(
+    local: Story, snowflake: Story, table: str, reasons: set[str]
+) -> None:
+    sql = f"select symbol, reason, object_key, line_no from silver.{table} order by object_key, line_no"
+    ours, theirs = local.query(sql), snowflake.query(sql)
+    assert set(ours["reason"]) == reasons
     assert ours.astype(str).to_dict("records") == theirs.astype(str).to_dict("records")
 
 
