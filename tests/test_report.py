@@ -2,19 +2,26 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import chromium
+import duckdb
+import pandas as pd
 import pytest
 import two_places
 from recorded_gold import SYMBOLS, copy, published
 
-from stocklib.errors import StocksError, WarehouseError
+from stocklib import market
+from stocklib.errors import StocksError, VersionChanged, WarehouseError
 from stocklib.report import write_report
 from stocklib.report.facts import gather
 from stocklib.settings import Settings, read_settings
+from stocklib.warehouse import Reader
 
 
 @pytest.fixture(scope="session")
@@ -172,6 +179,51 @@ def test_it_says_whether_every_quote_is_accounted_for(gold: Settings, report: Pa
     page = own_text(write_report(copy(gold, tmp_path / "bad", *wrong), path=tmp_path / "2.html").read_text("utf-8"))
     assert "the ledger does not balance" in page
     assert '<div class="tile down"><span class="small">Lost</span><span class="count">3</span>' in page
+
+
+def test_a_report_is_of_one_version_however_often_another_is_published(
+    gold: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = copy(gold, tmp_path / "home")
+    path = settings.home / "warehouse" / "published.duckdb"
+    before, table, published = market.data_version(settings=settings), market.table, []
+
+    def publish_and_read(name: str, **more: Any) -> pd.DataFrame:
+        fresh = path.with_name("fresh.duckdb")
+        shutil.copyfile(path, fresh)
+        with duckdb.connect(fresh) as con:
+            con.execute("update gold.gold_kpi set current_price = 1")
+            con.execute("update ops.builds set load_id = load_id + 1")
+        fresh.replace(path)
+        published.append(name)
+        return table(name, **more)
+
+    monkeypatch.setattr(market, "table", publish_and_read)
+    facts = gather(settings)
+    assert len(published) > 3
+    assert facts.data_version == before != market.data_version(settings=settings)
+    assert (facts.symbols["current_price"] > 1).all()
+
+
+def test_where_a_version_cannot_be_held_a_report_is_tried_again_and_not_for_ever(
+    gold: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pin, left = market.pin, [2]
+
+    @contextmanager
+    def pin_and_lose(settings: Settings) -> Iterator[Reader]:
+        with pin(settings) as look:
+            yield look
+        left[0] -= 1
+        if left[0] >= 0:
+            raise VersionChanged("another was published")
+
+    monkeypatch.setattr(market, "pin", pin_and_lose)
+    assert gather(gold).data_version == market.data_version(settings=gold)
+    left[0] = 99
+    with pytest.raises(VersionChanged):
+        gather(gold)
+    assert left == [96]
 
 
 def test_an_old_report_is_replaced_whole_or_not_at_all(gold: Settings, tmp_path: Path) -> None:

@@ -78,6 +78,15 @@ def test_the_demo_reads_neither_dotenv_nor_service_settings(project: Path) -> No
     assert not settings.snowflake_account
 
 
+def test_the_demo_takes_a_log_level_and_a_port_of_metrics(project: Path) -> None:
+    settings = read_settings(demo=True, environ={"STOCKS_LOG": "warning", "METRICS_PORT": "9101"})
+    assert (settings.stocks_log, settings.metrics_port) == ("WARNING", 9101)
+    assert settings.origins["METRICS_PORT"] == "environment"
+    # and where nothing else is configured, which is the demo's home too
+    assert read_settings(environ={"METRICS_PORT": "9101"}).metrics_port == 9101
+    assert read_settings(environ={"METRICS_PORT": "9101"}).demo
+
+
 def test_the_kernel_of_a_demo_reads_the_demos_settings(project: Path) -> None:
     environ = {"STOCKS_DEMO": "1", "STOCKS_DEMO_HOME": str(project / "elsewhere"), "KAFKA_BROKER": "prod:9092"}
     settings = read_settings(environ=environ)

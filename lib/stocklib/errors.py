@@ -24,6 +24,7 @@
     │   └── MissingObject        no object under that key
     ├── WarehouseError           DuckDB or Snowflake
     │   ├── WarehouseBusy        another process holds it
+    │   ├── VersionChanged       another version was published while one was read
     │   ├── BudgetSpent          the day's credits are spent
     │   ├── UnknownName          a query names a table or column that is not there
     │   ├── OtherRelease         another release made the warehouse, or what is published of it
@@ -154,6 +155,10 @@ class WarehouseError(StocksError):
 
 class WarehouseBusy(WarehouseError):
     """Another process holds the warehouse; the message names it."""
+
+
+class VersionChanged(WarehouseError):
+    """Another version was published while one was read: what was read is of both, and is asked for again."""
 
 
 class BudgetSpent(WarehouseError):

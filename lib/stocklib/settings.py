@@ -377,7 +377,7 @@ def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = Non
     demo = demo or not configured
     layers: list[tuple[str, Mapping[str, str]]]
     if demo:
-        allowed = {name: environ[name] for name in ("STOCKS_LOG",) if environ.get(name)}
+        allowed = {name: environ[name] for name in ("STOCKS_LOG", "METRICS_PORT") if environ.get(name)}
         home = Path(environ.get("STOCKS_DEMO_HOME") or root / ".stocks" / "demo").resolve()
         layers = [
             ("demo", _DEMO),

@@ -25,11 +25,12 @@ from stocklib.market.bars import (
     with_holes,
 )
 from stocklib.market.catalogue import Symbols, all_symbols, known_symbols, nothing_there, tables, version
+from stocklib.market.pinned import pin, reading
 from stocklib.settings import Settings, read_settings, read_symbol_changes
-from stocklib.warehouse import Reader, open_warehouse
+from stocklib.warehouse import Reader
 from stocklib.warehouse.releases import complaint
 
-__all__ = ["Symbols", "data_version", "is_replay", "prices", "symbols", "table"]
+__all__ = ["Symbols", "data_version", "is_replay", "pin", "prices", "symbols", "table"]
 
 RESOLUTIONS = ("1m", "5m", "1h", "1d")
 ADJUSTMENTS = ("none", "split", "total")
@@ -78,7 +79,7 @@ def prices(
         raise DateRangeError(f"start {first} is after end {last}")
     settings = settings or read_settings()
     changes = read_symbol_changes(settings)
-    with open_warehouse(settings).reading() as look:
+    with reading(settings) as look:
         wanted, companies = known_symbols(look, symbols, renamed.companies(changes))
         # a hole at the beginning of the range shows only beside the bars before it
         span = (None, None) if holes == "nan" else (first, last)
@@ -103,7 +104,7 @@ def symbols(like: str = "", *, settings: Settings | None = None) -> Symbols:
     A list whose items are attributes too: ``there = stocklib.symbols()``, then ``there.`` and TAB.
     """
     settings = settings or read_settings()
-    with open_warehouse(settings).reading() as look:
+    with reading(settings) as look:
         return all_symbols(look, renamed.companies(read_symbol_changes(settings)), like=like)
 
 
@@ -115,7 +116,7 @@ def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
     schema, _, bare = name.strip().lower().rpartition(".")
     schema = schema or "gold"
     settings = settings or read_settings()
-    with open_warehouse(settings).reading() as look:
+    with reading(settings) as look:
         known = tables(look)
         if (schema, bare) not in known:
             if reason := complaint(settings, look):
@@ -134,14 +135,14 @@ def data_version(*, settings: Settings | None = None) -> str:
 
     Two readers who see the same version see the same numbers.
     """
-    with open_warehouse(settings or read_settings()).reading() as look:
+    with reading(settings or read_settings()) as look:
         return version(look)
 
 
 def is_replay(*, settings: Settings | None = None) -> bool:
     """Whether what is published is recorded data that was replayed, rather than live data."""
-    warehouse = open_warehouse(settings or read_settings())
-    found = warehouse.query("select kind from ops.warehouse_source")
+    with reading(settings or read_settings()) as look:
+        found = look.query("select kind from ops.warehouse_source")
     return not found.empty and found["kind"].iloc[0] == "replayed"
 
 

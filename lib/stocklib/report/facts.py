@@ -1,12 +1,13 @@
 """What the report shows, read from gold once: nothing here is formatted, and nothing is computed that gold holds."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
 from stocklib import market
-from stocklib.errors import DateRangeError, WarehouseError
+from stocklib.errors import DateRangeError, VersionChanged, WarehouseError
 from stocklib.report.delivery import Delivery, read_delivery
 from stocklib.sessions import previous_session, session
 from stocklib.settings import Settings
@@ -15,6 +16,8 @@ from stocklib.warehouse.cost import Cost, midnight
 
 # A year and a bit, so that the comparison reaches back to the last session of the year before.
 _REACH = pd.Timedelta(days=396)
+# How often it is read where another version is published meanwhile.
+_TRIES = 3
 _COST_REACH = timedelta(days=6)
 
 
@@ -42,12 +45,15 @@ class Facts:
 def gather(settings: Settings, *, day: date | None = None) -> Facts:
     """Read everything that the report shows, all of it from the same published version.
 
-    ``day`` is the session to report, by default the last one; ``DateRangeError`` when it has no bars.
+    ``day`` is the session to report, by default the last one; ``DateRangeError`` when it has no bars. On Snowflake
+    ``VersionChanged`` when one publish after the other came in between.
     """
-    while True:
-        facts = _gather(settings, day)
-        if market.data_version(settings=settings) == facts.data_version:
-            return facts
+    for _ in range(_TRIES - 1):
+        # the engine that cannot hold on to a version says so
+        with suppress(VersionChanged), market.pin(settings):
+            return _gather(settings, day)
+    with market.pin(settings):
+        return _gather(settings, day)
 
 
 def _gather(settings: Settings, day: date | None) -> Facts:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stocklib.errors import WarehouseError
+from stocklib.errors import VersionChanged, WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import (
     BESIDE_GOLD,
@@ -271,7 +271,7 @@ class SnowflakeWarehouse:
             )
         yield _Published(session, self._published, before)
         if _read_build(session, self._published) != before:
-            raise WarehouseError("a new version was published while this one was read: ask again")
+            raise VersionChanged("a new version was published while this one was read: ask again")
 
     def costs(self, *, since: datetime) -> list[Cost]:
         """What our statements cost since then, at most seven days back; estimated without the account's meter."""
