@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,17 @@ from outages import Proxy, wait_for
 from prometheus_client.parser import text_string_to_metric_families
 
 from stocklib import doctor
+from stocklib.clocks import Lively
 from stocklib.embedded.processes import is_free
-from stocklib.errors import SettingsError
+from stocklib.errors import Interrupted, SettingsError, SourceUnavailable
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.following import LoaderHealth
 from stocklib.pipeline.health import examine
 from stocklib.pipeline.heartbeat import Beat, Heartbeat, read_heartbeats
 from stocklib.pipeline.judging import Moment, judge
 from stocklib.pipeline.landing import land
+from stocklib.pipeline.produce import produce
+from stocklib.pipeline.trades import produce_trades
 from stocklib.settings import Secret, Settings, read_settings
 from stocklib.stream import Producer, create_topics
 
@@ -233,6 +237,74 @@ def test_a_loader_says_what_fails_and_goes_on(settings: Settings) -> None:
     health.published()
     health.end("done")
     assert examine(settings).alarms == []
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(("role", "feed"), [("producer", produce), ("trades", produce_trades)])
+def test_a_feed_whose_source_is_away_has_its_line_from_the_beginning(
+    role: str,
+    feed: Callable[..., Any],
+    service_environ: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = {"FINNHUB_API_KEY": "key", "FINNHUB_BASE_URL": "http://127.0.0.1:9/api/v1", "STOCKS_WATCHLIST": ""}
+    settings = read_settings(environ={**service_environ, **away})
+    monkeypatch.setattr(Lively, "_EVERY_SECONDS", 0.1)
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(feed, settings, symbols=["AAPL"], stop=stop)
+        try:
+            wait_for(lambda: bool((b := beat(settings, role)) and b.facts["trouble"]))
+            (line,) = examine(settings).processes
+            assert (line.role, line.is_alive) == (role, True)
+            assert "the source at 127.0.0.1 has not answered yet" in (line.remark or "")
+            waiting = read_heartbeats(settings.home)[0]
+            late = Moment(now=None, wall=time.time() + 31)
+            assert "has tried for" in (judge(waiting, [waiting], late)[0] or "")
+        finally:
+            stop.set()
+        with pytest.raises(Interrupted):
+            running.result(timeout=60)
+    assert [(b.ended, b.state) for b in read_heartbeats(settings.home)] == [("stopped", "stopped as asked")]
+    # and one that gives up says why
+    monkeypatch.setattr(f"stocklib.pipeline.{feed.__module__.rpartition('.')[2]}.Finnhub", partial(Finnhub, attempts=1))
+    with pytest.raises(SourceUnavailable):
+        feed(settings, symbols=["AAPL"])
+    gone = next(b for b in read_heartbeats(settings.home) if b.role == role)
+    assert gone.ended == "error"
+    assert gone.state.startswith("ended by an error: ")
+    alarm, _ = judge(gone, [gone], Moment(now=new_york(12), wall=time.time()))
+    assert "before it began, and the market is open: start it again" in (alarm or "")
+    assert judge(gone, [gone], Moment(now=new_york(12, day=16), wall=time.time()))[0] is None
+
+
+@pytest.mark.stack
+def test_ctrl_c_is_a_stop_and_leaves_no_alarm(replay: StartReplay, service_environ: dict[str, str]) -> None:
+    settings = replay(start="2012-12-14T10:00:00", environ=service_environ)
+    create_topics(settings)
+
+    def interrupt(*told: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        produce(settings, on_progress=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        land(settings, on_batch=interrupt)
+    health = examine(settings)
+    assert health.alarms == []
+    assert {(process.role.partition("-")[0], process.state) for process in health.processes} == {
+        ("producer", "stopped as asked"),
+        ("consumer", "stopped as asked"),
+    }
+    # when the session goes on without it, it is one
+    assert examine_later(settings, seconds=121)
+
+
+def examine_later(settings: Settings, *, seconds: float) -> list[str]:
+    """The alarms of so many seconds later, while it is noon of a session at the source."""
+    beats = read_heartbeats(settings.home)
+    moment = Moment(now=new_york(12), wall=time.time() + seconds)
+    return [alarm for one in beats if (alarm := judge(one, beats, moment)[0])]
 
 
 def test_a_port_that_is_taken_gives_way_to_the_next_and_ten_of_them_to_an_error(tmp_path: Path) -> None:

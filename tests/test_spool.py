@@ -169,6 +169,24 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.stack
+def test_what_is_on_its_way_to_a_kafka_that_is_well_does_not_wait_on_disk(settings: Settings) -> None:
+    on_its_way = 0
+    with SpoolingProducer(settings, source="replay", run_id="run-1") as sender:
+        for _ in range(50):
+            publish(sender, settings.kafka_topic, 2)
+            on_its_way = max(on_its_way, sender.unconfirmed)
+            # it is on disk too, but KafkaOutOfReach goes by this
+            assert sender.spooled == 0
+        assert on_its_way > 0
+        # a message that waits too long: away, also where a new client could be made, until something is confirmed
+        sender._is_stuck = True
+        publish(sender, settings.kafka_topic, 2)
+        assert (sender.is_away, sender.spooled) == (bool(sender.unconfirmed), sender.unconfirmed)
+        sender.flush()
+        assert not sender.is_away
+
+
+@pytest.mark.stack
 def test_while_kafka_is_away_publishing_goes_on_and_then_everything_goes_out_in_order(
     spare: Settings, spare_home: Path, quick: None, caplog: pytest.LogCaptureFixture
 ) -> None:

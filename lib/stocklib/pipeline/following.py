@@ -86,6 +86,9 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Bat
     except StocksError:
         health.state = "ended by an error"
         raise
+    except KeyboardInterrupt:
+        ended, health.state = "stopped", "stopped as asked"
+        raise
     finally:
         health.end(ended)
 

@@ -157,6 +157,11 @@ class Heartbeat:
             self._metrics = MetricsServer(metrics_port, kind=role.partition("-")[0], latest=lambda: self.latest)
             self._who["metrics"] = self._metrics.address
 
+    def name(self, run_id: str) -> None:
+        """Take the id of a run that was not known when the file was begun."""
+        self.run_id = run_id
+        self._who["run_id"] = run_id
+
     def beat(self, facts: Facts, *, now: bool = False) -> None:
         """Write what ``facts`` gives, at most every two seconds unless ``now``; cheap in between."""
         if now or time.monotonic() - self._written >= BEAT_SECONDS:

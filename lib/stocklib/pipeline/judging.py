@@ -18,6 +18,8 @@ _FROZEN = timedelta(minutes=30)
 # An outage that a process waits through is an alarm after so long.
 _OUTAGE = 30.0
 
+_FEEDS = ("producer", "trades")
+
 Judgement = tuple[str | None, str | None]
 
 
@@ -97,6 +99,11 @@ def _ended(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
     if beat.ended in ("done", "stopped"):
         return None, None
     how = "ended by an error" if beat.ended else "ended without a word (killed?)"
+    if beat.kind in _FEEDS:
+        # before its source had answered
+        if moment.session:
+            return f"{how} before it began, and the market is open: start it again ({beat.state})", None
+        return None, f"{how} before it began: start it again ({beat.state})"
     if any(other.kind == beat.kind and other.is_alive for other in beats):
         return None, f"{how}; another {beat.kind} goes on"
     if moment.session:

@@ -120,6 +120,9 @@ def land(
     try:
         landing.run()
         ended = "stopped" if (stop and stop.is_set()) or (drain and drain.is_set()) else "done"
+    except KeyboardInterrupt:
+        ended, landing.result.ended = "stopped", "stopped as asked"
+        raise
     finally:
         landing.finish(ended=ended)
     log.info("%s", landing.result)

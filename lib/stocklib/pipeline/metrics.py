@@ -1,7 +1,8 @@
 """What a running process says of itself as Prometheus text: the facts of its last heartbeat, on loopback only.
 
-Nothing is counted twice: the heartbeat's facts are read when somebody scrapes. ``docs/health.md`` lists the metrics and
-has example alerts. This is the one module that imports ``prometheus_client``, and only where ``METRICS_PORT`` is set.
+Nothing is counted twice: the heartbeat's facts are read when somebody scrapes. ``docs/health.md`` lists the metrics,
+``monitoring/rules.yml`` has alerts. This is the one module that imports ``prometheus_client``, and only where
+``METRICS_PORT`` is set.
 """
 
 import errno
@@ -69,11 +70,17 @@ _SPECS = (
     _Spec(
         "stocks_errors_total", None, "Calls, reads, writes and loads that failed; most were repeated.", _fact("errors")
     ),
+    _Spec(
+        "stocks_trouble",
+        None,
+        "1 while it waits for something that is away: its source, Kafka, S3, a load that succeeds.",
+        lambda facts: int(bool(facts.get("trouble"))),
+    ),
     _Spec("stocks_quotes_published_total", ("producer",), "Quotes handed to Kafka.", _fact("messages")),
     _Spec("stocks_trades_published_total", ("trades",), "Trades handed to Kafka.", _fact("messages")),
     _Spec("stocks_messages_confirmed_total", _FEEDS, "Quotes or trades that Kafka confirmed.", _confirmed),
     _Spec("stocks_messages_unconfirmed", _FEEDS, "Quotes or trades on their way to Kafka.", _fact("lag")),
-    _Spec("stocks_messages_spooled", _FEEDS, "Quotes or trades kept on disk while Kafka is away.", _fact("spooled")),
+    _Spec("stocks_messages_spooled", _FEEDS, "Quotes or trades that wait on disk alone.", _fact("spooled")),
     _Spec("stocks_source_errors_total", _FEEDS, "Calls that gave no quote.", _source_errors, "reason"),
     _Spec("stocks_rounds_total", ("producer",), "Rounds over the watchlist.", _fact("rounds")),
     _Spec(

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from stocklib.clocks import Deadline, Lively, Stop
 from stocklib.errors import Interrupted, SourceUnavailable, StreamError
 from stocklib.finnhub import Finnhub
+from stocklib.pipeline.beginning import beginning, how_it_ended
 from stocklib.pipeline.heartbeat import Heartbeat
 from stocklib.pipeline.hours import MarketHours
 from stocklib.pipeline.polling import Poller
@@ -80,20 +81,21 @@ def produce(
     listed = list(dict.fromkeys(check_symbol(symbol) for symbol in symbols or settings.symbols))
     ends = Deadline(stop or threading.Event(), seconds=duration)
     lively = Lively(ends)
-    with (
-        Finnhub(settings, stop=lively) as finnhub,
-        SpoolingProducer(settings, source=finnhub.source, stop=ends) as producer,
-    ):
-        run = _Run(settings, finnhub, producer, listed, lively, max_quotes, on_progress or _quiet)
+    with ExitStack() as stack:
+        with beginning(settings, lively, role="producer", topic=settings.kafka_topic) as heartbeat:
+            finnhub = stack.enter_context(Finnhub(settings, stop=lively))
+            producer = stack.enter_context(SpoolingProducer(settings, source=finnhub.source, stop=ends))
+        heartbeat.name(producer.run_id)
+        run = _Run(settings, finnhub, producer, heartbeat, listed, lively, max_quotes, on_progress or _quiet)
         lively.meanwhile = run.beat
         try:
             run.state = run.follow(until_close=until_close)
             producer.flush()
             run.end("stopped" if stop and stop.is_set() else "done")
-        except BaseException:
+        except BaseException as error:
             with suppress(StreamError):
                 producer.flush()
-            run.end("error")
+            run.end(how_it_ended(error))
             raise
         result = run.result()
     log.info("%s", result)
@@ -105,6 +107,7 @@ class _Run:
     settings: Settings
     finnhub: Finnhub
     producer: SpoolingProducer
+    heartbeat: Heartbeat
     symbols: list[str]
     stop: Stop
     max_quotes: int | None
@@ -119,12 +122,6 @@ class _Run:
             self.finnhub, self.producer, topic=topic, stop=self.stop, limit=self.max_quotes, after_each=self.beat
         )
         self.hours = MarketHours(self.finnhub, settle=self.settings.close_settle_seconds)
-        self.heartbeat = Heartbeat(
-            self.settings.home,
-            role="producer",
-            run_id=self.producer.run_id,
-            metrics_port=self.settings.metrics_port,
-        )
         self.budget = self.settings.finnhub_calls_per_minute
         # how long a round takes, of the source's time
         self.round_seconds = max(self.settings.poll_seconds, len(self.symbols) * 60 / self.budget if self.budget else 0)
@@ -158,7 +155,7 @@ class _Run:
 
     def end(self, ended: str) -> None:
         """Say in the heartbeat file how it ended."""
-        self.state = "ended by an error" if ended == "error" else self.state
+        self.state = {"error": "ended by an error", "stopped": "stopped as asked"}.get(ended, self.state)
         self.heartbeat.end(self._facts, ended=ended)
 
     def _facts(self) -> dict[str, Any]:
@@ -171,7 +168,7 @@ class _Run:
             "errors": self.poller.failed.total() + self.poller.skipped.total(),
             "lag": self.producer.unconfirmed,
             "spooled": self.producer.spooled,
-            "trouble": self.producer.trouble,
+            "trouble": self.producer.trouble or self._source_trouble(),
             "last_event_at": to_epoch(self.poller.last) if self.poller.last else None,
             "last_market_at": to_epoch(self.poller.last_market) if self.poller.last_market else None,
             "clock": {"now": to_epoch(self.finnhub.now()), **asdict(self.finnhub.pace)},
@@ -181,6 +178,11 @@ class _Run:
             "skipped": dict(self.poller.skipped),
             "failed": dict(self.poller.failed),
         }
+
+    def _source_trouble(self) -> str | None:
+        if not self.poller.is_unanswered:
+            return None
+        return "the source does not answer: `stocks doctor` says why, and quotes go on when it does"
 
     def _state(self) -> str:
         if self.producer.is_away and self.producer.spooled:

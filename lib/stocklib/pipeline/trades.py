@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from stocklib.clocks import Deadline, Lively, Stop
 from stocklib.errors import BadAnswer, Interrupted, PlanRefused, RateLimited, SourceUnavailable, StreamError
 from stocklib.finnhub import Finnhub
 from stocklib.finnhub.trades import TradeFeed
+from stocklib.pipeline.beginning import beginning, how_it_ended
 from stocklib.pipeline.heartbeat import Heartbeat
 from stocklib.pipeline.stepping import Stepper
 from stocklib.quotes import to_epoch
@@ -87,11 +88,12 @@ def produce_trades(
     """
     ends = Deadline(stop or threading.Event(), seconds=duration)
     lively = Lively(ends)
-    with (
-        Finnhub(settings, stop=lively) as finnhub,
-        SpoolingProducer(settings, source=finnhub.source, stop=ends) as producer,
-    ):
-        run = _Run(settings, finnhub, producer, symbols or settings.symbols, lively, max_trades)
+    with ExitStack() as stack:
+        with beginning(settings, lively, role="trades", topic=settings.kafka_trades_topic) as heartbeat:
+            finnhub = stack.enter_context(Finnhub(settings, stop=lively))
+            producer = stack.enter_context(SpoolingProducer(settings, source=finnhub.source, stop=ends))
+        heartbeat.name(producer.run_id)
+        run = _Run(settings, finnhub, producer, heartbeat, symbols or settings.symbols, lively, max_trades)
         run.on_progress = on_progress or run.on_progress
         run.stepper = run.stepper if moves_clock else None
         lively.meanwhile = run.beat
@@ -99,10 +101,10 @@ def produce_trades(
             run.state = run.follow(until_close=until_close)
             producer.flush()
             run.end("stopped" if stop and stop.is_set() else "done")
-        except BaseException:
+        except BaseException as error:
             with suppress(StreamError):
                 producer.flush()
-            run.end("error")
+            run.end(how_it_ended(error))
             raise
         finally:
             run.feed.close()
@@ -117,6 +119,7 @@ class _Run:
         settings: Settings,
         finnhub: Finnhub,
         producer: SpoolingProducer,
+        heartbeat: Heartbeat,
         symbols: list[str],
         stop: Stop,
         limit: int | None,
@@ -133,8 +136,7 @@ class _Run:
         self._last: datetime | None = None
         self._last_fetched: datetime | None = None
         self._logged = self._asked = time.monotonic()
-        port = settings.metrics_port
-        self._heartbeat = Heartbeat(settings.home, role="trades", run_id=producer.run_id, metrics_port=port)
+        self._heartbeat = heartbeat
 
     def follow(self, *, until_close: bool) -> str:
         """Session after session; why it ended."""
@@ -167,7 +169,7 @@ class _Run:
 
     def end(self, ended: str) -> None:
         """Say in the heartbeat file how it ended."""
-        self.state = "ended by an error" if ended == "error" else self.state
+        self.state = {"error": "ended by an error", "stopped": "stopped as asked"}.get(ended, self.state)
         self._heartbeat.end(self._facts, ended=ended)
 
     @property

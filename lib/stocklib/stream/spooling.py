@@ -29,7 +29,7 @@ class SpoolingProducer(Producer):
     def __init__(self, settings: Settings, *, source: str, run_id: str | None = None, stop: Stop | None = None) -> None:
         super().__init__(settings, source=source, run_id=run_id, stop=stop)
         self._limit = settings.producer_spool_mb * 1_000_000
-        self._said_away = self._said_unwritable = False
+        self._said_away = self._said_unwritable = self._is_stuck = False
         self._next_try, self._pause = 0.0, _FIRST_PAUSE
         try:
             self._spool = Spool(settings.home, run_id=self.run_id)
@@ -45,15 +45,22 @@ class SpoolingProducer(Producer):
 
     @property
     def spooled(self) -> int:
-        """How many events are kept on disk alone: Kafka has not confirmed them."""
+        """How many events wait on disk alone: all that are not confirmed while Kafka is away, else those not yet sent.
+
+        What is on its way to a Kafka that is well is not among them, though it is on disk too.
+        """
         self._settle()
-        return self._spool.held
+        return self._spool.held if self.is_away else self._spool.waiting
 
     @property
     def is_away(self) -> bool:
-        """Whether Kafka has confirmed nothing for a while that it should have."""
+        """Whether Kafka has confirmed nothing for a while that it should have, and nothing since then.
+
+        A broker that takes a new client and confirms nothing is still away.
+        """
         late = bool(self._open) and time.monotonic() - self._open[0].since > _AWAY_SECONDS
-        return self._failure is not None or late
+        self._is_stuck = self._failure is not None or (bool(self._open) and (self._is_stuck or late))
+        return self._is_stuck
 
     @property
     def trouble(self) -> str | None:
@@ -125,6 +132,7 @@ class SpoolingProducer(Producer):
         if self._open[0].is_spooled:
             self._spool.confirm()
         super()._strike_off()
+        self._is_stuck = False
 
     def _try_again(self, failure: Exception) -> None:
         """One attempt to replace the client that failed; the next one after a pause, longer each time."""
