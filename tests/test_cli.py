@@ -1,11 +1,13 @@
 """The command line: every verb explains itself, and whatever goes wrong is a sentence, not a traceback."""
 
+import errno
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -116,6 +118,76 @@ def test_a_warehouse_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> Non
     assert told.returncode == 1
     assert "STOCKS_HOME" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_a_working_folder_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    told = subprocess.run(
+        ["/bin/sh", "-c", f'cd "{folder}" && rmdir "{folder}" && exec "{STOCKS}" status'],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (told.returncode, told.stdout) == (1, "")
+    assert (
+        told.stderr == "Error: the working folder was deleted: change to the project's folder (cd) and run it again\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "make room there"),
+        (errno.EFBIG, "ulimit -f"),
+        (errno.EACCES, "umask says what new folders allow"),
+        (errno.EROFS, "set STOCKS_HOME"),
+        (errno.EMFILE, "ulimit -n"),
+    ],
+)
+def test_what_the_machine_refuses_is_a_sentence(number: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: object, **more: object) -> None:
+        raise OSError(number, os.strerror(number), "/home/stocks/file")
+
+    monkeypatch.setattr("stocklib.cli.base.read_settings", refuse)
+    told = CliRunner().invoke(main, ["up"])
+    assert told.exit_code == 1
+    assert told.output.startswith(f"Error: /home/stocks/file cannot be used ({os.strerror(number)}): ")
+    assert said in told.output
+    assert told.output.count("\n") == 1
+
+
+def test_a_defect_is_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**given: object) -> None:
+        raise OSError("not of this machine")
+
+    monkeypatch.setattr("stocklib.cli.base.read_settings", fail)
+    assert isinstance(CliRunner().invoke(main, ["up"]).exception, OSError)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
+def test_a_umask_that_allows_nothing_is_a_sentence() -> None:
+    with tempfile.TemporaryDirectory(prefix="stocks-") as folder:
+        Path(folder).chmod(0o777)
+        told = subprocess.run(
+            [sys.executable, "-c", TRY_TO_LOCK],
+            env={**os.environ, "STOCKS_HOME": f"{folder}/home"},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert told.returncode == 1
+    assert "Traceback" not in told.stderr
+    assert "cannot" in told.stderr
+    assert folder in told.stderr
+
+
+# the imports first: whoever runs it then may not read this checkout
+TRY_TO_LOCK = (
+    "import os, sys, stocklib.cli, stocklib.embedded; sys.argv[1:] = ['up'];"
+    "os.umask(0o777); os.setuid(65534); stocklib.cli.main()"
+)
 
 
 def test_a_question_without_words_is_a_wrong_command_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -217,6 +218,26 @@ def test_a_home_that_cannot_be_written_is_one_clear_error(project: Settings) -> 
     project.home.write_text("a file where a folder should be")
     with pytest.raises(SettingsError, match="STOCKS_HOME"):
         runner.run(project, "adding")
+
+
+@pytest.mark.parametrize("beyond_the_source", [False, True], ids=["before a cell", "with its output"])
+def test_a_full_disk_is_one_sentence_that_names_the_copy(project: Settings, beyond_the_source: bool) -> None:
+    source = project.root / "notebooks" / "pipeline" / "adding.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("print('x' * 100_000)"))
+    nbformat.write(notebook, source)
+    # no file of this process, or of a kernel that it starts, can grow beyond so many bytes
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000 if beyond_the_source else 100, hard))
+    try:
+        with pytest.raises(NotebookFailed) as caught:
+            runner.run(project, "adding")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = str(caught.value)
+    assert "\n" not in said
+    assert "adding.ipynb cannot be written or read" in said
+    assert "make room there" in said
 
 
 def test_an_unknown_notebook_names_those_that_exist(project: Settings) -> None:

@@ -89,13 +89,21 @@ def run(
                 # the kernel reports its own ending as an error
                 extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             )
+        executed = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(
             f"{name} failed: {error.ename}: {error.evalue}\nThe executed copy: {target}", raised=str(error.ename)
         ) from None
     except DeadKernelError as error:
         raise NotebookFailed(f"{name} failed: its kernel died ({error}).\nThe executed copy: {target}") from error
-    executed = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]
+    except (OSError, nbformat.reader.NotJSONError) as error:
+        # of the copy, which is written again after each cell, or of the folder for the kernel
+        where = getattr(error, "filename", None) or target
+        why = getattr(error, "strerror", None) or "the copy is torn"
+        raise NotebookFailed(
+            f"{name} failed: {where} cannot be written or read ({why}): make room there, or set STOCKS_HOME to a "
+            f"folder on another disk; it can be run again"
+        ) from error
     return Run(run_id=run_id, path=target, result=_last_text(executed))
 
 

@@ -407,7 +407,12 @@ def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = Non
 
 def project_root() -> Path:
     """The folder that holds ``dbt_stocks/``: the nearest one above the working folder, else that of this checkout."""
-    here = Path.cwd().resolve()
+    try:
+        here = Path.cwd().resolve()
+    except FileNotFoundError:
+        raise SettingsError(
+            "the working folder was deleted: change to the project's folder (cd) and run it again"
+        ) from None
     for folder in (here, *here.parents, *Path(__file__).resolve().parents):
         if (folder / "dbt_stocks" / "dbt_project.yml").is_file():
             return folder

@@ -1,5 +1,6 @@
 """What the verbs share: the group with its options, settings read late, stopping, progress, tables."""
 
+import errno
 import logging
 import signal
 import sys
@@ -19,6 +20,28 @@ from stocklib.settings import Settings, read_settings
 DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 
+# What this machine refuses, and what to do about it. Any other error of the system is a defect: its traceback is shown.
+_ROOM = "make room there, or set STOCKS_HOME to a folder on another disk"
+_RIGHTS = "make it yours and writable (chown, chmod; umask says what new folders allow), or set STOCKS_HOME to another"
+_MACHINE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: f"{_ROOM} (ulimit -f bounds a file)",
+    errno.EROFS: _RIGHTS,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EMFILE: "raise the number of files that may be open (ulimit -n)",
+    errno.ENFILE: "raise the number of files that may be open on this machine",
+    errno.EIO: "see what the system's log says of that disk",
+}
+
+
+def _explain(error: OSError) -> str:
+    """What the system refused, on which file, and what to do."""
+    where = error.filename2 or error.filename
+    return f"{where or 'a file'} cannot be used ({error.strerror or error}): {_MACHINE[error.errno or 0]}"
+
+
 class _Verbs(click.Group):
     """Verbs in the order of the pipeline, and our errors as sentences."""
 
@@ -31,6 +54,11 @@ class _Verbs(click.Group):
         except StocksError as error:
             logging.getLogger(__name__).debug("the error in full", exc_info=True)
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.errno not in _MACHINE:
+                raise
+            logging.getLogger(__name__).debug("the error in full", exc_info=True)
+            raise click.ClickException(_explain(error)) from None
         except KeyboardInterrupt:
             click.echo("\nstopped", err=True)
             ctx.exit(130)
