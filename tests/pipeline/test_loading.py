@@ -39,8 +39,11 @@ def put_raw(settings: Settings, name: str, content: bytes) -> str:
     return key
 
 
-def test_an_empty_lake_is_nothing_to_load(settings: Settings) -> None:
-    assert str(load(settings)) == "nothing new in the lake"
+def test_an_empty_lake_is_nothing_to_load(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        assert str(load(settings)) == "nothing new in the lake"
+    assert "nothing new in the lake" in caplog.text
+    assert "None" not in caplog.text
 
 
 def test_what_landed_is_loaded_once_and_only_what_is_new(settings: Settings) -> None:
