@@ -147,12 +147,12 @@ def test_a_working_folder_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
 )
 def test_what_the_machine_refuses_is_a_sentence(number: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: object, **more: object) -> None:
-        raise OSError(number, os.strerror(number), "/home/stocks/file")
+        raise OSError(number, os.strerror(number), "kept/file")
 
     monkeypatch.setattr("stocklib.cli.base.read_settings", refuse)
     told = CliRunner().invoke(main, ["up"])
     assert told.exit_code == 1
-    assert told.output.startswith(f"Error: /home/stocks/file cannot be used ({os.strerror(number)}): ")
+    assert told.output.startswith(f"Error: kept/file cannot be used ({os.strerror(number)}): ")
     assert said in told.output
     assert told.output.count("\n") == 1
 
