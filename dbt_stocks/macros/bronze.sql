@@ -6,12 +6,41 @@
     {{ json_as("bigint", "offset") }} as kafka_offset,
     {{ json_instant("timestamp", per_second=1000) }} as record_timestamp,
     {{ json_text("headers.run_id") }} as run_id,
-    {{ json_as("bigint", "headers.seq") }} as seq,
+    {{ event_seq() }} as seq,
     {{ json_text("headers.source") }} as source,
     object_key,
     line_no,
     load_id,
     {{ json_text("payload") }} as payload
+{%- endmacro %}
+
+
+{# The number of an event, where a message has all of our headers: a stranger's has its place alone for an identity.
+   It is written in one way, so that no two texts are one event. #}
+{% macro event_seq() -%}
+    case
+        when {{ json_text("headers.run_id") }} <> '' and {{ json_text("headers.source") }} <> ''
+            and {{ json_as("bigint", "headers.seq") }} between 1 and 1000000000000
+            and cast({{ json_as("bigint", "headers.seq") }} as varchar) = {{ json_text("headers.seq") }}
+            then {{ json_as("bigint", "headers.seq") }}
+    end
+{%- endmacro %}
+
+
+{# Whether a symbol is not in the form that the consumer lets in: the rule of stocklib.quotes.check_symbol. #}
+{% macro is_malformed_symbol(symbol) -%}
+    not {{ adapter.dispatch("matches")(
+        "case when " ~ symbol ~ " like '^%' then substr(" ~ symbol ~ ", 2) else " ~ symbol ~ " end",
+        "^[A-Z0-9][A-Z0-9.:=_-]{0,31}$"
+    ) }}
+{%- endmacro %}
+
+{% macro duckdb__matches(text, pattern) -%}
+    regexp_matches({{ text }}, '{{ pattern }}')
+{%- endmacro %}
+
+{% macro snowflake__matches(text, pattern) -%}
+    regexp_like({{ text }}, '{{ pattern }}')
 {%- endmacro %}
 
 

@@ -72,6 +72,12 @@ def test_a_line_is_one_json_object_whatever_key_and_headers_hold(
         (quote(fetched_at=None), "fetched_at is missing"),
         (quote(symbol=""), "symbol is missing"),
         (quote(symbol=7), "symbol is missing"),
+        *(
+            (quote(symbol=odd), "symbol malformed")
+            for odd in ("aapl", " AAPL ", "A\0PL", "🚀", "'; drop table", "A" * 33)
+        ),
+        (quote()[:-1] + b',"c":1}', "the key 'c' is there twice"),
+        (quote(x={"a": 1})[:-2] + b',"a":2}}', "the key 'a' is there twice"),
         (b'{"symbol":"AAPL"}', "c is missing"),
         (b"[" * 100_000, "not JSON"),
     ],
@@ -85,7 +91,6 @@ def test_what_looks_odd_and_is_a_quote_is_accepted() -> None:
     for value in (
         quote(c=-1),
         quote(c=0),
-        quote("'; drop table"),
         quote(d=None),
         quote(more={"a": [1]}),
         b" " + quote() + b"\r\n",
@@ -94,6 +99,8 @@ def test_what_looks_odd_and_is_a_quote_is_accepted() -> None:
     trade = {"s": "AAPL", "p": 510.59, "t": 1355495400123, "v": 100, "c": ["1"], "fetched_at": 1355495400.5}
     assert forms.judge_trade(orjson.dumps(trade)) is None
     assert "s is missing" in (forms.judge_trade(quote()) or "")
+    assert "symbol malformed" in (forms.judge_trade(orjson.dumps({**trade, "s": "aapl"})) or "")
+    assert forms.judge_trade(orjson.dumps({**trade, "s": "BINANCE:BTCUSDT"})) is None
 
 
 # ── what lands ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -38,6 +38,7 @@ judged as (
         i.*,
         case
             when i.symbol is null then 'symbol missing'
+            when {{ is_malformed_symbol("i.symbol") }} then 'symbol malformed'
             when i.market_timestamp is null or i.fetched_at is null then 'time missing or not a number'
             when i.is_out_of_range then 'price out of range'
             when i.current_price is null or i.day_high is null or i.day_low is null or i.day_open is null

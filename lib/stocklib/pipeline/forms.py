@@ -11,18 +11,21 @@ from typing import Any
 
 import orjson
 
+from stocklib.errors import SymbolError
+from stocklib.pipeline.json_keys import repeated_key
+from stocklib.quotes import check_symbol
 from stocklib.stream import Message, UnreadableBatch
 
 Judge = Callable[[bytes | None], str | None]
 
-# Finnhub's own names: what a quote and what a trade cannot do without.
-_QUOTE = (("symbol",), ("c", "h", "l", "o", "pc", "t", "fetched_at"))
-_TRADE = (("s",), ("p", "t", "v", "fetched_at"))
+# Finnhub's own names: what a quote and what a trade cannot do without, the symbol first.
+_QUOTE = ("symbol", ("c", "h", "l", "o", "pc", "t", "fetched_at"))
+_TRADE = ("s", ("p", "t", "v", "fetched_at"))
 _SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 
 def judge_quote(value: bytes | None) -> str | None:
-    """Why this is not a quote's message: not UTF-8, not one JSON object, a field missing, a number that is none.
+    """Why this is not a quote's message: not UTF-8, not one JSON object, a key twice, no symbol, a number that is none.
 
     >>> judge_quote(b'{"symbol":"AAPL","c":1.5,"h":2,"l":1,"o":1,"pc":1,"t":1355495400,"fetched_at":1355495400}')
     >>> judge_quote(b'{"symbol":"AAPL","c":NaN}')[:8]
@@ -83,7 +86,7 @@ def _say_origin(found: Message | UnreadableBatch, reason: str) -> dict[str, str]
     }
 
 
-def _judge(value: bytes | None, texts: tuple[str, ...], numbers: tuple[str, ...]) -> str | None:
+def _judge(value: bytes | None, symbol: str, numbers: tuple[str, ...]) -> str | None:
     if value is None:
         return "no value"
     try:
@@ -92,9 +95,12 @@ def _judge(value: bytes | None, texts: tuple[str, ...], numbers: tuple[str, ...]
         return f"not JSON: {error.msg} at {error.pos}"
     if type(record) is not dict:
         return "not a JSON object"
-    for name in texts:
-        if not isinstance(record.get(name), str) or not record[name]:
-            return f"{name} is missing or no text"
+    if (key := repeated_key(value, record)) is not None:
+        return f"the key {key!r:.40} is there twice"
+    if not isinstance(record.get(symbol), str) or not record[symbol]:
+        return f"{symbol} is missing or no text"
+    if malformed := _malformed(record[symbol]):
+        return malformed
     for name in numbers:
         number = record.get(name)
         # a float minus itself is 0, unless it is infinite
@@ -103,6 +109,16 @@ def _judge(value: bytes | None, texts: tuple[str, ...], numbers: tuple[str, ...]
         if type(number) is not int:
             return f"{name} is missing or no finite number"
     return None
+
+
+@lru_cache(maxsize=16_384)
+def _malformed(symbol: str) -> str | None:
+    """Why a symbol is not in the form in which every other place has it: the watchlist's, in upper case."""
+    try:
+        right = check_symbol(symbol)
+    except SymbolError as error:
+        return f"symbol malformed: {error}"
+    return None if right == symbol else f"symbol malformed: {symbol!r:.60} for {right}"
 
 
 def _envelope(message: Message) -> bytes:

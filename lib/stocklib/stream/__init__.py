@@ -10,7 +10,7 @@ from stocklib.stream.connection import check, create_topics, topic_ids
 from stocklib.stream.consumer import Consumer, Partition
 from stocklib.stream.onlooker import Onlooker, Position
 from stocklib.stream.producer import Producer
-from stocklib.stream.records import Message, UnreadableBatch
+from stocklib.stream.records import Message, UnreadableBatch, event_seq
 from stocklib.stream.spooling import SpoolingProducer
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "UnreadableBatch",
     "check",
     "create_topics",
+    "event_seq",
     "topic_ids",
 ]

@@ -6,6 +6,7 @@ fetching stays the client's. What cannot be unpacked is an ``UnreadableBatch`` w
 messages: reading goes on behind it.
 """
 
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -20,6 +21,10 @@ _MAGIC_AT, _CHECKED_FROM, _VERSION = 16, 21, 2
 _CODEC, _APPEND_TIME, _TRANSACTION, _CONTROL = 0x07, 0x08, 0x10, 0x20
 # Before version 2 a batch was one message, with at least so many bytes behind its prefix.
 _LEAST_BYTES = 14
+# No run of ours counts further: a seq beyond it is a stranger's.
+MAX_SEQ = 10**12
+# As it is written by us, so that no two texts are one event.
+_SEQ = re.compile(r"[1-9][0-9]{0,12}")
 # No number of a record is longer.
 _VARINT_BITS = 70
 # Where nobody can say how far unreadable bytes go, so many of them are kept.
@@ -42,6 +47,20 @@ class Message(NamedTuple):
     def last(self) -> int:
         """The last offset that it takes up: its own."""
         return self.offset
+
+
+def event_seq(headers: Mapping[str, Any]) -> int | None:
+    """The number of an event in its run and symbol, where a message has all of our headers; None of a stranger's.
+
+    >>> event_seq({"run_id": "replay-1", "source": "replay", "seq": "17"})
+    17
+    >>> event_seq({"run_id": "replay-1", "source": "replay", "seq": "-1"}), event_seq({"run_id": "r", "seq": "17"})
+    (None, None)
+    """
+    seq = headers.get("seq")
+    if not (headers.get("run_id") and headers.get("source") and isinstance(seq, str) and _SEQ.fullmatch(seq)):
+        return None
+    return int(seq) if int(seq) <= MAX_SEQ else None
 
 
 class UnreadableBatch(NamedTuple):
@@ -89,11 +108,12 @@ class Batch(NamedTuple):
         return bool(self.attributes & _TRANSACTION)
 
 
-def read_into_messages(client: Any, ids: Mapping[str, str]) -> None:
+def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool = False) -> None:
     """Have a ``KafkaConsumer`` return messages and unreadable batches from ``poll``.
 
     ``ids`` are those of the topics, as they are then. What is unreadable is fetched again, once, before it
-    is believed.
+    is believed. With ``up_to_open`` a partition's high watermark is where the first transaction that is still open
+    begins: nobody can read further now.
     """
     from kafka.errors import KafkaError
     from kafka.record import MemoryRecords
@@ -153,6 +173,9 @@ def read_into_messages(client: Any, ids: Mapping[str, str]) -> None:
             )
         if found is not None:
             found.end = completed.partition_data.high_watermark
+            stable = completed.partition_data.last_stable_offset
+            if up_to_open and 0 <= stable < found.end:
+                fetcher._subscriptions.assignment[completed.topic_partition].highwater = stable
         return found
 
     fetcher.PartitionRecords = PartitionMessages

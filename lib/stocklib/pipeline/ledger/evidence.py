@@ -21,7 +21,7 @@ from stocklib.pipeline import heartbeat
 from stocklib.pipeline.ledger.letters import Letter, day_of, landed_letters, read_count
 from stocklib.pipeline.ledger.ranges import Ranges
 from stocklib.settings import Settings
-from stocklib.stream import Message, Onlooker, Position, UnreadableBatch
+from stocklib.stream import Message, Onlooker, Position, UnreadableBatch, event_seq
 from stocklib.warehouse import DATASETS
 
 log = logging.getLogger(__name__)
@@ -184,6 +184,6 @@ def _make(place: dict[str, Any], headers: Any, payload: Any, timestamp_ms: Any, 
         int(place["offset"]),
         None if (run_id := headers.get("run_id")) is None else str(run_id),
         None if symbol is None else str(symbol),
-        read_count(headers.get("seq")),
+        event_seq(headers),
         day_of(int(timestamp_ms or 0)),
     )

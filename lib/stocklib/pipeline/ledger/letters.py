@@ -18,7 +18,7 @@ import orjson
 from stocklib.quotes import from_epoch
 from stocklib.sessions import new_york_date
 from stocklib.settings import Settings
-from stocklib.stream import Message, Onlooker
+from stocklib.stream import Message, Onlooker, event_seq
 from stocklib.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Letter:
     @property
     def is_batch(self) -> bool:
         """Whether it is a batch that could not be decoded, and landed without a message in the dead-letter topic."""
-        return self.origin == self.dlq and self.headers.get("last_offset", "").isdigit()
+        return self.origin == self.dlq and read_count(self.headers.get("last_offset")) is not None
 
     @property
     def last(self) -> int:
@@ -104,7 +104,7 @@ class Letter:
     @cached_property
     def event(self) -> tuple[str, str, int] | None:
         """(run, symbol, seq) of the refused message; None for a stranger's."""
-        run_id, seq = self.headers.get("run_id"), read_count(self.headers.get("seq"))
+        run_id, seq = self.headers.get("run_id"), event_seq(self.headers)
         return (run_id, self.key, seq) if run_id and self.key and seq is not None else None
 
     @classmethod

@@ -1,0 +1,37 @@
+"""Whether a JSON object says anything twice: parsers take the last of two equal keys, or the first, without a word.
+
+Bytes that a strict parser took, in; the first key that an object has twice, out.
+"""
+
+import re
+from typing import Any
+
+import orjson
+
+# Brackets, and texts: a text before a colon is a key. Possessive, so that a long text is read once.
+_TOKEN = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(\s*:)?|[\[\]{}]')
+
+
+def repeated_key(value: bytes, record: dict[str, Any]) -> str | None:
+    """Return a key that stands twice in one object of ``value``, whose parsed form is ``record``.
+
+    >>> repeated_key(b'{"c":1,"o":{"c":2}}', {"c": 1, "o": {"c": 2}})
+    >>> repeated_key(b'{"c":1,"\\\\u0063" : 2}', {"c": 2})
+    'c'
+    """
+    # a colon each: more of them are in texts or within, and only then is it worth a look
+    if value.count(b":") == len(record):
+        return None
+    seen: list[set[str]] = []
+    for found in _TOKEN.finditer(value):
+        text, is_key = found.groups()
+        if is_key:
+            key = orjson.loads(b'"%b"' % text) if b"\\" in text else text.decode()
+            if key in seen[-1]:
+                return str(key)
+            seen[-1].add(key)
+        elif text is None and found[0] in b"{[":
+            seen.append(set())
+        elif text is None:
+            seen.pop()
+    return None
