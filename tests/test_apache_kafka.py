@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from outages import wait_for
-from streams import T0, consume, landed, quote
+from streams import T0, consume, landed, landing_in_the_background, only, publish, quote
 
 from stocklib.errors import StreamError
 from stocklib.lake import Lake
+from stocklib.pipeline.heartbeat import read_heartbeats
+from stocklib.pipeline.judging import Moment, judge
 from stocklib.pipeline.landing import land
+from stocklib.pipeline.ledger import balance
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Message, Partition, Producer, create_topics
 
@@ -222,3 +225,86 @@ def read(settings: Settings, topic: str, most: int) -> list[Message]:
     wait_for(enough)
     consumer.close()
     return messages
+
+
+# ── what others do to the topics ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def delete_before(settings: Settings, offset: int) -> None:
+    with administration(settings) as admin:
+        admin.delete_records({TopicPartition(settings.kafka_topic, 0): offset})
+
+
+def test_what_kafka_deleted_before_it_was_read_is_an_error_an_alarm_and_lost(
+    service_environ: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = only(service_environ)
+    publish(settings, [quote(n=n) for n in range(10)])
+    assert land(settings, max_quotes=4).messages == 4
+    delete_before(settings, 7)
+    assert land(settings, until_idle=0.5).messages == 3
+    assert "offsets 4 to 6 before they were read" in caplog.text
+    (beat,) = read_heartbeats(settings.home)
+    assert beat.facts["deleted"] == [f"{settings.kafka_topic}/0 4-6"]
+    alarm, _ = judge(beat, [beat], Moment(None, beat.at))
+    assert "4-6" in (alarm or "")
+    (problem, _) = balance(settings).problems
+    assert "offsets 4-6" in str(problem)
+    assert "Kafka has deleted them" in str(problem)
+    # of a group that has landed nothing yet the first are missing too
+    own = {"KAFKA_GROUP": f"other-{settings.kafka_group}", "STOCKS_HOME": str(tmp_path / "other")}
+    other = only({**service_environ, **own, "MINIO_BUCKET": f"other-{settings.minio_bucket}"})
+    assert any("offsets 0-6" in str(problem) for problem in balance(other).problems)
+
+
+def test_partitions_that_a_topic_gets_while_it_is_read_are_read_soon(
+    service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stocklib.stream.consumer._METADATA_MS", 500)
+    settings = only(service_environ)
+    publish(settings, [quote(n=0)])
+    with landing_in_the_background(settings) as (batches, _):
+        wait_for(lambda: sum(batch.messages for batch in batches) == 1)
+        with administration(settings) as admin:
+            admin.create_partitions({settings.kafka_topic: 3})
+        sender = KafkaProducer(bootstrap_servers=settings.kafka_broker)
+        for partition in (1, 2):
+            sender.send(settings.kafka_topic, quote(n=partition), partition=partition).get(10)
+        sender.close()
+        wait_for(lambda: {batch.partition for batch in batches} == {0, 1, 2})
+
+
+def test_a_topic_that_is_deleted_while_it_is_read_is_named(
+    service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stocklib.stream.consumer._IDENTITY_SECONDS", 0.3)
+    settings = only(service_environ)
+    publish(settings, [quote(n=0)])
+    with landing_in_the_background(settings) as (batches, _):
+        wait_for(lambda: sum(batch.messages for batch in batches) == 1)
+        with administration(settings) as admin:
+            admin.delete_topics([settings.kafka_topic])
+        wait_for(lambda: settings.kafka_topic in read_heartbeats(settings.home)[0].state)
+        (beat,) = read_heartbeats(settings.home)
+        assert beat.state == f"waiting for the topic {settings.kafka_topic}"
+        assert f"no topic {settings.kafka_topic}" in beat.facts["trouble"]
+        publish(settings, [quote(n=1)])
+        wait_for(lambda: sum(batch.messages for batch in batches) == 2)
+    assert read_heartbeats(settings.home)[0].facts["trouble"] is None
+
+
+def test_an_aborted_transaction_lands_nowhere_and_leaves_no_loss(service_environ: dict[str, str]) -> None:
+    settings = only(service_environ)
+    create_topics(settings)
+    sender = KafkaProducer(bootstrap_servers=settings.kafka_broker, transactional_id=f"t-{settings.kafka_group}")
+    sender.init_transactions()
+    for n, end in enumerate((sender.commit_transaction, sender.abort_transaction, sender.commit_transaction)):
+        sender.begin_transaction()
+        sender.send(settings.kafka_topic, quote(n=n), key=b"AAPL", timestamp_ms=1355495400000).get(10)
+        end()
+    sender.close()
+    publish(settings, [quote(n=3)])
+    assert land(settings, until_idle=0.5).messages == 3
+    # the offsets of the aborted message and of the marks that end transactions are nobody's
+    assert [line["offset"] for line in landed(settings)] == [0, 4, 6]
+    assert [str(problem) for problem in balance(settings).problems] == []

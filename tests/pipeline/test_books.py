@@ -68,8 +68,16 @@ def sighting(offset: int) -> Sighting:
 
 
 def letter(offset: int) -> Letter:
-    headers = {"run_id": "run", "seq": str(offset + 1), "reason": "odd"}
+    headers = {"run_id": "run", "source": "replay", "seq": str(offset + 1), "reason": "odd"}
     return Letter(*PLACE, offset, 0, "AAPL", headers, b"", ("dlq", "id-2", 0, offset), "in RAW")
+
+
+def test_what_kafka_deleted_before_anything_landed_is_missing() -> None:
+    books = Books(kafka=KafkaEvidence([Position(*PLACE, 15, 15, 20)], [sighting(n) for n in range(15, 20)]))
+    assert verdict.missing_offsets(books) == {PLACE: Ranges.over([(0, 14)])}
+    *_, problems = verdict.judge(books)
+    assert "offsets 0-14" in str(problems[0])
+    assert "Kafka has deleted them" in str(problems[0])
 
 
 @given(fates, st.integers(0, 3))

@@ -197,3 +197,10 @@ def test_an_outage_is_an_alarm_after_half_a_minute_whatever_the_day() -> None:
     spooling = feed(sunday, trouble="Kafka confirms nothing", trouble_since=WALL - 31)
     assert judged(spooling, sunday)[0] == "it has tried for 31 s, and goes on trying: Kafka confirms nothing"
     assert judged(waiting, sunday, wall=WALL + 25)[0] == "it has tried for 35 s, and goes on trying: S3 did not answer"
+
+
+@pytest.mark.parametrize("ended", [None, "done", "stopped"])
+def test_what_kafka_deleted_before_it_was_read_is_an_alarm_until_the_next_run(ended: str | None) -> None:
+    alarm, _ = judged(beat("consumer-1", ended=ended, deleted=["stock-quotes/0 4-6"]), None)
+    assert "stock-quotes/0 4-6" in (alarm or "")
+    assert judged(beat("consumer-1", ended=ended, deleted=[]), None) == (None, None)

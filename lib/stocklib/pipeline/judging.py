@@ -44,6 +44,13 @@ def session_at(instant: datetime | None) -> Session | None:
 
 def judge(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
     """The alarm and the remark, if any, that a heartbeat among ``beats`` gives rise to."""
+    if deleted := beat.facts.get("deleted"):
+        # it stays, whatever else goes well, until the next run of its kind
+        what = ", ".join(map(str, deleted[:5]))
+        return (
+            f"Kafka had deleted messages before they were read ({what}): see `stocks ledger`, and the topic's "
+            "retention (retention.ms=-1 keeps everything)"
+        ), None
     if beat.facts.get("clock"):
         return _living_feed(beat, moment) if beat.is_alive else _ended_feed(beat, moment)
     if beat.is_alive:

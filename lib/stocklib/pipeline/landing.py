@@ -219,6 +219,8 @@ class _Landing:
         self._errors = 0
         self._heard = time.monotonic()
         self._state = "joining the group"
+        # what Kafka deleted before it was read
+        self._gone: dict[Partition, list[tuple[int, int]]] = {}
         # what keeps it from reading, while it does
         self._trouble: str | None = None
         self._heartbeat = Heartbeat(
@@ -282,8 +284,15 @@ class _Landing:
         for partition, messages in polled.items():
             self._take(partition, messages)
         self._close_due()
-        self._state = "joining the group" if consumer.is_joining else "waiting for S3" if blocked else "landing"
+        self._state = self._name_state(consumer, blocked=blocked)
         self._heartbeat.beat(self._facts)
+
+    def _name_state(self, consumer: Consumer, *, blocked: bool) -> str:
+        if consumer.missing:
+            return f"waiting for the topic {', '.join(consumer.missing)}"
+        if consumer.is_joining:
+            return "joining the group"
+        return "waiting for S3" if blocked else "landing"
 
     def _take(self, partition: Partition, messages: list[Message | UnreadableBatch]) -> None:
         """Add messages to the partition's batch, and close it where it is full."""
@@ -402,8 +411,19 @@ class _Landing:
             "held": self._uploads.lines + sum(len(batch.lines) for batch in self._open.values()),
             "waiting_for_s3": self._uploads.trouble is not None,
             "trouble": self._trouble or self._uploads.trouble,
+            "deleted": self._deleted(),
             "last_event_at": self._ends.newest_ms / 1000 if self._ends.newest_ms else None,
         }
+
+    def _deleted(self) -> list[str]:
+        """What Kafka deleted before this run read it, as ``topic/partition first-last``."""
+        if self._consumer:
+            self._gone |= self._consumer.deleted
+        return [
+            f"{partition.topic}/{partition.number} {first}-{last}"
+            for partition, spans in sorted(self._gone.items())
+            for first, last in spans
+        ]
 
     def _behind(self) -> dict[Partition, int] | None:
         """The lag of each partition that is read here; None while Kafka does not say."""

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 # How often a running consumer asks whether a topic was made anew under its name.
 _IDENTITY_SECONDS = 30.0
+# How soon a client notices that a topic got more partitions: until then nobody reads those.
+_METADATA_MS = 10_000
 # A group that has not settled for so long is worth a word; after so long, or a session, a new client joins.
 _TROUBLE_SECONDS, _REPLACE_SECONDS = 15.0, 30.0
 
@@ -57,6 +59,10 @@ class Consumer:
         self._anew: set[str] = set()
         # where each partition goes on, as far as this member has read it
         self._next: dict[Partition, int] = {}
+        # topics that were there, and are not any more
+        self.missing: list[str] = []
+        # what Kafka deleted before it was read, by partition: the first and the last offset
+        self.deleted: dict[Partition, list[tuple[int, int]]] = {}
         self._join()
 
     @property
@@ -72,6 +78,11 @@ class Consumer:
     @property
     def trouble(self) -> str | None:
         """What keeps this member from reading, if anything does."""
+        if self.missing:
+            return (
+                f"Kafka has no topic {', '.join(self.missing)} any more: whoever deleted it has to make it again, or "
+                "start `stocks produce`"
+            )
         joining = time.monotonic() - self._joining_since
         if not self.is_joining or joining < _TROUBLE_SECONDS:
             return self._unanswered
@@ -99,6 +110,8 @@ class Consumer:
             if self._assigned:
                 records = self._begin_assigned(records)
         polled = {_partition(p): found for p, found in records.items()}
+        skipped = {p for p, found in polled.items() if found[0].offset > self._next.get(p, found[0].offset)}
+        self._find_deleted(skipped)
         self._next |= {partition: found[-1].last + 1 for partition, found in polled.items()}
         return polled
 
@@ -165,6 +178,10 @@ class Consumer:
     def _help_joining(self) -> bool:
         """Join with a new client where this one gets nowhere; whether it was replaced."""
         now = time.monotonic()
+        if now - max(self._asked, self._joining_since) > _TROUBLE_SECONDS:
+            self._asked = now
+            # a group does not settle on a topic that is gone
+            self.missing = self._without_id(topic_ids(self._settings, self._topics))
         if now - self._client_since > self._patience:
             log.warning("%s; joining it with a new client", self.trouble)
             self._drop_client()
@@ -194,10 +211,36 @@ class Consumer:
             stale = mark and mark.metadata and mark.metadata != self._ids.get(partition.topic)
             if mark is None or stale or (partition.topic in self._anew and not mark.metadata):
                 self._client.seek_to_beginning(native)
+                self._next[partition] = 0
             else:
                 self._client.seek(native, mark.offset)
+                self._next[partition] = mark.offset
+        self._find_deleted(fresh)
         self._anew -= {partition.topic for partition in fresh}
         return {native: found for native, found in records.items() if _partition(native) not in fresh}
+
+    def _find_deleted(self, partitions: Iterable[Partition]) -> None:
+        """Compare where each of these goes on with the first offset that Kafka still has, and remember what is between.
+
+        The client itself goes on at the first one without a word.
+        """
+        natives = {_native(partition): partition for partition in partitions if partition in self._next}
+        if not natives:
+            return
+        with suppress(*failures()):
+            for native, first in self._client.beginning_offsets(list(natives)).items():
+                partition, since = natives[native], self._next[natives[native]]
+                if first > since:
+                    self.deleted.setdefault(partition, []).append((since, first - 1))
+                    self._next[partition] = first
+                    log.error(
+                        "Kafka has deleted %s offsets %d to %d before they were read: see `stocks ledger`, and the "
+                        "topic's retention (retention.ms=-1 keeps everything)",
+                        *(_name(partition), since, first - 1),
+                    )
+
+    def _without_id(self, ids: Mapping[str, str]) -> list[str]:
+        return [topic for topic in self._topics if topic not in ids]
 
     def _check_identity(self) -> bool:
         """Whether the topics are still those that were read so far."""
@@ -212,6 +255,8 @@ class Consumer:
             self._unanswered = str(error)
             return True
         self._unanswered = None
+        self.missing = self._without_id(ids)
+        self._find_deleted(self.assigned)
         changed = {topic for topic, topic_id in ids.items() if topic_id != self._ids.get(topic)}
         self._ids |= ids
         self._anew |= changed
@@ -259,6 +304,9 @@ def _connect(settings: Settings) -> Any:
         heartbeat_interval_ms=max(1, min(3000, session_ms // 3)),
         max_partition_fetch_bytes=4 * 2**20,
         fetch_max_wait_ms=200,
+        metadata_max_age_ms=_METADATA_MS,
+        # where a broker knows of transactions (the embedded one does not), those that were aborted are no messages
+        isolation_level="read_committed",
     )
 
 

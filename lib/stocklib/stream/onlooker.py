@@ -45,9 +45,10 @@ class Onlooker:
             auto_offset_reset="none",
             max_partition_fetch_bytes=4 * 2**20,
             fetch_max_wait_ms=100,
+            isolation_level="read_committed",
         )
         self._ids: dict[str, str] = {}
-        read_into_messages(self._client, self._ids)
+        read_into_messages(self._client, self._ids, up_to_open=True)
 
     def positions(self, topics: Iterable[str]) -> list[Position]:
         """Where every partition of these topics stands; a topic that does not exist has none."""

@@ -61,7 +61,10 @@ def _held_offsets(books: Books) -> dict[Place, Ranges]:
 
 
 def missing_offsets(books: Books) -> dict[Place, Ranges]:
-    """The offsets from the earliest retained to the committed one that are in no object and became no dead letter."""
+    """The offsets up to the committed one that are in no object and became no dead letter.
+
+    Of a topic that is there they are counted from 0: what Kafka deleted before anything landed is missing too.
+    """
     # the messages of other days lie between those of a bounded ledger
     if KAFKA_LAKE in books.unchecked or books.days is not None:
         return {}
@@ -76,6 +79,8 @@ def missing_offsets(books: Books) -> dict[Place, Ranges]:
         seen = held.get(place, Ranges()) | Ranges.over(dead[place])
         position = live.get(place)
         done = Ranges.over([(position.first, position.committed - 1)] if position else [])
+        if position and position.first:
+            done |= Ranges.over([(0, position.first - 1)])
         if everything := seen | done:
             gap = Ranges.over([(everything.first, everything.last)]) - seen
             if position:
@@ -87,10 +92,13 @@ def missing_offsets(books: Books) -> dict[Place, Ranges]:
 
 def _lost_offsets(books: Books, place: Place, gap: Ranges) -> Iterator[Problem]:
     topic, topic_id, partition = place
+    firsts = {(p.topic, p.topic_id, p.partition): p.first for p in books.kafka.positions}
     for pair in gap.pairs:
         lost = Ranges((pair,))
         suspects = tuple(key for key in sorted(books.lake.unreadable) if _may_hold(key, topic, partition, lost))
         hint = "an object that cannot be read may hold them" if suspects else "neither the lake nor RAW has them"
+        if lost.last < firsts.get(place, 0):
+            hint += ", and Kafka has deleted them (see the topic's retention)"
         what = f"{len(lost):,} messages of {topic}/{partition} are lost, offsets {lost} (topic id {topic_id}): {hint}"
         yield Problem(KAFKA_LAKE, "lost", what, suspects, len(lost), f"{topic}/{topic_id}/{partition}/{lost}")
 
