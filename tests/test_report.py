@@ -114,7 +114,49 @@ def test_odd_symbols_are_shown_as_they_are(gold: Settings, tmp_path: Path) -> No
 def test_a_symbol_that_has_not_been_quoted_since_says_so(gold: Settings, tmp_path: Path) -> None:
     stale = copy(gold, tmp_path / "home", "update gold.gold_kpi set as_of = '2012-12-12 21:00' where symbol = 'FB'")
     page = write_report(stale, path=tmp_path / "stale.html").read_text(encoding="utf-8")
-    assert page.count("last price 12 Dec") == 1
+    assert page.count("last price 12 Dec 2012") == 1
+
+
+def test_a_symbol_without_a_bar_for_many_sessions_is_marked_and_left_out(gold: Settings, tmp_path: Path) -> None:
+    gone = [
+        "delete from gold.fact_daily_stock_quotes where symbol = 'FB' and quote_date > '2012-11-30'",
+        "delete from gold.fact_stock_performance where symbol = 'FB' and quote_date > '2012-11-30'",
+        "delete from gold.fact_daily_stock_quotes where symbol = 'IBM' and quote_date > '2011-12-30'",
+        "delete from gold.fact_stock_performance where symbol = 'IBM' and quote_date > '2011-12-30'",
+        "update gold.gold_kpi set as_of = '2012-11-30 21:00' where symbol = 'FB'",
+        "update gold.gold_kpi set as_of = '2011-12-30 21:00', ytd_return_percent = 12.34 where symbol = 'IBM'",
+    ]
+    page = own_text(write_report(copy(gold, tmp_path / "home", *gone), path=tmp_path / "gone.html").read_text("utf-8"))
+    shown = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    assert shown.count("no bar since 30 Nov 2012") == 1
+    assert shown.count("no bar since 30 Dec 2011") == 1
+    assert "delisted" not in shown.lower()
+    assert "Left out, without a bar: FB since 30 Nov 2012, IBM since 30 Dec 2011." in shown
+    figures = json_in(page, "figures")
+    for name in ("treemap", "ytd", "volatility", "comparison"):
+        assert "AAPL" in json.dumps(figures[name])
+        assert not re.search(r'"(FB|IBM)"', json.dumps(figures[name])), name
+    # a return of the year that is shown, and none of another one
+    assert "+12.3" not in shown
+    assert shown.count('class="stale-row"') == 2
+    assert "30 Nov 2012</td>" in shown
+    cards = dict(re.findall(r'data-symbol="(\w+)">(.*?)</a>', shown, re.S))
+    assert "Year to date – %" in cards["IBM"]
+    assert "■ – (– %)" in cards["IBM"]
+    assert "■ – (– %)" in cards["FB"]
+    assert "no bar" not in cards["AAPL"]
+
+
+def test_a_few_sessions_without_a_bar_are_a_hole_and_no_end(gold: Settings, tmp_path: Path) -> None:
+    hole = [
+        f"delete from gold.{name} where symbol = 'FB' and quote_date > '2012-12-07'"
+        for name in ("fact_daily_stock_quotes", "fact_stock_performance")
+    ]
+    old = "update gold.gold_kpi set as_of = '2012-12-07 21:00' where symbol = 'FB'"
+    page = own_text(write_report(copy(gold, tmp_path / "home", *hole, old), path=tmp_path / "hole.html").read_text())
+    assert page.count("last price 7 Dec 2012") == 1
+    assert "no bar since" not in page
+    assert '"FB"' in json.dumps(json_in(page, "figures")["treemap"])
 
 
 def test_a_year_without_a_base_is_not_filled_from_an_older_session(gold: Settings, tmp_path: Path) -> None:

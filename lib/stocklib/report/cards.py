@@ -1,12 +1,14 @@
 """The report's cards and table rows: one symbol's figures as text, escaped, with a dash for what is not known."""
 
 import math
+from datetime import datetime
 from html import escape
 from typing import Any
 
 import pandas as pd
 
 from stocklib.report.facts import Facts
+from stocklib.report.stale import day_of
 from stocklib.sessions import NEW_YORK
 
 
@@ -15,8 +17,7 @@ def card(row: dict[str, Any], facts: Facts) -> str:
     symbol = row["symbol"]
     closes = facts.daily.loc[facts.daily["symbol"] == symbol, "close"].tail(60).tolist()
     as_of = row["as_of"].astimezone(NEW_YORK)
-    old = as_of.date() < facts.session_date
-    stale = f'<span class="stale">last price {as_of:%-d %b}</span>' if old else ""
+    stale = f'<span class="stale">{_since(row, as_of)}</span>' if as_of.date() < facts.session_date else ""
     return f"""<a class="card kpi" href="#candles" data-symbol="{escape(symbol)}">
 <span class="symbol">{escape(symbol)}</span><span class="name">{escape(text(row["company_name"]))}</span>
 <span class="price">{number(row["current_price"], 2)}</span>
@@ -27,6 +28,7 @@ def card(row: dict[str, Any], facts: Facts) -> str:
 
 def table_row(row: dict[str, Any]) -> str:
     """A symbol's row in the table of all figures."""
+    as_of, mark = row["as_of"].astimezone(NEW_YORK), ' class="stale-row"' if row["is_stale"] else ""
     signed = ("change_percent", "ytd_return_percent", "momentum_30day_percent")
     cells = [
         f'<th scope="row">{escape(row["symbol"])}<span class="name">{escape(text(row["company_name"]))}</span></th>',
@@ -36,9 +38,14 @@ def table_row(row: dict[str, Any]) -> str:
         f"<td>{number(row['drawdown_percent'], 1)}</td>",
         f"<td>{number(row['volume'], 0)}</td>",
         f'<td class="left">{escape(text(row["sector"]))}</td>',
-        f"<td>{row['as_of'].astimezone(NEW_YORK):%-d %b %H:%M}</td>",
+        f"<td>{as_of:%-d %b %Y}</td>" if row["is_stale"] else f"<td>{as_of:%-d %b %H:%M}</td>",
     ]
-    return f"<tr>{''.join(cells)}</tr>"
+    return f"<tr{mark}>{''.join(cells)}</tr>"
+
+
+def _since(row: dict[str, Any], as_of: datetime) -> str:
+    """How old a symbol's price is: no bar for many sessions, or not quoted in this one."""
+    return f"no bar since {day_of(row)}" if row["is_stale"] else f"last price {as_of:%-d %b %Y}"
 
 
 def _change(row: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from stocklib import market
 from stocklib.errors import DateRangeError, VersionChanged, WarehouseError
 from stocklib.report.delivery import Delivery, read_delivery
+from stocklib.report.stale import mark
 from stocklib.sessions import previous_session, session
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
@@ -27,7 +28,7 @@ class Facts:
 
     # symbol, company_name, sector, market_cap, current_price, change_amount, change_percent, change_basis (close,
     # source or null), ytd_return_percent, ytd_base_date, momentum_30day_percent, volatility_30day_percent,
-    # drawdown_percent, volume, as_of, is_final
+    # drawdown_percent, volume, as_of, is_final, last_bar, is_stale
     symbols: pd.DataFrame
     # daily bars, split-adjusted, of the last year; and the last session's in five minutes, empty when there are none
     daily: pd.DataFrame
@@ -72,6 +73,7 @@ def _gather(settings: Settings, day: date | None) -> Facts:
     else:
         symbols = _symbols(settings, _at_close(settings, daily, performance), daily, performance)
         symbols["market_cap"] *= _then_by_now(everything, daily).reindex(symbols["symbol"]).to_numpy()
+    symbols = mark(symbols, performance.groupby("symbol")["quote_date"].last(), session_date=last_date.date())
     if symbols.empty:
         raise WarehouseError("gold has daily bars but no latest prices: run `stocks transform`")
     is_newest = last_date == newest

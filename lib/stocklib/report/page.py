@@ -11,6 +11,7 @@ from stocklib.report.cards import card, day_text, table_row, text
 from stocklib.report.delivery import section
 from stocklib.report.facts import Facts
 from stocklib.report.shell import as_json, fill, plain
+from stocklib.report.stale import left_out
 from stocklib.sessions import NEW_YORK
 
 # Symbols beyond this many bytes of candlesticks are left to the notebooks, which keeps the page under 8 MB.
@@ -56,14 +57,20 @@ def render(facts: Facts, *, written_at: datetime) -> str:
 
 def _panel_texts(facts: Facts) -> list[tuple[str, str, str]]:
     """(figure, title, how to read it) in the page's order."""
-    first = facts.daily.groupby("symbol")["date"].min()
+    there = facts.symbols.loc[~facts.symbols["is_stale"], "symbol"]
+    first = facts.daily[facts.daily["symbol"].isin(there)].groupby("symbol")["date"].min()
     late = [f"{symbol} on {day_text(day)}" for symbol, day in first.items() if day > first.min()]
     begins = f" Begins later: {', '.join(late[:5])}{' …' if len(late) > 5 else ''}." if late else ""
     most = [f" The {limit} largest of {len(first)}." if len(first) > limit else "" for limit in (_COMPARED, _BARS)]
-    ytd = "Since the last session of the year before, or the first session of a symbol."
+    gone = left_out(facts.symbols)
+    ytd = "Since the last session of the year before, or the first session of a symbol; dividends are not counted."
     return [
         ("comparison", "Compared", f"Split-adjusted closes; {day_text(first.min())} is 100.{begins}{most[0]}"),
-        ("treemap", "By sector", "Size is market value, colour the change since the close before."),
+        (
+            "treemap",
+            "By sector",
+            f"Size is market value, colour the change since the close before.{gone}",
+        ),
         ("ytd", "Year to date", ytd + most[1]),
         ("volatility", "Volatility", f"Sample deviation of 30 daily returns × √252, in percent a year.{most[1]}"),
     ]
@@ -71,7 +78,8 @@ def _panel_texts(facts: Facts) -> list[tuple[str, str, str]]:
 
 def _panels(facts: Facts) -> dict[str, Any]:
     """The figures that have something to show."""
-    symbols = facts.symbols.sort_values(["market_cap", "symbol"], ascending=[False, True])
+    there = facts.symbols[~facts.symbols["is_stale"]]
+    symbols = there.sort_values(["market_cap", "symbol"], ascending=[False, True])
     compared = facts.daily[facts.daily["symbol"].isin(symbols["symbol"].head(_COMPARED))]
     drawn = {"comparison": plots.comparison(compared, height=400)}
     if (symbols["market_cap"] > 0).any():
