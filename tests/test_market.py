@@ -379,6 +379,17 @@ def test_where_nothing_is_published_the_next_step_is_named(tmp_path: Path) -> No
         market.prices("AAPL", settings=read_settings(environ={"STOCKS_HOME": str(tmp_path)}))
 
 
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_an_aware_datetime_is_its_date_in_new_york(gold: Settings, zone: str) -> None:
+    # 21:00 in New York is the next day in UTC and in Tokyo
+    instant = pd.Timestamp("2012-12-12 21:00", tz="America/New_York").tz_convert(zone)
+    for at in (instant, instant.to_pydatetime()):
+        read = market.prices("AAPL", at, at, settings=gold)
+        assert read["date"].tolist() == [pd.Timestamp("2012-12-12")]
+    # without a zone it is the date that it says
+    assert market.prices("AAPL", instant.tz_localize(None), settings=gold)["date"].min() == pd.Timestamp(instant.date())
+
+
 def test_no_date_at_all_is_no_bound(gold: Settings) -> None:
     with pytest.raises(DateRangeError, match="start=NaT is not a date"):
         market.prices("AAPL", pd.NaT, settings=gold)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
 import requests
 from misbehaving import Asked, Reply, Server, serving
@@ -20,7 +21,7 @@ from misbehaving import Asked, Reply, Server, serving
 import stocklib.yahoo
 from stocklib.errors import BadAnswer, DateRangeError, ParameterError, RateLimited, SourceUnavailable, SymbolError
 from stocklib.settings import read_settings
-from stocklib.yahoo import Yahoo, yahoo_symbol
+from stocklib.yahoo import Yahoo, frames, yahoo_symbol
 
 # yfinance's own, which it will mend before pandas 4
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:yfinance.*")
@@ -173,6 +174,19 @@ def test_one_request_brings_bars_splits_and_dividends_of_the_same_instant(yahoo:
     assert checked.checked_to == checked.fetched_at.astimezone(NEW_YORK).date()
     assert (paid.kind, paid.action_date, paid.checked_to) == ("checked_dividends", date(2014, 5, 7), checked.checked_to)
     assert {checked.fetched_at} == {split.fetched_at, dividend.fetched_at, paid.fetched_at}
+
+
+@pytest.mark.parametrize(
+    "ratio", [7.0, 1.5, 1.00005, 100_000.0, 1 / 190, 1 / 4000, 1 / 15_000, 1 / 35_000, 2 / 15_001, 1e-7]
+)
+def test_a_split_keeps_its_ratio_whatever_its_size(ratio: float) -> None:
+    days = pd.DatetimeIndex(["2024-03-21", "2024-03-22"]).tz_localize("America/New_York")
+    columns = dict.fromkeys(("Open", "High", "Low", "Close", "Volume"), 1.0)
+    frame = pd.DataFrame({**columns, "Dividends": 0.0, "Stock Splits": [0.0, ratio]}, index=days)
+    (split,) = frames.read_splits(frames.Answer("X", date(2024, 3, 1), datetime(2024, 3, 26, tzinfo=UTC), frame))
+    assert split.to_factor / split.from_factor == pytest.approx(ratio, rel=1e-9)
+    assert split.from_factor >= 1
+    assert split.to_factor >= 1
 
 
 def test_every_question_reaches_to_today_so_that_no_split_is_left_out(yahoo: Open) -> None:

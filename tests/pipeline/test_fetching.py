@@ -142,6 +142,17 @@ def test_a_fund_has_bars_and_no_profile_and_a_stranger_has_neither(source: Finnh
         fetch_symbol(source, "ZZZZ", KnownSymbol(), wanted=DAYS)
 
 
+def test_a_symbol_whose_bars_begin_after_the_range_is_no_mistake(source: Finnhub, market: Market) -> None:
+    market.listed["NEWF"] = market.listed["NEWC"] = DAYS[-1]
+    market.funds.add("NEWF")
+    for symbol, has_profile in (("NEWF", False), ("NEWC", True)):
+        fetched = fetch_symbol(source, symbol, KnownSymbol(), wanted=DAYS[:2])
+        assert fetched.candles == []
+        assert (fetched.profile is not None) == has_profile
+    with pytest.raises(SymbolError, match="ZZZZ"):
+        fetch_symbol(source, "ZZZZ", KnownSymbol(), wanted=DAYS[:2])
+
+
 @pytest.mark.parametrize(
     ("fetched_at", "checks", "missing"),
     [

@@ -26,6 +26,7 @@ from stocklib.market.bars import (
 )
 from stocklib.market.catalogue import Symbols, all_symbols, known_symbols, nothing_there, tables, version
 from stocklib.market.pinned import pin, reading
+from stocklib.sessions import new_york_date
 from stocklib.settings import Settings, read_settings, read_symbol_changes
 from stocklib.warehouse import Reader
 from stocklib.warehouse.releases import complaint
@@ -51,7 +52,8 @@ def prices(
 ) -> pd.DataFrame:
     """The bars of some symbols, one row a bar, ordered by symbol and time.
 
-    ``symbols`` is one, several, or None for all; ``start`` and ``end`` are New York trade dates, both included. A
+    ``symbols`` is one, several, or None for all; ``start`` and ``end`` are New York trade dates, both included (of an
+    aware datetime, the date in New York at that instant). A
     symbol that was renamed (``config/symbol_changes.csv``) has its older bars too, under the name that is asked for.
     ``adjust``: ``none`` for prices as traded, ``split``, or ``total`` for splits and dividends (``market.adjusting``
     has the formulas). ``holes="nan"`` adds a row of NaN prices for each session without a bar, from the symbol's first
@@ -196,7 +198,9 @@ def _day(name: str, value: date | str | None) -> date | None:
             raise ValueError
         if isinstance(value, str):
             return date.fromisoformat(value.strip())
-        return value.date() if isinstance(value, datetime) else date(value.year, value.month, value.day)
+        if isinstance(value, datetime):
+            return value.date() if value.tzinfo is None else new_york_date(value)
+        return date(value.year, value.month, value.day)
     except (ValueError, TypeError, AttributeError):
         raise DateRangeError(f"{name}={value!r} is not a date; write it as 2012-12-14") from None
 

@@ -78,7 +78,8 @@ def fetch_symbol(source: HistorySource, symbol: str, known: KnownSymbol, *, want
         fetched.candles = [candle for candle in answered if candle.quote_date in dates]
     if fetched.candles:
         _add_actions(source, symbol, known, fetched, wanted)
-    fetched.profile = _profile(source, symbol, known, must_exist=bool(wanted) and not fetched.candles)
+    must_exist = bool(wanted) and not fetched.candles and not known.bars
+    fetched.profile = _profile(source, symbol, known, last=wanted[-1] if must_exist else None)
     return fetched
 
 
@@ -112,15 +113,25 @@ def _dividends(source: HistorySource, symbol: str, since: date) -> list[Corporat
         return []
 
 
-def _profile(source: HistorySource, symbol: str, known: KnownSymbol, *, must_exist: bool) -> CompanyProfile | None:
+def _profile(source: HistorySource, symbol: str, known: KnownSymbol, *, last: date | None) -> CompanyProfile | None:
+    """The company, where it is time to ask again; ``last`` is the last date of a range in which nothing was found.
+
+    ``SymbolError`` for a symbol that has no company, no bar in that range and none after it: nobody knows it. One whose
+    bars begin later is no mistake.
+    """
     if known.profile_at is not None and source.now() - known.profile_at <= _PROFILE_AGE:
         return None
     try:
         return source.profile(symbol)
     except SymbolError as error:
-        if must_exist and not known.bars:
+        if last is not None and not _begins_after(source, symbol, last):
             raise
         log.debug("%s; funds and indices have none", error)
     except (BadAnswer, PlanRefused) as error:
         log.warning("%s; the symbol goes without a profile for now", error)
     return None
+
+
+def _begins_after(source: HistorySource, symbol: str, last: date) -> bool:
+    today = new_york_date(source.now())
+    return last < today and bool(source.candles(symbol, "D", last, today))

@@ -106,7 +106,7 @@ def _of_all(warehouse: Warehouse, kpi: pd.DataFrame) -> Iterator[Expected]:
     yield _whole("As of", "", f"{kpi['as_of'].max():%Y-%m-%d %H:%M:%S}")
     for name, sql in (
         ("Market cap", "select sum(market_cap) as value from gold.gold_treechart"),
-        ("Volume", "select sum(volume) as value from gold.fact_daily_stock_quotes"),
+        ("Volume", "select sum(volume * split_factor) as value from gold.fact_daily_stock_quotes"),
         ("Messages landed", "select coalesce(sum(landed), 0) as value from ops.ledger"),
         ("Messages lost", "select coalesce(sum(lost), 0) as value from ops.ledger"),
         (
@@ -149,7 +149,7 @@ def _of_sessions(frames: dict[str, pd.DataFrame], symbol: str, symbols: list[str
             yield _selected(name, symbol, first, last, _within(performance, first, last)[column].iloc[-1])
         selected = _within(bars, first, last)
         yield _selected("Close", symbol, first, last, selected["close_price"].iloc[-1])
-        yield _selected("Volume", symbol, first, last, selected["volume"].sum(min_count=1))
+        yield _selected("Volume", symbol, first, last, (selected["volume"] * selected["split_factor"]).sum(min_count=1))
         yield _selected("Volume against 30-day mean", symbol, first, last, _volume_ratio(_within(bars, None, last)))
 
 

@@ -159,10 +159,10 @@ def _market() -> list[Measure]:
         ),
         Measure(
             "Volume",
-            "SUM(fact_daily_stock_quotes[volume])",
+            "SUMX(fact_daily_stock_quotes, fact_daily_stock_quotes[volume] * fact_daily_stock_quotes[split_factor])",
             COUNT,
             folder,
-            "Shares traded in the selection, as traded.",
+            "Shares traded in the selection, on today's basis of splits.",
         ),
         Measure(
             "Volume against 30-day mean",

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# A ratio of small whole numbers that differs by less from the one that was answered is that one.
+_SAME = 1e-9
+
 # Finnhub's name in a profile → Yahoo's
 _PROFILE = {
     "name": "longName",
@@ -95,12 +98,20 @@ def _split_ratios(answer: Answer) -> list[tuple[date, float]]:
 
 
 def _split(answer: Answer, day: date, ratio: float) -> CorporateAction:
-    exact = Fraction(ratio).limit_denominator(10_000)
-    return CorporateAction(
-        answer.symbol,
-        "split",
-        day,
-        answer.fetched_at,
-        from_factor=float(exact.denominator),
-        to_factor=float(exact.numerator),
-    )
+    old, new = _in_shares(ratio)
+    return CorporateAction(answer.symbol, "split", day, answer.fetched_at, from_factor=old, to_factor=new)
+
+
+def _in_shares(ratio: float) -> tuple[float, float]:
+    """Old and new shares of a split in whole numbers, where small ones say what the ratio does; else by one share.
+
+    >>> _in_shares(7.0), _in_shares(1.5), _in_shares(1 / 35_000)
+    ((1.0, 7.0), (2.0, 3.0), (35000.0, 1.0))
+    """
+    # of a reverse split the inverse has the small denominator
+    more, fewer = (ratio, False) if ratio >= 1 else (1 / ratio, True)
+    exact = Fraction(more).limit_denominator(10_000)
+    over, under = float(exact.numerator), float(exact.denominator)
+    if abs(over / under / more - 1) > _SAME:
+        over, under = more, 1.0
+    return (over, under) if fewer else (under, over)
