@@ -60,6 +60,9 @@ def _write_private(path: Path, text: str) -> None:
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
         out.write(text)
+        # generated once: a power cut must not take the only copy
+        out.flush()
+        os.fsync(out.fileno())
     partial.replace(path)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import orjson
 import pytest
 from landed import settings_in
 from mirrors import ROOT
@@ -159,14 +160,20 @@ def test_a_damaged_state_file_is_one_sentence_that_names_it_and_the_remedy(
     ],
 )
 def test_a_heartbeat_with_a_field_of_another_type_is_damaged(change: dict[str, object], tmp_path: Path) -> None:
-    import orjson
-
     path = begin_run(tmp_path)
     path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | change))
     told = [*map(str, damaged_heartbeats(tmp_path)), *read_confirmed(tmp_path, {"stock-quotes"})[1]]
     assert told
     assert all(str(path) in sentence for sentence in told)
     assert examine(settings_in(tmp_path)) is not None
+
+
+@pytest.mark.parametrize("ports", [{}, {"kafka": "12345"}, {"s3": 12345}, [12345]])
+def test_a_record_of_a_server_without_its_port_is_damaged(ports: object, tmp_path: Path) -> None:
+    path = start_server(tmp_path)
+    path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"ports": ports}))
+    with pytest.raises(StateError, match="has no 'ports' that can be used: delete it"):
+        embedded.status(settings_in(tmp_path))
 
 
 def test_a_damaged_heartbeat_of_a_consumer_is_no_matter_of_the_ledger_and_goes_with_the_next_run(

@@ -67,6 +67,7 @@ def test_an_object_is_loaded_once_whatever_a_caller_lists(ready: Settings) -> No
     assert [row for row in raw(ready) if row[2] == 1] == before
     assert warehouse.known_keys("stock_quotes") == {quotes("a").key, quotes("b").key}
     assert warehouse.last_key("stock_quotes") == quotes("b").key
+    assert warehouse.last_key("stock_quotes", before=quotes("b").key) == quotes("a").key
 
 
 def test_a_bad_line_is_rejected_with_its_reason_and_the_rest_loads(ready: Settings) -> None:

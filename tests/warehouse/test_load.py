@@ -60,6 +60,8 @@ def test_load_ids_grow_and_what_is_loaded_is_known(settings: Settings) -> None:
     assert warehouse.known_keys("stock_quotes", since=second.key) == {second.key}
     assert warehouse.known_keys("stock_trades") == set()
     assert warehouse.last_key("stock_quotes") == second.key
+    assert warehouse.last_key("stock_quotes", before=second.key) == first.key
+    assert warehouse.last_key("stock_quotes", before=first.key) is None
     assert warehouse.last_key("stock_trades") is None
 
 

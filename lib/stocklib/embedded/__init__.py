@@ -98,7 +98,7 @@ def wanted(settings: Settings) -> set[str]:
 
 def is_alive(settings: Settings, name: str) -> bool:
     """Whether the process of a server runs; not whether it answers, which ``status`` asks."""
-    daemon = processes.recall(folder_of(settings, name))
+    daemon = processes.recall(folder_of(settings, name), port=name)
     return daemon is not None and daemon.is_alive()
 
 
@@ -108,7 +108,7 @@ def down(settings: Settings) -> None:
         return
     with locked(settings):
         for name, room in (("kafka", kafka), ("s3", s3), ("replay", source)):
-            daemon = processes.recall(folder_of(settings, name))
+            daemon = processes.recall(folder_of(settings, name), port=name)
             if daemon:
                 room.stop(daemon)
         end_strays(folder_of(settings))
@@ -132,7 +132,7 @@ def running(settings: Settings, *, on_progress: Say | None = None) -> Iterator[N
 
 def _begin_replay(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
     folder = folder_of(settings, "replay")
-    before = processes.recall(folder)
+    before = processes.recall(folder, port="replay")
     if before and before.is_alive():
         if before.flavour == source.flavour(settings) and source.complaint(before, keys["finnhub"]) is None:
             return before
@@ -188,7 +188,7 @@ def _ours(settings: Settings) -> set[str]:
 
 
 def _status(settings: Settings, name: str, needed: set[str]) -> ServerStatus:
-    daemon = processes.recall(folder_of(settings, name))
+    daemon = processes.recall(folder_of(settings, name), port=name)
     if name not in needed and not (daemon and daemon.is_alive()):
         pointer = next(p for p in _POINTED[name] if settings.origins[p] in _STATED)
         remark = f"not embedded: {pointer} is set in the {settings.origins[pointer]}; `stocks doctor` asks yours"
@@ -228,7 +228,7 @@ def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
     """What clients of the running servers need, as settings."""
     at = {}
     for name in ("s3", "kafka", "replay"):
-        daemon = processes.recall(folder_of(settings, name))
+        daemon = processes.recall(folder_of(settings, name), port=name)
         at[name] = f"127.0.0.1:{daemon.ports[name]}" if up and daemon else _NOWHERE
     ours = _ours(settings)
     values: dict[str, str | Path] = {}

@@ -98,15 +98,16 @@ def start(
     return daemon
 
 
-def recall(folder: Path) -> Daemon | None:
-    """The daemon that was last started in this folder, dead or alive."""
+def recall(folder: Path, *, port: str = "") -> Daemon | None:
+    """The daemon that was last started in this folder, dead or alive; ``StateError`` where its record lacks a port."""
     path = folder / "server.json"
     try:
         record = read_record(path, shape=_SHAPE, remedy=_REMEDY)
     except FileNotFoundError:
         return None
-    if not all(isinstance(port, int) for port in record["ports"].values()):
-        raise StateError(path, "has ports that are no numbers", _REMEDY)
+    ports = record["ports"]
+    if not all(isinstance(number, int) for number in ports.values()) or (port and port not in ports):
+        raise StateError(path, "has no 'ports' that can be used", _REMEDY)
     return Daemon(**{name: record[name] for name in _SHAPE}, folder=folder)
 
 
