@@ -159,15 +159,21 @@ def test_a_few_sessions_without_a_bar_are_a_hole_and_no_end(gold: Settings, tmp_
     assert '"FB"' in json.dumps(json_in(page, "figures")["treemap"])
 
 
-def test_a_year_without_a_base_is_not_filled_from_an_older_session(gold: Settings, tmp_path: Path) -> None:
+def test_an_earlier_session_says_what_its_own_tables_said(gold: Settings, tmp_path: Path) -> None:
     unknown = "quote_date = '2012-12-13' and symbol = 'IBM'"
     bare = copy(
         gold,
         tmp_path / "home",
         f"update gold.fact_stock_performance set ytd_return_percent = null, ytd_base_date = null where {unknown}",
+        # no bar of the session before, and one that is not final: there is no change to show
+        "delete from gold.fact_daily_stock_quotes where quote_date = '2012-12-12' and symbol = 'FB'",
+        "update gold.fact_daily_stock_quotes set is_final = false where quote_date = '2012-12-12' and symbol = 'GOOG'",
     )
     symbols = gather(bare, day=date(2012, 12, 13)).symbols.set_index("symbol")
     assert symbols["ytd_return_percent"].isna().to_dict() == {symbol: symbol == "IBM" for symbol in symbols.index}
+    unknown_change = {symbol: symbol in ("FB", "GOOG") for symbol in symbols.index}
+    for column in ("change_percent", "change_amount", "change_basis"):
+        assert symbols[column].isna().to_dict() == unknown_change
 
 
 def test_what_is_not_known_leaves_a_dash_and_no_figure(gold: Settings, tmp_path: Path) -> None:

@@ -231,16 +231,36 @@ def fates(story: Story, dataset: str, admitted: str, refused: str) -> dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("dataset", "admitted", "refused"),
+    ("dataset", "admitted", "refused", "reasons"),
     [
-        ("stock_quotes", "silver.stg_stock_quotes_cleaned", "quarantined_quotes"),
-        ("stock_trades", "silver.stg_stock_trades_cleaned", "quarantined_trades"),
-        ("daily_historical_quotes", "silver.stg_historical_quotes_cleaned", "quarantined_candles"),
-        ("corporate_actions", "silver.stg_corporate_actions_cleaned", "quarantined_actions"),
+        (
+            "stock_quotes",
+            "silver.stg_stock_quotes_cleaned",
+            "quarantined_quotes",
+            {"price out of range", "price not positive", "time missing or not a number"},
+        ),
+        (
+            "stock_trades",
+            "silver.stg_stock_trades_cleaned",
+            "quarantined_trades",
+            {"price out of range", "volume beyond all shares", "price times volume out of range"},
+        ),
+        (
+            "daily_historical_quotes",
+            "silver.stg_historical_quotes_cleaned",
+            "quarantined_candles",
+            {"price out of range", "price not positive", "volume out of range", "negative volume"},
+        ),
+        (
+            "corporate_actions",
+            "silver.stg_corporate_actions_cleaned",
+            "quarantined_actions",
+            {"factor out of range", "factor not positive", "amount out of range", "amount not positive"},
+        ),
     ],
 )
 def test_an_extreme_number_is_kept_exactly_or_refused_with_a_reason(
-    market_of_today: Story, dataset: str, admitted: str, refused: str
+    market_of_today: Story, dataset: str, admitted: str, refused: str, reasons: set[str]
 ) -> None:
     found = fates(market_of_today, dataset, admitted, refused)
     for line_no, (symbol, number, line) in enumerate(EXTREMES[dataset], start=1):
@@ -255,6 +275,7 @@ def test_an_extreme_number_is_kept_exactly_or_refused_with_a_reason(
                 if column in row and isinstance(value, int | float) and not (field in DERIVED and pd.isna(row[column])):
                     assert float(row[column]) == pytest.approx(value, rel=1e-3, abs=digits), (symbol, number, field)
     assert {fate for fate, _ in found.values()} == {"taken", "quarantined", "rejected"}
+    assert reasons <= {reason for fate, reason in found.values() if fate == "quarantined"}
 
 
 def test_a_profile_with_impossible_shares_is_refused_and_an_unknown_number_is_null(market_of_today: Story) -> None:
