@@ -38,7 +38,7 @@ class Client:
         )
 
     def read(self, packed: bytes, *, since: int = 0, most: int = 10_000) -> list[Message]:
-        answer = SimpleNamespace(records=packed, error_code=0, high_watermark=2**62)
+        answer = SimpleNamespace(records=packed, error_code=0, high_watermark=2**62, last_stable_offset=-1)
         self.part = self._fetcher._parse_fetched_data(CompletedFetch(HERE, since, 12, answer, None))
         return list(self.part.take(most))
 
