@@ -14,7 +14,7 @@ unexport VIRTUAL_ENV PYTHONPATH
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab airflow env up down logs ps rehearse test test-quick test-kafka test-emulator test-snowflake test-peers \
+.PHONY: help demo lab airflow env up down logs ps rehearse smoke test test-quick test-kafka test-emulator test-snowflake test-peers \
 	test-airflow powerbi lint format bench notebooks soak clean
 
 # The stack in containers. With the profile demo, what the shell says of its settings plays no part.
@@ -52,6 +52,9 @@ ps:  ## how the containers are, PROFILES as for up
 
 rehearse: .venv-airflow/.made  ## the same stack natively, without Docker: PostgreSQL, Kafka, MinIO, Airflow, a backfill
 	@.venv-airflow/bin/python tests/rehearse.py
+
+smoke:  ## the demo's stack in containers of its own, up, looked at, and gone again (needs Docker)
+	@$(PYTHON) tests/smoke.py
 
 test: .venv/.made  ## every test (WORKERS=4 files at a time)
 	@$(RUN)/pytest -n $(WORKERS)

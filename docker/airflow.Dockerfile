@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Airflow with the workbench beside it: its tasks run the notebooks and dbt, at the versions of uv.lock.
 FROM ghcr.io/astral-sh/uv:0.13.0 AS uv
 

@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The workbench: producer, consumer, replay, JupyterLab and dbt's docs, at the versions of uv.lock.
 FROM ghcr.io/astral-sh/uv:0.13.0 AS uv
 

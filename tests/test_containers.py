@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,18 @@ def test_a_kafka_and_an_s3_elsewhere_are_settings(env: Path, tmp_path: Path) -> 
 def test_a_dockerfile_has_no_fault_that_hadolint_knows(path: Path) -> None:
     said = subprocess.run([tool("hadolint"), path], capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stdout
+
+
+def test_the_smoke_test_is_skipped_with_a_reason_where_there_is_no_docker(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, ROOT / "tests" / "smoke.py"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "skipped: no Docker engine answers here (`docker info`: " in said.stdout
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)

@@ -20,7 +20,10 @@ from stocklib.pipeline.metrics import MetricsServer
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Producer
 
-pytestmark = pytest.mark.skipif(chromium.find() is None, reason="no Chromium here: install one, or name it in CHROMIUM")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium.find() is None, reason="no Chromium here: install one, or name it in CHROMIUM"),
+]
 OBJECT, CONTENT = "treasure.txt", b"nobody else reads this"
 MESSAGES = [b"%d" % n for n in range(20)]
 # An administrator's own requests, by which a master, a volume or a filer server would change what it holds or says.

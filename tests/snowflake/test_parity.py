@@ -242,7 +242,7 @@ def test_symbols_are_the_same_on_both_engines(local: Story, snowflake: Story) ->
 def test_stocks_query_answers_the_same_on_both_engines(
     local: Story, snowflake: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sql = "select symbol, current_price, as_of from gold.gold_kpi order by symbol"
+    sql = "select symbol, current_price, as_of, '=' || symbol as formula from gold.gold_kpi order by symbol"
     told = []
     for story in (local, snowflake):
         for name, value in environ_of(story.settings).items():
@@ -253,7 +253,7 @@ def test_stocks_query_answers_the_same_on_both_engines(
             told.append(done.stdout)
         monkeypatch.undo()
     assert told[:3] == told[3:]
-    assert "AAPL" in told[0]
+    assert ",'=AAPL\n" in told[0]
 
 
 def test_an_export_is_the_same_files_with_the_same_cells(local: Story, snowflake: Story, tmp_path: Path) -> None:

@@ -88,12 +88,16 @@ def trades_of(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [trade for message in messages if message["type"] == "trade" for trade in message["data"]]
 
 
-def test_a_wrong_key_and_a_plain_request_are_refused(replay: StartReplay) -> None:
+def test_a_wrong_key_a_web_page_and_a_plain_request_are_refused(replay: StartReplay) -> None:
     settings = replay()
     with pytest.raises(websocket.WebSocketBadStatusException) as refused, connected(settings, key="wrong"):
         pass
     assert refused.value.status_code == 401
     assert refused.value.resp_body == b'{"error":"Invalid API key."}'
+    # a page of another site, though it knew the key
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        websocket.create_connection(f"{settings.finnhub_ws_url}?token=replay-key", origin="https://news.example")
+    assert refused.value.status_code == 403
     import http.client
 
     for path in ("/", "/ws"):
