@@ -150,8 +150,9 @@ def parse(place: DbtPlace) -> Any:
     """The parsed project; None when it cannot be, and the run itself will say why."""
     from dbt.cli.main import dbtRunner
 
-    # the target too: a process may work on two warehouses
-    digest = hashlib.sha256(json.dumps([dict(place.variables), dict(place.environ)]).encode())
+    # the target too: a process may work on two warehouses. Of a local file only its name is in what is parsed
+    environ = {**place.environ, "STOCKS_WAREHOUSE_FILE": Path(place.environ.get("STOCKS_WAREHOUSE_FILE", "")).name}
+    digest = hashlib.sha256(json.dumps([dict(place.variables), environ]).encode())
     for path in sorted(p for p in place.project.rglob("*") if p.suffix in (".sql", ".yml", ".md") and p.is_file()):
         digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
     key = digest.hexdigest()
