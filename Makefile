@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab airflow env up down logs ps rehearse smoke test test-quick test-kafka test-emulator test-snowflake test-peers \
-	test-airflow powerbi lint format bench notebooks soak clean
+	test-airflow powerbi lint lint-python lint-rest format bench notebooks soak clean
 
 # The stack in containers. With the profile demo, what the shell says of its settings plays no part.
 PROFILES ?=
@@ -81,10 +81,14 @@ powerbi: .venv/.made  ## write powerbi/ anew over recorded bars, and check it (P
 test-airflow: .venv-airflow/.made  ## the DAGs: read, run, failed, scheduled
 	@.venv-airflow/bin/pytest -n 2 -p no:randomly tests/dags lib/stocklib/airflow
 
-lint: .venv/.made  ## ruff, mypy, sqlfluff, nbstripout
+lint: lint-python lint-rest  ## ruff, mypy, sqlfluff, nbstripout (--jobs=2: side by side)
+
+lint-python: .venv/.made
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
+
+lint-rest: .venv/.made
 	@STOCKS_WAREHOUSE_FILE=:memory: $(RUN)/sqlfluff lint --disable-progress-bar dbt_stocks/models dbt_stocks/tests
 	@$(RUN)/nbstripout --verify notebooks/*/*.ipynb
 	@$(RUN)/python tests/notebook_form.py
