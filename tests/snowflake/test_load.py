@@ -13,9 +13,10 @@ from landed import DAY, Bar, landed, messages, polls_of
 from snowflake.connector.errors import ProgrammingError
 from snowflake_emulator import Emulator, end_sessions_of_others, environ_of, lose_staged_files
 
-from stocklib.errors import CorruptObject, MissingObject, WarehouseBusy, WarehouseError, WrongSource
+from stocklib.errors import CorruptObject, MissingObject, OtherRelease, WarehouseBusy, WarehouseError, WrongSource
 from stocklib.settings import Settings
 from stocklib.warehouse import LandedObject, open_warehouse
+from stocklib.warehouse.snowflake import SnowflakeWarehouse
 
 BAR = Bar("AAPL", DAY, 514.75, 518.132, 505.58, 509.794, prev_close=529.69)
 LINES = messages(polls_of(BAR, every=3600))
@@ -117,6 +118,13 @@ def test_a_stage_that_lost_files_ends_the_load_and_loses_nothing(ready: Settings
     assert raw(ready) == []
     assert staging(ready) == []
     assert warehouse.load([quotes("a")]).load_id == 1
+
+
+def test_a_warehouse_of_another_release_names_the_command(ready: Settings) -> None:
+    warehouse = SnowflakeWarehouse(ready)
+    warehouse._session().run("update ops.schema_version set version = 1")
+    with pytest.raises(OtherRelease, match=r"schema version 1 .* run `stocks rebuild`"):
+        warehouse.initialise()
 
 
 def test_small_objects_are_loaded_together_in_one_file_and_by_one_copy(ready: Settings, killing: Emulator) -> None:
