@@ -64,12 +64,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     # the first day comes last
     objects = [
         landed(
-            "stock_quotes", messages(session_polls(day, every=600, symbols=symbols), run_id=str(day)), name=f"q{day}"
+            "stock_quotes",
+            messages(session_polls(day, every=600, symbols=symbols), run_id=str(day), seqs=lambda n: n + 1),
+            name=f"q{day}",
         )
         for day in days
     ]
     story.tell(*objects[1:])
-    trades = trade_messages(TRADES, seqs=[0, 1, 2, 2, 3, 4])
+    trades = trade_messages(TRADES, seqs=[1, 2, 3, 3, 4, 5])
     story.tell(
         objects[0],
         landed("stock_trades", trades, name="t"),
@@ -117,6 +119,25 @@ def test_returns_and_averages_cross_the_split_on_adjusted_closes(story: Story) -
         "volatility_30day_percent": adjusted.pct_change().rolling(30).std() * 252**0.5 * 100,
     }.items():
         pd.testing.assert_series_equal(gold[name], values, check_names=False, atol=2e-6, rtol=0)
+
+
+def test_percent_columns_are_rounded_once_from_quotients_of_exact_closes(story: Story) -> None:
+    # a close over three has no six decimals: rounded before it is divided, it carries its error into the percent
+    gold = story.query(
+        "select f.close_price, f.split_factor, f.daily_return_percent, p.* from gold.fact_daily_stock_quotes as f "
+        "join gold.fact_stock_performance as p using (symbol, quote_date) where symbol = 'GOOG' order by quote_date"
+    )
+    assert set(gold["split_factor"]) == {3.0, 1.0}
+    exact = gold["close_price"].astype("float64") / gold["split_factor"]
+    for name, values in {
+        "daily_return_percent": exact / exact.shift(1) - 1,
+        "ytd_return_percent": exact / exact.iloc[0] - 1,
+        "drawdown_percent": exact / exact.cummax() - 1,
+    }.items():
+        assert (gold[name].astype("float64") - 100 * values).abs().max() <= 0.5001e-6, name
+    assert (gold["drawdown_percent"] == 0).any()
+    rounded = gold["adj_close_price"].astype("float64")
+    assert (100 * (rounded / rounded.iloc[0] - exact / exact.iloc[0])).abs().max() > 1e-7
 
 
 def test_a_trend_across_the_split_is_on_each_bars_own_basis(story: Story) -> None:

@@ -44,7 +44,12 @@ adjusted as (
         extract(year from d.quote_date) as quote_year,
         s.session_number,
         d.sessions_since_previous,
-        nullif({{ as_wide(as_double("d.close_price") ~ " / d.split_factor") }}, 0) as adj_close_price
+        nullif({{ as_wide(as_double("d.close_price") ~ " / d.split_factor") }}, 0) as adj_close_price,
+        -- what percent columns are made of: rounded, a close over seven would carry its error into them
+        case
+            when {{ as_wide(as_double("d.close_price") ~ " / d.split_factor") }} <> 0
+                then {{ as_double("d.close_price") }} / d.split_factor
+        end as exact_close
     from daily as d
     left join sessions as s on d.quote_date = s.session_date
 
@@ -66,8 +71,8 @@ years as (
         min(quote_date) as first_date,
         max(quote_date) as last_date,
         max(session_number) as last_number,
-        min_by(adj_close_price, quote_date) as first_close,
-        max_by(adj_close_price, quote_date) as last_close
+        min_by(exact_close, quote_date) as first_close,
+        max_by(exact_close, quote_date) as last_close
     from adjusted
     group by symbol, quote_year
 
@@ -96,7 +101,7 @@ bars as (
         case
             when sessions_since_previous = 1
                 then {{ rounded(
-                    quotient("adj_close_price", "lag(adj_close_price) over (partition by symbol order by quote_date)")
+                    quotient("exact_close", "lag(exact_close) over (partition by symbol order by quote_date)")
                     ~ " - 1",
                     18,
                     12,
@@ -112,10 +117,20 @@ bars as (
 -- a row for each session without a bar that a window of thirty reaches
 by_session as (
 
-    select symbol, session_number, quote_date, quote_year, adj_close_price, daily_return, ma_7day, ma_30day, ma_90day
+    select
+        symbol,
+        session_number,
+        quote_date,
+        quote_year,
+        adj_close_price,
+        exact_close,
+        daily_return,
+        ma_7day,
+        ma_30day,
+        ma_90day
     from bars
     union all
-    select b.symbol, s.session_number, null, null, null, null, null, null, null
+    select b.symbol, s.session_number, null, null, null, null, null, null, null, null
     from bars as b
     inner join sessions as s
         on s.session_number > b.session_number - least(b.sessions_since_previous, 31)
@@ -128,7 +143,7 @@ returns as (
 
     select
         *,
-        lag(adj_close_price, 30) over (partition by symbol order by session_number) as close_30_before
+        lag(exact_close, 30) over (partition by symbol order by session_number) as close_30_before
     from by_session
 
 ),
@@ -137,7 +152,7 @@ windows_of_sessions as (
 
     select
         *,
-        {{ as_percent(quotient("adj_close_price", "close_30_before") ~ " - 1") }} as momentum_30day_percent,
+        {{ as_percent(quotient("exact_close", "close_30_before") ~ " - 1") }} as momentum_30day_percent,
         {{ as_percent(moving_stddev("daily_return", 30) ~ " * sqrt(252)") }} as volatility_30day_percent
     from returns
 
@@ -150,6 +165,7 @@ windows as (
         w.quote_date,
         w.quote_year,
         w.adj_close_price,
+        w.exact_close,
         w.ma_7day,
         w.ma_30day,
         w.ma_90day,
@@ -163,21 +179,12 @@ windows as (
 ),
 
 {% if is_incremental() %}
-last_untouched as (
-
-    select a.symbol, max(a.quote_date) as quote_date
-    from adjusted as a
-    inner join touched as t on a.symbol = t.symbol and a.quote_date < t.first_date
-    group by a.symbol
-
-),
-
 peaks_before as (
 
-    select p.symbol, p.peak_price
-    from {{ this }} as p
-    inner join last_untouched as u on p.symbol = u.symbol and p.quote_date = u.quote_date
-    where p.quote_date >= {{ start_of_year_before(reach) }}
+    select d.symbol, max({{ as_double("d.close_price") }} / d.split_factor) as exact_peak
+    from {{ daily }} as d
+    inner join touched as t on d.symbol = t.symbol and d.quote_date < t.first_date
+    group by d.symbol
 
 ),
 {% endif %}
@@ -187,11 +194,11 @@ touched_rows as (
     select
         w.*,
         nullif(greatest(
-            coalesce(max(w.adj_close_price) over (
+            coalesce(max(w.exact_close) over (
                 partition by w.symbol order by w.quote_date rows between unbounded preceding and current row
             ), 0),
-            {% if is_incremental() %} coalesce(p.peak_price, 0) {% else %} 0 {% endif %}
-        ), 0) as peak_price
+            {% if is_incremental() %} coalesce(p.exact_peak, 0) {% else %} 0 {% endif %}
+        ), 0) as exact_peak
     from windows as w
     inner join touched as t on w.symbol = t.symbol and w.quote_date >= t.first_date
     {% if is_incremental() %}
@@ -209,13 +216,13 @@ performance as (
         r.ma_7day,
         r.ma_30day,
         r.ma_90day,
-        {{ as_percent(quotient("r.adj_close_price", "b.ytd_base_close") ~ " - 1") }}
+        {{ as_percent(quotient("r.exact_close", "b.ytd_base_close") ~ " - 1") }}
             as ytd_return_percent,
         b.ytd_base_date,
         r.momentum_30day_percent,
         r.volatility_30day_percent,
-        cast(r.peak_price as {{ wide_type() }}) as peak_price,
-        {{ as_percent(quotient("r.adj_close_price", "r.peak_price") ~ " - 1") }}
+        {{ as_wide("r.exact_peak") }} as peak_price,
+        {{ as_percent(quotient("r.exact_close", "r.exact_peak") ~ " - 1") }}
             as drawdown_percent
     from touched_rows as r
     inner join year_bases as b on r.symbol = b.symbol and r.quote_year = b.quote_year
