@@ -14,6 +14,9 @@ from story import Story
 
 from stocklib import indicators, market, metrics
 from stocklib.errors import DateRangeError, InputError
+from stocklib.pipeline.mistakes import count_suspects
+from stocklib.report import suspects
+from stocklib.report.facts import gather
 from stocklib.sessions import sessions
 
 FIRST, LAST = date(2010, 9, 1), date(2012, 3, 30)
@@ -22,7 +25,7 @@ SESSIONS = [session.session_date for session in sessions(FIRST, LAST)]
 NUMBER = {day: number for number, day in enumerate(SESSIONS)}
 # symbols do not touch each other, so each is a trial of its own
 TRIALS = [f"H{number:02}" for number in range(12)]
-WHOLE, FIVE = "WHOLE", "FIVE"
+WHOLE, FIVE, SPIKE = "WHOLE", "FIVE", "SPIKE"
 FIVE_DAYS = SESSIONS[100:105]
 STEPS = ("with holes", "filled")
 
@@ -41,12 +44,16 @@ def holes_of(symbol: str) -> set[date]:
 
 def filled_of(symbol: str) -> set[date]:
     """The holes whose bars arrive later: all of them, or a random half."""
+    if symbol == SPIKE:
+        return HOLES[SPIKE]
     chance = random.Random(symbol + " fills")
     share = chance.choice([0.5, 0.5, 1])
     return {day for day in sorted(HOLES[symbol]) if chance.random() < share}
 
 
-HOLES = {symbol: holes_of(symbol) for symbol in TRIALS} | {WHOLE: set(), FIVE: set(FIVE_DAYS)}
+# the last bar of the first load of SPIKE is a hundred times too high
+HOLES = {symbol: holes_of(symbol) for symbol in TRIALS}
+HOLES |= {WHOLE: set(), FIVE: set(FIVE_DAYS), SPIKE: {SESSIONS[-1]}}
 MISSING = {
     "with holes": HOLES,
     "filled": {symbol: holes - filled_of(symbol) for symbol, holes in HOLES.items()},
@@ -54,7 +61,11 @@ MISSING = {
 
 
 def bars_of(symbol: str) -> list[Bar]:
-    return [replace(bar, symbol=symbol) for bar in recorded_bars(FIRST, LAST, ["AAPL"])]
+    bars = [replace(bar, symbol=symbol) for bar in recorded_bars(FIRST, LAST, ["AAPL"])]
+    if symbol == SPIKE:
+        bad = bars[-2]
+        bars[-2] = replace(bad, open=bad.open, high=bad.high * 100, low=bad.low, close=bad.close * 100)
+    return bars
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +78,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         came = [bar for bar in bars if bar.day not in MISSING[step][bar.symbol]]
         bars = [bar for bar in bars if bar.day in MISSING[step][bar.symbol]]
         story.tell(landed("daily_historical_quotes", candles(came, FETCHED), name=step.replace(" ", "-")), *checks)
+        story.frames[f"{step}/suspect"] = story.query("select * from silver.suspect_bars")
         if checks:
             story.frames["prices"] = market.prices(list(HOLES), holes="nan", settings=story.settings)
         checks = []
@@ -239,3 +251,38 @@ def test_indicators_and_metrics_agree_with_gold_around_holes(story: Story, symbo
     assert metrics.volatility(prices) == pytest.approx(ours["volatility_30day_percent"][known.index[-1]], nan_ok=True)
     assert metrics.total_return(prices) == metrics.total_return(known)
     assert metrics.max_drawdown(prices) == metrics.max_drawdown(known)
+
+
+# ── a bar that looks like a mistake ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_close_times_a_hundred_is_suspect_when_the_next_bar_is_there_and_not_before(story: Story) -> None:
+    assert story.frames["with holes/suspect"].empty
+    (found,) = story.frames["filled/suspect"].to_dict("records")
+    assert (found["symbol"], found["data_quality_flag"]) == (SPIKE, "suspect_jump")
+    assert [found["quote_date"].date(), found["judged_date"].date()] == SESSIONS[-2:]
+    closes = [bar.close for bar in bars_of(SPIKE)[-3:]]
+    assert [found["previous_close"], found["close_price"], found["next_close"]] == closes
+
+
+def test_suspect_bars_are_kept_unless_they_are_not_wanted(story: Story) -> None:
+    def dates(**more: object) -> list[date]:
+        found = market.prices([SPIKE, WHOLE], SESSIONS[-3], settings=story.settings, **more)  # type: ignore[arg-type]
+        return list(found.loc[found["symbol"].eq(SPIKE) & found["close"].notna(), "date"].dt.date)
+
+    assert dates() == dates(suspect="keep") == SESSIONS[-3:]
+    assert dates(suspect="drop") == dates(suspect="drop", holes="nan") == [SESSIONS[-3], SESSIONS[-1]]
+    wide = market.prices([SPIKE, WHOLE], suspect="drop", wide="close", settings=story.settings)
+    assert wide[SPIKE].isna().sum() == 1
+    with pytest.raises(InputError, match="suspect"):
+        market.prices(SPIKE, suspect="drop", resolution="5m", settings=story.settings)
+
+
+def test_the_report_and_the_evening_count_suspect_bars(story: Story) -> None:
+    told = suspects.section(gather(story.settings).suspects)
+    assert f"<li>{SPIKE} on 29 March 2012: " in told
+    assert '<span class="verdict down">1</span>' in told
+    # what was judged later is not in an earlier session's report
+    assert not suspects.section(gather(story.settings, day=SESSIONS[-2]).suspects)
+    said = count_suspects(story.settings)
+    assert said == "1 bar is suspect, the last one SPIKE on 2012-03-29: see silver.suspect_bars"

@@ -14,7 +14,19 @@ import orjson
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from landed import Bar, Split, actions, candles, landed, messages, profile, settings_in, trade_messages, utc
+from landed import (
+    Bar,
+    Split,
+    actions,
+    candles,
+    landed,
+    messages,
+    profile,
+    recorded_bars,
+    settings_in,
+    trade_messages,
+    utc,
+)
 from pyarrow import parquet
 from snowflake_emulator import Emulator, environ_of, make_databases
 from story import FIRST, Story, history, session_polls
@@ -70,6 +82,22 @@ def extremes() -> list[LandedObject]:
     ]
 
 
+def odd_bars() -> list[Bar]:
+    """A symbol that lacks nine sessions of a half year, and has one close that is a hundred times too high."""
+    bars = [replace(bar, symbol="ODD") for bar in recorded_bars(date(2012, 6, 1), date(2012, 12, 13), ["IBM"])]
+    bad = bars[70]
+    bars[70] = replace(bad, high=bad.high * 100, close=bad.close * 100)
+    return [bar for number, bar in enumerate(bars) if number not in {5, 40, 41, *range(90, 96)}]
+
+
+def odd(fetched: str) -> list[LandedObject]:
+    at = utc(fetched)
+    return [
+        landed("daily_historical_quotes", candles(odd_bars(), at), name="odd", hour="2012-12-14T14"),
+        landed("corporate_actions", actions(["ODD"], at), name="odd", hour="2012-12-14T14"),
+    ]
+
+
 def tell(story: Story) -> None:
     """A year of history and half a session, then the other half and trades: a first build and an incremental one."""
     lines = messages(session_polls(every=300))
@@ -79,6 +107,7 @@ def tell(story: Story) -> None:
     half = len(lines) // 2
     story.tell(
         *history(FIRST, date(2012, 12, 13), "2012-12-14T14:29", name="backfill"),
+        *odd("2012-12-14T14:29"),
         landed("stock_quotes", [*lines[:half], b'{"cut":'], name="q1", hour="2012-12-14T18"),
         *extremes(),
     )
@@ -213,6 +242,7 @@ def test_a_number_out_of_range_is_quarantined_for_the_same_reason(
         {"symbols": "AAPL", "adjust": "none", "end": "2012-12-14"},
         {"resolution": "5m"},
         {"wide": "close", "symbols": ["IBM", "MSFT"]},
+        {"symbols": ["IBM", "ODD"], "holes": "nan", "suspect": "drop"},
     ],
 )
 def test_prices_are_the_same_frame_on_both_engines(local: Story, snowflake: Story, asked: dict[str, Any]) -> None:
@@ -221,7 +251,7 @@ def test_prices_are_the_same_frame_on_both_engines(local: Story, snowflake: Stor
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
-@pytest.mark.parametrize("name", [*sorted(TABLES), "silver.dim_stock_symbols"])
+@pytest.mark.parametrize("name", [*sorted(TABLES), "silver.dim_stock_symbols", "silver.suspect_bars"])
 def test_a_table_is_the_same_frame_on_both_engines(local: Story, snowflake: Story, name: str) -> None:
     ours, theirs = (market.table(name, settings=story.settings) for story in (local, snowflake))
     if name.startswith("silver."):

@@ -7,6 +7,7 @@ from stocklib.airflow.place import Place
 from stocklib.errors import StaleData
 from stocklib.pipeline.doubts import doubts
 from stocklib.pipeline.health import examine
+from stocklib.pipeline.mistakes import count_suspects
 from stocklib.sessions import NEW_YORK, last_finished_session
 from stocklib.settings import Settings
 from stocklib.warehouse import UnreadableObject, open_warehouse
@@ -39,7 +40,7 @@ def check_fresh(settings: Settings, place: Place) -> str:
         wrong.insert(0, f"{behind}, and the session of {wanted} is over: run daily_historical_load with day={wanted}")
     if wrong:
         raise StaleData("\n".join(wrong))
-    return f"gold holds the session of {wanted}; no process raises an alarm"
+    return f"gold holds the session of {wanted}; no process raises an alarm; {count_suspects(settings)}"
 
 
 def newest_day(settings: Settings) -> str | None:

@@ -36,6 +36,7 @@ __all__ = ["Symbols", "data_version", "is_replay", "pin", "prices", "symbols", "
 RESOLUTIONS = ("1m", "5m", "1h", "1d")
 ADJUSTMENTS = ("none", "split", "total")
 HOLES = ("skip", "nan")
+SUSPECT = ("keep", "drop")
 _WIDE = ("open", "high", "low", "close", "volume")
 
 
@@ -48,6 +49,7 @@ def prices(
     adjust: str = "split",
     wide: str | None = None,
     holes: str = "skip",
+    suspect: str = "keep",
     settings: Settings | None = None,
 ) -> pd.DataFrame:
     """The bars of some symbols, one row a bar, ordered by symbol and time.
@@ -58,6 +60,9 @@ def prices(
     ``adjust``: ``none`` for prices as traded, ``split``, or ``total`` for splits and dividends (``market.adjusting``
     has the formulas). ``holes="nan"`` adds a row of NaN prices for each session without a bar, from the symbol's first
     bar to its last: indicators and metrics then count sessions as gold does. By default such a session has no row.
+    ``suspect="drop"`` leaves out the daily bars that look like a source's mistake (``silver.suspect_bars``): a jump
+    that no split explains and that the next final bar takes back. Nobody knew that before the next bar: a backtest
+    without them looks ahead by a session.
 
     Columns: symbol, then ``date`` (datetime64, the trade date) at 1d or ``time`` (UTC-aware, the bar's start) below,
     then open, high, low, close in the listing's currency, volume in shares (NaN where the source has none), is_final,
@@ -67,13 +72,16 @@ def prices(
     A week of Apple: ``prices("AAPL", "2012-12-10", "2012-12-14")``.
 
     Raises ``SymbolError`` for a symbol without prices, ``DateRangeError`` when no bar is in the range; both name what
-    there is. ``InputError`` for holes within a day, where a minute without a trade is none.
+    there is. ``InputError`` for holes and suspect bars within a day: only daily bars are judged.
     """
     _one_of("resolution", resolution, RESOLUTIONS)
     _one_of("adjust", adjust, ADJUSTMENTS)
     _one_of("holes", holes, HOLES)
     if holes == "nan" and resolution != "1d":
         raise InputError(f'holes="nan" is possible at resolution="1d" alone, not {resolution!r}: a hole is a session')
+    _one_of("suspect", suspect, SUSPECT)
+    if suspect == "drop" and resolution != "1d":
+        raise InputError(f'suspect="drop" is possible at resolution="1d" alone, not {resolution!r}')
     if wide is not None:
         _one_of("wide", wide, _WIDE)
     first, last = _day("start", start), _day("end", end)
@@ -85,7 +93,7 @@ def prices(
         wanted, companies = known_symbols(look, symbols, renamed.companies(changes))
         # a hole at the beginning of the range shows only beside the bars before it
         span = (None, None) if holes == "nan" else (first, last)
-        bars = _bars(look, wanted, companies, *span, resolution, adjust)
+        bars = _bars(look, wanted, companies, *span, resolution, adjust, suspect == "keep")
         if bars.empty or (holes == "nan" and _within(bars, first, last).empty):
             there = renamed.every_name(wanted, companies)
             raise DateRangeError(nothing_there(look, there, first, last, resolution=resolution))
@@ -159,11 +167,12 @@ def _bars(
     last: date | None,
     resolution: str,
     adjust: str,
+    suspect: bool,
 ) -> pd.DataFrame:
     """The bars as traded, beside the factors that ``adjust`` asks for."""
     there = renamed.every_name(wanted, companies)
     # a later dividend counts as well, and the close before it
-    daily = read_daily(look, there, first, None if adjust == "total" else last)
+    daily = read_daily(look, there, first, None if adjust == "total" else last, suspect=suspect)
     daily = renamed.join(daily, wanted, companies, days=new_york_days(daily), by=["date"])
     if adjust == "total" or companies:
         actions = read_actions(look, there)

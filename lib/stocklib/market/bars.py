@@ -12,9 +12,19 @@ from stocklib.sessions import NEW_YORK, session_dates
 from stocklib.warehouse import Reader
 
 
-def read_daily(look: Reader, wanted: Sequence[str], first: date | None, last: date | None) -> pd.DataFrame:
-    """Daily bars as traded: symbol, date, open, high, low, close, volume, is_final, data_source, split_factor."""
+def read_daily(
+    look: Reader, wanted: Sequence[str], first: date | None, last: date | None, *, suspect: bool = True
+) -> pd.DataFrame:
+    """Daily bars as traded: symbol, date, open, high, low, close, volume, is_final, data_source, split_factor.
+
+    Without the ``suspect`` ones, of those that silver.suspect_bars does not name.
+    """
     where, params = where_clause("quote_date", wanted, first, last)
+    if not suspect:
+        # the symbols once more, so that the others' bars are not judged
+        named, names = where_clause("quote_date", wanted, None, None)
+        where += f" and (symbol, quote_date) not in (select symbol, quote_date from silver.suspect_bars where {named})"  # noqa: S608
+        params = (*params, *names)
     return _frame(
         look,
         f"""

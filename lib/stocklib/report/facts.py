@@ -41,6 +41,8 @@ class Facts:
     currency: str
     delivery: Delivery | None
     costs: list[Cost]
+    # the last year's bars that look like a source's mistake, as they were judged by this session
+    suspects: pd.DataFrame
 
 
 def gather(settings: Settings, *, day: date | None = None) -> Facts:
@@ -90,6 +92,7 @@ def _gather(settings: Settings, day: date | None) -> Facts:
         currency=_common(symbols["currency"]),
         # the ledger counts up to now, and so says nothing about an earlier session
         delivery=read_delivery(settings) if is_newest else None,
+        suspects=_suspects(settings, daily, last_date),
         costs=open_warehouse(settings).costs(since=midnight(datetime.now(UTC)) - _COST_REACH) if is_newest else [],
     )
 
@@ -157,6 +160,17 @@ def _session(settings: Settings, day: date) -> pd.DataFrame:
         return market.prices(start=day, end=day, resolution="5m", settings=settings)
     except DateRangeError:
         return pd.DataFrame()
+
+
+def _suspects(settings: Settings, daily: pd.DataFrame, last_date: pd.Timestamp) -> pd.DataFrame:
+    """symbol, quote_date, close_price, previous_close, next_close of the suspect bars, by symbol and date."""
+    found = market.table("silver.suspect_bars", settings=settings)
+    dates, judged = pd.to_datetime(found["quote_date"]), pd.to_datetime(found["judged_date"])
+    kept = found[
+        (judged <= last_date) & (dates >= daily["date"].min()) & found["symbol"].isin(daily["symbol"].unique())
+    ]
+    ordered: pd.DataFrame = kept.sort_values(["symbol", "quote_date"], ignore_index=True)
+    return ordered
 
 
 def _common(currencies: pd.Series) -> str:
