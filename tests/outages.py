@@ -24,7 +24,7 @@ def kill(home: Path, name: str) -> None:
     wait_for(lambda: not daemon.is_alive() and all(map(processes.is_free, daemon.ports.values())))
 
 
-def wait_for(truth: Callable[[], bool], *, seconds: float = 30) -> None:
+def wait_for(truth: Callable[[], bool], *, seconds: float = 90) -> None:
     """Wait until something is true; fail when it does not become so."""
     deadline = time.monotonic() + seconds
     while not truth():
@@ -32,8 +32,11 @@ def wait_for(truth: Callable[[], bool], *, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def drain(settings: Settings, *, count: int, topic: str = "", seconds: float = 30) -> list[Message]:
-    """All messages of a topic (the quotes'): at least so many, and whatever comes within a moment after."""
+def drain(settings: Settings, *, count: int, topic: str = "", seconds: float = 90) -> list[Message]:
+    """All messages of a topic (the quotes'): at least so many, and whatever comes within a moment after.
+
+    A consumer whose group has not settled is replaced after 30 seconds, so more than that is waited.
+    """
     consumer = Consumer(settings, [topic or settings.kafka_topic])
     found: list[Message] = []
     deadline = time.monotonic() + seconds

@@ -30,8 +30,8 @@ def publish(settings: Settings, count: int, *, symbols: tuple[str, ...] = ("AAPL
     return sender
 
 
-def drain(consumer: Consumer, count: int, *, seconds: float = 30) -> list[Message]:
-    """Read until there are so many."""
+def drain(consumer: Consumer, count: int, *, seconds: float = 90) -> list[Message]:
+    """Read until there are so many; a consumer whose group has not settled is replaced after 30 seconds."""
     read: list[Message] = []
     deadline = time.monotonic() + seconds
     while len(read) < count and time.monotonic() < deadline:
