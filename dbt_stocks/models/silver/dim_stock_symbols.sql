@@ -4,7 +4,25 @@ with profiles as (
 
     select * from {{ ref("stg_company_profiles_raw") }}
     where {{ profile_fault() }} is null
-    qualify row_number() over (partition by symbol order by fetched_at desc, object_key, line_no) = 1
+
+),
+
+-- a profile is of who had the symbol when it was asked for
+companies as (
+
+    select
+        coalesce(h.company, p.symbol) as symbol,
+        p.company_name,
+        p.exchange,
+        p.finnhub_industry,
+        p.currency,
+        p.ipo_date,
+        p.shares_outstanding_millions
+    from profiles as p
+    {{ join_holder("p.symbol", new_york_date("p.fetched_at")) }}
+    qualify row_number() over (
+        partition by coalesce(h.company, p.symbol) order by p.fetched_at desc, p.object_key, p.line_no
+    ) = 1
 
 ),
 
@@ -16,7 +34,11 @@ sectors as (
 
 changes as (
 
-    select old as symbol, new as current_symbol from {{ ref("symbol_changes") }}
+    -- those that the data has not come to: after its date, a company has its new name here
+    select c.old as symbol, c.new as current_symbol
+    from {{ ref("symbol_changes") }} as c
+    left join {{ ref("int_symbol_holders") }} as h on c.old = h.symbol and c.date = h.valid_to
+    where h.symbol is null
 
 ),
 
@@ -45,7 +67,7 @@ symbols as (
 
     select symbol from seen
     union
-    select symbol from profiles
+    select symbol from companies
 
 ),
 
@@ -66,7 +88,7 @@ described as (
         coalesce(n.total_quotes, 0) as total_quotes
     from symbols as y
     left join seen as n on y.symbol = n.symbol
-    left join profiles as p on y.symbol = p.symbol
+    left join companies as p on y.symbol = p.symbol
     left join changes as c on y.symbol = c.symbol
     left join sectors as own on y.symbol = own.symbol
     left join sectors as later on c.current_symbol = later.symbol

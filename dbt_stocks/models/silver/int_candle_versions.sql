@@ -15,7 +15,7 @@ with landed as (
 
 splits as (
 
-    {{ all_splits() }}
+    {{ all_splits("stg_corporate_actions_cleaned") }}
 
 ),
 

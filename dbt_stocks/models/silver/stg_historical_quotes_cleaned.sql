@@ -6,19 +6,27 @@ with sessions as (
 
 ),
 
+versions as (
+
+    select v.*, coalesce(h.company, v.symbol) as company
+    from {{ ref("int_candle_versions") }} as v
+    {{ join_holder("v.symbol", holder_day("v.quote_date", "v.data_source", "v.fetched_at")) }}
+    where v.reject_reason is null
+
+),
+
 touched as (
 
-    select distinct symbol, quote_date from {{ ref("int_candle_versions") }}
-    where load_id > {{ since_load() }} and reject_reason is null
+    select distinct company, quote_date from versions
+    where load_id > {{ since_load() }}
 
 ),
 
 known as (
 
-    select * from {{ ref("int_candle_versions") }}
-    where reject_reason is null
-        and quote_date in (select quote_date from touched)
-        and (symbol, quote_date) in (select symbol, quote_date from touched)
+    select * from versions
+    where quote_date in (select quote_date from touched)
+        and (company, quote_date) in (select company, quote_date from touched)
 
 ),
 
@@ -26,10 +34,10 @@ latest as (
 
     select
         *,
-        max(load_id) over (partition by symbol, quote_date) as touched_load_id
+        max(load_id) over (partition by company, quote_date) as touched_load_id
     from known
     qualify row_number() over (
-        partition by symbol, quote_date order by fetched_at desc, dataset, object_key, line_no
+        partition by company, quote_date order by fetched_at desc, dataset, object_key, line_no
     ) = 1
 
 ),
@@ -37,7 +45,8 @@ latest as (
 flagged as (
 
     select
-        k.symbol,
+        k.company as symbol,
+        k.symbol as traded_symbol,
         k.quote_date,
         k.open_price,
         k.high_price,

@@ -44,7 +44,8 @@ states as (
 flagged as (
 
     select
-        k.symbol,
+        coalesce(h.company, k.symbol) as symbol,
+        k.symbol as traded_symbol,
         k.quote_date,
         k.market_timestamp,
         k.current_price,
@@ -80,6 +81,7 @@ flagged as (
         k.touched_load_id as load_id
     from states as k
     inner join sessions as s on k.quote_date = s.calendar_date
+    {{ join_holder("k.symbol", "k.quote_date") }}
     where k.sighting = 1
 
 )

@@ -13,19 +13,11 @@ import numpy as np
 import pandas as pd
 
 from stocklib.errors import DateRangeError, InputError, OtherRelease
-from stocklib.market import renamed
-from stocklib.market.adjusting import adjusted, dividend_factors, split_factors
-from stocklib.market.bars import (
-    new_york_days,
-    read_actions,
-    read_daily,
-    read_intraday,
-    side_by_side,
-    with_factors,
-    with_holes,
-)
+from stocklib.market.adjusting import adjusted, dividend_factors
+from stocklib.market.bars import read_actions, read_daily, read_intraday, side_by_side, with_factors, with_holes
 from stocklib.market.catalogue import Symbols, all_symbols, known_symbols, nothing_there, tables, version
 from stocklib.market.pinned import pin, reading
+from stocklib.market.renamed import under_asked_names
 from stocklib.sessions import new_york_date
 from stocklib.settings import Settings, read_settings, read_symbol_changes
 from stocklib.warehouse import Reader
@@ -55,8 +47,9 @@ def prices(
     """The bars of some symbols, one row a bar, ordered by symbol and time.
 
     ``symbols`` is one, several, or None for all; ``start`` and ``end`` are New York trade dates, both included (of an
-    aware datetime, the date in New York at that instant). A
-    symbol that was renamed (``config/symbol_changes.csv``) has its older bars too, under the name that is asked for.
+    aware datetime, the date in New York at that instant). A company that was renamed (``config/symbol_changes.csv``)
+    has its bars under each of its symbols, unless another has taken the old one since; ``META:BEFORE-2022-06-09`` is
+    whoever had META until Facebook took it.
     ``adjust``: ``none`` for prices as traded, ``split``, or ``total`` for splits and dividends (``market.adjusting``
     has the formulas). ``holes="nan"`` adds a row of NaN prices for each session without a bar, from the symbol's first
     bar to its last: indicators and metrics then count sessions as gold does. By default such a session has no row.
@@ -90,18 +83,18 @@ def prices(
     settings = settings or read_settings()
     changes = read_symbol_changes(settings)
     with reading(settings) as look:
-        wanted, companies = known_symbols(look, symbols, renamed.companies(changes))
+        asked = known_symbols(look, symbols, changes)
+        there = sorted(set(asked.values()))
         # a hole at the beginning of the range shows only beside the bars before it
         span = (None, None) if holes == "nan" else (first, last)
-        bars = _bars(look, wanted, companies, *span, resolution, adjust, suspect == "keep")
+        bars = _bars(look, there, *span, resolution, adjust, suspect == "keep")
         if bars.empty or (holes == "nan" and _within(bars, first, last).empty):
-            there = renamed.every_name(wanted, companies)
             raise DateRangeError(nothing_there(look, there, first, last, resolution=resolution))
         read_version = version(look)
     bars = adjusted(bars, adjust=adjust).drop(columns=["split_factor", "dividend_factor"], errors="ignore")
     if holes == "nan":
         bars = _within(with_holes(bars), first, last)
-    bars = bars.reset_index(drop=True)
+    bars = under_asked_names(bars, asked).reset_index(drop=True)
     if wide is not None:
         bars = side_by_side(bars, wide)
     bars.attrs = {"resolution": resolution, "adjust": adjust, "data_version": read_version}
@@ -115,7 +108,7 @@ def symbols(like: str = "", *, settings: Settings | None = None) -> Symbols:
     """
     settings = settings or read_settings()
     with reading(settings) as look:
-        return all_symbols(look, renamed.companies(read_symbol_changes(settings)), like=like)
+        return all_symbols(look, like=like)
 
 
 def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
@@ -161,8 +154,7 @@ def is_replay(*, settings: Settings | None = None) -> bool:
 
 def _bars(
     look: Reader,
-    wanted: Sequence[str],
-    companies: renamed.Companies,
+    there: Sequence[str],
     first: date | None,
     last: date | None,
     resolution: str,
@@ -170,22 +162,14 @@ def _bars(
     suspect: bool,
 ) -> pd.DataFrame:
     """The bars as traded, beside the factors that ``adjust`` asks for."""
-    there = renamed.every_name(wanted, companies)
     # a later dividend counts as well, and the close before it
     daily = read_daily(look, there, first, None if adjust == "total" else last, suspect=suspect)
-    daily = renamed.join(daily, wanted, companies, days=new_york_days(daily), by=["date"])
-    if adjust == "total" or companies:
-        actions = read_actions(look, there)
-        actions = renamed.join(actions, wanted, companies, days=actions["date"], by=["date", "kind"])
-        if companies:
-            daily["split_factor"] = split_factors(daily, actions)
-        if adjust == "total":
-            daily["dividend_factor"] = dividend_factors(daily, actions)
-            daily = daily[daily["date"] <= pd.Timestamp(last)] if last else daily
+    if adjust == "total":
+        daily["dividend_factor"] = dividend_factors(daily, read_actions(look, there))
+        daily = daily[daily["date"] <= pd.Timestamp(last)] if last else daily
     if resolution == "1d":
         return daily
     bars = read_intraday(look, there, first, last, resolution=resolution)
-    bars = renamed.join(bars, wanted, companies, days=new_york_days(bars), by=["time"])
     return with_factors(bars, daily)
 
 

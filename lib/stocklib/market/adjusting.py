@@ -24,16 +24,6 @@ Floats = NDArray[np.float64]
 PRICES = ("open", "high", "low", "close")
 
 
-def split_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
-    """For each bar (symbol, date) the product of its symbol's splits after that date."""
-    factors, dates = np.ones(len(bars)), bars["date"].to_numpy()
-    of = _by_symbol(actions)
-    for run, symbol in _runs(bars):
-        if symbol in of:
-            factors[run] = _after(of[symbol], dates[run])
-    return factors
-
-
 def dividend_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
     """For each bar (symbol, date, close, split_factor) the product of f(b) from it on.
 

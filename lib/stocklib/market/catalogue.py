@@ -6,8 +6,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from stocklib.errors import SymbolError, WarehouseError
-from stocklib.market.renamed import Companies, current, every_name, that_matter
+from stocklib.market.renamed import same_company
 from stocklib.quotes import check_symbol
+from stocklib.settings import SymbolChange
 from stocklib.warehouse import Reader
 
 _SCHEMAS = ("bronze", "silver", "gold", "ops")
@@ -38,30 +39,31 @@ def _attribute(symbol: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in symbol)
 
 
-def known_symbols(look: Reader, asked: str | Iterable[str] | None, renamed: Companies) -> tuple[list[str], Companies]:
-    """The symbols that were asked for, each with prices, and the companies among them whose rows must be joined."""
+def known_symbols(look: Reader, asked: str | Iterable[str] | None, changes: Sequence[SymbolChange]) -> dict[str, str]:
+    """The names that were asked for, in order, each with gold's symbol of its company."""
     there = _traded(look)
     if not there:
         raise WarehouseError("gold holds no prices yet: run `stocks run backfill_ytd`, or `make demo`")
     if asked is None:
-        wanted = current(there, renamed)
-        return wanted, that_matter(wanted, there, renamed)
+        return {symbol: symbol for symbol in there}
     listed = [check_symbol(one) for one in ([asked] if isinstance(asked, str) else asked)]
     if not listed:
         raise SymbolError("no symbol was asked for; leave symbols out to get all: " + ", ".join(there))
-    for symbol in listed:
-        if not set(every_name([symbol], renamed)) & set(there):
-            close = get_close_matches(symbol, there, n=1)
+    found = {}
+    for name in sorted(set(listed)):
+        symbol = same_company(name, there, changes)
+        if symbol is None:
+            close = get_close_matches(name, there, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             shown = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
-            raise SymbolError(f"there are no prices of {symbol}.{hint} There are: {shown}")
-    wanted = sorted(set(listed))
-    return wanted, that_matter(wanted, there, renamed)
+            raise SymbolError(f"there are no prices of {name}.{hint} There are: {shown}")
+        found[name] = symbol
+    return found
 
 
-def all_symbols(look: Reader, renamed: Companies, *, like: str = "") -> Symbols:
+def all_symbols(look: Reader, *, like: str = "") -> Symbols:
     """Every symbol with daily prices, or those whose symbol or company name holds a text."""
-    there = Symbols(current(_traded(look), renamed))
+    there = Symbols(_traded(look))
     if not like.strip():
         return there
     text = like.strip().lower()

@@ -85,7 +85,7 @@ def transform(
             if select is None:
                 done = build_whole(settings, warehouse, wanted, full_refresh=full_refresh, on_node=on_node)
             else:
-                done = _build(warehouse, wanted, select=select, anew=full_refresh, on_node=on_node)
+                done = _build(settings, warehouse, wanted, select=select, anew=full_refresh, on_node=on_node)
         # a part may have passed its tests while the rest of the private version failed: only the whole is published
         if select is not None:
             return replace(done, published=False)
@@ -105,7 +105,7 @@ def build_whole(
     last, published = warehouse.last_build(), warehouse.published_build()
     # what was built by other rules cannot be built upon
     anew = full_refresh or last is None or last.logic != wanted.logic
-    done = _build(warehouse, wanted, select=None, anew=anew, on_node=on_node)
+    done = _build(settings, warehouse, wanted, select=None, anew=anew, on_node=on_node)
     # one of more loads than this warehouse has is from before a rebuild
     is_ours = published is not None and last is not None and published.load_id <= last.load_id
     since = published.load_id if published and is_ours and not anew else 0
@@ -137,7 +137,7 @@ def rebuild(
                 )
             with recorded(new, "rebuild"):
                 wanted = wanted_build(settings, new)
-                built = _build(new, wanted, select=None, anew=True, on_node=None)
+                built = _build(settings, new, wanted, select=None, anew=True, on_node=None)
                 gate.check(settings, new, since=0, upto=wanted.load_id, gaps=not without_corrupt)
         warehouse.publish()
     return RebuildSummary(loaded, built)
@@ -151,7 +151,13 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
 
 
 def _build(
-    warehouse: Warehouse, wanted: Build, *, select: str | None, anew: bool, on_node: Callable[[str], None] | None
+    settings: Settings,
+    warehouse: Warehouse,
+    wanted: Build,
+    *,
+    select: str | None,
+    anew: bool,
+    on_node: Callable[[str], None] | None,
 ) -> TransformSummary:
     began = time.monotonic()
     # dbt's unit tests hold for every version of the data: the project's own test suite runs them
@@ -162,7 +168,11 @@ def _build(
     if not result.success:
         raise TransformFailed(explain(result))
     if select is None:
-        warehouse.record_build(wanted)
+        built = wanted_build(settings, warehouse)
+        if built.logic != wanted.logic and not anew:
+            log.info("the data has come to a rename of config/symbol_changes.csv: everything is built anew")
+            return _build(settings, warehouse, built, select=None, anew=True, on_node=on_node)
+        warehouse.record_build(replace(wanted, logic=built.logic))
     tests = result.counts.get("pass", 0) + result.counts.get("warn", 0)
     models = sum(1 for _, status, _ in result.nodes if status == "success")
     return TransformSummary(models, tests, time.monotonic() - began, anew)
@@ -181,12 +191,23 @@ def recorded(warehouse: Warehouse, verb: str) -> Iterator[None]:
 
 
 def wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
+    """What would be built now. A rename that comes into force changes whose each row is: it counts as another logic."""
     check_sectors(settings)
-    read_symbol_changes(settings)
     described = sorted((settings.root / "dbt_stocks").rglob("*.yml"))
     inputs = files_digest([*described, *sorted((settings.root / "config").glob("*.csv"))], "")
+    logic = f"{logic_digest(settings)}.{files_digest([], _renames(settings, warehouse))[:16]}"
     now = datetime.now(UTC)
-    return Build(warehouse.newest_load(), logic_digest(settings), inputs, now, now)
+    return Build(warehouse.newest_load(), logic, inputs, now, now)
+
+
+def _renames(settings: Settings, warehouse: Warehouse) -> str:
+    """The renames as they are written, and which company each symbol stood for in the private version."""
+    changes = read_symbol_changes(settings)
+    there = "select 1 from information_schema.tables where lower(table_schema) = 'silver' and lower(table_name) = ?"
+    held = []
+    if changes and warehouse.read(there, ["int_symbol_holders"]):
+        held = warehouse.read("select * from silver.int_symbol_holders order by symbol, valid_from")
+    return f"{changes} {[tuple(map(str, row)) for row in held]}"
 
 
 def is_same(wanted: Build, found: Build | None) -> bool:

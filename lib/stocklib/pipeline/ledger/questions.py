@@ -147,10 +147,10 @@ def miscounted_states(ask: Ask, stream: Stream, span: Span) -> list[tuple[Any, .
             group by symbol, quote_date
         ),
         states as (
-            select symbol, quote_date, sum(times_seen) as counted, max(load_id) as load_id
+            select traded_symbol as symbol, quote_date, sum(times_seen) as counted, max(load_id) as load_id
             from {stream.states}
             where quote_date between (select first_day from touched) and (select last_day from touched)
-            group by symbol, quote_date
+            group by traded_symbol, quote_date
         )
         select coalesce(e.symbol, s.symbol), coalesce(e.quote_date, s.quote_date),
             coalesce(e.found, 0), coalesce(s.counted, 0)
