@@ -29,10 +29,11 @@ FIRST = date(2011, 12, 30)
 
 
 def with_symbol_changes(settings: Settings, text: str) -> Settings:
-    """The same settings with a ``config/symbol_changes.csv`` of their own, in a copy of what dbt reads."""
+    """The same settings with a ``config/symbol_changes.csv`` of their own, in a copy of the project."""
     root = settings.home / "root"
     shutil.copytree(ROOT / "dbt_stocks", root / "dbt_stocks", ignore=shutil.ignore_patterns("target", "logs"))
-    shutil.copytree(ROOT / "config", root / "config")
+    for folder in ("config", "notebooks"):
+        shutil.copytree(ROOT / folder, root / folder)
     (root / "config" / "symbol_changes.csv").write_text(text)
     return replace(settings, root=root)
 
