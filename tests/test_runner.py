@@ -47,7 +47,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     notebook.cells[0].metadata["tags"] = ["parameters"]
     nbformat.write(notebook, folder / "adding.ipynb")
     monkeypatch.chdir(tmp_path)
-    return read_settings(environ={"STOCKS_HOME": str(tmp_path / "home")})
+    return read_settings(environ={"STOCKS_HOME": str(tmp_path / "home {of} mine")})
 
 
 def test_parameters_go_in_and_the_executed_copy_comes_out(project: Settings) -> None:
@@ -58,6 +58,8 @@ def test_parameters_go_in_and_the_executed_copy_comes_out(project: Settings) -> 
     assert "injected-parameters" in str(copy.cells)
     # it was run by, and says so, the project's own Python, whatever the file named
     assert copy.metadata.kernelspec.name == "python3"
+    assert copy.metadata.papermill.input_path == f"{project.root / 'notebooks' / 'pipeline' / 'adding.ipynb'}"
+    assert copy.metadata.papermill.output_path == f"{done.path}"
 
 
 CODE = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": "1"}
@@ -136,6 +138,7 @@ def test_a_failed_notebook_says_why_and_keeps_its_copy(project: Settings) -> Non
     copies = list((project.home / "runs").rglob("adding.ipynb"))
     assert str(copies[0]) in str(raised.value)
     assert "AssertionError" in copies[0].read_text()
+    assert nbformat.read(copies[0], as_version=4).metadata.papermill.input_path.endswith("pipeline/adding.ipynb")
     assert (raised.value.raised, raised.value.is_hopeless) == ("AssertionError", False)
 
 

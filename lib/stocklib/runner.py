@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
+
+_ENGINE = "stocks"
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,12 @@ def run(
             values = check_parameters(_inspect(ready), given or {}, notebook=name)
             _make_folder(target.parent)
             log.info("running %s as %s", source.name, run_id)
+            _register_engine()
             papermill.execute_notebook(
-                str(ready),
-                str(target),
+                _literal(ready),
+                _literal(target),
+                engine_name=_ENGINE,
+                source=str(source),
                 parameters=values,
                 cwd=str(source.parent),
                 progress_bar=progress,
@@ -107,10 +113,29 @@ def run(
     return Run(run_id=run_id, path=target, result=_last_text(executed))
 
 
+@cache
+def _register_engine() -> None:
+    """Register papermill's own way to run, with a copy that names its notebook instead of a temporary file."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Engine(NBClientEngine):  # type: ignore[misc]
+        @classmethod
+        def execute_notebook(cls, nb: Any, *arguments: Any, source: str, **more: Any) -> Any:
+            nb.metadata.papermill["input_path"] = source
+            return super().execute_notebook(nb, *arguments, **more)
+
+    papermill_engines.register(_ENGINE, Engine)
+
+
+def _literal(path: Path) -> str:
+    # papermill fills in what stands in braces
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
 def _inspect(notebook: Path) -> dict[str, dict[str, Any]]:
     import papermill
 
-    return dict(papermill.inspect_notebook(str(notebook)))
+    return dict(papermill.inspect_notebook(_literal(notebook)))
 
 
 def check_parameters(
