@@ -22,6 +22,7 @@ class Market:
     listed: dict[str, date] = field(default_factory=lambda: {"AAPL": date(1980, 12, 12), "MSFT": date(1986, 3, 13)})
     splits: dict[str, list[tuple[date, float, float]]] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)  # path, or path and symbol → status
+    missing: dict[str, set[date]] = field(default_factory=dict)  # symbol → sessions without a bar
     funds: set[str] = field(default_factory=set)  # which have no profile
     source: str = ""
     before: Callable[[Asked], None] = lambda asked: None
@@ -65,6 +66,7 @@ class Market:
         start, end = (datetime.fromtimestamp(at, UTC).date() for at in (first, last))
         finished = [s.session_date for s in sessions(start, end) if s.close <= self.now]
         days = [day for day in finished if symbol in self.listed and day >= self.listed[symbol]]
+        days = [day for day in days if day not in self.missing.get(symbol, ())]
         if not days:
             return {"s": "no_data"}
         prices = [self.traded(symbol, day) / self.factor(symbol, day) for day in days]

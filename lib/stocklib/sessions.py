@@ -118,10 +118,10 @@ def is_open(instant: datetime) -> bool:
     return found is not None and found.contains(instant)
 
 
-def last_finished_session(instant: datetime) -> Session:
-    """The latest session whose close is not after ``instant``."""
+def last_finished_session(instant: datetime, *, settle: timedelta = timedelta(0)) -> Session:
+    """The latest session whose close, and the time ``settle`` after it, have passed at ``instant``."""
     today = session(new_york_date(instant))
-    if today is not None and today.close <= instant:
+    if today is not None and today.close + settle <= instant:
         return today
     return previous_session(new_york_date(instant))
 

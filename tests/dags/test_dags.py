@@ -200,6 +200,41 @@ def test_no_session_of_a_year_is_left_out_by_a_schedule_of_evenings_or_nights() 
         assert {day for day in found if session(day)} >= wanted, hour
 
 
+def test_a_schedule_of_afternoons_passes_over_the_session_before_a_half_day_alone() -> None:
+    from stocklib.airflow.days import day_of
+    from stocklib.sessions import previous_session, session, sessions
+
+    settle = timedelta(minutes=20)
+    wanted = {found.session_date for found in sessions(date(2024, 1, 3), date(2028, 12, 28))}
+    days = [date(2024, 1, 3) + timedelta(days=step) for step in range(5 * 365)]
+    for minutes in range(12 * 60, 17 * 60, 10):
+        at = [datetime(d.year, d.month, d.day, *divmod(minutes, 60), tzinfo=NEW_YORK) for d in days]
+        about = {day_of(instant, settle=settle) for instant in at if instant.weekday() < 5}
+        found = {day for day in about if session(day)}
+        passed_over = wanted - found
+        assert found | {previous_session(day).session_date for day in found} >= wanted, minutes
+        assert bool(passed_over) == (13 * 60 + 20 <= minutes < 16 * 60 + 20), (minutes, passed_over)
+
+
+@pytest.mark.parametrize(
+    ("at", "about"),
+    [
+        ("2026-11-20 16:00", "2026-11-19"),
+        ("2026-11-20 16:19", "2026-11-19"),
+        ("2026-11-20 16:20", "2026-11-20"),
+        ("2026-11-26 16:10", "2026-11-25"),
+        ("2026-11-26 16:20", "2026-11-26"),
+        ("2026-11-27 13:19", "2026-11-25"),
+        ("2026-11-27 13:20", "2026-11-27"),
+    ],
+)
+def test_a_run_is_about_a_session_that_has_settled(at: str, about: str) -> None:
+    from stocklib.airflow.days import day_of
+
+    instant = datetime.fromisoformat(at).replace(tzinfo=NEW_YORK)
+    assert f"{day_of(instant, settle=timedelta(minutes=20))}" == about
+
+
 @pytest.mark.parametrize(
     ("cron", "evening", "due"),
     [

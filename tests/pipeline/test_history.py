@@ -289,6 +289,37 @@ def test_a_day_is_fetched_alone_and_counts_for_the_backfill(source: Settings, se
     assert daily(source, LAST, symbols=["AAPL"]).bars == 1
 
 
+def test_the_session_before_the_day_is_fetched_with_it_where_it_is_missing(
+    source: Settings, server: Server, market: Market
+) -> None:
+    fetch(source, end=DAYS[-4], symbols=["AAPL"])
+    server.asked.clear()
+    # as a schedule of afternoons passes over the session before a half day
+    assert daily(source, DAYS[-2], symbols=["AAPL", "MSFT"]).bars == 3
+    assert bars(source, "AAPL", "daily_historical_quotes") == [f"{DAYS[-3]}", f"{DAYS[-2]}"]
+    assert bars(source, "MSFT", "daily_historical_quotes") == [f"{DAYS[-2]}"]
+    assert len(calls(server, "/stock/candle")) == 2
+    assert daily(source, LAST, symbols=["AAPL"]).bars == 1
+    # the bar of the session before is not that of the day
+    market.now = datetime(2012, 12, 18, 21, 30, tzinfo=UTC)
+    market.missing["AAPL"] = {date(2012, 12, 18)}
+    result = daily(source, date(2012, 12, 18), symbols=["AAPL"])
+    assert bars(source, "AAPL", "daily_historical_quotes")[-1] == "2012-12-17"
+    assert "no bar of 2012-12-18" in result.failed["AAPL"]
+
+
+@pytest.mark.parametrize(
+    ("at", "settle", "day"),
+    [("21:00", "0", "2012-12-14"), ("21:19", "1200", "2012-12-13"), ("21:20", "1200", "2012-12-14")],
+)
+def test_the_default_day_is_the_last_final_session(
+    source: Settings, market: Market, at: str, settle: str, day: str
+) -> None:
+    market.now = datetime.fromisoformat(f"2012-12-14T{at}+00:00")
+    settled = replace(source, values={**source.values, "CLOSE_SETTLE_SECONDS": float(settle)})
+    assert f"{daily(settled, symbols=['AAPL']).first}" == day
+
+
 @pytest.mark.parametrize(
     ("day", "why"),
     [(date(2012, 12, 9), "a weekend"), (date(2012, 10, 29), "Exchange closed"), (date(2012, 7, 4), "July 4th")],

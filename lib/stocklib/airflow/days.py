@@ -1,7 +1,7 @@
 """Which trade date a run is about, and whether there is anything to do: by the run's interval, never by the wall
 clock.
 
-The date is the Param ``day`` where it is given; the source's last finished session where the source is a replay, or
+The date is the Param ``day`` where it is given; the source's last final session where the source is a replay, or
 where the run has no date of its own; else that of the instant that the run stands for (``day_of``). What was
 decided is kept beside the run's notebooks, so that running it again is about the same date.
 """
@@ -45,15 +45,20 @@ def choose_day(settings: Settings, place: Place) -> date:
         return date.fromisoformat(asked)
     now, is_replay = source_now(settings)
     if is_replay or place.instant is None:
-        return last_finished_session(now).session_date
-    return day_of(place.instant)
+        return last_finished_session(now, settle=settle_time(settings)).session_date
+    return day_of(place.instant, settle=settle_time(settings))
 
 
-def day_of(instant: datetime) -> date:
-    """Return the date that a run of this instant is about: the last finished session's, or a day without one.
+def settle_time(settings: Settings) -> timedelta:
+    """How long after its close a session is final."""
+    return timedelta(seconds=settings.close_settle_seconds)
 
-    Up to the hour of the closing bell a run belongs to the evening before, also on a day without a session: a run at
-    01:00 on a Saturday is about Friday. From then on it is about its own day.
+
+def day_of(instant: datetime, *, settle: timedelta = timedelta(0)) -> date:
+    """Return the date that a run of this instant is about: the last final session's, or a day without one.
+
+    A session is final ``settle`` after its close. Until a day's would be, a run belongs to the evening before, also on
+    a day without a session: a run at 01:00 on a Saturday is about Friday. From then on it is about its own day.
 
     >>> from datetime import UTC
     >>> f"{day_of(datetime(2026, 11, 21, 6, tzinfo=UTC))}"   # 01:00, a Saturday
@@ -64,10 +69,9 @@ def day_of(instant: datetime) -> date:
     '2026-11-26'
     """
     day = new_york_date(instant)
-    is_evening = instant.astimezone(NEW_YORK).time() >= _CLOSING_BELL
-    if session(day) is None and is_evening:
+    if session(day) is None and datetime.combine(day, _CLOSING_BELL, NEW_YORK) + settle <= instant:
         return day
-    return last_finished_session(instant).session_date
+    return last_finished_session(instant, settle=settle).session_date
 
 
 def look_around(settings: Settings, place: Place) -> None:

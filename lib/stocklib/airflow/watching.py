@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from stocklib.airflow.days import source_now
+from stocklib.airflow.days import settle_time, source_now
 from stocklib.airflow.place import Place
 from stocklib.errors import StaleData
 from stocklib.pipeline.doubts import doubts
@@ -27,7 +27,7 @@ def check_fresh(settings: Settings, place: Place) -> str:
     now, is_replay = source_now(settings)
     instant = now if is_replay or place.instant is None else place.instant
     due = instant if is_replay else last_daily(settings, instant)
-    wanted = last_finished_session(due).session_date
+    wanted = last_finished_session(due, settle=settle_time(settings)).session_date
     newest = newest_day(settings)
     wrong = list(examine(settings).alarms)
     wrong += [

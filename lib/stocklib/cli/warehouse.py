@@ -68,7 +68,7 @@ def backfill(lazy: Lazy, symbols: str | None, start: Any, end: Any) -> None:
 
 @main.command()
 @_symbols
-@click.option("--day", type=DATE, help="Trade date; default: the last finished session.")
+@click.option("--day", type=DATE, help="Trade date; default: the last session that is final.")
 @click.pass_obj
 def daily(lazy: Lazy, symbols: str | None, day: Any) -> None:
     """Fetch one trade date's bars; a weekend or a holiday is nothing to do."""

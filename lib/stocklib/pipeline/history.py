@@ -20,7 +20,7 @@ from stocklib.errors import (
 )
 from stocklib.lake import Lake
 from stocklib.pipeline.fetching import HistorySource, fetch_symbol
-from stocklib.pipeline.known import Known, read_known
+from stocklib.pipeline.known import Known, KnownSymbol, read_known
 from stocklib.pipeline.loading import load
 from stocklib.pipeline.rounds import HistoryResult, Rounds
 from stocklib.quotes import check_symbol
@@ -89,15 +89,18 @@ def daily(
     symbols: list[str] | None = None,
     on_progress: Progress | None = None,
 ) -> HistoryResult:
-    """Land the bars of one trade date, by default of the last finished session.
+    """Land the bars of one trade date, by default of the last session that is final.
 
-    A day without a session is nothing to do, and ``note`` says so. A day that is there already is fetched again: the
-    newer fetch counts.
+    A session is final ``CLOSE_SETTLE_SECONDS`` after its close. A day without a session is nothing to do, and ``note``
+    says so. A day that is there already is fetched again: the newer fetch counts. Where a symbol's history reaches
+    further back and the session before the day is not held, that one is fetched too: a schedule of afternoons passes
+    over the session before a half day.
     """
     listed = _symbols(settings, symbols)
+    settle = timedelta(seconds=settings.close_settle_seconds)
     with open_history(settings) as source:
         now = source.now()
-        day = day or last_finished_session(now).session_date
+        day = day or last_finished_session(now, settle=settle).session_date
         if day > new_york_date(now):
             raise DateRangeError(f"{day} lies ahead: the source's date is {new_york_date(now)}")
         found = session(day)
@@ -110,11 +113,19 @@ def daily(
         lake = Lake(settings)
         known = _read_known(settings, source, lake)
         rounds = Rounds(lake, source, "daily_historical_quotes", HistoryResult(day, day, len(listed)))
-        done = _fetch(source, known, {symbol: [day] for symbol in listed}, rounds, on_progress)
+        wanted = {symbol: [*_missed_before(known.of(symbol), day, settle), day] for symbol in listed}
+        done = _fetch(source, known, wanted, rounds, on_progress)
     for symbol in listed:
-        if symbol not in rounds.with_bars and symbol not in done.failed:
+        if (symbol, day) not in rounds.landed and symbol not in done.failed:
             done.failed[symbol] = f"{done.source} has no bar of {day} (yet): ask again later, or check the symbol"
     return done
+
+
+def _missed_before(known: KnownSymbol, day: date, settle: timedelta) -> list[date]:
+    """The session before the day, where it is not held and an earlier bar is."""
+    if not any(held < day for held in known.bars):
+        return []
+    return known.misses([previous_session(day)], settle=settle)
 
 
 def _open_finnhub(settings: Settings) -> HistorySource:

@@ -67,7 +67,7 @@ class Rounds:
         self._dataset = dataset
         self._waiting: list[Fetched] = []
         self._since = time.monotonic()
-        self.with_bars: set[str] = set()
+        self.landed: set[tuple[str, date]] = set()
         self.result = replace(result, source=source.source)
 
     @property
@@ -78,8 +78,7 @@ class Rounds:
     def add(self, symbol: str, fetched: Fetched, *, complete: bool) -> None:
         """Take what a symbol brought; ``complete``: nothing of it was missing."""
         self.result = replace(self.result, up_to_date=self.result.up_to_date + complete)
-        if fetched.candles:
-            self.with_bars.add(symbol)
+        self.landed |= {(symbol, candle.quote_date) for candle in fetched.candles}
         if fetched.candles or fetched.profile:
             self._waiting.append(fetched)
         if len(self._waiting) >= _ROUND_SYMBOLS or time.monotonic() - self._since >= _ROUND_SECONDS:
