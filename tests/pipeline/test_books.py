@@ -3,16 +3,19 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stocklib.pipeline import forms
 from stocklib.pipeline.ledger import verdict
 from stocklib.pipeline.ledger.books import Answers, Books
 from stocklib.pipeline.ledger.evidence import KafkaEvidence, LakeEvidence, Sighting, read_confirmed
 from stocklib.pipeline.ledger.letters import Letter, once
 from stocklib.pipeline.ledger.ranges import Ranges
 from stocklib.pipeline.ledger.records import CONFIRMED, KAFKA_LAKE, RAW_SILVER, Balance, Problem
-from stocklib.stream import Position
+from stocklib.stream import Message, Position
 
 PLACE = ("quotes", "id-1", 0)
 numbers = st.sets(st.integers(0, 60))
@@ -78,6 +81,39 @@ def test_what_kafka_deleted_before_anything_landed_is_missing() -> None:
     *_, problems = verdict.judge(books)
     assert "offsets 0-14" in str(problems[0])
     assert "Kafka has deleted them" in str(problems[0])
+
+
+def test_what_a_stranger_says_of_runs_and_offsets_is_no_loss() -> None:
+    books = books_of(["raw", "raw"], 1)
+    # a run that nobody knows, and ours with numbers that Kafka never confirmed
+    for place, run, seq in ((0, "forged", 10**12), (1, "run", 10**9), (2, "run", 500)):
+        books.kafka.waiting.append(Sighting("quotes", "id-1", 0, 3 + place, run, "AAPL", seq, None))
+    # letters about messages that never were: beyond the end, of no topic of ours, of a partition that is none
+    for topic, offset in (("quotes", 10**15), ("elsewhere", 3), ("elsewhere", 2**63 - 1)):
+        books.letters.append(Letter(topic, "id-1", 0, offset, 0, None, {}, b"", ("dlq", "id-2", 0, 0), "in RAW"))
+    rows, runs, problems = verdict.judge(books)
+    assert problems == []
+    assert {run.run_id: (run.lost, run.unproven) for run in runs} == {
+        "forged": (0, 10**12 - 1),
+        "run": (0, 10**9 - 5),
+    }
+    (remark,) = Balance(None, tuple(rows), tuple(runs)).remarks  # type: ignore[arg-type]
+    assert "999,999,999,999 of AAPL in run forged" in remark
+    # what a producer had confirmed is lost all the same
+    books.confirmed["run", "AAPL"] = 5
+    assert [one.what.split(";")[0] for one in verdict.judge(books)[2]] == [
+        "2 events of AAPL in run run are lost, seq 4-5"
+    ]
+
+
+@pytest.mark.parametrize("forged", ["9" * 18, str(2**63 - 1), "²", "-1"])
+def test_a_letter_is_where_it_says_only_if_that_can_be(forged: str) -> None:
+    message = Message("dlq", "id-2", 0, 7, -1, None, b"x", {"last_offset": forged})
+    line = orjson.loads(forms.format_dead_letter(message))
+    for letter in (Letter.of_message(message), Letter.of_record(line, place="in RAW")):
+        assert (letter.origin, letter.count, letter.is_batch) == (("dlq", "id-2", 0, 7), 1, False)
+    origin = {"topic": "quotes", "topic_id": "id-1", "partition": forged, "offset": "3"}
+    assert Letter.of_message(message._replace(headers=origin)).origin == ("dlq", "id-2", 0, 7)
 
 
 @given(fates, st.integers(0, 3))

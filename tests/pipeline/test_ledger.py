@@ -341,6 +341,8 @@ def test_an_imbalance_stops_the_publish_and_readers_keep_the_last_version(copied
         session_polls(every=1800, symbols=["AAPL"]), run_id="late", first_offset=1000, seqs=lambda n: n + 1
     )
     warehouse.load([landed("stock_quotes", [*lines[:4], *lines[7:]], name="late")])
+    facts = {"state": "done", "topic": settings.kafka_topic, "confirmed": {"AAPL": len(lines)}}
+    Heartbeat(settings.home, role="producer", run_id="late").end(lambda: facts, ended="done")
     with pytest.raises(LedgerUnbalanced) as stopped:
         transform(settings)
     assert "3 events of AAPL in run late are lost, seq 5-7" in str(stopped.value)

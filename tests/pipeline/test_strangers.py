@@ -4,10 +4,14 @@ import pytest
 from kafka import KafkaProducer
 from streams import landed, only, quote
 
+from stocklib.pipeline.heartbeat import Heartbeat
 from stocklib.pipeline.landing import land
-from stocklib.pipeline.ledger import balance, gate
+from stocklib.pipeline.ledger import balance, gate, record
+from stocklib.pipeline.ledger.records import RAW_SILVER
 from stocklib.pipeline.loading import load
-from stocklib.stream import create_topics, event_seq
+from stocklib.quotes import from_epoch
+from stocklib.stream import Producer, create_topics, event_seq
+from stocklib.stream.connection import topic_ids
 from stocklib.warehouse import open_warehouse
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -30,6 +34,20 @@ HEADERS: list[list[tuple[str, bytes]]] = [
     [("run_id", b"\xff\xfe"), ("seq", b"5"), ("bin", bytes(range(256)))],
     [OURS, ("seq", b"5")],
 ]
+# well formed, and of no run that this home knows, or of a number that it never confirmed
+FORGED = [[RUN, OURS, ("seq", b"1000000000000")], [("run_id", b"replay-1"), OURS, ("seq", b"900")]]
+# places where no message can have been refused
+FORGED_LETTERS: list[list[tuple[str, bytes]]] = [
+    [("topic", topic), ("topic_id", topic_id), ("partition", partition), ("offset", offset), ("reason", b"odd")]
+    for topic, topic_id, partition, offset in (
+        (b"<topic>", b"<id>", b"0", b"1000000000000000"),
+        (b"<topic>", b"<id>", b"77", b"3"),
+        (b"<topic>", b"<id>", b"9000000000000000000", b"3"),
+        (b"elsewhere", b"none", b"0", b"0"),
+        (b"elsewhere", b"none", b"0", b"9223372036854775807"),
+    )
+]
+FORGED_LETTERS.append([("last_offset", b"1000000000000000")])
 REFUSED = [
     quote("aapl"),
     quote(" AAPL "),
@@ -50,23 +68,39 @@ def test_messages_of_strangers_block_no_publish_and_are_all_accounted_for(servic
     create_topics(settings)
     sender = KafkaProducer(bootstrap_servers=settings.kafka_broker, compression_type="zstd")
     values = [(quote(n=number, t=T + number), headers) for number, headers in enumerate(HEADERS)]
+    values += [(quote(n=number, t=T + number), headers) for number, headers in enumerate(FORGED, start=50)]
     for value, headers in [*values, *((value, []) for value in REFUSED), (quote(n=99, t=T + 99, c=511.25), [])]:
         sender.send(settings.kafka_topic, value, key=b"AAPL", headers=headers, timestamp_ms=T * 1000)
+    topic_id = topic_ids(settings, [settings.kafka_topic])[settings.kafka_topic]
+    ours = {b"<topic>": settings.kafka_topic.encode(), b"<id>": topic_id.encode()}
+    for headers in FORGED_LETTERS:
+        told = [(name, ours.get(text, text)) for name, text in headers]
+        sender.send(settings.kafka_dlq_topic, b"forged", headers=told, timestamp_ms=T * 1000)
     sender.close()
+    # a run of ours, of whose numbers 1 was confirmed
+    with Producer(settings, source="replay", run_id="replay-1") as producer:
+        producer.publish(settings.kafka_topic, "AAPL", quote(n=98, t=T + 98), timestamp=from_epoch(T))
+        producer.flush()
+        facts = {"state": "done", "topic": settings.kafka_topic, "confirmed": dict(producer.confirmed)}
+    Heartbeat(settings.home, role="producer", run_id="replay-1").end(lambda: facts, ended="done")
     result = land(settings, until_idle=0.5)
     assert result.dead_letters == len(REFUSED)
-    assert len(landed(settings)) == len(HEADERS) + 1
+    assert len(landed(settings)) == len(HEADERS) + len(FORGED) + 2
     # in the lake, and then in RAW, they are judged by the same rules
     assert [str(problem) for problem in balance(settings).problems] == []
     load(settings)
     warehouse = open_warehouse(settings)
     with warehouse.writing():
-        assert warehouse.dbt(["run", "--select", "+stg_stock_quotes_cleaned", "+int_trade_events"]).success
+        wanted = ["--select", "+stg_stock_quotes_cleaned", "+int_trade_events"]
+        kinds = [word for kind in ("model", "seed") for word in ("--resource-type", kind)]
+        assert warehouse.dbt(["build", *wanted, *kinds]).success
         gate.check(settings, warehouse, since=0, upto=warehouse.newest_load())
         states = "select distinct symbol, seq from silver.int_quote_events where reject_reason is null"
-        assert warehouse.read(states, []) == [("AAPL", None)]
+        assert {row[1] for row in warehouse.read(states, [])} == {None, 1, 900, 10**12}
         newest = "select current_price from silver.stg_stock_quotes_cleaned order by market_timestamp desc limit 1"
         assert [float(row[0]) for row in warehouse.read(newest, [])] == [511.25]
-    found = balance(settings)
+    found = record(settings, balance(settings))
     assert [str(problem) for problem in found.problems] == []
-    assert sum(row.dead_letters for row in found.rows) == len(REFUSED)
+    assert set(found.unchecked) == {RAW_SILVER}
+    assert "of AAPL in run r1" in found.remarks[0]
+    assert sum(row.dead_letters for row in found.rows) == len(REFUSED) + len(FORGED_LETTERS)

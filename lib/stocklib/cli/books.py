@@ -56,8 +56,8 @@ def _show(found: Balance, *, detail: bool) -> None:
             click.echo()
         else:
             click.echo(f"no {name} yet")
-    for problem in found.problems:
-        click.echo(problem)
+    for line in (*found.problems, *found.remarks):
+        click.echo(line)
     for hop, reason in found.unchecked.items():
         click.echo(f"not checked: {hop}: {reason}")
     click.echo(found)

@@ -50,7 +50,11 @@ def format_line(message: Message) -> bytes:
 
 
 def format_dead_letter(message: Message) -> bytes:
-    """A dead letter as a line: its payload as a string, since it may be anything, and the reason."""
+    """A dead letter as a line: its payload as a string, since it may be anything, and the reason.
+
+    No message of the dead-letter topic stands for more than one: a stranger who says so is not repeated.
+    """
+    message = message._replace(headers={name: text for name, text in message.headers.items() if name != "last_offset"})
     payload: dict[str, Any] = {"reason": message.headers.get("reason", "")}
     try:
         payload["payload"] = None if message.value is None else message.value.decode()

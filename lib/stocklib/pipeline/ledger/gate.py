@@ -1,7 +1,8 @@
 """The gate before the publish: what was built since readers last saw a version must be whole, each event once.
 
-It asks the warehouse alone, and its cost follows what is new; Kafka is asked only where something is missing that may
-have become a dead letter. What a full ledger found, and recorded, stops the publish as well until a later one balances.
+It asks the warehouse alone, and its cost follows what is new; heartbeats and Kafka are asked only where a number of a
+run is missing, which may never have been confirmed, or have become a dead letter. What a full ledger found, and
+recorded, stops the publish as well until a later one balances.
 """
 
 import logging
@@ -10,11 +11,12 @@ from collections.abc import Iterable
 
 from stocklib.errors import LedgerUnbalanced, StreamError
 from stocklib.pipeline.ledger import accepted, objects, questions, recorded_problems
+from stocklib.pipeline.ledger.evidence import read_confirmed
 from stocklib.pipeline.ledger.letters import Letter, loaded_letters, read_letters
 from stocklib.pipeline.ledger.questions import STREAMS, Span, Stream
 from stocklib.pipeline.ledger.ranges import Ranges
 from stocklib.pipeline.ledger.records import Problem
-from stocklib.pipeline.ledger.verdict import judge_silver, lost_seqs
+from stocklib.pipeline.ledger.verdict import judge_silver, lost_seqs, proven
 from stocklib.settings import Settings
 from stocklib.warehouse import DATASETS, Warehouse
 
@@ -59,11 +61,14 @@ def _silver(warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
 
 
 def _gaps(settings: Settings, warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
-    """Gaps in the seqs of the runs that brought something, but for what became a dead letter."""
+    """Gaps in what the runs that brought something had confirmed, but for what became a dead letter."""
     missing: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for run_id, symbol, before, seq in questions.first_of_gaps(warehouse.read, stream, span):
         missing[run_id, symbol].append((before + 1, seq - 1))
     gaps = {event: Ranges.over(pairs) for event, pairs in missing.items()}
+    if gaps:
+        confirmed, _ = read_confirmed(settings.home, {str(settings.kafka_topic), str(settings.kafka_trades_topic)})
+        gaps = {event: found for event, gap in gaps.items() if (found := proven(gap, confirmed.get(event)))}
     if gaps:
         gaps = _without(gaps, loaded_letters(warehouse))
     if gaps:

@@ -24,6 +24,7 @@ from stocklib.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 _LARGEST = 2**63 - 1
+_LAST_PARTITION = 2**31 - 1
 # The headers that the consumer adds when it refuses a message; the others are the message's own.
 _ORIGIN = ("topic", "topic_id", "partition", "offset")
 _ADDED = {*_ORIGIN, "reason", "last_offset", "full_bytes", "full_sha256"}
@@ -69,7 +70,8 @@ class Letter:
     @property
     def is_batch(self) -> bool:
         """Whether it is a batch that could not be decoded, and landed without a message in the dead-letter topic."""
-        return self.origin == self.dlq and read_count(self.headers.get("last_offset")) is not None
+        told = read_count(self.headers.get("last_offset"))
+        return self.is_landed and self.origin == self.dlq and told is not None
 
     @property
     def last(self) -> int:
@@ -117,7 +119,7 @@ class Letter:
     def of_record(cls, record: Mapping[str, Any], *, place: str) -> "Letter":
         """A landed line of dead_letters; ``ValueError`` for a line that no consumer of ours wrote."""
         where = (read_count(record.get("partition")), read_count(record.get("offset")))
-        if where[0] is None or where[1] is None or not record.get("topic"):
+        if where[0] is None or where[0] > _LAST_PARTITION or where[1] is None or not record.get("topic"):
             raise ValueError("it does not say its topic, partition and offset")
         dlq = (str(record["topic"]), str(record.get("topic_id") or ""), where[0], where[1])
         found = record.get("headers") or {}
@@ -210,6 +212,6 @@ def once(letters: Iterable[Letter]) -> list[Letter]:
 def _origin(headers: Mapping[str, str], dlq: tuple[str, str, int, int]) -> tuple[str, str, int, int]:
     topic, topic_id, partition, offset = (headers.get(name, "") for name in _ORIGIN)
     number, at = read_count(partition), read_count(offset)
-    if not (topic and topic_id) or number is None or at is None:
+    if not (topic and topic_id) or number is None or at is None or number > _LAST_PARTITION:
         return dlq
     return topic, topic_id, number, at

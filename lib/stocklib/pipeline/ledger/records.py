@@ -41,7 +41,8 @@ class Movement:
 class RunMovement:
     """The events of one run and symbol: each is counted in the place that it has come to.
 
-    ``confirmed`` is the producer's own word, None where no heartbeat is left.
+    ``confirmed`` is the producer's own word, None where no heartbeat is left. ``unproven`` numbers are missing before
+    one that was seen, and no heartbeat says that Kafka ever had them.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class RunMovement:
     in_kafka: int = 0
     dead_letters: int = 0
     lost: int = 0
+    unproven: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,19 @@ class Balance:
         """The sum of a column over all rows."""
         return sum(getattr(row, name) for row in self.rows)
 
+    @property
+    def remarks(self) -> list[str]:
+        """What is worth knowing and is not wrong, one sentence each."""
+        doubtful = [run for run in self.runs if run.unproven]
+        if not doubtful:
+            return []
+        most = max(doubtful, key=lambda run: run.unproven)
+        return [
+            f"{len(doubtful):,} runs and symbols lack numbers that no heartbeat of this home says were confirmed "
+            f"({most.unproven:,} of {most.symbol[:40]} in run {most.run_id[:80]}): their messages are a stranger's, or "
+            "of a producer with another STOCKS_HOME; no loss is counted"
+        ]
+
     def accepting(self, accepted: Sequence[str]) -> "Balance":
         """The same, with these problems taken as known."""
         known = set(accepted)
@@ -120,6 +135,7 @@ class Balance:
             "at": self.at.isoformat(),
             "is_balanced": self.is_balanced,
             "unchecked": self.unchecked,
+            "remarks": self.remarks,
             "problems": [_problem(problem) for problem in self.problems],
             "rows": [asdict(row) for row in self.rows],
             "runs": [asdict(run) for run in self.runs],

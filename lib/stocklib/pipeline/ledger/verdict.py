@@ -63,7 +63,9 @@ def _held_offsets(books: Books) -> dict[Place, Ranges]:
 def missing_offsets(books: Books) -> dict[Place, Ranges]:
     """The offsets up to the committed one that are in no object and became no dead letter.
 
-    Of a topic that is there they are counted from 0: what Kafka deleted before anything landed is missing too.
+    Of a topic that is there they are counted from 0: what Kafka deleted before anything landed is missing too. Of one
+    that is gone they lie between the first and the last that landed. A letter only says where its message was, and
+    anybody may write one: it accounts for that offset, and claims no other.
     """
     # the messages of other days lie between those of a bounded ledger
     if KAFKA_LAKE in books.unchecked or books.days is not None:
@@ -74,19 +76,14 @@ def missing_offsets(books: Books) -> dict[Place, Ranges]:
         dead[letter.origin[:3]].append((letter.offset, letter.last))
     live = {(p.topic, p.topic_id, p.partition): p for p in books.kafka.positions}
     missing: dict[Place, Ranges] = {}
-    for place in sorted(held.keys() | live.keys() | dead.keys()):
-        # a stranger's letter is its own origin, and is on its way as long as it has not landed
-        seen = held.get(place, Ranges()) | Ranges.over(dead[place])
-        position = live.get(place)
-        done = Ranges.over([(position.first, position.committed - 1)] if position else [])
-        if position and position.first:
-            done |= Ranges.over([(0, position.first - 1)])
-        if everything := seen | done:
-            gap = Ranges.over([(everything.first, everything.last)]) - seen
-            if position:
-                gap -= Ranges.over([(position.committed, position.end - 1)])
-            if gap:
-                missing[place] = gap
+    for place in sorted(held.keys() | live.keys()):
+        landed = held.get(place, Ranges())
+        if position := live.get(place):
+            wanted = Ranges.over([(0, position.committed - 1)])
+        else:
+            wanted = Ranges.over([(landed.first, landed.last)])
+        if gap := wanted - landed - Ranges.over(dead[place]):
+            missing[place] = gap
     return missing
 
 
@@ -116,7 +113,11 @@ def _may_hold(key: str, topic: str, partition: int, gap: Ranges) -> bool:
 
 
 def _judge_runs(books: Books) -> tuple[list[RunMovement], list[Problem]]:
-    """Of every run and symbol the seqs from 1 to the last that was confirmed or seen are somewhere."""
+    """Of every run and symbol the seqs from 1 to the last that was confirmed are somewhere.
+
+    Numbers that are missing before a later one that was seen are ``unproven``: anybody can write a message with a run
+    and a seq, and a heartbeat says which of them Kafka had confirmed to a producer.
+    """
     raw: dict[Event, list[tuple[int, int]]] = defaultdict(list)
     for answers in books.answers.values():
         for run_id, symbol, first, last in answers.seqs:
@@ -138,6 +139,8 @@ def _judge_runs(books: Books) -> tuple[list[RunMovement], list[Problem]]:
         gap = Ranges()
         if CONFIRMED not in books.unchecked:
             gap = _wanted_seqs(seen, confirmed, bounded=books.days is not None) - seen
+        counted = proven(gap, confirmed)
+        unproven, gap = len(gap) - len(counted), counted
         problems += lost_seqs(*event, gap, confirmed=confirmed)
         runs.append(
             RunMovement(
@@ -148,9 +151,15 @@ def _judge_runs(books: Books) -> tuple[list[RunMovement], list[Problem]]:
                 in_kafka=len(in_kafka - in_raw - in_lake),
                 dead_letters=len(letters - in_raw - in_lake - in_kafka),
                 lost=len(gap),
+                unproven=unproven,
             )
         )
     return runs, problems
+
+
+def proven(gap: Ranges, confirmed: int | None) -> Ranges:
+    """The part of a gap that a producer knows Kafka had."""
+    return gap & Ranges.over([(1, confirmed or 0)])
 
 
 def _wanted_seqs(seen: Ranges, confirmed: int | None, *, bounded: bool) -> Ranges:
