@@ -258,6 +258,14 @@ def test_what_rounding_does_to_a_price_is_no_bar_that_cannot_be() -> None:
     assert indicators.atr(one, one, one + 1e-6, 3).iloc[-1] < 1e-5
 
 
+def test_a_bar_of_negative_prices_is_a_bar_too() -> None:
+    """A future on oil closed at -37.63 once."""
+    close = pd.Series([-37.0, -36.0, -37.63])
+    assert indicators.atr(close, close, close, 1).iloc[-1] == pytest.approx(1.63)
+    with pytest.raises(InputError, match="close outside"):
+        indicators.atr(close, close, close + 0.01)
+
+
 def test_a_market_that_stands_still_or_nothing_traded_is_nan_and_never_infinite() -> None:
     still = pd.Series(0.0, DAYS)
     moving = pd.Series(np.sin(np.arange(40.0)) / 100, DAYS)

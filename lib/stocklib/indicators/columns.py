@@ -93,11 +93,11 @@ def read_volume(volume: Values) -> Values:
 def check_ranges(high: Values, low: Values, **within: Values) -> None:
     """Every bar's high is its highest price, and its low the lowest; ``InputError`` names the bar that is not so."""
     top, bottom = numbers_of(high), numbers_of(low)
-    _refuse(high, top < bottom * (1 - ROUNDED), "has a high below its low")
+    _refuse_above(high, bottom, top, "has a high below its low")
     for name, values in within.items():
         array = numbers_of(values)
-        outside = (array > top * (1 + ROUNDED)) | (array < bottom * (1 - ROUNDED))
-        _refuse(high, outside, f"has its {name} outside its low and high")
+        for lower, upper in ((array, top), (bottom, array)):
+            _refuse_above(high, lower, upper, f"has its {name} outside its low and high")
 
 
 def to_doubles(values: pd.Series, *, name: str = "values") -> Floats:
@@ -118,7 +118,7 @@ def to_doubles(values: pd.Series, *, name: str = "values") -> Floats:
 
 def check_size(array: Floats, *, name: str = "values") -> None:
     """No value is infinite, or so large that a formula could become so."""
-    if (np.abs(array) > LARGEST).any():
+    if (array > LARGEST).any() or (array < -LARGEST).any():
         raise InputError(f"the {name} must be finite; one of them is infinite, or larger than {LARGEST:g}")
 
 
@@ -159,8 +159,10 @@ def _are_numbers(values: pd.Series) -> bool:
     )
 
 
-def _refuse(values: Any, wrong: NDArray[np.bool_], why: str) -> None:
-    if wrong.any():
+def _refuse_above(values: Any, lower: Floats, upper: Floats, why: str) -> None:
+    """``InputError`` names the first bar where ``lower`` is above ``upper`` by more than rounding."""
+    wrong = lower > upper
+    if wrong.any() and (wrong := lower - upper > ROUNDED * np.abs(upper)).any():
         row = int(wrong.any(axis=1).argmax())
         column = "" if isinstance(values, pd.Series) else f" of {values.columns[int(wrong[row].argmax())]}"
         raise InputError(f"the bar{column} of {values.index[row]} {why}")
@@ -171,22 +173,16 @@ def _apply(kernel: Kernel, inputs: tuple[Values, ...], *, window: int | None) ->
     # columns in one piece each: that is how pandas keeps them, and what TA-Lib reads without a copy
     arrays = [np.asfortranarray(numbers_of(values)) for values in inputs]
     answer = np.full(arrays[0].shape, np.nan, order="F")
-    for column in range(arrays[0].shape[1]):
+    lacks = np.any([np.isnan(array).any(axis=0) for array in arrays], axis=0) | (len(answer) == 0)
+    for column in np.flatnonzero(~lacks):
+        answer[:, column] = kernel(*(array[:, column] for array in arrays))
+    for column in np.flatnonzero(lacks):
         pieces = [array[:, column] for array in arrays]
-        there = _is_there(pieces)
-        if there.all() and len(there):
-            answer[:, column] = kernel(*pieces)
-        elif there.any():
+        there = ~np.any([np.isnan(piece) for piece in pieces], axis=0)
+        if there.any():
             found = kernel(*(piece[there] for piece in pieces))
             if window is not None:
                 found[is_too_wide(there, window)] = np.nan
             answer[there, column] = found
     shaped: Values = like(inputs[0], answer)
     return shaped
-
-
-def _is_there(pieces: list[Floats]) -> NDArray[np.bool_]:
-    good = ~np.isnan(pieces[0])
-    for piece in pieces[1:]:
-        good &= ~np.isnan(piece)
-    return good

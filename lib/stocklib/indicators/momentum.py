@@ -5,6 +5,7 @@ from typing import Any, Generic
 
 import numpy as np
 import talib
+from numba import njit
 
 from stocklib.errors import InputError
 from stocklib.indicators.averages import exponential, sma
@@ -92,18 +93,20 @@ def stochastic(
     return Stochastic(k, sma(k, signal))
 
 
-def _rsi(prices: Floats, window: int) -> Floats:
-    moves = np.abs(np.diff(prices, prepend=prices[0]))
-    moved = moves > 0
-    if not moved.any():
-        return np.full(len(prices), np.nan)
-    # TA-Lib takes averages below 1e-14 for none: the smallest move becomes 1, by a power of two, which rounds nothing
-    found: Floats = talib.RSI(prices * 2.0 ** -np.floor(np.log2(moves[moved].min())), window)
-    # a bar without a move shrinks both averages alike, which changes nothing however long it lasts
-    since = np.maximum.accumulate(np.where(moved, np.arange(len(prices)), 0))
-    found = found[np.maximum(since, min(window, len(prices) - 1))]
-    found[(since == 0) | (np.arange(len(prices)) < window)] = np.nan
-    return found
+@njit(cache=True)
+def _rsi(prices, window):  # type: ignore[no-untyped-def]
+    answer, latest = np.full(len(prices), np.nan), np.nan
+    rises, falls = 0.0, 0.0
+    for bar in range(1, len(prices)):
+        change = prices[bar] - prices[bar - 1]
+        kept = 1.0 if bar <= window else (window - 1) / window
+        rises = rises * kept + max(change, 0.0) / window
+        falls = falls * kept + max(-change, 0.0) / window
+        # a bar without a move shrinks both averages alike: nothing changes, though both become 0 in the end
+        if bar >= window and (change != 0.0 or bar == window) and rises + falls > 0.0:
+            latest = 100.0 * rises / (rises + falls)
+        answer[bar] = latest
+    return answer
 
 
 def _position(high: Floats, low: Floats, close: Floats, window: int) -> Any:
