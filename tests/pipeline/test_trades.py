@@ -141,6 +141,8 @@ def test_a_refused_key_and_a_websocket_that_is_not_there_are_errors(
     with pytest.raises(SourceUnavailable, match="FINNHUB_WS_URL"):
         produce_trades(nowhere)
     assert heartbeat(settings)["ended"] == "error"
+    # as a source of quotes that does not answer is named
+    assert "is lost (ConnectionRefused" in heartbeat(settings)["trouble"]
     with pytest.raises(KeyRefused, match="FINNHUB_API_KEY"):
         produce_trades(read_settings(environ={**own(settings), "FINNHUB_API_KEY": "wrong"}))
 

@@ -98,7 +98,7 @@ class TradeFeed:
         """Hang up."""
         if self._wire:
             self._wire.close()
-        self._wire, self._since = None, None
+        self._wire, self._since, self.trouble = None, None, None
 
     def _connect(self, seconds: float) -> None:
         """Connect and subscribe, unless it is too early to try again: that waits ``seconds`` at most."""
@@ -123,12 +123,12 @@ class TradeFeed:
         self.close()
         self._failures += 1
         self.losses += 1
+        self.trouble = str(error)
         if not self.connections and self._failures >= _PATIENCE:
             raise error
         pause = min(_FIRST_PAUSE * 2 ** (self._failures - 1), _LONGEST_PAUSE)
         pause *= random.uniform(0.75, 1.25) * (4 if isinstance(error, RateLimited) else 1)  # noqa: S311 - jitter
         self._retry_at = time.monotonic() + pause
-        self.trouble = str(error)
         log.warning("%s; connecting again in %.1f s", error, pause)
 
     def _begin_coverage(self) -> None:

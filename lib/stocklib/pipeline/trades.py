@@ -272,7 +272,7 @@ class _Run:
             "errors": self.feed.losses + self.feed.garbled + self.feed.rejected.total(),
             "lag": self._producer.unconfirmed,
             "spooled": self._producer.spooled,
-            "trouble": self._producer.trouble,
+            "trouble": self._producer.trouble or self._source_trouble(),
             "last_event_at": to_epoch(self._last_fetched) if self._last_fetched else None,
             "last_market_at": to_epoch(self._last) if self._last else None,
             "clock": {"now": to_epoch(now), **asdict(self._finnhub.pace)},
@@ -284,6 +284,9 @@ class _Run:
             "skipped": dict(self.feed.rejected),
             "failed": {"connection": self.feed.losses},
         }
+
+    def _source_trouble(self) -> str | None:
+        return f"{self.feed.trouble}; trades go on when it is back" if self.feed.trouble else None
 
 
 def _clock(instant: datetime) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
 from stocklib.stream.connection import connect, create_topics, failures, topic_ids, translated
-from stocklib.stream.group import JoinWatch, take_place
+from stocklib.stream.group import JoinWatch, keep_joined, take_place
 from stocklib.stream.records import Message, UnreadableBatch, read_into_messages
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 # How often a running consumer asks whether a topic was made anew under its name.
 _IDENTITY_SECONDS = 30.0
 # How soon a client notices that a topic got more partitions: until then nobody reads those.
-_METADATA_MS = 10_000
+_METADATA_MS = 3_000
 # A group that has not settled for so long is worth a word; after so long, or a session, a new client joins.
 _TROUBLE_SECONDS, _REPLACE_SECONDS = 15.0, 30.0
 
@@ -279,6 +279,7 @@ class Consumer:
     def _join(self, *, in_place_of: str | None = None) -> None:
         self._client_since = self._watch_at = time.monotonic()
         self._client = _connect(self._settings)
+        keep_joined(self._client)
         self._watch = JoinWatch(self._client)
         if in_place_of:
             take_place(self._client, in_place_of)

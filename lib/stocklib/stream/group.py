@@ -1,4 +1,7 @@
-"""A group that waits for a leader who has left: noticed, and freed by a client that takes the leader's place.
+"""Getting into a group: what its client throws away is kept, and a leader who has left is noticed and replaced.
+
+The client waits for the answer to a join in the caller's polls, and forgets one that comes between two of them: it then
+joins from the start, three seconds more on the embedded broker, each time that a busy machine makes it so.
 
 The embedded broker goes on naming a leader who left, or slept past its session, while another member was joining: each
 later member is told to wait for what that one hands out, for ever. A broker that answers a heartbeat of the leader it
@@ -16,6 +19,23 @@ log = logging.getLogger(__name__)
 
 # A leader who is slow to hand out the partitions is named once; one who is gone, every time.
 _TIMES = 2
+
+
+def keep_joined(client: Any) -> None:
+    """Have a client take what a join brought, also where that came while nobody polled."""
+    coordinator = client._coordinator
+    join = coordinator.join_group_async
+
+    async def again(assignment: Any) -> Any:
+        return assignment
+
+    async def join_group(timeout_ms: float | None = None) -> Any:
+        task = coordinator._join_task
+        if task is not None and task.succeeded():
+            coordinator._join_task = coordinator._manager.call_soon(again, task.value)
+        return await join(timeout_ms)
+
+    coordinator.join_group_async = join_group
 
 
 class JoinWatch:
