@@ -75,6 +75,7 @@ GOOD = {"cells": [CODE], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
         # without metadata, and without what other tools leave out
         {"cells": [CODE]},
         {"cells": [{"cell_type": "code", "source": ["1"]}], "nbformat": 4, "nbformat_minor": 4},
+        {**GOOD, "metadata": {"papermill": None}},
         # of an old Jupyter
         {
             "worksheets": [{"cells": [{"cell_type": "code", "language": "python", "input": "1", "outputs": []}]}],
@@ -82,6 +83,7 @@ GOOD = {"cells": [CODE], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
             "nbformat": 3,
             "nbformat_minor": 0,
         },
+        {"cells": [{"cell_type": "code", "code": "1", "prompt_number": 1}], "nbformat": 1},
     ],
 )
 def test_a_notebook_runs_in_the_projects_kernel_whatever_its_file_says(tmp_path: Path, saved: dict[str, Any]) -> None:
@@ -99,8 +101,10 @@ def test_a_notebook_runs_in_the_projects_kernel_whatever_its_file_says(tmp_path:
         (json.dumps(GOOD, indent=1)[:90], "cut off or damaged, it ends or breaks at line"),
         ("<<<<<<< HEAD\n" + json.dumps(GOOD), "cut off or damaged, it ends or breaks at line 1"),
         ("[]", "no list of cells"),
+        ("[" * 100_000, "nested too deep"),
         ('{"nbformat": 4}', "no list of cells"),
         ('{"cells": []}', "no code cell"),
+        ('{"cells": [{"cell_type": "code", "source": "\\ud800"}]}', "not a valid notebook"),
         ('{"cells": [1]}', "not a valid notebook"),
         ('{"cells": [{"cell_type": "code", "source": 5}]}', "not a valid notebook"),
         (json.dumps({**GOOD, "metadata": {"language_info": {"name": "R"}}}), "is written in R"),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stocklib.env_file import meant_by, remarks
-from stocklib.errors import SettingsError, SymbolError
+from stocklib.errors import SettingsError, StocksError, SymbolError
+from stocklib.pipeline.transform import run_dbt
 from stocklib.settings import Secret, check_sectors, describe, read_settings, read_symbol_changes
 
 
@@ -132,6 +133,35 @@ def test_symbols_come_from_the_chosen_watchlist_once_each(project: Path) -> None
     assert read_settings(environ={"STOCKS_WATCHLIST": "crypto", "STOCKS_HOME": "x"}).symbols == ["COIN", "MSTR"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        '["AAPL"]',
+        '{"symbols": [',
+        '{"symbols": "AAPL"}',
+        '{"symbols": [5]}',
+        "[" * 100_000,
+        f'{{"n": {"9" * 5000}}}',
+    ],
+)
+def test_a_watchlist_that_is_none_is_one_sentence_that_names_its_file(project: Path, content: str) -> None:
+    path = project / "config" / "watchlists" / "crypto.json"
+    path.write_text(content)
+    with pytest.raises(StocksError) as raised:
+        read_settings(environ={"FINNHUB_API_KEY": "k", "STOCKS_WATCHLIST": "crypto"}).symbols  # noqa: B018 - raises
+    assert str(raised.value).startswith(f"{path}")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["config/sectors.csv", "dbt_stocks/models/gold.yml"])
+def test_dbt_is_not_asked_to_read_a_file_of_another_encoding(project: Path, name: str) -> None:
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
+    (project / name).write_text("symbol,sector,industry\n", encoding="utf-16")
+    with pytest.raises(SettingsError, match=f"{name} is saved as UTF-16"):
+        run_dbt(read_settings(environ={}), ["parse"])
+
+
 def test_an_unknown_watchlist_names_those_that_exist(project: Path) -> None:
     with pytest.raises(SettingsError, match="crypto"):
         _ = read_settings(environ={"STOCKS_WATCHLIST": "nope", "STOCKS_HOME": "x"}).symbols
@@ -241,6 +271,10 @@ KAFKA_GROUP
 HISTORY_SORCE='yfinance'
 HTTP_PROXY=http://proxy
 COMPOSE_PROJECT_NAME=mine
+FINNHUB_API_KEY＝s3cr3t
+​KAFKA_TOPIC=mine
+MINIO_SECRET_KEY:s3cr3t
+MIIEs3cr3tAQEF==
 """
 
 
@@ -256,6 +290,10 @@ def test_what_in_dotenv_has_no_effect_is_named_with_its_line(project: Path) -> N
         "line 7 is not NAME=VALUE and has no effect",
         "line 8: KAFKA_GROUP has no = and no effect",
         "line 9: HISTORY_SORCE is not a setting: did you mean HISTORY_SOURCE?",
+        "line 12 is not NAME=VALUE and has no effect: did you mean FINNHUB_API_KEY=…?",
+        "line 13 is not NAME=VALUE and has no effect: did you mean KAFKA_TOPIC=…?",
+        "line 14 is not NAME=VALUE and has no effect: did you mean MINIO_SECRET_KEY=…?",
+        "line 15 begins with no name of a setting",
     )
     assert found.others == ("HTTP_PROXY",)
     assert "s3cr3t" not in str(found)

@@ -22,6 +22,7 @@ _ALIKE = 0.75
 # What docker compose and our own processes read beside the settings.
 _OTHERS = frozenset({"STOCKS_DEMO", "STOCKS_DEMO_HOME", "STOCKS_REPLAY_KEY", "CALF_TANSU_BIN", "SNOWFLAKE_HOME"})
 _OTHER_PREFIXES = ("COMPOSE_", "AIRFLOW_", "JUPYTER_", "UV_")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _COMPOSE_NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 
 
@@ -71,15 +72,22 @@ def remarks(path: Path, *, settings: Collection[str], compose: Path) -> Remarks:
     wrong: list[str] = []
     others: list[str] = []
     for line in read_lines(path):
-        if line.name is None:
-            wrong.append(f"line {line.number} is not NAME=VALUE and has no effect")
-        elif line.name in known:
+        name, meant = line.name or "", meant_by(line.name or "", settings)
+        if name in known:
             if line.value is None:
-                wrong.append(f"line {line.number}: {line.name} has no = and no effect")
-        elif meant := meant_by(line.name, settings):
-            wrong.append(f"line {line.number}: {line.name} is not a setting: did you mean {meant}?")
-        elif not line.name.startswith(_OTHER_PREFIXES):
-            others.append(line.name)
+                wrong.append(f"line {line.number}: {name} has no = and no effect")
+        elif line.value is None or not _NAME.fullmatch(name):
+            # it is not shown: it may be a value, or hold one
+            wrong.append(
+                f"line {line.number} is not NAME=VALUE and has no effect{f': did you mean {meant}=…?' if meant else ''}"
+            )
+        elif meant:
+            wrong.append(f"line {line.number}: {name} is not a setting: did you mean {meant}?")
+        elif not name.startswith(_OTHER_PREFIXES):
+            if name in (name.upper(), name.lower()):
+                others.append(name)
+            else:
+                wrong.append(f"line {line.number} begins with no name of a setting")
     return Remarks(tuple(wrong), tuple(others))
 
 

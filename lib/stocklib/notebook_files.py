@@ -34,14 +34,19 @@ def read_notebook(source: Path) -> Any:
 
     content = _complete(_read_json(source), source)
     _check_language(content["metadata"], source)
-    content["metadata"] |= {"kernelspec": dict(KERNEL), "language_info": {"name": "python"}}
     try:
-        as_saved = nbformat.reader.reads(json.dumps(content))  # type: ignore[no-untyped-call]
-        notebook = nbformat.convert(as_saved, 4)  # type: ignore[no-untyped-call]
+        # half of a pair of surrogates is JSON, and no text that a file can hold
+        text = json.dumps(content, ensure_ascii=False).encode().decode()
+        as_saved = nbformat.reader.reads(text)  # type: ignore[no-untyped-call]
+        notebook = nbformat.from_dict(nbformat.convert(as_saved, 4))  # type: ignore[no-untyped-call]
+        # what another run left is papermill's own, and written again
+        notebook.metadata.pop("papermill", None)
+        # old formats keep no metadata of the file
+        notebook.metadata.update(kernelspec=KERNEL, language_info={"name": "python"})
         nbformat.validate(notebook)
     except (nbformat.ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InvalidNotebook(f"{source} is not a valid notebook: {why}. Save it anew in JupyterLab") from error
+        raise InvalidNotebook(f"{source} is not a valid notebook: {why}. Save it again in JupyterLab") from error
     if not any(cell.cell_type == "code" for cell in notebook.cells):
         raise InvalidNotebook(f"{source} has no code cell: there is nothing to run")
     return notebook
@@ -50,8 +55,10 @@ def read_notebook(source: Path) -> Any:
 def _read_json(source: Path) -> Any:
     try:
         return json.loads(read_text(source))
-    except json.JSONDecodeError as error:
-        where = "is empty" if not source.stat().st_size else f"ends or breaks at line {error.lineno}"
+    except RecursionError as error:
+        raise InvalidNotebook(f"{source} is not a notebook: its lists are nested too deep to be read") from error
+    except ValueError as error:
+        where = "is empty" if not source.stat().st_size else f"ends or breaks at line {getattr(error, 'lineno', '1')}"
         raise InvalidNotebook(
             f"{source} is cut off or damaged, it {where}: restore it, for example with git checkout -- {source.name}"
         ) from error

@@ -435,12 +435,15 @@ def read_symbols(path: Path) -> list[str]:
     """The symbols of one watchlist's file; each checked, in order, no one twice. Raises ``SettingsError``."""
     try:
         content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f'{path} cannot be read: {error}; it must hold {{"symbols": ["AAPL", …]}}') from error
     listed = content.get("symbols") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not listed:
         raise SettingsError(f'{path} must hold {{"symbols": ["AAPL", …]}} with at least one symbol')
-    return list(dict.fromkeys(check_symbol(symbol) for symbol in listed))
+    try:
+        return list(dict.fromkeys(check_symbol(symbol) for symbol in listed))
+    except SymbolError as error:
+        raise SymbolError(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True)

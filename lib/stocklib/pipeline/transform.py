@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from stocklib.errors import CorruptObject, StocksError, TransformFailed, WarehouseError
@@ -18,6 +19,7 @@ from stocklib.pipeline.ledger import gate
 from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
 from stocklib.pipeline.spending import stay_within_budget
 from stocklib.settings import Settings, check_sectors, read_symbol_changes
+from stocklib.text_files import read_text
 from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
 from stocklib.warehouse.releases import files_digest, logic_digest
 
@@ -145,6 +147,7 @@ def rebuild(
 
 def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
     """Pass anything on to dbt, which speaks for itself; the exit code."""
+    _described(settings)
     warehouse = open_warehouse(settings)
     warehouse.initialise()
     return 0 if warehouse.dbt(arguments, quiet=False).success else 1
@@ -192,12 +195,19 @@ def recorded(warehouse: Warehouse, verb: str) -> Iterator[None]:
 
 def wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
     """What would be built now. A rename that comes into force changes whose each row is: it counts as another logic."""
-    check_sectors(settings)
-    described = sorted((settings.root / "dbt_stocks").rglob("*.yml"))
-    inputs = files_digest([*described, *sorted((settings.root / "config").glob("*.csv"))], "")
+    inputs = files_digest([*_described(settings), *sorted((settings.root / "config").glob("*.csv"))], "")
     logic = f"{logic_digest(settings)}.{files_digest([], _renames(settings, warehouse))[:16]}"
     now = datetime.now(UTC)
     return Build(warehouse.newest_load(), logic, inputs, now, now)
+
+
+def _described(settings: Settings) -> list[Path]:
+    """The files in which people describe the project to dbt; ``SettingsError`` for one that it cannot read as text."""
+    check_sectors(settings)
+    described = sorted((settings.root / "dbt_stocks").rglob("*.yml"))
+    for path in described:
+        read_text(path)
+    return described
 
 
 def _renames(settings: Settings, warehouse: Warehouse) -> str:
