@@ -162,10 +162,18 @@ def test_dividends_between_two_bars_are_paid_together(paid: Settings, tmp_path: 
     assert total == pytest.approx([(traded[0] - 12.65) * later, traded[1] * later], rel=1e-14)
 
 
-def test_a_dividend_above_the_price_is_an_error(paid: Settings, tmp_path: Path) -> None:
+def test_a_dividend_above_the_price_is_one_symbol_s_matter(
+    paid: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     wrong = copy(paid, tmp_path, "update gold.dim_corporate_action set amount = 700 where date = '2012-08-09'")
     with pytest.raises(WarehouseError, match=r"dividend of AAPL on 2012-08-09 .* adjust=\"split\""):
-        market.prices(adjust="total", settings=wrong)
+        market.prices("AAPL", adjust="total", settings=wrong)
+    every = market.prices(adjust="total", settings=wrong)
+    assert "dividend of AAPL on 2012-08-09" in caplog.text
+    right = market.prices(adjust="total", settings=paid)
+    unknown = right["symbol"].eq("AAPL") & (right["date"] < "2012-08-09")
+    assert every[unknown]["close"].isna().all()
+    pd.testing.assert_frame_equal(every[~unknown], right[~unknown], check_exact=True)
 
 
 def changes(settings: Settings, folder: Path, text: str) -> Settings:

@@ -4,8 +4,7 @@ with landed as (
 
     select * from {{ ref("stg_corporate_actions_raw") }}
     where load_id > {{ since_load() }}
-        and kind = '{{ kind }}' and symbol is not null and fetched_at is not null
-        and action_date <= checked_to
+        and kind = '{{ kind }}' and {{ action_fault() }} is null and action_date <= checked_to
 
 ),
 
@@ -52,4 +51,12 @@ select * from checks
 
 {% macro snowflake__text_of_group(expression, order_by) -%}
     listagg({{ expression }}, ' ') within group (order by {{ order_by }})
+{%- endmacro %}
+
+
+{# Whether two rows have the same values in these columns ("symbol, kind"). #}
+{% macro same(left, right, columns) -%}
+    {%- for column in columns.split(", ") -%}
+        {{ left }}.{{ column }} = {{ right }}.{{ column }}{{ " and " if not loop.last }}
+    {%- endfor -%}
 {%- endmacro %}

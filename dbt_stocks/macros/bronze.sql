@@ -47,7 +47,7 @@
 {# A daily bar as its source answered it; both history datasets hold the same record. #}
 {% macro candle_columns() -%}
     {{ json_text("symbol") }} as symbol,
-    {{ json_as("date", "date") }} as quote_date,
+    {{ json_date("date") }} as quote_date,
     {{ json_as("double", "open") }} as open_price,
     {{ json_as("double", "high") }} as high_price,
     {{ json_as("double", "low") }} as low_price,

@@ -18,6 +18,16 @@
 {%- endmacro %}
 
 
+{# A date as ours are written, of the years 1 to 9999: engines cast 'infinity' and other calendars' ends as well, and no
+   day is added to these. #}
+{% macro json_date(path) -%}
+    case
+        when {{ adapter.dispatch("matches")(json_text(path), "^[0-9]{4}-[0-9]{2}-[0-9]{2}$") }}
+            then {{ json_as("date", path) }}
+    end
+{%- endmacro %}
+
+
 {# Prices go through double: sources write 438.1799, 4.381799e2 and 438.17990000000003, and mean the same. #}
 {% macro json_price(path) -%}
     {{ adapter.dispatch("json_price")(path) }}

@@ -19,12 +19,14 @@
 {%- endmacro %}
 
 
-{# A split or a dividend. A split of more than one share to a billion, either way, is a slip of its source. #}
+{# A split, a dividend, or that they were asked for. A split of more than one share to a billion, either way, is a slip of its source. #}
 {% macro action_fault() -%}
     case
         when symbol is null then 'symbol missing'
         when action_date is null then 'date missing'
         when fetched_at is null then 'time of fetching missing'
+        when coalesce(kind, '') not in ('split', 'dividend', 'checked', 'checked_dividends') then 'kind unknown'
+        when kind like 'checked%' and checked_to is null then 'end of asking missing'
         when kind = 'split' and (from_factor is null or to_factor is null) then 'factor missing or not a number'
         when kind = 'split' and (from_factor <= 0 or to_factor <= 0) then 'factor not positive'
         when kind = 'split'

@@ -28,6 +28,7 @@ from landed import (
     trade_messages,
     utc,
 )
+from landed import dividends as paid
 from pyarrow import parquet
 from story import Story
 
@@ -50,6 +51,11 @@ COMPANIES = {
     "7203.T": (15_794.99, 2_690.5, "JPY"),
     "005930.KS": (6_792.67, 62_350.0, "KRW"),
 }
+# no date, no kind and no source; dates that engines know and cannot count on from
+STRAYS = [
+    *("infinity", "-infinity", "9999-12-31", "5881580-07-10", "0001-01-01", "0044-03-15 (BC)", "20241223", "", "abc"),
+    *("NaN", -1, 0, 1e300, None, True, []),
+]
 # twelve splits of ten old shares to one, after which a price of 30 stands beside 3e13; and one the other way
 REVERSED = [Split("RVRS", day, 10, 1) for day in DAYS[-13:-1]]
 FORWARD = [Split("FRWD", day, 1, 100) for day in DAYS[-4:-1]]
@@ -138,6 +144,28 @@ def profiles() -> Iterator[tuple[str, str, bytes]]:
         yield symbol, number, with_number(profile(symbol, utc(FETCHED)), number, "shareOutstanding", inside="profile")
 
 
+def strays() -> Iterator[tuple[str, bytes]]:
+    """(dataset, line) of lines without a date, a kind or a source, and of lines with another kind's fields."""
+    day, at = DAYS[-9], utc(FETCHED)
+    lines = {
+        "daily_historical_quotes": [(candles([Bar("STRAY", DAYS[-1], 9.0, 9.0, 9.0, 9.0)], at)[0], "date data_source")],
+        "corporate_actions": [
+            (actions(["STRAY"], at, splits=[Split("STRAY", day, 1, 2)], checked=False)[0], "date kind amount"),
+            (actions(["STRAY"], at)[0], "date checked_to kind amount from_factor"),
+            (paid({"STRAY": [(day, 1.0)]}, at, checked=False)[0], "date kind from_factor to_factor"),
+            (paid({"STRAY": []}, at)[0], "date checked_to"),
+        ],
+        "company_profiles": [(profile("STRAY", at), "ipo")],
+    }
+    for dataset, found in lines.items():
+        for place, (line, fields) in enumerate(found):
+            for field in fields.split():
+                for number, value in enumerate(STRAYS):
+                    record = orjson.loads(line) | {"symbol": f"{dataset[:3]}{place}{field}{number}".upper()}
+                    (record["profile"] if field == "ipo" else record)[field] = value
+                    yield dataset, orjson.dumps(record)
+
+
 # where silver keeps a field, and what rounding may change of it beside a thousandth
 COLUMNS = {
     **{field: (f"{field}_price", 0.0) for field in ("open", "high", "low", "close")},
@@ -193,6 +221,8 @@ def market_of_today(tmp_path_factory: pytest.TempPathFactory) -> Story:
     }
     for dataset, extremes in EXTREMES.items():
         lines[dataset] = [*(line for _, _, line in extremes), *lines.get(dataset, [])]
+    for dataset, line in strays():
+        lines[dataset].append(line)
     story.tell(*(landed(dataset, found, name=dataset, hour="2024-12-24T21") for dataset, found in lines.items()))
     return story
 
@@ -276,6 +306,23 @@ def test_an_extreme_number_is_kept_exactly_or_refused_with_a_reason(
                     assert float(row[column]) == pytest.approx(value, rel=1e-3, abs=digits), (symbol, number, field)
     assert {fate for fate, _ in found.values()} == {"taken", "quarantined", "rejected"}
     assert reasons <= {reason for fate, reason in found.values() if fate == "quarantined"}
+
+
+def test_a_line_without_a_date_a_kind_or_a_source_is_refused_and_stops_no_other(market_of_today: Story) -> None:
+    for table, reasons in {
+        "candles": {"date missing", "source unknown", "no session on this date"},
+        "actions": {"date missing", "kind unknown", "end of asking missing"},
+    }.items():
+        found = market_of_today.query(f"select distinct reason from silver.quarantined_{table}")
+        assert reasons <= set(found["reason"])
+    kept = market_of_today.query(
+        "select distinct kind, from_factor, to_factor, cast(amount as double) as amount "
+        "from silver.stg_corporate_actions_cleaned where symbol like 'COR%' order by all"
+    )
+    assert kept.astype(object).where(kept.notna(), None).to_numpy().tolist() == [
+        ["dividend", None, None, 1.0],
+        ["split", 1.0, 2.0, None],
+    ]
 
 
 def test_a_profile_with_impossible_shares_is_refused_and_an_unknown_number_is_null(market_of_today: Story) -> None:

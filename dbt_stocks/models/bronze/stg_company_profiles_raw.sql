@@ -13,7 +13,7 @@ renamed as (
         {{ json_text("profile.country") }} as country,
         {{ json_text("profile.currency") }} as currency,
         {{ json_text("profile.finnhubIndustry") }} as finnhub_industry,
-        {{ json_as("date", "profile.ipo") }} as ipo_date,
+        {{ json_date("profile.ipo") }} as ipo_date,
         {{ json_as("double", "profile.shareOutstanding") }} as shares_outstanding_millions,
         {{ json_text("profile.weburl") }} as web_url,
         {{ json_text("data_source") }} as data_source,

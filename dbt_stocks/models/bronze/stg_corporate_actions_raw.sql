@@ -9,8 +9,8 @@ renamed as (
     select
         {{ json_text("symbol") }} as symbol,
         {{ json_text("kind") }} as kind,
-        {{ json_as("date", "date") }} as action_date,
-        {{ json_as("date", "checked_to") }} as checked_to,
+        {{ json_date("date") }} as action_date,
+        {{ json_date("checked_to") }} as checked_to,
         {{ json_as("double", "from_factor") }} as from_factor,
         {{ json_as("double", "to_factor") }} as to_factor,
         {{ json_as("double", "amount") }} as amount,

@@ -16,9 +16,10 @@ versions as (
         symbol,
         action_date,
         kind,
-        from_factor,
-        to_factor,
-        amount,
+        -- what a line says in a field of the other kind is nothing that we asked for
+        case when kind = 'split' then from_factor end as from_factor,
+        case when kind = 'split' then to_factor end as to_factor,
+        case when kind = 'dividend' then amount end as amount,
         {{ action_source() }} as data_source,
         fetched_at,
         object_key,

@@ -2,6 +2,7 @@
 {% set since = since_load() %}
 {% set asking = "symbol, kind, data_source, asking_no" %}
 {% set dated = "symbol, kind, data_source, action_date" %}
+{% set of_run = dated ~ ", run_no" %}
 {% set in_order = "over (partition by a.symbol, a.kind, a.data_source order by a.asking_no)" %}
 
 -- What the sources say of a symbol by now, of all that they ever said: a symbol of which something new landed is judged
@@ -71,11 +72,7 @@ unchecked as (
         t.action_date as checked_to
     from told as t
     left join checked as c
-        on t.kind = c.kind
-        and t.symbol = c.symbol
-        and t.data_source = c.data_source
-        and t.fetched_at = c.fetched_at
-        and t.object_key = c.object_key
+        on {{ same("t", "c", "symbol, kind, data_source, fetched_at, object_key") }}
         and t.action_date between c.checked_from and c.checked_to
     where c.symbol is null
 
@@ -110,11 +107,7 @@ facts as (
         count(*) as times
     from told as t
     inner join askings as a
-        on t.kind = a.kind
-        and t.symbol = a.symbol
-        and t.data_source = a.data_source
-        and t.fetched_at = a.fetched_at
-        and t.object_key = a.object_key
+        on {{ same("t", "a", "symbol, kind, data_source, fetched_at, object_key") }}
         and t.action_date between a.checked_from and a.checked_to
     group by a.symbol, a.kind, a.data_source, a.asking_no, t.action_date, t.fact
 
@@ -155,10 +148,7 @@ compared as (
         lead(a.checked_to) {{ in_order }} as to_after
     from askings as a
     left join answers as w
-        on a.symbol = w.symbol
-        and a.kind = w.kind
-        and a.data_source = w.data_source
-        and a.asking_no = w.asking_no
+        on {{ same("a", "w", asking) }}
 
 ),
 
@@ -189,15 +179,10 @@ said as (
         coalesce(c.content, '') as content
     from (select distinct {{ dated }} from told) as d
     inner join kept as k
-        on d.symbol = k.symbol
-        and d.kind = k.kind
-        and d.data_source = k.data_source
+        on {{ same("d", "k", "symbol, kind, data_source") }}
         and d.action_date between k.checked_from and k.checked_to
     left join contents as c
-        on d.symbol = c.symbol
-        and d.kind = c.kind
-        and d.data_source = c.data_source
-        and d.action_date = c.action_date
+        on {{ same("d", "c", dated) }}
         and k.asking_no = c.asking_no
 
 ),
@@ -227,15 +212,14 @@ numbered as (
 runs as (
 
     select
-        {{ dated }},
-        run_no,
+        {{ of_run }},
         min(asking_no) as first_asking,
         min(asking_before) as asking_before,
         min(fetched_at) as began_at,
         max(fetched_at) as ended_at,
         min(content) as content
     from numbered
-    group by {{ dated }}, run_no
+    group by {{ of_run }}
 
 ),
 
@@ -251,16 +235,10 @@ lost as (
         cast(sum(greatest(b.times - coalesce(n.times, 0), 0)) as integer) as lacking
     from runs as r
     inner join facts as b
-        on r.symbol = b.symbol
-        and r.kind = b.kind
-        and r.data_source = b.data_source
-        and r.action_date = b.action_date
+        on {{ same("r", "b", dated) }}
         and r.asking_before = b.asking_no
     left join facts as n
-        on r.symbol = n.symbol
-        and r.kind = n.kind
-        and r.data_source = n.data_source
-        and r.action_date = n.action_date
+        on {{ same("r", "n", dated) }}
         and r.first_asking = n.asking_no
         and b.fact = n.fact
     where r.run_no > 1
@@ -278,11 +256,7 @@ weighed as (
         ) as lacking_at_first
     from runs as r
     left join lost as l
-        on r.symbol = l.symbol
-        and r.kind = l.kind
-        and r.data_source = l.data_source
-        and r.action_date = l.action_date
-        and r.run_no = l.run_no
+        on {{ same("r", "l", of_run) }}
 
 ),
 
@@ -300,11 +274,7 @@ young as (
         case when w.lacking_at_first > 1 or n.asking_no = w.first_asking then w.lacking else 0 end as doubtful
     from numbered as n
     inner join weighed as w
-        on n.symbol = w.symbol
-        and n.kind = w.kind
-        and n.data_source = w.data_source
-        and n.action_date = w.action_date
-        and n.run_no = w.run_no
+        on {{ same("n", "w", of_run) }}
     where w.lacking > 0 and n.fetched_at < {{ a_day_after("w.began_at") }}
 
 ),
@@ -312,8 +282,7 @@ young as (
 counted as (
 
     select
-        {{ dated }},
-        run_no,
+        {{ of_run }},
         sum(doubtful) over (partition by {{ asking }}) + lacking - doubtful as lacking_in_all
     from young
 
@@ -322,11 +291,10 @@ counted as (
 fewest as (
 
     select
-        {{ dated }},
-        run_no,
+        {{ of_run }},
         min(lacking_in_all) as lacking_in_all
     from counted
-    group by {{ dated }}, run_no
+    group by {{ of_run }}
 
 ),
 
@@ -339,11 +307,7 @@ believed as (
         or w.ended_at >= {{ a_day_after("w.began_at") }} as is_believed
     from weighed as w
     left join fewest as f
-        on w.symbol = f.symbol
-        and w.kind = f.kind
-        and w.data_source = f.data_source
-        and w.action_date = f.action_date
-        and w.run_no = f.run_no
+        on {{ same("w", "f", of_run) }}
 
 ),
 
@@ -376,10 +340,7 @@ decided as (
         qualify row_number() over (partition by {{ dated }} order by run_no desc) = 1
     ) as b
     inner join newest as n
-        on b.symbol = n.symbol
-        and b.kind = n.kind
-        and b.data_source = n.data_source
-        and b.action_date = n.action_date
+        on {{ same("b", "n", dated) }}
 
 ),
 
@@ -411,16 +372,9 @@ judged as (
         t.load_id as touched_load_id
     from lines as l
     inner join decided as d
-        on l.symbol = d.symbol
-        and l.kind = d.kind
-        and l.data_source = d.data_source
-        and l.action_date = d.action_date
+        on {{ same("l", "d", dated) }}
     left join facts as f
-        on l.symbol = f.symbol
-        and l.kind = f.kind
-        and l.data_source = f.data_source
-        and l.action_date = f.action_date
-        and l.fact = f.fact
+        on {{ same("l", "f", dated ~ ", fact") }}
         and d.first_asking = f.asking_no
     inner join touched as t on l.symbol = t.symbol
 
@@ -451,13 +405,7 @@ actions as (
     from judged as j
     {% if is_incremental() %}
     left join {{ this }} as k
-        on j.symbol = k.symbol
-        and j.action_date = k.action_date
-        and j.kind = k.kind
-        and j.data_source = k.data_source
-        and j.fact = k.fact
-        and j.fact_no = k.fact_no
-        and j.is_counted = k.is_counted
+        on {{ same("j", "k", dated ~ ", fact, fact_no, is_counted") }}
     {% endif %}
 
 )

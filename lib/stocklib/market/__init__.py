@@ -51,8 +51,9 @@ def prices(
     has its bars under each of its symbols, unless another has taken the old one since; ``META:BEFORE-2022-06-09`` is
     whoever had META until Facebook took it.
     ``adjust``: ``none`` for prices as traded, ``split``, or ``total`` for splits and dividends (``market.adjusting``
-    has the formulas). ``holes="nan"`` adds a row of NaN prices for each session without a bar, from the symbol's first
-    bar to its last: indicators and metrics then count sessions as gold does. By default such a session has no row.
+    has the formulas; NaN before a dividend above the price, which is a slip of its source).
+    ``holes="nan"`` adds a row of NaN prices for each session without a bar, from the symbol's first bar to its last:
+    indicators and metrics then count sessions as gold does. By default such a session has no row.
     ``suspect="drop"`` leaves out the daily bars that look like a source's mistake (``silver.suspect_bars``): a jump
     that no split explains and that the next final bar takes back. Nobody knew that before the next bar: a backtest
     without them looks ahead by a session.

@@ -10,6 +10,7 @@ Source: the adjusted close of CRSP and of Yahoo Finance (Yahoo Help, "What is th
 the past change when a dividend is paid; returns do not.
 """
 
+import logging
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 
 from stocklib.errors import WarehouseError
 
+log = logging.getLogger(__name__)
+
 Floats = NDArray[np.float64]
 PRICES = ("open", "high", "low", "close")
 
@@ -27,10 +30,13 @@ PRICES = ("open", "high", "low", "close")
 def dividend_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
     """For each bar (symbol, date, close, split_factor) the product of f(b) from it on.
 
-    The bars must reach to the last one there is: a dividend beyond it is not known to have been paid.
+    The bars must reach to the last one there is: a dividend beyond it is not known to have been paid. A
+    dividend that is not below the close before it is a slip of its source: NaN before it, and ``WarehouseError`` where
+    no symbol is without one.
     """
     factors, dates = np.ones(len(bars)), bars["date"].to_numpy()
     closes = (bars["close"] / bars["split_factor"]).to_numpy()
+    unknown: dict[Any, str] = {}
     of = _by_symbol(actions)
     for run, symbol in _runs(bars):
         if symbol not in of:
@@ -43,11 +49,14 @@ def dividend_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
         np.add.at(paid, before, amounts / _after(of[symbol], days))
         kept = 1 - paid / closes[run]
         if not (kept[before] > 0).all():
-            raise WarehouseError(
-                f"the dividend of {symbol} on {pd.Timestamp(days[~(kept[before] > 0)][0]):%Y-%m-%d} is missing, or not "
-                'below the close before it; adjust="split" leaves dividends out'
-            )
+            day = pd.Timestamp(days[~(kept[before] > 0)][-1])
+            unknown[symbol] = f"the dividend of {symbol} on {day:%Y-%m-%d} is missing, or not below the close before it"
+            kept[~(kept > 0)] = np.nan
         factors[run] = np.cumprod(kept[::-1])[::-1]
+    if unknown and len(unknown) == bars["symbol"].nunique():
+        raise WarehouseError(f'{"; ".join(unknown.values())}; adjust="split" leaves dividends out')
+    for reason in unknown.values():
+        log.warning("%s: the total prices before that date are unknown (NaN)", reason)
     return factors
 
 

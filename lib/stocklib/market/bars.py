@@ -113,7 +113,7 @@ def with_factors(bars: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
     factors = daily.set_index(["symbol", "date"])[columns]
     keys = pd.MultiIndex.from_arrays([bars["symbol"], new_york_days(bars)])
     for name in columns:
-        bars[name] = factors[name].reindex(keys).fillna(1.0).to_numpy()
+        bars[name] = factors[name].reindex(keys, fill_value=1.0).to_numpy()
     return bars
 
 
