@@ -2,6 +2,7 @@
 
 from collections import deque
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,10 +33,16 @@ class Client:
     def __init__(self) -> None:
         self._fetcher = SimpleNamespace(
             PartitionRecords=Fetcher.PartitionRecords,
+            _append=self.append,
             _parse_fetched_data=lambda completed: self._fetcher.PartitionRecords(
                 completed.fetched_offset, HERE, MemoryRecords(completed.partition_data.records)
             ),
         )
+
+    def append(self, drained: dict[TopicPartition, list[Message]], part: Any, most: int, is_poll: bool) -> int:
+        taken = part.take(most)
+        drained.setdefault(HERE, []).extend(taken)
+        return len(taken)
 
     def read(self, packed: bytes, *, since: int = 0, most: int = 10_000) -> list[Message]:
         answer = SimpleNamespace(records=packed, error_code=0, high_watermark=2**62, last_stable_offset=-1)
@@ -74,6 +81,21 @@ def test_reading_goes_on_where_it_stopped(ours: Client) -> None:
     assert [message.offset for message in ours.part.take(100)] == [107, 108, 109]
     assert ours.part.next_fetch_offset == 110
     assert not ours.part
+
+
+def test_a_poll_returns_as_much_as_memory_has_room_for_and_goes_on_there(
+    ours: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stocklib.stream.records._POLL_BYTES", 2_500_000)
+    # a kilobyte each, that grows to a megabyte
+    packed = b"".join(pack([(0, b"AAPL", bytes(10**6), [])], first=n, codec=4) for n in range(5))
+    ours.read(packed, most=0)
+    polled: list[list[int]] = []
+    while ours.part:
+        drained: dict[TopicPartition, list[Message]] = {}
+        assert ours._fetcher._append(drained, ours.part, 5000, True) == (5000 if len(polled) < 1 else 2)
+        polled.append([message.offset for message in drained[HERE]])
+    assert polled == [[0, 1, 2], [3, 4]]
 
 
 def test_what_marks_the_end_of_a_transaction_is_no_message_and_is_passed_over(ours: Client) -> None:

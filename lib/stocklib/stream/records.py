@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from stocklib.stream.codecs import decompress
@@ -27,6 +28,8 @@ MAX_SEQ = 10**12
 _SEQ = re.compile(r"[1-9][0-9]{0,12}")
 # No number of a record is longer.
 _VARINT_BITS = 70
+# A poll returns no more bytes of payload than this, and one message: a small batch may grow to a large one.
+_POLL_BYTES = 64 * 2**20
 # Where nobody can say how far unreadable bytes go, so many of them are kept.
 _SAMPLE_BYTES = 64 * 2**10
 
@@ -119,12 +122,30 @@ def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool 
     from kafka.record import MemoryRecords
 
     fetcher = client._fetcher
-    parse, own = fetcher._parse_fetched_data, fetcher.PartitionRecords
+    parse, own, append = fetcher._parse_fetched_data, fetcher.PartitionRecords, fetcher._append
     doubted: dict[Any, tuple[int, int]] = {}
+    room = _POLL_BYTES
 
     class PartitionMessages(own):  # type: ignore[misc, valid-type]
         end: int | None = None
         next_fetch_offset: int
+
+        def take(self, n: int | None = None) -> list[Message | UnreadableBatch]:
+            nonlocal room
+            self._maybe_raise_next_inline_exception()
+            found: list[Message | UnreadableBatch] = []
+            try:
+                for one in islice(self.record_iterator, n):
+                    found.append(one)
+                    room -= len(one[6] or b"")
+                    if room <= 0:
+                        break
+            except Exception as error:
+                if not found:
+                    raise
+                # raised by the next call
+                self._next_inline_exception = error
+            return found
 
         def _unpack_records(self, partition: Any, records: Any, *_: Any) -> Iterator[Message | UnreadableBatch]:
             data = bytes(records._buffer)
@@ -178,6 +199,15 @@ def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool 
                 fetcher._subscriptions.assignment[completed.topic_partition].highwater = stable
         return found
 
+    def append_messages(drained: Any, part: Any, most: int, *rest: Any) -> int:
+        """How much of a poll is used up: all of it where there is no room for more."""
+        nonlocal room
+        if not drained:
+            room = _POLL_BYTES
+        taken: int = append(drained, part, most, *rest)
+        return taken if room > 0 else most
+
+    fetcher._append = append_messages
     fetcher.PartitionRecords = PartitionMessages
     fetcher._parse_fetched_data = parse_fetched_data
 
