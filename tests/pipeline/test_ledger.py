@@ -192,16 +192,26 @@ def test_a_tail_that_was_confirmed_and_is_nowhere_is_lost(copied: dict[str, str]
     last = facts["confirmed"]["GOOG"]
     facts["confirmed"]["GOOG"] = last + 3
     beat.write_text(json.dumps(facts))
+    lost = f"3 events of GOOG in run {RUN} are lost, seq {last + 1}-{last + 3}"
+    emptied = read_settings(environ=copied | {"STOCKS_HOME": f"{settings.home}-emptied"})
+    shutil.copytree(settings.home, emptied.home)
     found = balance(settings)
-    assert f"3 events of GOOG in run {RUN} are lost, seq {last + 1}-{last + 3}" in said(found, CONFIRMED)
+    assert lost in said(found, CONFIRMED)
     assert len(found.problems) == 1
-    # the same, and a power cut emptied the file: nobody knows what was confirmed, and nobody says that it balances
+    # the same, and a power cut emptied the file: nobody knows what was confirmed, and nobody says that it balances,
+    # whether a ledger before it found the loss or not
     beat.write_text("")
-    told = ask(copied, "ledger")
-    assert told.exit_code == 2
-    verdict = told.output.splitlines()[-1]
-    assert verdict.startswith("the ledger could not be checked everywhere: confirmed → RAW: ")
-    assert f"{beat} is empty" in verdict
+    (emptied.home / "heartbeats" / "producer.json").write_text("")
+    record(emptied, found)
+    for home, rest in ((settings.home, "Nothing else is wrong"), (emptied.home, "1 problems that an earlier ledger")):
+        told = ask(copied | {"STOCKS_HOME": str(home)}, "ledger")
+        assert told.exit_code == 2
+        verdict = told.output.splitlines()[-1]
+        assert verdict.startswith("the ledger could not be checked everywhere: confirmed → RAW: ")
+        assert f"{home / 'heartbeats' / 'producer.json'} is empty" in verdict
+        assert rest in verdict
+    with pytest.raises(LedgerUnbalanced, match="3 events of GOOG"):
+        gate.check(emptied, open_warehouse(emptied), since=1, upto=1)
     # what other runs confirmed is still compared
     other = beat.with_name("run-2.json")
     other.write_text(json.dumps(facts | {"run_id": "replay-run-2", "confirmed": {"AAPL": 2}}))
@@ -385,7 +395,8 @@ def test_what_a_ledger_found_stops_the_publish_until_a_later_one_balances(copied
             gate.check(settings, warehouse, since=1, upto=1)
         # a ledger that cannot look does not clear it
         away = read_settings(environ=copied | {"MINIO_ENDPOINT": "http://127.0.0.1:9"})
-        assert record(away, balance(away)).exit_status == 1
+        still = record(away, balance(away))
+        assert (still.is_balanced, still.exit_status) == (False, 2)
         with pytest.raises(LedgerUnbalanced, match="is gone from the lake"):
             gate.check(settings, warehouse, since=1, upto=1)
         # a loss that cannot be mended is taken note of

@@ -110,7 +110,7 @@ def record(settings: Settings, found: Balance, *, accept: bool = False) -> Balan
     with warehouse.writing():
         known = {one.id for one in found.problems}
         still = [one for one in recorded_problems(warehouse) if one.hop in found.unchecked and one.id not in known]
-        found = replace(found, problems=(*found.problems, *still))
+        found = replace(found, problems=(*found.problems, *(replace(one, is_earlier=True) for one in still)))
         rows = as_tables(found)
         if accept:
             kept = [tuple(row) for row in warehouse.read("select problem, accepted_at, what from ops.ledger_accepted")]

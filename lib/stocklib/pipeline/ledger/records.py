@@ -61,7 +61,7 @@ class Problem:
     """One thing that does not balance: where (``hop``), what in a sentence, which objects, how many messages.
 
     ``subject`` is what makes it this problem, whatever else the sentence says; ``known_as`` the id that it was recorded
-    under.
+    under. ``is_earlier``: an earlier ledger found it, and its hop cannot be checked now.
     """
 
     hop: str
@@ -72,6 +72,7 @@ class Problem:
     subject: str = ""
     accepted: bool = False
     known_as: str = ""
+    is_earlier: bool = False
 
     @property
     def id(self) -> str:
@@ -103,8 +104,9 @@ class Balance:
 
     @property
     def exit_status(self) -> int:
-        """0: balances; 1: does not; 2: nothing wrong was found, and not everything could be checked."""
-        return 1 if not self.is_balanced else 2 if self.unchecked else 0
+        """0: balances; 1: does not; 2: nothing wrong was found now, and not everything could be checked."""
+        found = any(not problem.accepted and not problem.is_earlier for problem in self.problems)
+        return 1 if found else 2 if self.unchecked else 0
 
     def total(self, name: str) -> int:
         """The sum of a column over all rows."""
@@ -149,16 +151,22 @@ class Balance:
             f"{self.total('duplicates'):,} duplicates removed, {self.total('dead_letters'):,} dead letters, "
             f"{self.total('waiting'):,} waiting"
         )
-        if not self.is_balanced:
-            open_ones = [problem for problem in self.problems if not problem.accepted]
-            return f"the ledger does not balance ({len(open_ones)} problems): {counts}"
-        known = sum(problem.count for problem in self.problems)
+        open_ones = [problem for problem in self.problems if not problem.accepted]
+        reasons: dict[str, list[str]] = {}
+        for hop, reason in self.unchecked.items():
+            reasons.setdefault(reason, []).append(hop)
+        told = "; ".join(f"{', '.join(hops)}: {reason}" for reason, hops in reasons.items())
+        if self.exit_status == 1:
+            rest = f". Not everything could be checked: {told}" if told else ""
+            return f"the ledger does not balance ({len(open_ones)} problems): {counts}{rest}"
         if self.unchecked:
-            reasons: dict[str, list[str]] = {}
-            for hop, reason in self.unchecked.items():
-                reasons.setdefault(reason, []).append(hop)
-            told = "; ".join(f"{', '.join(hops)}: {reason}" for reason, hops in reasons.items())
-            return f"the ledger could not be checked everywhere: {told}. Nothing else is wrong: {counts}"
+            rest = (
+                f"{len(open_ones)} problems that an earlier ledger found there still stop the publish"
+                if open_ones
+                else "Nothing else is wrong"
+            )
+            return f"the ledger could not be checked everywhere: {told}. {rest}: {counts}"
+        known = sum(problem.count for problem in self.problems)
         return f"the ledger balances{f' ({known:,} losses accepted)' if known else ''}: {counts}"
 
 
