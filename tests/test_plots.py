@@ -14,6 +14,7 @@ from stocklib import market, metrics, plots
 from stocklib.backtest import buy_and_hold, run, sma_crossover
 from stocklib.errors import InputError
 from stocklib.indicators import sma
+from stocklib.plots.palette import LEVEL
 from stocklib.settings import Settings
 
 
@@ -90,6 +91,30 @@ def test_a_treemap_adds_up(gold: Settings) -> None:
     assert values["FB"] == pytest.approx(float(tree.set_index("symbol").loc["FB", "market_cap"]))
     colours = dict(zip(trace.ids, trace.marker.colors, strict=True))
     assert colours["AAPL"] == pytest.approx(100 * (509.794 / 529.69 - 1), abs=1e-4)
+
+
+def test_a_treemap_marks_what_has_no_change_and_counts_it_nowhere() -> None:
+    frame = pd.DataFrame(
+        {
+            "symbol": ["A", "B", "C", "D"],
+            "sector": ["X", "X", "Y", "X"],
+            "market_cap": [3.0, 1.0, 2.0, 96.0],
+            "change_percent": [4.0, -4.0, np.nan, -1.0],
+            "last_bar_date": pd.to_datetime(["2012-12-14"] * 3 + ["2011-10-03"]),
+            "is_stale": [False, False, False, True],
+        }
+    )
+    trace = plots.treemap(frame).data[0]
+    said, colour = (dict(zip(trace.labels, part, strict=True)) for part in (trace.customdata, trace.marker.colors))
+    assert said == {
+        "X": "+2.00 %",
+        "Y": "no change known",
+        "A": "+4.00 %",
+        "B": "−4.00 %",
+        "C": "no change known",
+        "D": "no bar since 3 Oct 2011",
+    }
+    assert colour == {"X": 2.0, "Y": LEVEL, "A": 4.0, "B": -4.0, "C": LEVEL, "D": LEVEL}
 
 
 def test_a_treemap_leaves_out_what_has_no_size() -> None:

@@ -26,7 +26,7 @@ BEFORE, AFTER = "2005-02-19T02:00", "2005-04-02T02:00"
 FIRST, LAST = date(2004, 11, 1), date(2005, 4, 1)
 UNCHECKED = date(2005, 2, 14), date(2005, 2, 16)
 # a split that the source forgot to tell of at first
-FORGOTTEN = Split("GOOG", date(2005, 3, 1), 1, 3)
+FORGOTTEN = Split("GOOG", date(2005, 3, 1), 1, 7)
 
 
 FORGOTTEN_BARS = recorded_bars(date(2005, 2, 14), date(2005, 3, 3), ["GOOG"])
@@ -122,12 +122,12 @@ def test_returns_and_averages_cross_the_split_on_adjusted_closes(story: Story) -
 
 
 def test_percent_columns_are_rounded_once_from_quotients_of_exact_closes(story: Story) -> None:
-    # a close over three has no six decimals: rounded before it is divided, it carries its error into the percent
+    # a close over seven has no six decimals: rounded before it is divided, it carries its error into the percent
     gold = story.query(
         "select f.close_price, f.split_factor, f.daily_return_percent, p.* from gold.fact_daily_stock_quotes as f "
         "join gold.fact_stock_performance as p using (symbol, quote_date) where symbol = 'GOOG' order by quote_date"
     )
-    assert set(gold["split_factor"]) == {3.0, 1.0}
+    assert set(gold["split_factor"]) == {7.0, 1.0}
     exact = gold["close_price"].astype("float64") / gold["split_factor"]
     for name, values in {
         "daily_return_percent": exact / exact.shift(1) - 1,
@@ -179,7 +179,7 @@ def test_a_split_that_is_told_late_mends_what_was_stored_before(story: Story) ->
         "join gold.fact_daily_stock_quotes as d using (symbol, quote_date) where symbol = 'GOOG' order by quote_date"
     )
     assert told["c"].tolist() == [bar.close for bar in FORGOTTEN_BARS]
-    factors = [3.0 if bar.day < FORGOTTEN.day else 1.0 for bar in FORGOTTEN_BARS]
+    factors = [7.0 if bar.day < FORGOTTEN.day else 1.0 for bar in FORGOTTEN_BARS]
     assert (told["f"].tolist(), told["g"].tolist()) == (factors, factors)
 
 

@@ -215,13 +215,20 @@ def test_a_symbol_listed_later_has_no_earlier_bars_and_lands_nothing_when_asked_
     assert len(server.asked) - len(calls(server, "/stock/market-status")) == 1
 
 
-def test_an_unknown_symbol_is_reported_and_the_rest_goes_on(source: Settings) -> None:
+def test_an_unknown_symbol_is_left_out_by_name_and_the_rest_goes_on(source: Settings) -> None:
     result = fetch(source, symbols=["ZZZZ", "AAPL", "MSFT"])
-    assert list(result.failed) == ["ZZZZ"]
+    assert (list(result.unknown), result.failed) == (["ZZZZ"], {})
     assert result.bars == 2 * len(DAYS)
-    assert "failed: ZZZZ" in str(result)
+    assert "left out: ZZZZ" in str(result)
+    result.require_all()
+    assert daily(source, DAYS[-1], symbols=["ZZZZ", "AAPL"]).failed == {}
+
+
+def test_a_source_that_knows_no_symbol_fails_all_of_them(source: Settings) -> None:
+    result = fetch(source, symbols=["ZZZZ", "YYYY"])
+    assert (list(result.failed), result.unknown) == (["ZZZZ", "YYYY"], {})
     # the source answered, and answers the same tomorrow
-    with pytest.raises(HistoryRefused, match="for 1 of 3 symbols: ZZZZ: "):
+    with pytest.raises(HistoryRefused, match="for 2 of 2 symbols: ZZZZ: "):
         result.require_all()
 
 

@@ -14,6 +14,7 @@ sessions as (
 
     select
         calendar_date,
+        session_number,
         lag(calendar_date) over (order by calendar_date) as date_before
     from {{ ref("stg_trading_sessions") }}
     where is_trading_day
@@ -51,6 +52,27 @@ last_days as (
 
 ),
 
+newest as (
+
+    select max(quote_date) as quote_date from last_days
+
+),
+
+-- a halt or a hole in a source lasts some sessions; a symbol without a bar for more than five is marked
+seen as (
+
+    select
+        l.symbol,
+        l.quote_date,
+        extract(year from l.quote_date) = extract(year from n.quote_date) as is_of_this_year,
+        coalesce(now_.session_number - then_.session_number > 5, false) as is_stale
+    from last_days as l
+    cross join newest as n
+    left join sessions as then_ on l.quote_date = then_.calendar_date
+    left join sessions as now_ on n.quote_date = now_.calendar_date
+
+),
+
 last_two as (
 
     select
@@ -76,11 +98,15 @@ based as (
         d.close_before,
         d.daily_return_percent,
         q.prev_close,
+        l.is_stale,
+        l.is_of_this_year,
         case
+            when l.is_stale then null
             when d.is_final_before and d.date_before = s.date_before then 'close'
             when q.prev_close is not null then 'source'
         end as change_basis
     from last_two as d
+    inner join seen as l on d.symbol = l.symbol
     inner join sessions as s on d.quote_date = s.calendar_date
     left join quotes_of_day as q on d.symbol = q.symbol and d.quote_date = q.quote_date
 
@@ -106,10 +132,12 @@ kpi as (
         cast(c.current_price - c.base_price as {{ price_type() }}) as change_amount,
         case
             when c.change_basis = 'close' then c.daily_return_percent
-            else {{ as_percent(quotient("c.current_price", "c.base_price") ~ " - 1") }}
+            when c.change_basis = 'source' then {{ as_percent(quotient("c.current_price", "c.base_price") ~ " - 1") }}
         end as change_percent,
         c.change_basis,
-        p.ytd_return_percent,
+        case when c.is_of_this_year then p.ytd_return_percent end as ytd_return_percent,
+        c.quote_date as last_bar_date,
+        c.is_stale,
         t.as_of,
         t.fetched_at
     from compared as c

@@ -52,6 +52,8 @@ described as (
         cast(cast(s.shares_outstanding as decimal(20, 0)) * k.current_price as {{ wide_type() }}) as market_cap,
         a.avg_price,
         k.change_percent,
+        k.last_bar_date,
+        k.is_stale,
         p.volatility_30day_percent
     from kpi as k
     inner join symbols as s on k.symbol = s.symbol

@@ -64,7 +64,8 @@ def backfill(
     """Land every daily bar from ``start`` to ``end`` that the warehouse does not hold.
 
     By default from the last session before 1 January of the source's year to its last finished session, for the
-    watchlist. ``DateRangeError`` for a range that runs backwards or lies ahead.
+    watchlist. ``DateRangeError`` for a range that runs backwards or lies ahead. A symbol that the source does not know
+    is left out and named; it fails where the source knows none.
     """
     listed = _symbols(settings, symbols)
     with open_history(settings) as source:
@@ -116,7 +117,7 @@ def daily(
         wanted = {symbol: [*_missed_before(known.of(symbol), day, settle), day] for symbol in listed}
         done = _fetch(source, known, wanted, rounds, on_progress)
     for symbol in listed:
-        if (symbol, day) not in rounds.landed and symbol not in done.failed:
+        if (symbol, day) not in rounds.landed and symbol not in done.failed | done.unknown:
             done.failed[symbol] = f"{done.source} has no bar of {day} (yet): ask again later, or check the symbol"
     return done
 
@@ -149,7 +150,9 @@ def _fetch(
             try:
                 rounds.add(symbol, fetch_symbol(source, symbol, known.of(symbol), wanted=dates), complete=not dates)
                 refused = silent = 0
-            except (SymbolError, BadAnswer) as error:
+            except SymbolError as error:
+                rounds.leave_out(symbol, error)
+            except BadAnswer as error:
                 rounds.fail(symbol, error)
             except PlanRefused as error:
                 rounds.fail(symbol, error)
@@ -163,6 +166,7 @@ def _fetch(
                     raise
     finally:
         rounds.land()
+    rounds.judge(len(wanted))
     if on_progress:
         on_progress(len(wanted), len(wanted), "")
     log.info("%s", rounds.result)

@@ -20,7 +20,8 @@ _ROUND_SECONDS = 30.0
 class HistoryResult:
     """What a fetch brought. ``failed`` says for each symbol that failed why; ``note`` why there was nothing to do.
 
-    ``hopeless`` are those of the failed symbols that fail again however often they are asked for.
+    ``hopeless`` are those of the failed symbols that fail again however often they are asked for. ``unknown`` are those
+    of which the source has no bar and no company, where it has some of others: misspelt, or their bars begin later.
     """
 
     first: date
@@ -35,6 +36,7 @@ class HistoryResult:
     failed: dict[str, str] = field(default_factory=dict)
     note: str = ""
     hopeless: set[str] = field(default_factory=set)
+    unknown: dict[str, str] = field(default_factory=dict)
 
     def require_all(self) -> None:
         """Raise where a symbol failed: ``HistoryMissing``, or ``HistoryRefused`` where trying again brings none."""
@@ -55,6 +57,7 @@ class HistoryResult:
         nothing = "nothing was missing" if self.up_to_date == self.symbols else "it had nothing new"
         lines = [f"{span}, {self.symbols} symbols from {self.source}: {brought if self.objects else nothing}"]
         lines += [f"failed: {symbol}: {reason}" for symbol, reason in self.failed.items()]
+        lines += [f"left out: {symbol}: {reason}, or its bars begin later" for symbol, reason in self.unknown.items()]
         return "\n".join(lines)
 
 
@@ -90,6 +93,18 @@ class Rounds:
         if error.is_hopeless:
             self.result.hopeless.add(symbol)
         self.result.failed[symbol] = str(error)
+
+    def leave_out(self, symbol: str, error: StocksError) -> None:
+        """Remember a symbol that the source does not know."""
+        log.warning("%s: %s", symbol, error)
+        self.result.unknown[symbol] = str(error)
+
+    def judge(self, asked: int) -> None:
+        """A source that knows none of the symbols has failed all of them."""
+        if len(self.result.unknown) == asked:
+            self.result.failed.update(self.result.unknown)
+            self.result.hopeless.update(self.result.unknown)
+            self.result.unknown.clear()
 
     def land(self) -> None:
         """Write what is waiting. Bars first: those whose splits did not follow are fetched again."""

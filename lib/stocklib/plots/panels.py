@@ -9,7 +9,7 @@ from stocklib.errors import InputError
 from stocklib.indicators.columns import SMALLEST
 from stocklib.plots.house import colours, figure, local, signed, stamp, text, time_axis
 from stocklib.plots.inputs import need, read_dates, read_numbers
-from stocklib.plots.palette import DIVERGING, DOWN, PALETTE, UP
+from stocklib.plots.palette import DIVERGING, DOWN, LEVEL, PALETTE, UP
 
 
 def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 420) -> go.Figure:
@@ -72,16 +72,26 @@ def volatility_bars(frame: pd.DataFrame, *, title: str | None = None) -> go.Figu
 def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", height: int = 420) -> go.Figure:
     """Sectors and the symbols in them (symbol, sector, market_cap, change_percent): size is value, colour is change.
 
-    A symbol without a market value has no size and is left out.
+    A symbol without a market value has no size and is left out. One without a change is grey, and counts nowhere in its
+    sector's; where the frame says ``is_stale`` and ``last_bar_date``, as ``gold_treechart`` does, it says since when.
     """
     need(frame, "symbol", "sector", "market_cap", "change_percent")
     rows = read_numbers(frame, "market_cap", "change_percent")
     rows = rows[rows["market_cap"] > 0]
     need(rows, "symbol")
-    rows = rows.assign(sector=rows["sector"].fillna("Unknown"), moved=rows["change_percent"] * rows["market_cap"])
-    sectors = rows.groupby("sector")[["market_cap", "moved"]].sum().reset_index()
-    changes = [*(sectors["moved"] / sectors["market_cap"]), *rows["change_percent"]]
+    gone = rows["is_stale"].eq(True) if "is_stale" in rows else pd.Series(False, rows.index)
+    rows = rows.assign(sector=rows["sector"].fillna("Unknown"), change_percent=rows["change_percent"].mask(gone))
+    rows = rows.assign(moved=rows["change_percent"] * rows["market_cap"])
+    rows = rows.assign(moving=rows["market_cap"].where(rows["moved"].notna()))
+    sectors = rows.groupby("sector")[["market_cap", "moved", "moving"]].sum().reset_index()
+    # of nothing that moved there is no change
+    changes = [*(sectors["moved"] / sectors["moving"].where(sectors["moving"] > 0)), *rows["change_percent"]]
     reach = max(1.0, *(abs(change) for change in changes if not math.isnan(change)), 0.0)
+    known = ["no change known" if math.isnan(change) else f"{change:+.2f} %".replace("-", "−") for change in changes]
+    last_bars = pd.to_datetime(rows["last_bar_date"] if "last_bar_date" in rows else pd.Series(pd.NaT, rows.index))
+    since = ["no bar" + ("" if pd.isna(day) else f" since {day:%-d %b %Y}") for day in last_bars]
+    said = known[: len(sectors)]
+    said += [s if is_gone else k for s, k, is_gone in zip(since, known[len(sectors) :], gone, strict=True)]
     drawn = figure(
         go.Treemap(
             ids=[*("sector " + sectors["sector"]), *rows["symbol"]],
@@ -90,15 +100,16 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
             values=[*sectors["market_cap"], *rows["market_cap"]],
             branchvalues="total",
             marker={
-                "colors": changes,
+                # a colour among the numbers is taken as it is
+                "colors": [LEVEL if math.isnan(change) else change for change in changes],
                 "coloraxis": "coloraxis",
                 "cornerradius": 4,
                 "line": {"width": 1, "color": "rgba(255,255,255,.6)"},
             },
-            customdata=changes,
-            texttemplate="<b>%{label}</b><br>%{customdata:+.2f} %",
-            hovertemplate="%{label}<br>%{customdata:+.2f} % since the close before<br>%{value:.4s} "
-            f"{text(unit)}<extra></extra>",
+            customdata=said,
+            texttemplate="<b>%{label}</b><br>%{customdata}",
+            hovertemplate=f"%{{label}}<br>%{{customdata}} since the close before<br>%{{value:.4s}} {text(unit)}"
+            "<extra></extra>",
             tiling={"pad": 2},
             pathbar={"visible": False},
         ),

@@ -15,7 +15,7 @@ import pandas as pd
 
 from stocklib.errors import WarehouseError
 from stocklib.indicators import ema
-from stocklib.powerbi.measures import EMA_WINDOW
+from stocklib.powerbi.measures import DATE, EMA_WINDOW, TIME
 from stocklib.powerbi.records import Column, Measure, Table
 from stocklib.powerbi.sources import text
 from stocklib.warehouse import Warehouse
@@ -125,6 +125,7 @@ def _of_latest(kpi: pd.DataFrame, symbol: str) -> Iterator[Expected]:
     row = kpi[kpi["symbol"] == symbol].iloc[0]
     for name, column in (("Last price", "current_price"), ("Change", "change_amount"), ("Change %", "change_percent")):
         yield _whole(name, symbol, row[column])
+    yield _whole("Last bar", symbol, f"{row['last_bar_date']:%Y-%m-%d}")
 
 
 def _of_sessions(frames: dict[str, pd.DataFrame], symbol: str, symbols: list[str]) -> Iterator[Expected]:
@@ -139,7 +140,6 @@ def _of_sessions(frames: dict[str, pd.DataFrame], symbol: str, symbols: list[str
             yield _whole("Correlation", symbol, _correlation(frames, symbol, other), other=other)
     for first, last in ((None, None), _earlier(performance)):
         for name, column in (
-            ("YTD %", "ytd_return_percent"),
             ("Volatility 30 %", "volatility_30day_percent"),
             ("Drawdown %", "drawdown_percent"),
             ("Average 7", "ma_7day"),
@@ -147,6 +147,7 @@ def _of_sessions(frames: dict[str, pd.DataFrame], symbol: str, symbols: list[str
             ("Average 90", "ma_90day"),
         ):
             yield _selected(name, symbol, first, last, _within(performance, first, last)[column].iloc[-1])
+        yield _selected("YTD %", symbol, first, last, _this_year(frames["fact_stock_performance"], symbol, first, last))
         selected = _within(bars, first, last)
         yield _selected("Close", symbol, first, last, selected["close_price"].iloc[-1])
         yield _selected("Volume", symbol, first, last, (selected["volume"] * selected["split_factor"]).sum(min_count=1))
@@ -193,6 +194,14 @@ def _within(frame: pd.DataFrame, first: date | None, last: date | None) -> pd.Da
     if last is not None:
         chosen &= days <= pd.Timestamp(last)
     return frame[chosen]
+
+
+def _this_year(everyone: pd.DataFrame, symbol: str, first: date | None, last: date | None) -> float:
+    """The return of the year of the last session that any symbol has in the selection."""
+    selected = _within(everyone, first, last)
+    own = _of(selected, symbol).iloc[-1]
+    of_the_year = pd.Timestamp(own["quote_date"]).year == pd.to_datetime(selected["quote_date"]).max().year
+    return float(own["ytd_return_percent"]) if of_the_year else math.nan
 
 
 def _earlier(performance: pd.DataFrame) -> tuple[date, date]:
@@ -264,10 +273,10 @@ def _literal(one: Expected) -> list[str]:
 def checking_measures(values: list[Expected], named: tuple[Measure, ...]) -> tuple[Measure, ...]:
     """The measures that ask the others, under a row's selection, and say whether they agree."""
     asked = {one.measure for one in values}
-    times = {"As of"}
+    times = {"As of": TIME, "Last bar": DATE}
     cases = "".join(
         f',\n            "{m.name}", '
-        + (f'FORMAT([{m.name}], "yyyy-mm-dd hh:nn:ss", "en-US")' if m.name in times else f"[{m.name}]")
+        + (f'FORMAT([{m.name}], "{times[m.name]}", "en-US")' if m.name in times else f"[{m.name}]")
         for m in named
         if m.name in asked
     )

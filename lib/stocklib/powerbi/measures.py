@@ -8,7 +8,8 @@ from stocklib.powerbi.records import Column, Measure, Table
 
 MEASURES = "Measures"
 OTHER = "other_symbol"
-PRICE, PERCENT, COUNT, TEXT, TIME = "#,0.00", '0.00" %"', "#,0", "", "yyyy-mm-dd hh:nn:ss"
+PRICE, PERCENT, COUNT, TEXT = "#,0.00", '0.00" %"', "#,0", ""
+TIME, DATE = "yyyy-mm-dd hh:nn:ss", "yyyy-mm-dd"
 # The most bars that candles are drawn of, so that each can be told from the next.
 BARS_SHOWN = 120
 EMA_WINDOW = 20
@@ -25,6 +26,15 @@ def _last_session(column: str, *, table: str = "fact_stock_performance", one: bo
     """The mean over the symbols on the last session of the selection; of one symbol, its value."""
     value = f"CALCULATE(AVERAGE({table}[{column}]), dim_date[calendar_date] = _day)"
     return f"VAR _day = MAX({table}[quote_date])\nRETURN\n    " + (f"IF({_ONE}, {value})" if one else value)
+
+
+def _this_year(column: str) -> str:
+    """``_last_session``, unless that is of an earlier year than the last one of all symbols."""
+    table = "fact_stock_performance"
+    return f"""VAR _day = MAX({table}[quote_date])
+VAR _newest = CALCULATE(MAX({table}[quote_date]), ALL(dim_stock_symbols))
+RETURN
+    IF(YEAR(_day) = YEAR(_newest), CALCULATE(AVERAGE({table}[{column}]), dim_date[calendar_date] = _day))"""
 
 
 def _best(direction: str) -> str:
@@ -149,6 +159,13 @@ def _market() -> list[Measure]:
             folder,
             "gold_kpi: change since the previous close; of several symbols their mean, each counting the same.",
         ),
+        Measure(
+            "Last bar",
+            _latest("last_bar_date"),
+            DATE,
+            folder,
+            "gold_kpi: the date of one symbol's last bar; without one for more than five sessions it has no change.",
+        ),
         Measure("As of", "MAX(gold_kpi[as_of])", TIME, folder, "gold_kpi: when the latest price was true, UTC."),
         Measure(
             "Market cap",
@@ -189,10 +206,11 @@ def _performance() -> list[Measure]:
         ),
         Measure(
             "YTD %",
-            _last_session("ytd_return_percent"),
+            _this_year("ytd_return_percent"),
             PERCENT,
             folder,
-            f"fact_stock_performance: return since the last session of the year before, {last}; mean over the symbols.",
+            f"fact_stock_performance: return since the last session of the year before, {last}; mean over the symbols. "
+            "Blank where the last bar is of an earlier year than the other symbols'.",
         ),
         Measure(
             "Volatility 30 %",

@@ -73,7 +73,11 @@ def _overview() -> Page:
         {
             "Category": [_SYMBOL],
             "Y": [measure("Change %")],
-            "Tooltips": [measure("Last price", "Last price (USD)"), measure("Change", "Change (USD)")],
+            "Tooltips": [
+                measure("Last price", "Last price (USD)"),
+                measure("Change", "Change (USD)"),
+                measure("Last bar"),
+            ],
         },
         phone=260,
         objects=_by_sign("Change %"),
@@ -274,7 +278,7 @@ def _quality() -> Page:
 
 
 def _one_symbol() -> Page:
-    names = ("Last price", "Change", "Change %", "YTD %", "Volatility 30 %", "Drawdown %")
+    names = ("Last price", "Last bar", "Change", "Change %", "YTD %", "Volatility 30 %", "Drawdown %")
     cards = _cards("symbol", tuple((name, name) for name in names))
     half = (HEIGHT - _BODY - _EDGE - _GAP) * 6 // 10
     drawn = ("Average 7", "Average 30", "Average 90", "Close")
