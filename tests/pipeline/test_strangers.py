@@ -55,6 +55,8 @@ REFUSED = [
     quote().replace(b"AAPL", b"AA\\u0000PL"),
     quote()[:-1] + b',"c":100.7}',
     b'{"symbol":"X1",' + quote()[1:],
+    # a kilobyte in Kafka, and a line that RAW does not hold
+    quote(note="x" * 17_000_000),
 ]
 
 
@@ -66,7 +68,7 @@ def test_a_number_that_no_run_of_ours_gives_is_none(headers: list[tuple[str, byt
 def test_messages_of_strangers_block_no_publish_and_are_all_accounted_for(service_environ: dict[str, str]) -> None:
     settings = only(service_environ)
     create_topics(settings)
-    sender = KafkaProducer(bootstrap_servers=settings.kafka_broker, compression_type="zstd")
+    sender = KafkaProducer(bootstrap_servers=settings.kafka_broker, compression_type="zstd", max_request_size=2**25)
     values = [(quote(n=number, t=T + number), headers) for number, headers in enumerate(HEADERS)]
     values += [(quote(n=number, t=T + number), headers) for number, headers in enumerate(FORGED, start=50)]
     for value, headers in [*values, *((value, []) for value in REFUSED), (quote(n=99, t=T + 99, c=511.25), [])]:
@@ -76,6 +78,9 @@ def test_messages_of_strangers_block_no_publish_and_are_all_accounted_for(servic
     for headers in FORGED_LETTERS:
         told = [(name, ours.get(text, text)) for name, text in headers]
         sender.send(settings.kafka_dlq_topic, b"forged", headers=told, timestamp_ms=T * 1000)
+    sender.send(
+        settings.kafka_dlq_topic, b"\xff" * 17_000_000, headers=[("h", b"x" * 5_000_000)], timestamp_ms=T * 1000
+    )
     sender.close()
     # a run of ours, of whose numbers 1 was confirmed
     with Producer(settings, source="replay", run_id="replay-1") as producer:
@@ -103,4 +108,4 @@ def test_messages_of_strangers_block_no_publish_and_are_all_accounted_for(servic
     assert [str(problem) for problem in found.problems] == []
     assert set(found.unchecked) == {RAW_SILVER}
     assert "of AAPL in run r1" in found.remarks[0]
-    assert sum(row.dead_letters for row in found.rows) == len(REFUSED) + len(FORGED_LETTERS)
+    assert sum(row.dead_letters for row in found.rows) == len(REFUSED) + len(FORGED_LETTERS) + 1

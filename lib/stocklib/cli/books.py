@@ -12,6 +12,8 @@ from stocklib.pipeline.ledger.records import OF_EVENTS, OF_MESSAGES, Balance
 
 # More rows than this are summed up: by day, then by topic.
 _ROWS = 40
+# Of a name that a stranger made up, so many characters are shown.
+_WIDTH = 80
 
 
 @main.command()
@@ -78,7 +80,7 @@ def _frame(rows: Sequence[Any], keys: tuple[str, ...], counts: tuple[str, ...], 
             break
         shown.pop()
     table = [
-        [*("" if part is None else str(part) for part in key), *(f"{into[name]:,}" for name in counts)]
+        [*("" if part is None else str(part)[:_WIDTH] for part in key), *(f"{into[name]:,}" for name in counts)]
         for key, into in sums.items()
     ]
     return pd.DataFrame(table, columns=[*shown, *(name.replace("_", " ") for name in counts)])

@@ -15,12 +15,17 @@ from stocklib.errors import SymbolError
 from stocklib.pipeline.json_keys import repeated_key
 from stocklib.quotes import check_symbol
 from stocklib.stream import Message, UnreadableBatch
+from stocklib.stream.sent import Sent
 
 Judge = Callable[[bytes | None], str | None]
 
 # Finnhub's own names: what a quote and what a trade cannot do without, the symbol first.
 _QUOTE = ("symbol", ("c", "h", "l", "o", "pc", "t", "fetched_at"))
 _TRADE = ("s", ("p", "t", "v", "fetched_at"))
+# No quote or trade comes near it, and RAW holds lines of four times as much.
+MAX_LINE_BYTES = 4_000_000
+# So much of an undecodable batch is kept: base64 makes it a third longer.
+_RAW_BYTES = 8_000_000
 _SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -49,18 +54,47 @@ def format_line(message: Message) -> bytes:
     return b'%b,"payload":%b}' % (_envelope(message), (message.value or b"").translate(_SPACES))
 
 
+def judge_line(line: bytes) -> str | None:
+    """Why this line would be too much for RAW: a message with its key and headers may be small only while compressed.
+
+    >>> judge_line(b"{}"), judge_line(bytes(5_000_000))
+    (None, 'too long: 5,000,000 bytes with its key and headers, 4,000,000 at most')
+    """
+    if len(line) <= MAX_LINE_BYTES:
+        return None
+    return f"too long: {len(line):,} bytes with its key and headers, {MAX_LINE_BYTES:,} at most"
+
+
 def format_dead_letter(message: Message) -> bytes:
     """A dead letter as a line: its payload as a string, since it may be anything, and the reason.
 
-    No message of the dead-letter topic stands for more than one: a stranger who says so is not repeated.
+    No message of the dead-letter topic stands for more than one: a stranger who says so is not repeated. One that makes
+    too long a line is cut as it would be on its way to that topic.
     """
     message = message._replace(headers={name: text for name, text in message.headers.items() if name != "last_offset"})
+    line = _letter(message)
+    return _letter(_cut(message)) if judge_line(line) else line
+
+
+def _letter(message: Message) -> bytes:
     payload: dict[str, Any] = {"reason": message.headers.get("reason", "")}
     try:
         payload["payload"] = None if message.value is None else message.value.decode()
     except UnicodeDecodeError:
         payload["payload_base64"] = base64.b64encode(message.value or b"").decode()
     return b"%b,%b" % (_envelope(message), orjson.dumps(payload)[1:])
+
+
+def _cut(message: Message) -> Message:
+    headers = [(name, text.encode()) for name, text in message.headers.items()]
+    key = None if message.key is None else message.key.encode()
+    sent = Sent(message.topic, key, message.value, message.timestamp_ms, headers)
+    sent.cut()
+    return message._replace(
+        key=None if sent.key is None else sent.key.decode(),
+        value=sent.value,
+        headers={name: text.decode() for name, text in sent.headers},
+    )
 
 
 def format_unreadable(found: UnreadableBatch) -> bytes:
@@ -70,8 +104,10 @@ def format_unreadable(found: UnreadableBatch) -> bytes:
     """
     reason = f"a batch that cannot be decoded, offsets {found.offset} to {found.last}: {found.reason}"
     headers = {**_say_origin(found, reason), "last_offset": str(found.last)}
+    if len(found.raw) > _RAW_BYTES:
+        headers["full_bytes"] = str(len(found.raw))
     envelope = _envelope(Message(*found[:4], -1, None, None, headers))
-    payload = {"reason": reason, "payload_base64": base64.b64encode(found.raw).decode()}
+    payload = {"reason": reason, "payload_base64": base64.b64encode(found.raw[:_RAW_BYTES]).decode()}
     return b"%b,%b" % (envelope, orjson.dumps(payload)[1:])
 
 

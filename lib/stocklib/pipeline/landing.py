@@ -310,10 +310,10 @@ class _Landing:
                 batch = None
             if batch is None:
                 batch = self._open[partition] = Batch(dataset, partition, message.topic_id, message.offset)
-            if reason := judge(message.value):
+            if reason := judge(message.value) or forms.judge_line(line := form(message)):
                 self._bury(message, reason)
             else:
-                batch.add(message, form(message))
+                batch.add(message, line)
                 if self._ends.newest_ms < message.timestamp_ms <= latest:
                     self._ends.newest_ms = message.timestamp_ms
             batch.next = message.offset + 1

@@ -122,11 +122,11 @@ def readmit(
             outcomes.append(Outcome(letter, "already", "it is in its dataset"))
             continue
         try:
-            dataset, message = _judge(settings, letter, payload)
+            dataset, line = _judge(settings, letter, payload)
         except InputError as error:
             outcomes.append(Outcome(letter, "refused", str(error)))
         else:
-            good[dataset, Place(*letter.origin[:3])].append((letter, forms.format_line(message)))
+            good[dataset, Place(*letter.origin[:3])].append((letter, line))
     for (dataset, place), found in good.items():
         outcomes += _land(lake, dataset, place, found)
     return outcomes
@@ -148,8 +148,8 @@ def _quarantined(settings: Settings) -> int:
         return int(warehouse.read("select count(*) from silver.quarantined_quotes")[0][0])
 
 
-def _judge(settings: Settings, letter: Letter, payload: bytes | None) -> tuple[str, Message]:
-    """The dataset and the message of a letter that is good now; ``InputError`` says why it is not."""
+def _judge(settings: Settings, letter: Letter, payload: bytes | None) -> tuple[str, bytes]:
+    """The dataset and the line of a letter that is good now; ``InputError`` says why it is not."""
     takers = {
         settings.kafka_topic: ("stock_quotes", forms.judge_quote, "symbol"),
         settings.kafka_trades_topic: ("stock_trades", forms.judge_trade, "s"),
@@ -167,12 +167,13 @@ def _judge(settings: Settings, letter: Letter, payload: bytes | None) -> tuple[s
         message = message._replace(value=payload)
     elif letter.is_cut:
         message = _original(settings, letter)
-    if reason := judge(message.value):
+    line = forms.format_line(message)
+    if reason := judge(message.value) or forms.judge_line(line):
         raise InputError(f"still bad: {reason}")
     symbol = orjson.loads(message.value or b"")[name]
     if message.key is not None and symbol != message.key:
         raise InputError(f"its {name} is {symbol}, and it was sent for {message.key}")
-    return dataset, message
+    return dataset, line
 
 
 def _original(settings: Settings, letter: Letter) -> Message:
