@@ -42,7 +42,7 @@ def bars_of(first: date, last: date) -> list[Bar]:
 def quotes_of(day: date, *, run_id: str) -> list[bytes]:
     """A session of quotes, one every few seconds a symbol."""
     polls = [poll for bar in bars_of(day, day) for poll in polls_of(bar, every=EVERY_SECONDS)]
-    return messages(sorted(polls, key=lambda poll: (poll.fetched_at, poll.symbol)), run_id=run_id)
+    return messages(sorted(polls, key=lambda poll: (poll.fetched_at, poll.symbol)), run_id=run_id, seqs=lambda n: n + 1)
 
 
 def make(home: Path, *, days: int) -> Settings:

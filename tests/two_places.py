@@ -57,12 +57,17 @@ def _figures(settings: Settings) -> Iterator[tuple[str, str, Figures]]:
     own = kpi[kpi["change_basis"] == "close"].index
     yield "change of a close", "gold_kpi", kpi.loc[own, "change_percent"]
     yield "change of a close", "fact_daily_stock_quotes", fact.loc[own, "daily_return_percent"]
+    # the report shows no change of a symbol without a bar for long, and no return of another year
+    fresh, of_year = (
+        facts[~facts["is_stale"]].index,
+        facts[facts["last_bar"].dt.year == facts["last_bar"].max().year].index,
+    )
     for place, frame in (("gold_kpi", kpi), ("gold_treechart", tree), ("report", facts)):
-        yield "change", place, frame["change_percent"]
-    yield "change in money", "gold_kpi", kpi["change_amount"]
-    yield "change in money", "report", facts["change_amount"]
+        yield "change", place, frame.loc[fresh, "change_percent"]
+    yield "change in money", "gold_kpi", kpi.loc[fresh, "change_amount"]
+    yield "change in money", "report", facts.loc[fresh, "change_amount"]
     for place, frame in (("gold_kpi", kpi), ("fact_stock_performance", performance), ("report", facts)):
-        yield "year to date", place, frame["ytd_return_percent"]
+        yield "year to date", place, frame.loc[of_year, "ytd_return_percent"]
     for place, frame in (("gold_treechart", tree), ("fact_stock_performance", performance), ("report", facts)):
         yield "volatility", place, frame["volatility_30day_percent"]
     for column in ("momentum_30day_percent", "drawdown_percent"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import two_places
 from landed import (
     Bar,
     Split,
@@ -23,6 +24,7 @@ from landed import (
 from story import Story, with_symbol_changes
 
 from stocklib import market
+from stocklib.report.facts import gather
 from stocklib.sessions import sessions
 
 RENAMED, REUSED, LAST = date(2024, 5, 1), date(2024, 9, 3), date(2024, 12, 23)
@@ -35,7 +37,8 @@ CHANGES = "old,new,date\nOLDT,NEWT,2024-05-01\nFACE,METT,2024-06-10\nYOLD,YNEW,2
 
 
 def adjusted(day: date) -> float:
-    return 40.0 + DAYS.index(day) / 8
+    """From 40 on a straight line to 60 on 24 December."""
+    return round(40 + 20 * DAYS.index(day) / len(DAYS), 4)
 
 
 def company(day: date) -> float:
@@ -100,7 +103,7 @@ def test_a_rename_that_the_data_has_not_come_to_is_none(story: Story) -> None:
 
 
 def test_a_company_renamed_in_mid_year_is_one_in_every_table(story: Story) -> None:
-    year = (adjusted(LAST) / adjusted(DAYS[0]) - 1) * 100
+    year = 49.7975
     prices = market.prices("NEWT", settings=story.settings)
     assert prices["date"].dt.date.tolist() == DAYS
     assert prices["close"].tolist() == pytest.approx([adjusted(day) for day in DAYS])
@@ -121,6 +124,16 @@ def test_a_company_renamed_in_mid_year_is_one_in_every_table(story: Story) -> No
     assert paid["symbol"].tolist() == ["NEWT"] * 4
     candle = story.query("select count(*) as n from gold.gold_candlestick where symbol = 'NEWT' and resolution = '1d'")
     assert candle["n"].tolist() == [len(DAYS)]
+
+
+def test_the_report_and_powerbi_say_of_every_company_what_gold_says(story: Story) -> None:
+    assert two_places.disagreements(story.settings) == []
+    shown = gather(story.settings).symbols.set_index("symbol")
+    assert shown.loc["NEWT", "ytd_return_percent"] == pytest.approx(49.7975)
+    assert not shown.loc["NEWT", "is_stale"]
+    # whoever had the symbol before has a name of its own, and is marked
+    assert shown.loc["METT:BEFORE-2024-06-10", "is_stale"]
+    assert "METT:BEFORE-2024-06-10" in market.symbols(settings=story.settings)
 
 
 def test_a_symbol_that_changed_hands_is_two_companies(story: Story) -> None:

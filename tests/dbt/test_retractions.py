@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from landed import Split, actions, candles, dividends, gold_hashes, landed, messages, recorded_bars, settings_in, utc
 from story import Story, session_polls
 
+from stocklib.cli import main
 from stocklib.pipeline.doubts import doubts
 
 EARLY, FIRST_TOLD, CORRECTED, LATER = "2005-02-11T22:00", "2005-04-02T02:00", "2005-04-05T22:00", "2005-04-07T22:00"
@@ -62,6 +64,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     story.note("corrected")
     story.frames["doubted"] = paid(story)
     story.alarms += doubts(story.settings)
+    told = CliRunner(env={"STOCKS_HOME": str(story.settings.home)}).invoke(main, ["status"])
+    assert told.exit_code == 1, told.output
+    assert [alarm for alarm in story.alarms if alarm not in told.output] == []
     # the days before are not asked for again: nothing is said of AAPL's split
     since = date(2005, 3, 1)
     story.tell(
@@ -167,6 +172,8 @@ def test_an_answer_that_lacks_several_dividends_is_an_alarm_until_another_agrees
     assert "finnhub contradicts 3 known dividends (2005-01-14 to 2005-03-14)" in story.alarms[0]
     # a later answer agreed for IBM; for MSFT it said them again
     assert doubts(story.settings) == []
+    told = CliRunner(env={"STOCKS_HOME": str(story.settings.home)}).invoke(main, ["status"])
+    assert (told.exit_code, "ALARM" in told.output) == (0, False)
     assert rows(paid(story)) == listed({"AAPL": AAPL, "GOOG": GOOG, "MSFT": ALL_THREE})
 
 

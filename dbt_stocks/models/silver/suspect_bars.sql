@@ -103,6 +103,7 @@ on_one_basis as (
         c.*,
         c.previous_close / coalesce(w.split_before, 1) as before,
         c.next_close * coalesce(w.split_after, 1) as after,
+        abs(ln(coalesce(w.split_before, 1))) as split_of_the_day,
         w.split_size
     from candidates as c
     left join with_splits as w on c.symbol = w.symbol and c.quote_date = w.quote_date
@@ -145,8 +146,8 @@ suspect as (
             (abs(jump) >= ln(2.5) or (abs(jump) >= ln(1.3) and abs(abs(jump) - split_size) <= ln(1.1)))
             and left_over <= abs(jump) / 4
         )
-        -- an open, high or low eight times as high or as low as the closes around it
-        or (reach >= ln(8) and left_over <= ln(8) / 4)
+        -- an open, high or low eight times as high or as low as the closes around it, where no split of the day says so
+        or (reach >= ln(8) and left_over <= ln(8) / 4 and abs(reach - split_of_the_day) > ln(1.1))
 
 )
 
