@@ -2,6 +2,7 @@
 
 import ast
 import os
+import resource
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -33,6 +34,21 @@ def begin_run(home: Path) -> Path:
     heartbeat = Heartbeat(home, role="producer", run_id="run-1")
     heartbeat.end(lambda: {"state": "done", "topic": "stock-quotes", "confirmed": {"AAPL": 3}}, ended="done")
     return heartbeat.path
+
+
+def test_a_file_that_a_full_disk_does_not_take_is_named(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="too large") as written:
+            write_state(tmp_path / "state.json", b"x" * 100, durable=True)
+        with pytest.raises(OSError, match="too large") as held, hold(tmp_path / "lock", wait=1):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert written.value.filename == f"{tmp_path / 'state.json'}"
+    assert held.value.filename == f"{tmp_path / 'lock'}"
+    assert not (tmp_path / "state.json").exists()
 
 
 def start_server(home: Path) -> Path:

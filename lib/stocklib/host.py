@@ -5,12 +5,12 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
 _POLL_SECONDS = 0.1
 
 
-def lock(file: IO[str] | int, *, wait: float) -> bool:
+def lock(file: IO[Any] | int, *, wait: float) -> bool:
     """Lock an open file or folder, waiting up to ``wait`` seconds for whoever holds it; whether it was to be had.
 
     The kernel keeps the lock: it is free again when the file is closed, or its process ends, however that happens.

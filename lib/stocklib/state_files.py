@@ -7,8 +7,8 @@ fsync of the file, one of its folder). ``read_record`` says which file is damage
 
 import itertools
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def write_state(path: Path, content: bytes, *, durable: bool, private: bool = Fa
     fresh = path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}.tmp")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with named(path), os.fdopen(handle, "wb") as file:
             file.write(content)
             if durable:
                 file.flush()
@@ -46,6 +46,16 @@ def write_promise(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file that must be there, whole, after a power cut that follows the return of this call."""
     write_state(path, content, durable=True, private=private)
     sync_folder(path.parent)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """An ``OSError`` of the block says on which file: one of a write or a flush, as on a full disk, does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

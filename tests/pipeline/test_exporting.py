@@ -91,6 +91,7 @@ def test_an_export_waits_for_the_one_that_runs_and_leaves_its_files_alone(
 FORMULAS = [
     "=HYPERLINK(\"http://x.example\")", "=1+1", "+1-800-FLOWERS", "-2+3+cmd|' /C calc'!A0", "@SUM(A1)",
     "\t=1", "\r=1", "\n=1", "  =1+1", "＝1", "＋1", "－1", "＠a", "-1.5",
+    "\v=1", "\f@a", "\u00a0=1", "\ufeff=1", "\u200b\t+1", "\u3000＝1", "﹦1", "=cmd|' /C calc'!A0", "@SUM(1)|'a'!A0",
 ]  # fmt: skip
 TEXTS = ["AT&T", "a=b", "Berkshire -B", "^GSPC", "'=1", "", " plain", "3M", None]
 
@@ -103,10 +104,13 @@ def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe_and_a_number_kee
         con.register("names", names)
         numbers = "-1.5 as change, (-2)::double as ratio, -3 as count, date '2012-12-14' as quote_date"
         con.execute(f"create table gold.names as select *, {numbers} from names")
+        con.execute("""create table gold.odd as select '=1'::enum('=1') as "=1+1", '-a' as "-b""c", -1 as n""")
     open_warehouse(settings).publish()
     expected = [f"'{text}" for text in FORMULAS] + [text or "" for text in TEXTS]
 
-    (path,) = (path for path in export(settings, tmp_path / "out", format="csv") if path.name == "names.csv")
+    files = {path.name: path for path in export(settings, tmp_path / "out", format="csv")}
+    path = files["names.csv"]
+    assert files["odd.csv"].read_text().splitlines() == ['\'=1+1,"\'-b""c",n', "'=1,'-a,-1"]
     monkeypatch.setenv("STOCKS_HOME", str(settings.home))
     asked = CliRunner().invoke(main, ["query", "select * from gold.names order by n", "--format", "csv"]).stdout_bytes
     with path.open(newline="", encoding="utf-8") as file:
@@ -121,6 +125,10 @@ def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe_and_a_number_kee
     table = pa.table({"name": FORMULAS + TEXTS, "change": [-1.5] * len(FORMULAS + TEXTS)})
     assert harmless_table(table).to_pydict()["name"] == [*expected[:-1], None]
     assert harmless_table(table).column("change").equals(table.column("change"))
+    # a name of a column is a cell of the first line
+    assert harmless_table(table.rename_columns(["=n", "-c"])).column_names == ["'=n", "'-c"]
+    kinds = pd.DataFrame({"=1+1": pd.Categorical(["=1"]), "@a": pd.array(["+1"], dtype="string"), "n": [-1]})
+    assert to_csv(kinds) == "'=1+1,'@a,n\n'=1,'+1,-1\n"
     assert to_csv(pd.DataFrame({"a": ["x\r=1+1"], "b": [-1]})) == '"a","b"\n"x\r=1+1",-1\n'
     export(settings, tmp_path / "out")
     assert set(pd.read_parquet(tmp_path / "out" / "names.parquet")['na"me']) >= set(FORMULAS)

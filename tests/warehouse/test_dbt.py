@@ -1,13 +1,17 @@
 """dbt is started with the project's own variables, whatever else its caller asks for."""
 
 import json
+import logging
+import resource
+from pathlib import Path
 
 import pytest
 from landed import settings_in
 
-from stocklib.errors import InputError
+from stocklib.errors import InputError, TransformFailed
 from stocklib.pipeline.transform import run_dbt
 from stocklib.warehouse.dbt import merge_variables
+from stocklib.warehouse.described import described_models
 
 OURS = {"close_settle_seconds": 0}
 
@@ -31,6 +35,18 @@ def test_the_callers_variables_win() -> None:
 def test_variables_that_are_no_mapping_are_one_clear_error(args: list[str]) -> None:
     with pytest.raises(InputError, match=r"--vars .* write them like --vars '\{close_settle_seconds: 60\}'"):
         merge_variables(["build", *args], OURS)
+
+
+def test_a_full_disk_under_dbts_log_is_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(TransformFailed, match="disk full"):
+            described_models(settings_in(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "Traceback" not in capfd.readouterr().err
+    assert logging.raiseExceptions
 
 
 def test_dbt_hears_ours_and_the_callers(tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture) -> None:

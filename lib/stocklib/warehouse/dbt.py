@@ -82,7 +82,6 @@ def run_dbt(
 
     ``keep`` parses the project once a process, and again when a file of it changes.
     """
-    from dbt.cli.main import dbtRunner
 
     def listen(event: Any) -> None:
         if on_node is not None and event.info.name in ("LogModelResult", "LogTestResult", "LogSeedResult"):
@@ -93,7 +92,7 @@ def run_dbt(
     try:
         with environment(place.environ):
             manifest = parse(place) if keep else None
-            outcome = dbtRunner(manifest, callbacks=[listen]).invoke(_arguments(args, place, quiet=quiet))
+            outcome = _invoke(_arguments(args, place, quiet=quiet), manifest, callbacks=[listen])
     finally:
         _free_local_file()
     nodes = tuple(_nodes(outcome.result))
@@ -111,8 +110,6 @@ def compile_tests(select: Sequence[str], place: DbtPlace) -> dict[str, str]:
 
     Once a process, since running them one by one through dbt takes longer than they do. Raises ``TransformFailed``.
     """
-    from dbt.cli.main import dbtRunner
-
     key = tuple(select)
     with environment({**place.environ, **BOUNDS}):
         manifest = parse(place)
@@ -120,7 +117,7 @@ def compile_tests(select: Sequence[str], place: DbtPlace) -> dict[str, str]:
             return _compiled[key]
         arguments = ["compile", "--select", *(f"{models},test_type:data" for models in select)]
         try:
-            outcome = dbtRunner(manifest).invoke(_arguments(arguments, place, quiet=True))
+            outcome = _invoke(_arguments(arguments, place, quiet=True), manifest)
         finally:
             _free_local_file()
     tests = {result.node.name: result.node for result in _results(outcome.result)}
@@ -148,8 +145,6 @@ def bounded_statement(tests: Mapping[str, str], touched: Touched) -> str:
 
 def parse(place: DbtPlace) -> Any:
     """The parsed project; None when it cannot be, and the run itself will say why."""
-    from dbt.cli.main import dbtRunner
-
     # the target too: a process may work on two warehouses. Of a local file only its name is in what is parsed
     environ = {**place.environ, "STOCKS_WAREHOUSE_FILE": Path(place.environ.get("STOCKS_WAREHOUSE_FILE", "")).name}
     digest = hashlib.sha256(json.dumps([dict(place.variables), environ]).encode())
@@ -157,11 +152,22 @@ def parse(place: DbtPlace) -> Any:
         digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
     key = digest.hexdigest()
     if key not in _parsed:
-        outcome = dbtRunner().invoke(_arguments(["parse"], place, quiet=True))
+        outcome = _invoke(_arguments(["parse"], place, quiet=True))
         _parsed.clear()
         _compiled.clear()
         _parsed[key] = outcome.result
     return _parsed[key]
+
+
+def _invoke(arguments: list[str], manifest: Any = None, callbacks: Sequence[Callable[[Any], None]] = ()) -> Any:
+    """dbt's own outcome. On a full disk its log file is short of lines; no traceback stands for each of them."""
+    from dbt.cli.main import dbtRunner
+
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        return dbtRunner(manifest, callbacks=list(callbacks)).invoke(arguments)
+    finally:
+        logging.raiseExceptions = before
 
 
 def _arguments(args: Sequence[str], place: DbtPlace, *, quiet: bool) -> list[str]:

@@ -39,7 +39,7 @@ def described_models(settings: Settings) -> dict[str, Described]:
     with environment(place.environ):
         manifest = parse(place)
     if manifest is None:
-        raise TransformFailed(f"dbt cannot parse {place.project}: `stocks dbt -- parse` says why")
+        raise TransformFailed(f"dbt cannot parse {place.project}: `stocks dbt -- parse` says why; is the disk full?")
     nodes = list(manifest.nodes.values())
     tests = [node for node in nodes if node.resource_type == "test" and getattr(node, "test_metadata", None)]
     models = [node for node in nodes if node.resource_type == "model"]

@@ -308,7 +308,8 @@ class LocalWarehouse:
                 target = str(path).replace("'", "''")
                 table = f"{schema}.{name}"
                 asked = harmless_select(con, table) if fmt == "csv" else f"select * from {table}"  # noqa: S608
-                con.execute(f"copy ({asked} order by all) to '{target}' ({options})")
+                with told_plainly(folder):
+                    con.execute(f"copy ({asked} order by all) to '{target}' ({options})")
                 written.append(path)
         return written
 

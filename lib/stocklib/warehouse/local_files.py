@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,7 +91,7 @@ def told_plainly(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        said = _first_line(error)
+        said = _reason(_first_line(error))
         if isinstance(error, duckdb.IOException) and "lock" in said.lower():
             raise WarehouseBusy(f"{path} is open in another program: {said}") from error
         if any(sign in said for sign in _DAMAGE_SIGNS):
@@ -104,6 +105,16 @@ def told_plainly(path: Path) -> Iterator[None]:
         if isinstance(error, duckdb.IOException) or any(sign in said for sign in _DISK_SIGNS):
             raise WarehouseError(f"{path} cannot be read or written: {said}; is the disk full?") from error
         raise WarehouseError(said) from error
+
+
+def _reason(said: str) -> str:
+    """What the system said, where the engine wraps it in JSON.
+
+    >>> _reason('IO Error: Async write failed: {"exception_message":"Could not write","errno":"28"}')
+    'No space left on device'
+    """
+    found = re.search(r'"errno":"(\d+)"', said)
+    return os.strerror(int(found[1])) if found else said
 
 
 def _first_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ from typing import IO
 
 from stocklib.errors import WarehouseBusy, WarehouseError
 from stocklib.host import lock
+from stocklib.state_files import named
 
 
 @contextmanager
@@ -21,10 +22,11 @@ def hold(path: Path, *, wait: float) -> Iterator[None]:
     with _open(path) as file:
         if not lock(file, wait=wait):
             raise WarehouseBusy(_holder(file, path))
-        file.seek(0)
-        file.truncate()
-        json.dump({"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}, file)
-        file.flush()
+        told = json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")})
+        with named(path):
+            file.seek(0)
+            file.truncate()
+            file.write(told.encode())
         try:
             yield
         finally:
@@ -32,17 +34,18 @@ def hold(path: Path, *, wait: float) -> Iterator[None]:
             file.truncate()
 
 
-def _open(path: Path) -> IO[str]:
+def _open(path: Path) -> IO[bytes]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a+", encoding="utf-8")
+        # without a buffer, which a full disk would have written again when it is closed
+        return path.open("ab+", buffering=0)
     except OSError as error:
         raise WarehouseError(
             f"cannot write to {path.parent} ({error.strerror}): make it writable, or point STOCKS_HOME elsewhere"
         ) from error
 
 
-def _holder(file: IO[str], path: Path) -> str:
+def _holder(file: IO[bytes], path: Path) -> str:
     file.seek(0)
     try:
         told = json.loads(file.read())

@@ -1,18 +1,23 @@
-"""CSV that a spreadsheet program opens without running anything: a text cell that begins like a formula gets a ``'``.
+"""CSV that a spreadsheet program opens without running anything: a text that begins like a formula gets a ``'``.
 
 Names of companies, reasons and payloads of refused messages come from outside, and Excel, LibreOffice and Google Sheets
-run a cell that begins with ``=``, ``+``, ``-`` or ``@``. Text alone is touched: a number keeps its sign.
+run a cell that begins with ``=``, ``+``, ``-`` or ``@``, in the first line too. Text alone is touched: a number keeps
+its sign.
 """
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-# Also after spaces, as full-width letters, and a tab or line end, at which some programs begin a cell anew:
-# https://owasp.org/www-community/attacks/CSV_Injection. Python, Arrow and DuckDB read it alike.
-FORMULA = "^[ \t\r\n]*[=+@＝＋－＠-]|^[\t\r\n]"
+# Also after spaces and what does not show, as full-width and small letters, and a tab or line end, at which some
+# programs begin another cell: https://owasp.org/www-community/attacks/CSV_Injection. Python, Arrow and DuckDB read it
+# alike.
+_UNSEEN = "\\x00-\\x20\\x7f\u0085\u00a0\u00ad\u1680\u2000-\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+FORMULA = f"^[{_UNSEEN}]*[=+@＝＋－＠﹦﹢﹣﹫-]|^[\\t\\r\\n]"
+_BEGINS = re.compile(FORMULA).match
 
 
 def to_csv(frame: "pd.DataFrame") -> str:
@@ -31,31 +36,37 @@ def harmless_table(table: "pa.Table") -> "pa.Table":
     from pyarrow import compute
 
     for number, column in enumerate(table.columns):
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            marked = compute.binary_join_element_wise("'", column, "")
-            harmless = compute.if_else(compute.match_substring_regex(column, FORMULA), marked, column)
+        texts = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        if pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type):
+            marked = compute.binary_join_element_wise("'", texts, "")
+            harmless = compute.if_else(compute.match_substring_regex(texts, FORMULA), marked, texts)
             table = table.set_column(number, table.column_names[number], harmless)
-    return table
+    return table.rename_columns([_harmless(name) for name in table.column_names])
 
 
 def harmless_select(con: Any, table: str) -> str:
     """The SELECT that gives a table of DuckDB, no text of which is taken for a formula."""
-    described = con.execute(f"describe {table}").fetchall()
-    texts = ['"' + name.replace('"', '""') + '"' for name, kind, *_ in described if kind == "VARCHAR"]
-    marked = ", ".join(f"if(regexp_matches({text}, '{FORMULA}'), '''' || {text}, {text}) as {text}" for text in texts)
-    return f"select *{f' replace ({marked})' if marked else ''} from {table}"  # noqa: S608
+    shown = []
+    for name, kind, *_ in con.execute(f"describe {table}").fetchall():
+        cell = column = _quoted(name)
+        if kind.startswith(("VARCHAR", "ENUM")):
+            cell = f"if(regexp_matches({column}, '{FORMULA}'), '''' || {column}, {column})"
+        shown.append(f"{cell} as {_quoted(_harmless(name))}")
+    return f"select {', '.join(shown)} from {table}"  # noqa: S608
 
 
 def _harmless_frame(frame: "pd.DataFrame") -> "pd.DataFrame":
-    import re
-
-    begins = re.compile(FORMULA).match
-
-    def harmless(value: object) -> object:
-        return f"'{value}" if isinstance(value, str) and begins(value) else value
-
     frame = frame.copy()
     for number, kind in enumerate(frame.dtypes):
-        if kind in ("object", "str"):
-            frame.isetitem(number, frame.iloc[:, number].map(harmless).array)
+        if kind in ("object", "str", "string", "category"):
+            frame.isetitem(number, frame.iloc[:, number].astype(object).map(_harmless).array)
+    frame.columns = [_harmless(name) for name in frame.columns]
     return frame
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _BEGINS(value) else value
