@@ -7,7 +7,7 @@ from streams import landed, only, quote
 from stocklib.pipeline.heartbeat import Heartbeat
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.ledger import balance, gate, record
-from stocklib.pipeline.ledger.records import RAW_SILVER
+from stocklib.pipeline.ledger.records import RAW_SILVER, UNKNOWN_RUNS
 from stocklib.pipeline.loading import load
 from stocklib.quotes import from_epoch
 from stocklib.stream import Producer, create_topics, event_seq
@@ -106,6 +106,9 @@ def test_messages_of_strangers_block_no_publish_and_are_all_accounted_for(servic
         assert [float(row[0]) for row in warehouse.read(newest, [])] == [511.25]
     found = record(settings, balance(settings))
     assert [str(problem) for problem in found.problems] == []
-    assert set(found.unchecked) == {RAW_SILVER}
+    assert set(found.unchecked) == {RAW_SILVER, UNKNOWN_RUNS}
+    assert f"{settings.home / 'heartbeats'} has no file of run 'r1'" in found.unchecked[UNKNOWN_RUNS]
     assert "of AAPL in run r1" in found.remarks[0]
+    assert set(record(settings, found, accept=True).unchecked) == {RAW_SILVER}
+    assert set(balance(settings).unchecked) == {RAW_SILVER}
     assert sum(row.dead_letters for row in found.rows) == len(REFUSED) + len(FORGED_LETTERS) + 1

@@ -297,7 +297,10 @@ def _kind(path: Path) -> str:
 def _remedy(path: Path) -> str:
     if _kind(path) in _UNCOUNTED:
         return "no ledger counts by it; it goes when the next such process starts, or when you delete it"
-    return "what its run had Kafka confirm is not known any more; delete it to let the ledger count without that run"
+    return (
+        "what its run had Kafka confirm is not known any more; delete it, and `stocks ledger --accept` counts without "
+        "that run"
+    )
 
 
 def _set_aside(home: Path, *, kind: str) -> None:

@@ -15,10 +15,26 @@ from stocklib.errors import LakeError, StocksError, StreamError
 from stocklib.lake import Lake
 from stocklib.pipeline.ledger import objects, questions, verdict
 from stocklib.pipeline.ledger.books import Answers, Books
-from stocklib.pipeline.ledger.evidence import find_holes, list_lake, look_at_kafka, read_confirmed, read_objects
+from stocklib.pipeline.ledger.evidence import (
+    find_holes,
+    find_unknown_runs,
+    list_lake,
+    look_at_kafka,
+    read_confirmed,
+    read_objects,
+)
 from stocklib.pipeline.ledger.letters import loaded_letters
 from stocklib.pipeline.ledger.questions import STREAMS, Span, Stream
-from stocklib.pipeline.ledger.records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance, Problem
+from stocklib.pipeline.ledger.records import (
+    CONFIRMED,
+    KAFKA_LAKE,
+    LAKE_RAW,
+    RAW_SILVER,
+    UNKNOWN_RUNS,
+    Balance,
+    Problem,
+    id_of_run,
+)
 from stocklib.pipeline.ledger.tables import naive
 from stocklib.pipeline.ledger.tables import tables as as_tables
 from stocklib.pipeline.loading import OnProgress
@@ -84,8 +100,23 @@ def balance(
         # only now: the other runs have been checked
         books.unchecked.setdefault(CONFIRMED, "; ".join(damaged))
     say(_STEPS, _STEPS, "done")
-    done = Balance(datetime.now(UTC), tuple(rows), tuple(runs), (*found, *problems), books.unchecked)
-    return done.accepting(accepted(warehouse))
+    known = accepted(warehouse)
+    unknown: list[str] = []
+    if not damaged and books.days is None:
+        unknown = find_unknown_runs(settings.home, (run.run_id for run in runs))
+        unknown = [run_id for run_id in unknown if id_of_run(run_id) not in known]
+    if unknown:
+        books.unchecked[UNKNOWN_RUNS] = _explain_unknown(settings, unknown)
+    done = Balance(datetime.now(UTC), tuple(rows), tuple(runs), (*found, *problems), books.unchecked, tuple(unknown))
+    return done.accepting(known)
+
+
+def _explain_unknown(settings: Settings, runs: list[str]) -> str:
+    folder, more = settings.home / "heartbeats", f" and {len(runs) - 1:,} more" if len(runs) > 1 else ""
+    return (
+        f"{folder} has no file of run {runs[0]!r:.80}{more}: deleted, of a producer with another STOCKS_HOME, or a "
+        "stranger's messages. `stocks ledger --accept` takes note of it"
+    )
 
 
 def accepted(warehouse: Warehouse) -> list[str]:
@@ -114,9 +145,10 @@ def record(settings: Settings, found: Balance, *, accept: bool = False) -> Balan
         rows = as_tables(found)
         if accept:
             kept = [tuple(row) for row in warehouse.read("select problem, accepted_at, what from ops.ledger_accepted")]
-            fresh = [one for one in found.problems if not one.accepted]
-            rows["ledger_accepted"] = [*kept, *((one.id, naive(found.at), one.what) for one in fresh)]
-            found = found.accepting([one.id for one in found.problems])
+            fresh = [(one.id, one.what) for one in found.problems if not one.accepted]
+            fresh += [(id_of_run(run_id), f"run {run_id[:200]} has no heartbeat") for run_id in found.unknown_runs]
+            rows["ledger_accepted"] = [*kept, *((known_as, naive(found.at), what) for known_as, what in fresh)]
+            found = found.accepting([*(one.id for one in found.problems), *(known_as for known_as, _ in fresh)])
             rows |= as_tables(found)
         warehouse.replace_ops(rows)
         build, published = warehouse.last_build(), warehouse.published_build()

@@ -7,7 +7,7 @@ never missed.
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -76,6 +76,12 @@ def read_confirmed(home: Path, topics: set[str]) -> tuple[dict[tuple[str, str], 
                 event = (str(beat["run_id"]), str(symbol))
                 confirmed[event] = max(confirmed.get(event, 0), seq)
     return confirmed, [str(error) for error in damaged]
+
+
+def find_unknown_runs(home: Path, runs: Iterable[str]) -> list[str]:
+    """Those of these runs that no heartbeat of this home is of: what they had confirmed is not known."""
+    known = {str(beat["run_id"]) for beat in heartbeat.read_confirmed(home)[0]}
+    return sorted(set(runs) - known)
 
 
 def look_at_kafka(settings: Settings) -> KafkaEvidence:

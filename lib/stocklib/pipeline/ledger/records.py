@@ -9,6 +9,9 @@ from typing import Any
 # The hops, in the order of the pipeline.
 CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER = "confirmed → RAW", "Kafka → lake", "lake → RAW", "RAW → silver"
 
+# Not a hop whose problems wait to be checked again: of a run that nobody knows there are none.
+UNKNOWN_RUNS = "confirmed → RAW of runs without a heartbeat"
+
 # What is counted of a day's messages, and of a run's events.
 OF_MESSAGES = (
     *("landed", "loaded", "in_silver", "quarantined", "duplicates"),
@@ -89,13 +92,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Balance:
-    """The whole ledger at an instant. ``unchecked`` says for each hop that could not be checked why not."""
+    """The whole ledger at an instant. ``unchecked`` says for each hop that could not be checked why not.
+
+    ``unknown_runs`` brought messages, and no heartbeat says what they had confirmed.
+    """
 
     at: datetime
     rows: tuple[Movement, ...] = ()
     runs: tuple[RunMovement, ...] = ()
     problems: tuple[Problem, ...] = ()
     unchecked: dict[str, str] = field(default_factory=dict)
+    unknown_runs: tuple[str, ...] = ()
 
     @property
     def is_balanced(self) -> bool:
@@ -126,10 +133,12 @@ class Balance:
         ]
 
     def accepting(self, accepted: Sequence[str]) -> "Balance":
-        """The same, with these problems taken as known."""
+        """The same, with these problems, and runs, taken as known."""
         known = set(accepted)
         problems = tuple(replace(one, accepted=True) if one.id in known else one for one in self.problems)
-        return replace(self, problems=problems)
+        unknown = tuple(run_id for run_id in self.unknown_runs if id_of_run(run_id) not in known)
+        unchecked = {hop: reason for hop, reason in self.unchecked.items() if unknown or hop != UNKNOWN_RUNS}
+        return replace(self, problems=problems, unknown_runs=unknown, unchecked=unchecked)
 
     def to_json(self) -> dict[str, Any]:
         """For machines: everything, and the verdict."""
@@ -168,6 +177,11 @@ class Balance:
             return f"the ledger could not be checked everywhere: {told}. {rest}: {counts}"
         known = sum(problem.count for problem in self.problems)
         return f"the ledger balances{f' ({known:,} losses accepted)' if known else ''}: {counts}"
+
+
+def id_of_run(run_id: str) -> str:
+    """What a run without a heartbeat is accepted under."""
+    return Problem(UNKNOWN_RUNS, "unknown", run_id).id
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
