@@ -258,6 +258,16 @@ def test_what_rounding_does_to_a_price_is_no_bar_that_cannot_be() -> None:
     assert indicators.atr(one, one, one + 1e-6, 3).iloc[-1] < 1e-5
 
 
+def test_a_price_outside_its_bar_is_refused_where_the_bar_is_given() -> None:
+    price, volume = pd.Series([10.0, 11.0]), pd.Series([1.0, 1.0])
+    assert indicators.vwap(price, volume, high=price, low=price).tolist() == [10.0, 10.5]
+    for high, low in ((price + 1, price + 0.1), (price - 0.1, price - 1)):
+        with pytest.raises(InputError, match=r"the bar of 0 has its price outside its low and high"):
+            indicators.vwap(price, volume, high=high, low=low)
+    with pytest.raises(InputError, match="give both"):
+        indicators.vwap(price, volume, high=price)
+
+
 def test_a_bar_of_negative_prices_is_a_bar_too() -> None:
     """A future on oil closed at -37.63 once."""
     close = pd.Series([-37.0, -36.0, -37.63])

@@ -125,6 +125,8 @@ def test_times_mean_the_same_however_they_are_written_and_newest_first_is_refuse
 
 
 STRANGE = {
+    "dates as numbers": [20120103 + n for n in range(60)][::-1],
+    "seconds": [1355495400 + 300 * n for n in range(60)],
     "names": [f"row {n}" for n in range(60)],
     "days first": [f"{1 + n // 2:02d}/01/2012" for n in range(60)],
     "with and without a zone": ["2012-01-03", *[f"2012-02-{1 + n % 29:02d}T09:30:00Z" for n in range(59)]],
@@ -142,6 +144,46 @@ def test_what_is_no_time_is_refused_in_a_sentence(name: str) -> None:
     missing.index = missing.index.where(np.arange(60) != 7)
     with pytest.raises(InputError, match="no date"):
         OF_TIME[name](missing)
+
+
+@pytest.mark.parametrize("name", OF_TIME)
+def test_places_that_are_there_twice_are_refused(name: str) -> None:
+    """As two files read one after the other have them, or two symbols."""
+    with pytest.raises(InputError, match="in order of time, one a date"):
+        OF_TIME[name](bars().set_axis(pd.Index([*range(30), *range(30)])))
+
+
+def test_durations_within_a_day_are_no_sessions() -> None:
+    minutes = bars()["close"].set_axis(pd.to_timedelta(np.arange(60) * 5, unit="min"))
+    with pytest.raises(InputError, match="several values of 0 days"):
+        metrics.sharpe(minutes)
+
+
+NO_NUMBERS = ("x", "5", None, float("nan"), float("inf"), [1], {}, object(), pd.Series([1.0, 2.0]), True)
+ARGUMENTS: Calls = {
+    "deviations": lambda wrong: indicators.bollinger(bars()["close"], 5, deviations=wrong),
+    "decay": lambda wrong: indicators.ewma_volatility(bars()["close"], decay=wrong),
+    "window": lambda wrong: indicators.sma(bars()["close"], wrong),
+    "share": lambda wrong: metrics.cvar(bars()["close"], share=wrong),
+    "risk_free_percent": lambda wrong: metrics.sharpe(bars()["close"], risk_free_percent=wrong),
+    "cuts": lambda wrong: backtest.check_no_look_ahead(bars(), backtest.buy_and_hold, cuts=wrong),
+    "fast": lambda wrong: backtest.sma_crossover(bars(), wrong, 5),
+    "slow": lambda wrong: backtest.ema_crossover(bars(), 2, wrong),
+    "hold": lambda wrong: backtest.momentum_rotation(bars(), 5, hold=wrong),
+    "buy_below": lambda wrong: backtest.rsi_reversion(bars(), 5, buy_below=wrong),
+    "most": lambda wrong: backtest.volatility_target(bars(), most=wrong),
+    **{
+        name: lambda wrong, n=name: backtest.run(bars(), backtest.buy_and_hold(bars()), **{n: wrong})
+        for name in ("fill", "rebalance", "commission_bps", "minimum_fee", "borrow_percent", "leverage", "cash")
+    },
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_an_argument_that_is_no_number_is_refused_in_a_line(name: str) -> None:
+    for wrong in NO_NUMBERS:
+        with pytest.raises(InputError, match=rf"^{name}=[^\n]* is not possible[^\n]*$"):
+            ARGUMENTS[name](wrong)
 
 
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────────

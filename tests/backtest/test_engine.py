@@ -324,6 +324,17 @@ def test_an_open_trade_of_numbered_bars_has_no_exit() -> None:
     assert trades["exit_date"].isna().all()
 
 
+@pytest.mark.parametrize("vwap", [0.5, 1000.0])
+def test_nothing_is_filled_at_a_mean_price_outside_its_bar(vwap: float) -> None:
+    prices = random_bars(1, 10).assign(vwap=lambda frame: frame["close"])
+    run(prices, pd.Series(1.0, prices["date"]), fill="vwap")
+    prices.loc[4, "vwap"] = vwap
+    with pytest.raises(InputError, match=r"the bar of .* has its vwap outside its low and high"):
+        run(prices, pd.Series(1.0, prices["date"]), fill="vwap")
+    # what is not used does no harm
+    run(prices, pd.Series(1.0, prices["date"]))
+
+
 @pytest.mark.parametrize("wrong", [{"entry": 2.5}, {"exit": 0}])
 def test_a_channel_needs_whole_windows(wrong: dict[str, float]) -> None:
     prices = random_bars(1, 40)

@@ -216,6 +216,26 @@ def test_a_peek_that_needs_so_many_bars_is_caught_where_the_future_is_another_on
         check_no_look_ahead(prices, a_constant_but_for_the_whole)
 
 
+def test_weights_that_were_made_outside_and_are_given_by_place_are_caught(prices: pd.DataFrame) -> None:
+    for whole in (prices, prices.drop(columns="date"), prices.head(40)):
+        known = (whole["close"].shift(-1) > whole["close"]).to_numpy(dtype="float64")
+
+        def by_heart(bars: pd.DataFrame, known: Any = known) -> pd.Series:
+            return pd.Series(known[: len(bars)], pd.Index(bars.get("date", bars.index)))
+
+        with pytest.raises(InputError, match="looks ahead: it decides the same whatever the bars"):
+            check_no_look_ahead(whole, by_heart)
+
+    def dice(bars: pd.DataFrame) -> pd.Series:
+        return pd.Series(np.random.default_rng(1).integers(0, 2, len(bars)) * 1.0, pd.Index(bars["date"]))
+
+    def every_second(bars: pd.DataFrame) -> pd.Series:
+        return pd.Series(np.arange(len(bars)) % 2 * 1.0, pd.Index(bars["date"]))
+
+    for honest in (dice, every_second):
+        check_no_look_ahead(prices, honest)
+
+
 def test_a_strategy_of_the_calendar_and_one_of_other_columns_pass(prices: pd.DataFrame) -> None:
     def by_month_and_weekday(bars: pd.DataFrame) -> pd.Series:
         when = pd.DatetimeIndex(bars["date"])

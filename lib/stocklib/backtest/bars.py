@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stocklib.errors import InputError
-from stocklib.indicators.columns import LARGEST, ROUNDED, SMALLEST, to_doubles
+from stocklib.indicators.columns import LARGEST, ROUNDED, SMALLEST, shown, to_doubles
 from stocklib.indicators.times import read_times
 
 Floats = NDArray[np.float64]
@@ -38,12 +38,26 @@ class Bars:
 
     def fills(self, at: str) -> Floats:
         """The prices at which orders are filled: ``open``, ``close`` or ``vwap``."""
-        if at not in ("open", "close", "vwap"):
-            raise InputError(f"fill={at!r} is not possible: open, close or vwap")
+        if not isinstance(at, str) or at not in ("open", "close", "vwap"):
+            raise InputError(f"fill={shown(at)} is not possible: open, close or vwap")
         found: Floats | None = getattr(self, at)
         if found is None:
             raise InputError("the bars have no vwap: add the column, or fill at the open or the close")
+        if at == "vwap":
+            self._check_vwap(found)
         return found
+
+    def _check_vwap(self, vwap: Floats) -> None:
+        """Nothing is traded at a mean price outside of the bar's range."""
+        for edge, beyond in ((self.high, 1), (self.low, -1)):
+            if edge is None:
+                continue
+            outside = beyond * (vwap - edge) > ROUNDED * edge
+            if outside.any():
+                bar, symbol = np.argwhere(outside)[0]
+                raise InputError(
+                    f"the bar{_named(self.symbols[symbol], self.times[bar])} has its vwap outside its low and high"
+                )
 
     def closes(self) -> pd.DataFrame:
         """The closes of every symbol: times × symbols."""
@@ -120,8 +134,11 @@ def _numbers(prices: pd.DataFrame, name: str) -> Floats:
 
 
 def _bar(when: pd.Index, codes: Any, names: list[str], row: int) -> str:
-    of = f" of {names[codes[row]]}" if names[codes[row]] else ""
-    return f"{of} of {when[row]}"
+    return _named(names[codes[row]], when[row])
+
+
+def _named(symbol: str, when: Any) -> str:
+    return f" of {symbol} of {when}" if symbol else f" of {when}"
 
 
 def _check_order(when: pd.Index, codes: Any, names: list[str]) -> None:

@@ -10,7 +10,7 @@ from stocklib.backtest import kernel
 from stocklib.backtest.bars import Bars, Floats, read_bars
 from stocklib.backtest.result import Result
 from stocklib.errors import InputError
-from stocklib.indicators.columns import to_doubles
+from stocklib.indicators.columns import check_number, shown, to_doubles
 from stocklib.indicators.times import read_times, session_days
 
 REBALANCE = ("change", "bar", "week", "month", "quarter")
@@ -97,8 +97,7 @@ def check_kind(weights: Any) -> None:
 
 
 def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> Floats:
-    if not (np.isfinite(leverage) and leverage >= 1):
-        raise InputError(f"leverage={leverage!r} is not possible: 1 (nothing borrowed) or more")
+    check_number("leverage", leverage, said="1 (nothing borrowed) or more", within=lambda given: given >= 1)
     check_kind(weights)
     if isinstance(weights, pd.Series) and len(bars.symbols) > 1:
         raise InputError("the bars are those of several symbols: weights must be a frame with a column a symbol")
@@ -148,8 +147,8 @@ def _numbers(weights: pd.Series | pd.DataFrame) -> Floats:
 
 def _due(times: Any, rebalance: str) -> Any:
     """By bar, what is brought to its target, as ``kernel`` counts it."""
-    if rebalance not in REBALANCE:
-        raise InputError(f"rebalance={rebalance!r} is not possible; it is one of {', '.join(REBALANCE)}")
+    if not isinstance(rebalance, str) or rebalance not in REBALANCE:
+        raise InputError(f"rebalance={shown(rebalance)} is not possible; it is one of {', '.join(REBALANCE)}")
     if rebalance in ("change", "bar"):
         return np.full(len(times), kernel.CHANGED if rebalance == "change" else kernel.EVERYTHING, dtype=np.int8)
     days = session_days(times)
@@ -165,24 +164,22 @@ def _due(times: Any, rebalance: str) -> Any:
 
 def amount(name: str, value: float, *, positive: bool = False) -> float:
     """The value, when it is one that an account can have."""
-    if not np.isfinite(value) or value < 0 or (positive and value == 0):
-        raise InputError(f"{name}={value!r} is not possible: {'a positive number' if positive else '0 or more'}")
+    said = "a positive number" if positive else "a number, 0 or more"
+    check_number(name, value, said=said, within=lambda given: given > 0 or (given == 0 and not positive))
     return float(value)
 
 
 def _percent(name: str, value: float | None, *, below: float) -> float:
     if value is None:
         return 0.0
-    if not 0 < value < below:
-        raise InputError(f"{name}={value!r} is not possible: above 0 and below {below:g}")
-    return value / 100
+    check_number(name, value, said=f"a number above 0 and below {below:g}", within=lambda given: 0 < given < below)
+    return float(value) / 100
 
 
 def fraction(name: str, bps: float) -> float:
     """Basis points as a fraction."""
-    if not 0 <= bps < 10_000:
-        raise InputError(f"{name}={bps!r} is not possible: basis points from 0 to below 10000")
-    return bps / 10_000
+    check_number(name, bps, said="basis points from 0 to below 10000", within=lambda given: 0 <= given < 10_000)
+    return float(bps) / 10_000
 
 
 def day_of(when: Any) -> str:

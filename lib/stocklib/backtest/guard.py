@@ -10,13 +10,15 @@ from stocklib.backtest import kernel
 from stocklib.backtest.bars import PRICES, bar_times, read_bars
 from stocklib.backtest.engine import check_kind, day_of, same_times
 from stocklib.errors import InputError
-from stocklib.indicators.columns import to_doubles
+from stocklib.indicators.columns import check_window, to_doubles
 from stocklib.sessions import NEW_YORK
 
 Strategy = Callable[[pd.DataFrame], pd.Series | pd.DataFrame]
 
 # After so many years the calendar is the same again, weekdays and leap years.
 _CYCLE = pd.DateOffset(years=28)
+# Other weekdays, months and years.
+_OTHER_DAYS = pd.DateOffset(days=1003)
 # How a future that is another one goes on: at these multiples of its prices, in another order.
 _LEVELS = (3.0, 0.3)
 _WHEN = ("symbol", "date", "time")
@@ -32,13 +34,15 @@ def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int =
 
     It must answer with one weight for each bar that it is given, and the same weights for the same bars dated 28 years
     later, when the calendar is the same again. So a strategy is caught that reads a frame from outside, or goes on
-    answering what it computed at its first call. Outside data that it may use belong in columns of the bars: they are
-    cut and shuffled as well.
+    answering what it computed at its first call; and one that decides by a bar's place alone, whatever the bars and
+    their dates, when its weights fit the next bars better than the same weights moved by any number of bars. Outside
+    data that it may use belong in columns of the bars: they are cut and shuffled as well.
 
     What it cannot catch: a column of the bars that looks ahead itself (a figure restated later, an average over the
     future); parameters, or a choice of symbols, made in the knowledge of all the data; outside data that stand on no
     dates, such as a number; and a peek that decides only on bars between the cuts.
     """
+    check_window(cuts, name="cuts")
     times = _read(prices)
     if len(times) < 8:
         raise InputError(f"{len(times)} bars are too few to cut: 8 or more")
@@ -53,6 +57,7 @@ def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int =
     whole = _decided(strategy, prices, "all the bars")
     _compare(begun, whole, times[first], "")
     _check_dates(prices, strategy, whole)
+    _check_places(prices, strategy, whole)
     for place in _places(whole, times, cuts, begin=first, least=7):
         earlier = _decided(strategy, up_to(place), f"the bars up to {day_of(times[place])}")
         _compare(earlier, whole, times[place], "")
@@ -151,6 +156,32 @@ def _check_dates(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame) 
                 "decides otherwise, so it knows these dates from data outside the bars or from an earlier call. Data "
                 "that it may use belong in columns of the bars"
             )
+
+
+def _check_places(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame) -> None:
+    """Weights that stay whatever the bars and their dates, and fit the next bars best, were made of these bars."""
+    if not (whole.diff().abs() > kernel.TOLERANCE).to_numpy().any():
+        return
+    other = next(_other_futures(prices, np.ones(len(prices), dtype=bool), seed=0))
+    name = next((column for column in ("time", "date") if column in other), None)
+    times = other.index if name is None else other[name]
+    if pd.api.types.is_datetime64_any_dtype(times.dtype):
+        moved = pd.DatetimeIndex(times) + _OTHER_DAYS
+        other = other.set_axis(moved) if name is None else other.assign(**{name: moved})
+    answer = _decided(strategy, other, "other bars on other days").set_axis(whole.index).reindex(columns=whole.columns)
+    weights = whole.to_numpy()
+    if not np.allclose(answer, weights, rtol=0, atol=kernel.TOLERANCE, equal_nan=True):
+        return
+    bars = read_bars(prices)
+    closes = pd.DataFrame(bars.close, columns=bars.symbols).ffill()
+    changes = (closes.shift(-1) / closes - 1).fillna(0.0).to_numpy()
+    gains = [float(np.nansum(np.roll(weights, by, axis=0) * changes)) for by in range(len(weights))]
+    if gains[0] > max(gains[1:]) + kernel.TOLERANCE:
+        raise InputError(
+            "the strategy looks ahead: it decides the same whatever the bars and their dates, and its weights fit the "
+            "bars that follow better than if they were moved by any number of bars, so they come from data outside. "
+            "Data that it may use belong in columns of the bars"
+        )
 
 
 def _years_later(times: pd.DatetimeIndex) -> pd.DatetimeIndex:

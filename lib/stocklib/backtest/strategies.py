@@ -13,7 +13,7 @@ from stocklib.backtest.bars import Bars, read_bars
 from stocklib.backtest.kernel import TOLERANCE
 from stocklib.errors import InputError
 from stocklib.indicators import ema, rolling_volatility, rsi, sma
-from stocklib.indicators.columns import check_window
+from stocklib.indicators.columns import check_number, check_window
 from stocklib.indicators.times import session_days
 
 
@@ -57,6 +57,8 @@ def rsi_reversion(
     >>> rsi_reversion(frame, 2).tolist()
     [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]
     """
+    for name, level in (("buy_below", buy_below), ("sell_above", sell_above)):
+        check_number(name, level, said="an RSI, from 0 to 100")
     if not 0 <= buy_below < sell_above <= 100:
         raise InputError(f"buy_below={buy_below} must be below sell_above={sell_above}, both from 0 to 100")
     series = read_bars(prices).one()
@@ -88,8 +90,9 @@ def momentum_rotation(prices: pd.DataFrame | Bars, window: int = 126, *, hold: i
     """
     check_window(window)
     check_window(skip, name="skip", at_least=0)
-    if hold < 1:
-        raise InputError(f"hold={hold} is not possible: 1 symbol or more")
+    check_number(
+        "hold", hold, said="a whole number of symbols", within=lambda value: value >= 1 and value == int(value)
+    )
     panel = read_bars(prices).closes().ffill()
     rise = panel.shift(skip) / panel.shift(skip + window) - 1
     rank = rise.where(rise > TOLERANCE).rank(axis=1, ascending=False, method="first")
@@ -104,8 +107,8 @@ def volatility_target(
     At most ``most``; in steps of ``step`` of the account, so that not every bar is a trade. ``InputError`` for bars
     within the day, whose deviation is not that of sessions.
     """
-    if not (target_percent > 0 and most > 0 and step > 0):
-        raise InputError("target_percent, most and step must be positive")
+    for name, given in (("target_percent", target_percent), ("most", most), ("step", step)):
+        check_number(name, given, said="a positive number", within=lambda value: value > 0)
     series = read_bars(prices).one()
     if not session_days(series.index).is_unique:
         raise InputError("volatility_target measures the volatility of sessions: give it daily bars")
@@ -116,8 +119,10 @@ def volatility_target(
 
 
 def _check_pair(fast: int, slow: int) -> None:
-    if not 0 < fast < slow:
-        raise InputError(f"fast={fast} must be at least 1 and shorter than slow={slow}")
+    for name, window in (("fast", fast), ("slow", slow)):
+        check_window(window, name=name)
+    if fast >= slow:
+        raise InputError(f"fast={fast} must be shorter than slow={slow}")
 
 
 def _above(fast: pd.Series, slow: pd.Series) -> pd.Series:

@@ -7,7 +7,16 @@ import talib
 
 from stocklib.indicators import holes, windows
 from stocklib.indicators.averages import sma
-from stocklib.indicators.columns import Values, by_memory, check_ranges, check_window, like, numbers_of, read
+from stocklib.indicators.columns import (
+    Values,
+    by_memory,
+    check_number,
+    check_ranges,
+    check_window,
+    like,
+    numbers_of,
+    read,
+)
 
 # A deviation below this share of the mean is what rounding leaves of none.
 _NOISE = 1e-12
@@ -35,6 +44,7 @@ def bollinger(values: Values, window: int = 20, *, deviations: float = 2.0) -> B
     [-1.320494, 3.0, 7.320494]
     """
     check_window(window, at_least=2)
+    check_number("deviations", deviations, said="a number, 0 or more", within=lambda value: value >= 0)
     (values,) = read(values)
     middle = sma(values, window)
     width = deviations * _deviation(values, window, ddof=0)

@@ -4,6 +4,7 @@ In go series or panels of one shape, out come such of the same shape. ``read`` i
 inputs pass. A kernel sees only complete bars.
 """
 
+import math
 import numbers
 from collections.abc import Callable
 from decimal import Decimal
@@ -42,9 +43,24 @@ def by_memory(kernel: Kernel, *inputs: Values) -> Values:
 def check_window(window: object, *, name: str = "window", at_least: int = 1) -> None:
     """A window is a whole number of bars."""
     if isinstance(window, bool) or not isinstance(window, int | np.integer) or window < at_least:
-        raise InputError(f"{name}={window!r} is not possible: a window is a whole number of bars, {at_least} or more")
+        raise InputError(
+            f"{name}={shown(window)} is not possible: a window is a whole number of bars, {at_least} or more"
+        )
     if window > _LONGEST:
         raise InputError(f"{name}={window} is not possible: a window has {_LONGEST:,} bars at most")
+
+
+def check_number(name: str, value: object, *, said: str, within: Callable[[Any], bool] = lambda value: True) -> None:
+    """An argument that is a finite number, and one that ``within`` admits; else ``InputError`` ``said``s what it is."""
+    is_number = isinstance(value, numbers.Real | Decimal) and not isinstance(value, bool | np.bool_)
+    if not (is_number and math.isfinite(value) and within(value)):  # type: ignore[arg-type]
+        raise InputError(f"{name}={shown(value)} is not possible: it is {said}")
+
+
+def shown(value: object) -> str:
+    """What was given instead, in one short line."""
+    said = repr(value)
+    return said if len(said) <= 40 and "\n" not in said else type(value).__name__
 
 
 def read(*inputs: Values) -> tuple[Values, ...]:

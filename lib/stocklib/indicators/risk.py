@@ -5,9 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from stocklib.errors import InputError
 from stocklib.indicators import holes, windows
-from stocklib.indicators.columns import Floats, Values, check_ranges, check_window, like, numbers_of, read_prices
+from stocklib.indicators.columns import (
+    Floats,
+    Values,
+    check_number,
+    check_ranges,
+    check_window,
+    like,
+    numbers_of,
+    read_prices,
+)
 
 _ANNUAL_PERCENT = 100 * math.sqrt(252)
 
@@ -41,7 +49,8 @@ def ewma_volatility(prices: Values, *, decay: float = 0.94, warm_up: int = 30) -
     """Volatility in which a return counts less the older it is.
 
     σ²_t = λ σ²_(t-1) + (1 - λ) r²_t, begun with the first squared return; NaN for the first ``warm_up`` returns. A
-    missing bar is NaN, and the bar after it has no return of one session: its volatility is the one before the hole.
+    missing bar is NaN, and the bar after it has no return of one session: nothing was learned, so its volatility is
+    the one before the hole, however long that was.
     Source: J.P. Morgan, RiskMetrics Technical Document (1996), chapter 5.
 
     0.5 · 0.01 + 0.5 · 0.01 = 0.01 is a deviation of 10 % a session:
@@ -51,8 +60,7 @@ def ewma_volatility(prices: Values, *, decay: float = 0.94, warm_up: int = 30) -
     [nan, nan, 158.745079]
     """
     check_window(warm_up, name="warm_up")
-    if not 0 < decay < 1:
-        raise InputError(f"decay={decay!r} is not possible: it is between 0 and 1")
+    check_number("decay", decay, said="between 0 and 1", within=lambda value: 0 < value < 1)
     (prices,) = read_prices(prices)
     squared = (prices / prices.shift(1) - 1) ** 2
     averaged = squared.ewm(alpha=1 - decay, adjust=False, ignore_na=True, min_periods=warm_up).mean()

@@ -1,7 +1,8 @@
 """The times that an index holds, however they are written: one gate for indicators, metrics, backtests and figures.
 
 Datetimes, Python's dates and datetimes, Arrow's, periods and ISO 8601 text in; datetimes out. Places (0, 1, 2, …) say
-nothing about time and come out as they are. Anything else is an ``InputError``.
+nothing about time and come out as they are; numbers that count seconds, or spell a date (20121214), are no places.
+Anything else is an ``InputError``.
 """
 
 from datetime import date, datetime
@@ -14,6 +15,8 @@ from stocklib.sessions import NEW_YORK
 
 _ISO = r"\s*\d{4}-?\d{2}-?\d{2}"
 _WITH_OFFSET = r".*\d[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)\s*"
+# Dates as numbers begin here, and seconds since 1970 far beyond.
+_NO_PLACE = 10_000_000
 _HINT = "make them datetimes first, with pd.to_datetime(…)"
 
 
@@ -37,7 +40,11 @@ def read_times(times: Any) -> pd.Index:
         raise InputError("a value has no date: drop it, or give it one")
     if isinstance(index, pd.PeriodIndex):
         return index.to_timestamp()
-    if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) or not len(index) or _are_places(index):
+    if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) or not len(index):
+        return index
+    if _are_places(index):
+        if not isinstance(index, pd.RangeIndex) and index.min() >= _NO_PLACE:
+            raise InputError(f"the index holds numbers such as {index[0]}, which are no places and no times: {_HINT}")
         return index
     try:
         return _converted(index).as_unit("us")
@@ -46,14 +53,16 @@ def read_times(times: Any) -> pd.Index:
 
 
 def in_order(times: pd.Index) -> bool:
-    """Whether each time is after the one before it; of places nothing is asked."""
+    """Whether each time is after the one before it; of places only that none is there twice."""
     if not isinstance(times, pd.DatetimeIndex | pd.TimedeltaIndex):
-        return True
+        return bool(times.is_unique)
     return bool(times.is_monotonic_increasing and times.is_unique)
 
 
 def session_days(times: pd.Index) -> pd.Index:
-    """The New York date of each time, or what stands for it where there are no dates."""
+    """The New York date of each time, or what stands for it where there are no dates: the whole days of durations."""
+    if isinstance(times, pd.TimedeltaIndex):
+        return times.floor("D")
     if not isinstance(times, pd.DatetimeIndex):
         return times
     return (times if times.tz is None else times.tz_convert(NEW_YORK).tz_localize(None)).normalize()

@@ -8,7 +8,16 @@ import talib
 
 from stocklib.errors import InputError
 from stocklib.indicators import windows
-from stocklib.indicators.columns import Values, by_memory, check_window, like, numbers_of, read, read_volume
+from stocklib.indicators.columns import (
+    Values,
+    by_memory,
+    check_ranges,
+    check_window,
+    like,
+    numbers_of,
+    read,
+    read_volume,
+)
 
 
 def obv(close: Values, volume: Values) -> Values:
@@ -25,12 +34,21 @@ def obv(close: Values, volume: Values) -> Values:
     return by_memory(talib.OBV, close, read_volume(volume))
 
 
-def vwap(price: Values, volume: Values, *, window: int | None = None, session: Any = None) -> Values:
+def vwap(
+    price: Values,
+    volume: Values,
+    *,
+    window: int | None = None,
+    session: Any = None,
+    high: Values | None = None,
+    low: Values | None = None,
+) -> Values:
     """Volume-weighted average price: Σ p v / Σ v, in the unit of the prices; NaN until something was traded.
 
     Over the last ``window`` bars, or from the beginning of each ``session`` (one label a bar, such as the New York
     date), or from the first bar on. ``price`` is a trade's, or a bar's typical price (H + L + C) / 3. A bar without a
-    price or a volume counts for nothing.
+    price or a volume counts for nothing. With the bars' ``high`` and ``low``, a price outside of them is an
+    ``InputError``.
     Source: S. A. Berkowitz, D. E. Logue, E. A. Noser, The Total Cost of Transactions on the NYSE, Journal of Finance
     (1988).
 
@@ -40,6 +58,11 @@ def vwap(price: Values, volume: Values, *, window: int | None = None, session: A
     """
     price, volume = read(price, volume)
     volume = read_volume(volume)
+    if (high is None) != (low is None):
+        raise InputError("a price is checked against high and low: give both, or none")
+    if high is not None and low is not None:
+        price, high, low = read(price, high, low)
+        check_ranges(high, low, price=price)
     if window is not None and session is not None:
         raise InputError("a window or a session, not both")
     there = price.notna() & volume.notna()

@@ -87,8 +87,8 @@ def check_sessions(prices: pd.Series, *, at_least: int = 2) -> pd.Series:
     if not days[1:].is_unique:
         day = days[1:][days[1:].duplicated()][0]
         raise InputError(
-            f"there are several values of {day:%Y-%m-%d}, and a figure a year takes one a session: take each session's "
-            "last value first"
+            f"there are several values of {str(day)[:10]}, and a figure a year takes one a session: take each "
+            "session's last value first"
         )
     return checked
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stocklib.errors import InputError
+from stocklib.indicators.columns import check_number
 from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, check_sessions, finite, known_returns, returns
 from stocklib.metrics.risk import max_drawdown
 
@@ -78,6 +79,7 @@ def alpha(prices: pd.Series, benchmark: pd.Series, *, risk_free_percent: float =
     0.0
     """
     mine, theirs = _together(check_sessions(prices), benchmark)
+    check_number("risk_free_percent", risk_free_percent, said="a number, in percent a year")
     free = risk_free_percent / 100 / SESSIONS_A_YEAR
     left = (mine - free) - beta(prices, benchmark) * (theirs - free)
     with np.errstate(over="ignore"):
@@ -100,6 +102,7 @@ def information_ratio(prices: pd.Series, benchmark: pd.Series) -> float:
 
 
 def _excess(prices: pd.Series, risk_free_percent: float) -> pd.Series:
+    check_number("risk_free_percent", risk_free_percent, said="a number, in percent a year")
     return known_returns(check_sessions(prices)) - risk_free_percent / 100 / SESSIONS_A_YEAR
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stocklib import indicators
+from stocklib.indicators.columns import check_window
 from stocklib.indicators.holes import allowed
 from stocklib.metrics.growth import SESSIONS_A_YEAR, check_prices, check_sessions, known_returns, returns
 
@@ -35,6 +36,8 @@ def volatility(prices: pd.Series, *, window: int | None = VOLATILITY_WINDOW) -> 
     >>> round(volatility(pd.Series([100.0, 110.0, 99.0]), window=2), 6)
     224.499443
     """
+    if window is not None:
+        check_window(window)
     checked = check_sessions(prices)
     # from the first price to the last: what is missing outside of them is no hole
     changes = returns(checked[checked.bfill().notna() & checked.ffill().notna()])

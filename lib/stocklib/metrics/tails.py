@@ -5,7 +5,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from stocklib.errors import InputError
+from stocklib.indicators.columns import check_number
 from stocklib.metrics.growth import known_returns
 
 
@@ -59,6 +59,5 @@ def gaussian_cvar(prices: pd.Series, *, share: float = 0.05) -> float:
 
 
 def _checked(share: float) -> float:
-    if not 0 < share < 1:
-        raise InputError(f"share={share!r} is not possible: it is between 0 and 1, such as 0.05")
+    check_number("share", share, said="between 0 and 1, such as 0.05", within=lambda value: 0 < value < 1)
     return share
