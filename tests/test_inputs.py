@@ -7,6 +7,7 @@ fails the last test. What a gate does is then asked of all of them.
 from collections.abc import Callable
 from datetime import UTC
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -360,6 +361,48 @@ def test_a_figure_of_lists_and_arrays_is_refused(make: Callable[[Any], Any]) -> 
     ):
         with pytest.raises(InputError, match=r"must be|at least one"):
             call()
+
+
+# ── what is no series and no frame ────────────────────────────────────────────────────────────────────────────────────
+
+
+def traded() -> backtest.Result:
+    return backtest.run(bars(), backtest.sma_crossover(bars(), 2, 5))
+
+
+PARTS: Calls = {
+    "summary": lambda wrong: backtest.summary(wrong),
+    "summary of": lambda wrong: backtest.summary({"it": wrong}),
+    "summary against": lambda wrong: backtest.summary({"it": traded()}, benchmark=wrong),
+    "sweep's strategy": lambda wrong: backtest.sweep(bars(), wrong, SMALL),
+    "sweep's grid": lambda wrong: backtest.sweep(bars(), backtest.sma_crossover, wrong),
+    "guard's strategy": lambda wrong: backtest.check_no_look_ahead(bars(), wrong),
+    "report": lambda wrong: backtest.report(wrong, "never.html"),
+    "report against": lambda wrong: backtest.report(traded(), "never.html", benchmark=wrong),
+    "report's prices": lambda wrong: backtest.report(traded(), "never.html", prices=wrong),
+    "overlays": lambda wrong: plots.candlestick(bars().rename_axis("date").reset_index(), overlays=wrong),
+    "trades": lambda wrong: plots.candlestick(bars().rename_axis("date").reset_index(), trades=wrong),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_of_another_kind_is_refused_in_a_line(name: str) -> None:
+    for wrong in ("x", 5, [1.0, 2.0], np.array([1.0, 2.0])):
+        with pytest.raises(InputError, match=r"^[^\n]* must be [^\n]*, not [^\n]*$"):
+            PARTS[name](wrong)
+
+
+def test_a_grid_of_lone_values_and_trades_without_columns_are_refused() -> None:
+    for wrong in (5, "5", None):
+        with pytest.raises(InputError, match="the grid's fast must be a list of values"):
+            backtest.sweep(bars(), backtest.sma_crossover, {"fast": wrong, "slow": [5]})  # type: ignore[dict-item]
+    with pytest.raises(InputError, match="the trades lack ended_by, entry_date"):
+        plots.candlestick(bars().rename_axis("date").reset_index(), trades=pd.DataFrame({"shares": [1.0]}))
+
+
+def test_a_tear_sheet_of_bars_without_a_symbol_is_written(tmp_path: Path) -> None:
+    written = backtest.report(traded(), tmp_path / "sheet.html", prices=bars().rename_axis("date").reset_index())
+    assert '"candles"' in written.read_text()
 
 
 # ── all of them ───────────────────────────────────────────────────────────────────────────────────────────────────────

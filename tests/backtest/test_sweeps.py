@@ -259,7 +259,7 @@ def test_walking_forward_is_the_stretches_of_its_choices_in_one_account() -> Non
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"train": 300}, "too few"), ({"test": 0}, "too few"), ({"by": "luck"}, "by='luck'")],
+    [({"train": 300}, "too few"), ({"test": 0}, "test=0 is not possible"), ({"by": "luck"}, "by='luck'")],
 )
 def test_walking_forward_says_what_it_lacks(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):

@@ -26,6 +26,7 @@ from stocklib.backtest.result import TOTAL_RETURN, return_name, summary
 from stocklib.backtest.strategies import ema_crossover, sma_crossover
 from stocklib.errors import InputError
 from stocklib.indicators import ema, sma
+from stocklib.indicators.columns import check_type
 from stocklib.indicators.times import session_days
 
 Strategy = Callable[..., Any]
@@ -62,6 +63,11 @@ def try_all(
     on_progress: Progress | None = None,
 ) -> pd.DataFrame:
     """One row a combination: its parameters and ``figures_of`` the bars; crossovers of several symbols one for each."""
+    check_type("the grid", grid, Mapping, said='values by parameter, such as {"fast": [5, 10]}')
+    for name, values in grid.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise InputError(f"the grid's {name} must be a list of values, not {type(values).__name__}")
+    check_type("the strategy", strategy, Callable, said="a function of bars and parameters")
     names = list(grid)
     combinations = [dict(zip(names, values, strict=True)) for values in product(*(list(grid[name]) for name in names))]
     if not combinations:

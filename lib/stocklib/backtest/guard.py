@@ -10,7 +10,7 @@ from stocklib.backtest import kernel
 from stocklib.backtest.bars import PRICES, bar_times, read_bars
 from stocklib.backtest.engine import check_kind, day_of, same_times
 from stocklib.errors import InputError
-from stocklib.indicators.columns import check_window, to_doubles
+from stocklib.indicators.columns import check_type, check_window, to_doubles
 from stocklib.sessions import NEW_YORK
 
 Strategy = Callable[[pd.DataFrame], pd.Series | pd.DataFrame]
@@ -43,6 +43,7 @@ def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int =
     dates, such as a number; and a peek that decides only on bars between the cuts.
     """
     check_window(cuts, name="cuts")
+    check_type("the strategy", strategy, Callable, said="a function of bars")
     times = _read(prices)
     if len(times) < 8:
         raise InputError(f"{len(times)} bars are too few to cut: 8 or more")

@@ -13,6 +13,7 @@ from stocklib import metrics
 from stocklib.backtest.bars import Bars, Floats
 from stocklib.backtest.kernel import Book
 from stocklib.backtest.trades import REASONS, round_trips
+from stocklib.indicators.columns import check_type
 from stocklib.indicators.times import read_times, session_days
 
 Made = TypeVar("Made", pd.Series, pd.DataFrame)
@@ -141,6 +142,11 @@ def summary(results: Mapping[str, Result], benchmark: pd.Series | None = None) -
     whatever it owes, and has no ratios (NaN). Of bars within the day, ratios and figures a year are those of the
     sessions' last values (``by_session``); the drawdown, and so Calmar, sees every bar.
     """
+    check_type("the results", results, Mapping, said="named results in a dict")
+    for result in results.values():
+        check_type("each of the results", result, Result, said="what `run` returns")
+    if benchmark is not None:
+        check_type("the benchmark", benchmark, pd.Series, said="a series by date")
     columns = {name: _summary(result, benchmark) for name, result in results.items()}
     rows = dict.fromkeys(row for column in columns.values() for row in column if row.endswith(" return %"))
     rows |= dict.fromkeys(row for column in columns.values() for row in column)

@@ -22,6 +22,7 @@ from stocklib.backtest.grids import FIGURES, Strategy, figures_of, try_all
 from stocklib.backtest.progress import Progress, shown
 from stocklib.backtest.result import Result
 from stocklib.errors import InputError
+from stocklib.indicators.columns import check_window
 from stocklib.indicators.times import session_days
 
 log = logging.getLogger(__name__)
@@ -110,10 +111,12 @@ def walk_forward(
         raise InputError(f"walk_forward cuts a frame of bars, not {type(prices).__name__}")
     bars = read_bars(prices)
     times, figures_there = bars.one().index, figures_of(bars)
-    if by not in (*FIGURES, *figures_there):
+    if not isinstance(by, str) or by not in (*FIGURES, *figures_there):
         raise InputError(f"by={by!r} is not possible; it is one of {', '.join(figures_there)}")
     by = figures_there[0] if by == FIGURES[0] else by
-    if train < 2 or test < 1 or len(times) <= train:
+    check_window(train, name="train", at_least=2)
+    check_window(test, name="test")
+    if len(times) <= train:
         raise InputError(f"{len(times)} bars are too few for {train} to learn from and {test} to trade")
     weights = pd.Series(0.0, times, name="signal")
     choices = []

@@ -57,6 +57,12 @@ def check_number(name: str, value: object, *, said: str, within: Callable[[Any],
         raise InputError(f"{name}={shown(value)} is not possible: it is {said}")
 
 
+def check_type(name: str, value: object, kind: Any, *, said: str) -> None:
+    """An argument of a kind; else ``InputError`` ``said``s which."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name} must be {said}, not {type(value).__name__}")
+
+
 def shown(value: object) -> str:
     """What was given instead, in one short line."""
     said = repr(value)

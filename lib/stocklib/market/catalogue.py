@@ -46,6 +46,8 @@ def known_symbols(look: Reader, asked: str | Iterable[str] | None, changes: Sequ
         raise WarehouseError("gold holds no prices yet: run `stocks run backfill_ytd`, or `make demo`")
     if asked is None:
         return {symbol: symbol for symbol in there}
+    if not isinstance(asked, Iterable):
+        raise SymbolError(f"{asked!r} is no symbol: write it as text, or give a list of them")
     listed = [check_symbol(one) for one in ([asked] if isinstance(asked, str) else asked)]
     if not listed:
         raise SymbolError("no symbol was asked for; leave symbols out to get all: " + ", ".join(there))

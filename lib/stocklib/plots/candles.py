@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.indicators.columns import check_size, to_doubles
+from stocklib.indicators.columns import check_size, check_type, to_doubles
 from stocklib.plots.house import dress, local, stack, stamp, text, time_axis
 from stocklib.plots.inputs import need, read_dates, read_numbers
 from stocklib.plots.palette import DOWN, LINES, PALETTE, UP
@@ -35,6 +35,10 @@ def candlestick(
     above that show the last month, quarter, half year or year of daily bars.
     """
     frame = _read(frame)
+    if overlays is not None:
+        check_type("the overlays", overlays, Mapping, said="named series in a dict")
+    if trades is not None:
+        _check_trades(trades)
     if "symbol" in frame and frame["symbol"].nunique() > 1:
         raise InputError("a candlestick shows one symbol; choose one: " + ", ".join(map(str, frame["symbol"].unique())))
     times = bar_times(frame)
@@ -62,6 +66,14 @@ def candlestick(
     if selector and "time" not in frame and len(frame) > _A_QUARTER:
         _add_selector(drawn, height)
     return stamp(drawn, frame)
+
+
+def _check_trades(trades: pd.DataFrame) -> None:
+    """Round trips as ``Result.trades`` holds them."""
+    check_type("the trades", trades, pd.DataFrame, said="a backtest's `Result.trades`")
+    columns = {"entry_date", "entry_price", "exit_date", "exit_price", "side", "shares", "return_percent", "ended_by"}
+    if missing := columns - set(trades.columns):
+        raise InputError(f"the trades lack {', '.join(sorted(missing))}: they are a backtest's `Result.trades`")
 
 
 def bar_times(frame: pd.DataFrame) -> pd.Series:

@@ -16,7 +16,7 @@ def need(frame: pd.DataFrame, *columns: str) -> None:
     """The columns that a figure is drawn from must be there, and rows too."""
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"this figure must be drawn from a frame, not {type(frame).__name__}")
-    missing = [column for column in columns if column not in frame.columns]
+    missing = [str(column) for column in columns if not isinstance(column, str) or column not in frame.columns]
     if missing:
         raise InputError(f"the frame lacks {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
     if frame.empty:

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.indicators.columns import SMALLEST
+from stocklib.indicators.columns import SMALLEST, check_window
 from stocklib.plots.house import colours, figure, local, signed, stamp, text, time_axis
 from stocklib.plots.inputs import need, read_dates, read_numbers
 from stocklib.plots.palette import DIVERGING, DOWN, LEVEL, PALETTE, UP
@@ -128,6 +128,7 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
 
 def kpis(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD", columns: int = 3) -> go.Figure:
     """The latest price of each symbol and its change since the close before (symbol, current_price, change_amount)."""
+    check_window(columns, name="columns")
     need(frame, "symbol", "current_price", "change_amount")
     values = read_numbers(frame, "current_price", "change_amount")
     rows = math.ceil(len(frame) / columns)

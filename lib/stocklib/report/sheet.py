@@ -11,6 +11,7 @@ import pandas as pd
 from stocklib import backtest, metrics, plots
 from stocklib.backtest.result import by_session
 from stocklib.errors import InputError
+from stocklib.indicators.columns import check_type
 from stocklib.indicators.times import session_days
 from stocklib.report.cards import day_text, direction, number
 from stocklib.report.shell import fill, plain
@@ -33,7 +34,11 @@ def render_sheet(
     written_at: datetime,
 ) -> str:
     """The whole page. ``prices`` are the bars that were traded; with one symbol the trades are shown on its candles."""
+    check_type("the result", result, backtest.Result, said="what `backtest.run` returns")
+    if prices is not None:
+        check_type("the prices", prices, pd.DataFrame, said="the frame of bars that were traded")
     if benchmark is not None:
+        check_type("the benchmark", benchmark, backtest.Result, said="what `backtest.run` returns")
         _check_sessions(result, benchmark)
     if benchmark is not None and title == benchmark_name:
         raise InputError(f"the strategy and its benchmark are both called {title!r}: give one another name")
@@ -114,7 +119,7 @@ def _figures(results: Mapping[str, backtest.Result], prices: pd.DataFrame | None
     first = next(iter(results.values()))
     curves = {name: result.equity for name, result in results.items()}
     drawn = {"equity": plots.equity_curve(curves, unit=unit, height=440)}
-    if prices is not None and prices["symbol"].nunique() == 1 and len(prices) <= _CANDLES:
+    if prices is not None and len(first.bars.symbols) == 1 and len(prices) <= _CANDLES:
         drawn["candles"] = plots.candlestick(prices, trades=first.trades, unit=unit, height=460)
     if first.ruined is None:
         daily = {name: by_session(curve) for name, curve in curves.items()}
@@ -195,7 +200,10 @@ def _costs(result: backtest.Result, unit: str) -> str:
 
 
 def _symbols(result: backtest.Result, prices: pd.DataFrame | None) -> str:
-    names = list(prices["symbol"].unique()) if prices is not None else sorted(set(result.trades["symbol"]))
+    if prices is not None and "symbol" in prices:
+        names = [str(name) for name in prices["symbol"].unique()]
+    else:
+        names = sorted(set(result.trades["symbol"]))
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
