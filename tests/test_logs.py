@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from stocklib.errors import LakeError
+from stocklib.lake import Lake
 from stocklib.logs import hide_secrets
 from stocklib.settings import read_settings
 
@@ -86,3 +88,14 @@ def test_at_debug_neither_libraries_nor_tracebacks_tell_a_credential_of_an_addre
     assert "Traceback" in logged
     assert "other-secret" not in logged
     assert "the-key-of-mine" not in logged
+
+
+def test_an_errors_sentence_holds_no_password_of_the_address() -> None:
+    settings = read_settings(
+        environ={"MINIO_ENDPOINT": "http://me:s3c@ret@127.0.0.1:9", "MINIO_ACCESS_KEY": "a", "MINIO_SECRET_KEY": "b"}
+    )
+    with pytest.raises(LakeError, match="does not answer") as raised:
+        Lake(settings).ensure_bucket()
+    assert "s3c" not in str(raised.value)
+    assert "ret@" not in str(raised.value)
+    assert hide_secrets("AWS4-HMAC-SHA256 Credential=AKIA1/20261127/s3, x") == "AWS4-HMAC-SHA256 Credential=***, x"

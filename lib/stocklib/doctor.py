@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from stocklib.env_file import remarks
 from stocklib.errors import OtherRelease, SettingsError, StocksError
+from stocklib.logs import hide_secrets
 from stocklib.settings import Settings, check_sectors, describe, read_symbol_changes
 
 # What each server of the embedded stack answers for.
@@ -94,7 +95,8 @@ def _source(settings: Settings) -> str:
         status = finnhub.market_status()
         state = "open" if status.is_open else f"closed{f' ({status.holiday})' if status.holiday else ''}"
         return (
-            f"{finnhub.source} answers at {settings.finnhub_base_url}; its clock says {status.at:%Y-%m-%d %H:%M} UTC, "
+            f"{finnhub.source} answers at {hide_secrets(str(settings.finnhub_base_url))}; "
+            f"its clock says {status.at:%Y-%m-%d %H:%M} UTC, "
             f"the market is {state}"
         )
 

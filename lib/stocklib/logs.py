@@ -17,7 +17,8 @@ _NOISY = {"kafka": logging.CRITICAL} | dict.fromkeys(
 _LONG = 8
 _PATTERNS = (
     (re.compile(r"(?i)\b(bearer|basic)(\s+)[^\s,;'\"]+"), r"\1\2***"),
-    (re.compile(r"(://)[^/\s@]+@"), r"\1***@"),
+    # up to the last @: a password may hold one
+    (re.compile(r"(://)[^/\s]+@"), r"\1***@"),
     # a parameter of an address: ?token=, &X-Amz-Signature=, &sig= (Azure), &crumb= (Yahoo)
     (
         re.compile(
@@ -25,7 +26,12 @@ _PATTERNS = (
         ),
         r"\1***",
     ),
-    (re.compile(r"(?i)\b(token|password|secret|api_?key|signature|authorization)(\s*[=:]\s*)[^\s&,;'\"]+"), r"\1\2***"),
+    (
+        re.compile(
+            r"(?i)\b(token|password|secret|api_?key|signature|credential|authorization)(\s*[=:]\s*)[^\s&,;'\"]+"
+        ),
+        r"\1\2***",
+    ),
 )
 
 

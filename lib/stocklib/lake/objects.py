@@ -17,6 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from stocklib.errors import CorruptObject, LakeError, MissingObject
 from stocklib.lake.keys import KeyParts, format_key, name_history, parse_key, start_of_hour
+from stocklib.logs import hide_secrets
 from stocklib.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ class Lake:
         """One sentence about the lake, for the doctor; ``LakeError`` when it cannot be listed."""
         page = self._call("list_objects_v2", Bucket=self.bucket, MaxKeys=1)
         holds = "holds objects" if page.get("KeyCount") else "is empty"
-        return f"{self.endpoint} answers; bucket {self.bucket} {holds}"
+        return f"{hide_secrets(self.endpoint)} answers; bucket {self.bucket} {holds}"
 
     def _verify(self, key: str, sha256: str) -> None:
         said = parse_key(key).digest
@@ -210,7 +211,7 @@ class Lake:
         """An error of the client as one of ours: what failed, where, and which setting to look at."""
         answer = getattr(error.__cause__, "response", None) or {}
         code = str(answer.get("Error", {}).get("Code", ""))
-        where = f"S3 at {self.endpoint}"
+        where = f"S3 at {hide_secrets(self.endpoint)}"
         # the server's word for it varies: FileExistsError on AWS, EINVAL on MinIO and SeaweedFS
         if isinstance(error, FileExistsError) or code in ("PreconditionFailed", "412", "BucketAlreadyOwnedByYou"):
             return _Exists(f"{where}: {what}: there already")
