@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import orjson
 import pytest
@@ -24,7 +25,7 @@ from stocklib.powerbi.folder import write_folder
 from stocklib.settings import read_settings
 from stocklib.state_files import read_record, write_promise, write_state
 from stocklib.stream.sent import Sent
-from stocklib.stream.spool import Spool, count_torn, encode, read_spool
+from stocklib.stream.spool import Spool, abandoned, count_torn, damaged_spools, encode, keep_torn, read_spool
 from stocklib.warehouse import open_warehouse
 from stocklib.warehouse.lock import hold
 
@@ -209,6 +210,11 @@ def test_a_damaged_heartbeat_of_a_consumer_is_no_matter_of_the_ledger_and_goes_w
     assert [str(producer) in sentence for sentence in read_confirmed(tmp_path, {"stock-quotes"})[1]] == [True]
 
 
+def signed(body: bytes) -> bytes:
+    """A line of a spool with the checksum of what is no event of ours."""
+    return b"%08x %b\n" % (crc32(body), body)
+
+
 def test_the_lines_that_a_power_cut_tore_in_a_spool_are_counted_and_the_rest_is_sent(tmp_path: Path) -> None:
     spool = Spool(tmp_path, run_id="run-1")
     for seq in (1, 2, 3):
@@ -221,11 +227,28 @@ def test_the_lines_that_a_power_cut_tore_in_a_spool_are_counted_and_the_rest_is_
         (bytes(len(content)), 1, []),
         (b'["another"]\n' + lines[1], 1, [2]),
         (b"", 0, []),
+        (lines[0] + signed(b"7") + signed(b'{"number":1}') + signed(b"\xff") + lines[2], 3, [1, 3]),
+        (lines[0] + signed(lines[1][9:-1].replace(b'"seq":2', b'"seq":"2"')) + lines[2], 1, [1, 3]),
         (encode(Sent("t", b"A", b"", 0, [], "A", 9), number=1, confirmed=0), 0, [9]),
     ):
         spool.path.write_bytes(damage)
         assert count_torn(spool.path) == torn
         assert [message.seq for message in read_spool(spool.path)] == left
+    spool.close()
+
+
+def test_a_spool_that_lost_events_or_cannot_be_read_is_named_until_somebody_deletes_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, run_id="run-1")
+    spool.append(Sent("stock-quotes", b"AAPL", b"{}", 0, [], "AAPL", 1), waits=True)
+    assert damaged_spools(tmp_path) == []
+    keep_torn(spool.path)
+    unreadable = tmp_path / "spool" / "run-2.spool"
+    unreadable.mkdir()
+    torn, closed = damaged_spools(tmp_path)
+    assert torn.startswith(f"{spool.path.with_suffix('.torn')} had lines that were torn")
+    assert closed.startswith(f"{unreadable} cannot be read (Is a directory)")
+    with abandoned(tmp_path) as files:
+        assert files == []
     spool.close()
 
 

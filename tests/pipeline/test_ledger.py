@@ -329,6 +329,12 @@ def test_the_command_prints_the_balance_and_its_exit_status_is_the_verdict(copie
     good = ask(copied, "ledger")
     assert good.exit_code == 0, good.output
     assert good.output.splitlines()[-1].startswith("the ledger balances: ")
+    torn = Path(copied["STOCKS_HOME"]) / "spool" / "run-0.torn"
+    torn.parent.mkdir(exist_ok=True)
+    torn.touch()
+    told = ask(copied, "ledger")
+    assert (told.exit_code, f"{torn} had lines" in told.output.splitlines()[-1]) == (2, True)
+    torn.unlink()
     damage(copied, f"delete from silver.int_quote_events where event_id = '{RUN}/IBM/3'")
     told = ask(copied, "ledger", "--json")
     assert told.exit_code == 1

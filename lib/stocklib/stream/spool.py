@@ -155,12 +155,18 @@ def encode(message: Sent, *, number: int, confirmed: int) -> bytes:
 
 
 def decode(line: bytes) -> dict[str, Any] | None:
-    """The record of a line; None when the line is torn."""
+    """The record of a line; None when the line is torn, or is none of ours."""
     checksum, _, body = line.rstrip(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % crc32(body):
         return None
-    record: dict[str, Any] = orjson.loads(body)
-    return record
+    try:
+        record: dict[str, Any] = orjson.loads(body)
+        counts = record["number"], record["confirmed"], record["seq"], record["timestamp_ms"]
+        _message(record)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    is_ours = all(type(number) is int for number in counts) and isinstance(record["topic"], str)
+    return record if is_ours else None
 
 
 def read_spool(path: Path) -> Iterator[Sent]:
@@ -185,10 +191,15 @@ def abandoned(home: Path) -> Iterator[list[Path]]:
     found: list[Path] = []
     try:
         for path in sorted((home / "spool").glob("*.spool")):
-            with suppress(FileNotFoundError):
+            try:
                 files.append(os.open(path, os.O_RDWR))
-                if lock(files[-1], wait=0):
-                    found.append(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                log.error("%s cannot be read (%s): what it holds is not sent", path, error.strerror or error)
+                continue
+            if lock(files[-1], wait=0):
+                found.append(path)
         yield found
     finally:
         for file in files:
@@ -199,6 +210,29 @@ def discard(path: Path) -> None:
     """Delete a file whose messages are all confirmed."""
     path.with_suffix(".tmp").unlink(missing_ok=True)
     path.unlink(missing_ok=True)
+
+
+def keep_torn(path: Path) -> None:
+    """Keep a file of which the whole lines are sent: what the torn ones held is lost, and nobody shall forget it."""
+    path.with_suffix(".tmp").unlink(missing_ok=True)
+    path.replace(path.with_suffix(".torn"))
+
+
+def damaged_spools(home: Path) -> list[str]:
+    """A sentence for each file that held events which nobody can send any more, or that cannot be read."""
+    told = [
+        f"{path} had lines that were torn (a power cut?): the events in them were not confirmed, and are lost; "
+        "delete it to take note of that"
+        for path in sorted((home / "spool").glob("*.torn"))
+    ]
+    for path in sorted((home / "spool").glob("*.spool")):
+        try:
+            path.open("rb").close()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            told.append(f"{path} cannot be read ({error.strerror or error}): what it holds is not sent")
+    return told
 
 
 def _open_locked(path: Path) -> int:

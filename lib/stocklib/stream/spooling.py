@@ -8,7 +8,7 @@ from stocklib.errors import StreamError
 from stocklib.settings import Settings
 from stocklib.stream.producer import MAX_UNCONFIRMED, Producer
 from stocklib.stream.sent import Sent
-from stocklib.stream.spool import Spool, abandoned, count_torn, discard, read_spool
+from stocklib.stream.spool import Spool, abandoned, count_torn, discard, keep_torn, read_spool
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class SpoolingProducer(Producer):
                     log.warning("%s waits for a run with KAFKA_TOPIC=%s", path, ", ".join(foreign))
                     continue
                 if torn := count_torn(path):
-                    log.warning(
+                    log.error(
                         "%s has %d torn lines (a power cut?): what they held is lost, the rest is sent", path, torn
                     )
                 count = 0
@@ -166,7 +166,10 @@ class SpoolingProducer(Producer):
                     count += 1
                 self.flush()
                 log.warning("%d quotes that a run before could not send are in Kafka now (%s)", count, path.stem)
-                discard(path)
+                if torn:
+                    keep_torn(path)
+                else:
+                    discard(path)
 
     def _aside(self) -> str:
         return f". What is on disk stays there, in {self._spool.path.parent}, and the next run sends it"

@@ -30,6 +30,7 @@ from stocklib.pipeline.ledger.records import (
     KAFKA_LAKE,
     LAKE_RAW,
     RAW_SILVER,
+    SPOOLED,
     UNKNOWN_RUNS,
     Balance,
     Problem,
@@ -39,6 +40,7 @@ from stocklib.pipeline.ledger.tables import naive
 from stocklib.pipeline.ledger.tables import tables as as_tables
 from stocklib.pipeline.loading import OnProgress
 from stocklib.settings import Settings
+from stocklib.stream.spool import damaged_spools
 from stocklib.warehouse import Warehouse, open_warehouse
 
 log = logging.getLogger(__name__)
@@ -100,6 +102,8 @@ def balance(
         # only now: the other runs have been checked
         books.unchecked.setdefault(CONFIRMED, "; ".join(damaged))
     say(_STEPS, _STEPS, "done")
+    if torn := damaged_spools(settings.home):
+        books.unchecked[SPOOLED] = "; ".join(torn)
     known = accepted(warehouse)
     unknown: list[str] = []
     if not damaged and books.days is None:

@@ -9,8 +9,9 @@ from typing import Any
 # The hops, in the order of the pipeline.
 CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER = "confirmed → RAW", "Kafka → lake", "lake → RAW", "RAW → silver"
 
-# Not a hop whose problems wait to be checked again: of a run that nobody knows there are none.
+# No hops whose problems wait to be checked again: there are none.
 UNKNOWN_RUNS = "confirmed → RAW of runs without a heartbeat"
+SPOOLED = "spool → Kafka"
 
 # What is counted of a day's messages, and of a run's events.
 OF_MESSAGES = (
