@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 # How often a running consumer asks whether a topic was made anew under its name.
 _IDENTITY_SECONDS = 30.0
 # How soon a client notices that a topic got more partitions: until then nobody reads those.
-_METADATA_MS = 3_000
+_METADATA_MS = 10_000
 # A group that has not settled for so long is worth a word; after so long, or a session, a new client joins.
 _TROUBLE_SECONDS, _REPLACE_SECONDS = 15.0, 30.0
 
