@@ -176,7 +176,7 @@ def silver_events(settings: Settings) -> list[tuple[str, str, int]]:
     load(settings)
     warehouse = open_warehouse(settings)
     with warehouse.writing():
-        result = warehouse.dbt(["run", "--select", "+stg_stock_quotes_cleaned"])
+        result = warehouse.dbt(["build", "--select", "+stg_stock_quotes_cleaned", "--resource-type", "model", "seed"])
     assert result.success, result.failures
     events = _ask(
         settings, "select coalesce(run_id, ''), symbol, coalesce(cast(seq as bigint), 0) from silver.int_quote_events"

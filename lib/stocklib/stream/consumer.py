@@ -228,7 +228,7 @@ class Consumer:
         if not natives:
             return
         with suppress(*failures()):
-            for native, first in self._client.beginning_offsets(list(natives)).items():
+            for native, first in self._client.beginning_offsets(list(natives), timeout_ms=5000).items():
                 partition, since = natives[native], self._next[natives[native]]
                 if first > since:
                     self.deleted.setdefault(partition, []).append((since, first - 1))
@@ -256,8 +256,9 @@ class Consumer:
             return True
         self._unanswered = None
         self.missing = self._without_id(ids)
-        self._find_deleted(self.assigned)
         changed = {topic for topic, topic_id in ids.items() if topic_id != self._ids.get(topic)}
+        # a topic that is gone, or another one, has no such offsets
+        self._find_deleted(p for p in self.assigned if p.topic in ids and p.topic not in changed)
         self._ids |= ids
         self._anew |= changed
         return not changed
