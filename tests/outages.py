@@ -3,11 +3,13 @@
 import asyncio
 import os
 import re
+import resource
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stocklib.embedded import processes
@@ -22,6 +24,27 @@ def kill(home: Path, name: str) -> None:
     os.kill(daemon.pid, signal.SIGKILL)
     # a Java's threads may hold its ports for a moment longer than it lives
     wait_for(lambda: not daemon.is_alive() and all(map(processes.is_free, daemon.ports.values())))
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """No file of this process, or of one that it starts, can grow beyond ``size`` bytes: a full disk.
+
+    Nor is compiled code written: Python leaves what fits, and fails to import it from then on.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = sys.dont_write_bytecode, os.environ.get("PYTHONDONTWRITEBYTECODE")
+    sys.dont_write_bytecode, os.environ["PYTHONDONTWRITEBYTECODE"] = True, "1"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode, was = before
+        if was is None:
+            del os.environ["PYTHONDONTWRITEBYTECODE"]
+        else:
+            os.environ["PYTHONDONTWRITEBYTECODE"] = was
 
 
 def wait_for(truth: Callable[[], bool], *, seconds: float = 90) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 import requests
 import websocket
 from click.testing import CliRunner
+from outages import files_of_at_most
 
 from stocklib import errors, runner
 from stocklib.cli import main
@@ -234,13 +234,8 @@ def test_a_full_disk_is_one_sentence_that_names_the_copy(project: Settings, beyo
     notebook.cells.append(nbformat.v4.new_code_cell("print('x' * 100_000)"))
     nbformat.write(notebook, source)
     # no file of this process, or of a kernel that it starts, can grow beyond so many bytes
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000 if beyond_the_source else 100, hard))
-    try:
-        with pytest.raises(NotebookFailed) as caught:
-            runner.run(project, "adding")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with files_of_at_most(20_000 if beyond_the_source else 100), pytest.raises(NotebookFailed) as caught:
+        runner.run(project, "adding")
     said = str(caught.value)
     assert "\n" not in said
     assert "adding.ipynb cannot be written or read" in said

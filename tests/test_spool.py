@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import pytest
 from conftest import StartReplay, start_again
 from hypothesis import given
 from hypothesis import strategies as st
-from outages import drain, kill, wait_for
+from outages import drain, files_of_at_most, kill, wait_for
 
 from stocklib.errors import StreamError
 from stocklib.pipeline.produce import produce
@@ -298,17 +297,6 @@ def environ_of(settings: Settings) -> dict[str, str]:
     names = [name for name, origin in settings.origins.items() if origin == "environment"]
     values = {name: settings.values[name] for name in names}
     return {name: value.reveal() if hasattr(value, "reveal") else str(value) for name, value in values.items()}
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """No file of this process can grow beyond ``size`` bytes: a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import ast
 import os
-import resource
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -13,6 +12,7 @@ import orjson
 import pytest
 from landed import settings_in
 from mirrors import ROOT
+from outages import files_of_at_most
 
 from stocklib import embedded
 from stocklib.embedded import home as embedded_home
@@ -38,15 +38,11 @@ def begin_run(home: Path) -> Path:
 
 
 def test_a_file_that_a_full_disk_does_not_take_is_named(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
+    with files_of_at_most(0):
         with pytest.raises(OSError, match="too large") as written:
             write_state(tmp_path / "state.json", b"x" * 100, durable=True)
         with pytest.raises(OSError, match="too large") as held, hold(tmp_path / "lock", wait=1):
             pass
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert written.value.filename == f"{tmp_path / 'state.json'}"
     assert held.value.filename == f"{tmp_path / 'lock'}"
     assert not (tmp_path / "state.json").exists()

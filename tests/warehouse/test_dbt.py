@@ -2,11 +2,11 @@
 
 import json
 import logging
-import resource
 from pathlib import Path
 
 import pytest
 from landed import settings_in
+from outages import files_of_at_most
 
 from stocklib.errors import InputError, TransformFailed
 from stocklib.pipeline.transform import run_dbt
@@ -38,13 +38,8 @@ def test_variables_that_are_no_mapping_are_one_clear_error(args: list[str]) -> N
 
 
 def test_a_full_disk_under_dbts_log_is_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    try:
-        with pytest.raises(TransformFailed, match="disk full"):
-            described_models(settings_in(tmp_path))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with files_of_at_most(100), pytest.raises(TransformFailed, match="disk full"):
+        described_models(settings_in(tmp_path))
     assert "Traceback" not in capfd.readouterr().err
     assert logging.raiseExceptions
 

@@ -277,7 +277,8 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(settings: Settings, ot
     size = build_path(settings).stat().st_size
     # no file may grow past a little more than the database has now
     full = other(f"""
-import random
+import random, sys
+sys.dont_write_bytecode = True
 resource.setrlimit(resource.RLIMIT_FSIZE, ({size} + 300_000, {size} + 300_000))
 random.seed(1)
 lines = [('{{"payload":{{"x":"' + random.randbytes(100).hex() + '"}}}}').encode() for _ in range(30_000)]
@@ -302,6 +303,8 @@ def test_a_publication_onto_a_full_disk_leaves_the_old_version(settings: Setting
     open_warehouse(settings).publish()
     make_gold(settings, 2, table_rows=200_000)
     full = other("""
+import sys
+sys.dont_write_bytecode = True
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 try:
     warehouse.publish()

@@ -68,7 +68,12 @@ def _gaps(settings: Settings, warehouse: Warehouse, stream: Stream, span: Span) 
     gaps = {event: Ranges.over(pairs) for event, pairs in missing.items()}
     if gaps:
         confirmed, _ = read_confirmed(settings.home, {str(settings.kafka_topic), str(settings.kafka_trades_topic)})
-        gaps = {event: found for event, gap in gaps.items() if (found := proven(gap, confirmed.get(event)))}
+        seen = {event: questions.count_of_run(warehouse.read, stream, *event) for event in gaps}
+        gaps = {
+            event: found
+            for event, gap in gaps.items()
+            if (found := proven(gap, confirmed.get(event), seen=seen[event]))
+        }
     if gaps:
         gaps = _without(gaps, loaded_letters(warehouse))
     if gaps:

@@ -220,6 +220,12 @@ def first_of_gaps(ask: Ask, stream: Stream, span: Span) -> list[tuple[Any, ...]]
     return [(run_id, symbol, ask(before, [run_id, symbol, seq])[0][0], seq) for run_id, symbol, seq in starts]
 
 
+def count_of_run(ask: Ask, stream: Stream, run_id: str, symbol: str) -> int:
+    """How many numbers of a run and symbol silver has."""
+    asked = f"select count(distinct seq) from {stream.events} where run_id = ? and symbol = ?"  # noqa: S608
+    return int(ask(asked, [run_id, symbol])[0][0])
+
+
 def row_counts(ask: Ask, datasets: Sequence[str]) -> dict[str, tuple[int, int]]:
     """By dataset the lines that were loaded and the rows of RAW."""
     loaded: dict[str, Any] = dict(ask("select dataset, sum(loaded_lines) from raw.load_history group by dataset", []))

@@ -115,8 +115,8 @@ def _may_hold(key: str, topic: str, partition: int, gap: Ranges) -> bool:
 def _judge_runs(books: Books) -> tuple[list[RunMovement], list[Problem]]:
     """Of every run and symbol the seqs from 1 to the last that was confirmed are somewhere.
 
-    Numbers that are missing before a later one that was seen are ``unproven``: anybody can write a message with a run
-    and a seq, and a heartbeat says which of them Kafka had confirmed to a producer.
+    Numbers that are missing before a later one that was seen are ``unproven`` where no heartbeat says that Kafka had
+    them and more are missing than were seen: anybody can write a message with a run and a seq.
     """
     raw: dict[Event, list[tuple[int, int]]] = defaultdict(list)
     for answers in books.answers.values():
@@ -139,7 +139,7 @@ def _judge_runs(books: Books) -> tuple[list[RunMovement], list[Problem]]:
         gap = Ranges()
         if CONFIRMED not in books.unchecked:
             gap = _wanted_seqs(seen, confirmed, bounded=books.days is not None) - seen
-        counted = proven(gap, confirmed)
+        counted = proven(gap, confirmed, seen=len(seen))
         unproven, gap = len(gap) - len(counted), counted
         problems += lost_seqs(*event, gap, confirmed=confirmed)
         runs.append(
@@ -157,9 +157,15 @@ def _judge_runs(books: Books) -> tuple[list[RunMovement], list[Problem]]:
     return runs, problems
 
 
-def proven(gap: Ranges, confirmed: int | None) -> Ranges:
-    """The part of a gap that a producer knows Kafka had."""
-    return gap & Ranges.over([(1, confirmed or 0)])
+def proven(gap: Ranges, confirmed: int | None, *, seen: int) -> Ranges:
+    """Return the part of a gap that is a loss: what a heartbeat says was confirmed.
+
+    Of a run without a heartbeat a gap is one where no more numbers are missing than ``seen``: single messages with any
+    number in them are a stranger's.
+    """
+    if confirmed is None:
+        return gap if len(gap) <= seen else Ranges()
+    return gap & Ranges.over([(1, confirmed)])
 
 
 def _wanted_seqs(seen: Ranges, confirmed: int | None, *, bounded: bool) -> Ranges:
