@@ -25,11 +25,14 @@ from stocklib.settings import Settings
 from stocklib.state_files import write_state
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
 
 _ENGINE = "stocks"
+# How long JupyterLab may take to end its kernels.
+_LAB_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -256,9 +259,22 @@ def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser:
     # a socket's path has about 100 letters at most, and those of a home or of macOS's temporary folder can be too long
     sockets = tempfile.TemporaryDirectory(prefix="stocks-lab-", dir="/tmp", ignore_cleanup_errors=True)
     with kernel_environment(settings), sockets as folder, environment({"JUPYTER_RUNTIME_DIR": folder}):
+        return _wait(subprocess.Popen(command))
+
+
+def _wait(lab: "subprocess.Popen[bytes]") -> int:
+    """The exit status of JupyterLab; Ctrl-C asks it to end its kernels, which it would leave behind if killed."""
+    import subprocess
+
+    with lab:
         try:
-            return subprocess.run(command, check=False).returncode
+            return lab.wait()
         except KeyboardInterrupt:
+            lab.terminate()
+            try:
+                lab.wait(_LAB_SECONDS)
+            except subprocess.TimeoutExpired:
+                lab.kill()
             return 0
 
 
