@@ -1,6 +1,7 @@
 """What the README tells people to type, edit and read is there."""
 
 import re
+import subprocess
 
 import pytest
 from mirrors import ROOT
@@ -9,7 +10,7 @@ from stocklib.cli import main
 from stocklib.settings import describe
 
 PAGES = ["README.md", "CONTRIBUTING.md"]
-PAGES += [f"docs/{name}.md" for name in ("numbers", "embedded", "scale", "analytics")]
+PAGES += [f"docs/{name}.md" for name in ("architecture", "numbers", "embedded", "scale", "analytics")]
 PAGES += [f"docs/{name}.md" for name in ("snowflake", "airflow", "operations")]
 SETTINGS = {name for name, _, _ in describe()}
 # capitals with an underscore that are no setting: files, SQL types, constants of tests, values of settings
@@ -58,3 +59,23 @@ def test_every_verb_is_in_the_readme() -> None:
 def test_every_notebook_is_in_the_readme() -> None:
     there = {path.stem for path in (ROOT / "notebooks").glob("*/*.ipynb")}
     assert not [name for name in there if name not in page("README.md")]
+
+
+def test_every_room_is_on_the_map() -> None:
+    rooms = [path for path in (ROOT / "lib" / "stocklib").iterdir() if not path.name.startswith(("_", "py.typed"))]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    top = {
+        name.split("/")[0] + "/" for name in tracked if "/" in name and not name.startswith((".", "lib/", "reports/"))
+    }
+    named = set(re.findall(r"^\| `([\w./]+)` \|", page("docs/architecture.md"), re.MULTILINE))
+    inside = {str(path.relative_to(ROOT)) + ("/" if path.is_dir() else "") for path in rooms}
+    assert inside - named == set()
+    assert not [name for name in top if not any(room.startswith(name) for room in named)]
+
+
+def test_the_glossary_is_short_in_order_and_near_at_hand() -> None:
+    _, _, words = page("docs/architecture.md").partition("## Words")
+    terms = re.findall(r"^\| ([^|]+?) \|", words, re.MULTILINE)[1:]
+    assert terms == sorted(terms, key=str.lower)
+    assert 20 < len(terms) <= 40
+    assert "docs/architecture.md" in "".join(page("README.md").splitlines(keepends=True)[:35])
