@@ -1,4 +1,4 @@
-"""Files that mirror others: environment.yml (uv.lock), .env.example (settings.py), docs/tables.md (dbt's YAML).
+"""Files that mirror others: environment.yml (uv.lock), .env.example (the settings), docs/tables.md (dbt's YAML).
 
 ``python tests/mirrors.py`` writes them anew; tests/test_project.py says when one is out of date.
 """

@@ -184,7 +184,7 @@ def test_what_was_packed_in_pieces_or_padded_is_whole() -> None:
 def test_an_object_that_is_too_large_is_named(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [b'{"a":1}' for _ in range(1000)]
     key = lake.write("stock_quotes", name_batch("q", 0, first=0, last=999), lines, landed=HOUR)
-    lake._settings = replace(lake._settings, values={**lake._settings.values, "BATCH_MAX_BYTES": 4000})
+    lake._settings = replace(lake._settings, batch_max_bytes=4000)
     for name, most, why in (
         ("_MOST_BYTES", 7_999, "unpacks to more than 8,000 bytes"),
         ("_MOST_LINES", 999, "has more than 999 lines"),
@@ -193,13 +193,13 @@ def test_an_object_that_is_too_large_is_named(lake: Lake, monkeypatch: pytest.Mo
             patched.setattr(objects, name, most)
             if name == "_MOST_BYTES":
                 lake.read(key)
-                lake._settings.values["BATCH_MAX_BYTES"] = 3_999  # type: ignore[index]
+                lake._settings = replace(lake._settings, batch_max_bytes=3_999)
                 why = "unpacks to more than 7,999 bytes"
             with pytest.raises(CorruptObject, match=f"{key.rsplit('/', 1)[1].replace('+', chr(92) + '+')}.*{why}"):
                 lake.read(key)
     with monkeypatch.context() as patched:
         patched.setattr(objects, "_MOST_BYTES", 10)
-        lake._settings.values["BATCH_MAX_BYTES"] = 5  # type: ignore[index]
+        lake._settings = replace(lake._settings, batch_max_bytes=5)
         # it is not even fetched
         with pytest.raises(CorruptObject, match=r"has \d+ bytes"):
             lake.read(key)

@@ -15,8 +15,9 @@ LIBRARY = ROOT / "lib" / "stocklib"
 RANKS = [
     {"errors"},
     {"text_files", "state_files"},
-    {"env_file", "notebook_files"},
-    {"quotes", "sessions", "settings", "host", "logs", "web_guard"},
+    {"env_file", "notebook_files", "quotes", "sessions"},
+    {"watchlists", "reference_data"},
+    {"settings", "host", "logs", "web_guard"},
     {"finnhub", "yahoo", "stream", "lake", "warehouse", "clocks", "budget"},
     {"pipeline", "market"},
     {"runner", "report", "doctor", "powerbi"},
@@ -93,8 +94,8 @@ def test_imports_go_one_way() -> None:
             allowed = room in {"report", "powerbi", "cli"}
         elif room in {"finnhub", "yahoo", "stream", "lake", "warehouse"}:
             allowed = theirs is not None and (theirs < RANK_OF_BOXES or other in {"clocks", "budget"})
-        elif room == "quotes" or room == "sessions" or room == "settings":
-            allowed = other in {"errors", "quotes", "text_files", "state_files", "env_file"}
+        elif room in {"quotes", "sessions"}:
+            allowed = other in {"errors", "quotes"}
         else:
             allowed = (mine is not None and theirs is not None and theirs < mine) or room == "__init__"
         if not allowed:

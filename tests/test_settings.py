@@ -6,11 +6,13 @@ import pickle
 from pathlib import Path
 
 import pytest
+from mirrors import ROOT
 
 from stocklib.env_file import meant_by, remarks
 from stocklib.errors import SettingsError, StocksError, SymbolError
 from stocklib.pipeline.transform import run_dbt
-from stocklib.settings import Secret, check_sectors, describe, read_settings, read_symbol_changes
+from stocklib.reference_data import check_sectors, read_symbol_changes
+from stocklib.settings import Secret, describe, project_root, read_settings
 
 
 @pytest.fixture
@@ -206,9 +208,9 @@ CONFIG = {
     "config/stock_symbols.json": ('{"symbols": ["KO", "ko"]}\n', lambda: read_settings(environ={}).symbols),
     "config/symbol_changes.csv": (
         "old,new,date\nFB,META,2022-06-09\n",
-        lambda: [change.new for change in read_symbol_changes(read_settings(environ={}))],
+        lambda: [change.new for change in read_symbol_changes(project_root())],
     ),
-    "config/sectors.csv": ("symbol,sector,industry\nKO,A,B\n", lambda: check_sectors(read_settings(environ={}))),
+    "config/sectors.csv": ("symbol,sector,industry\nKO,A,B\n", lambda: check_sectors(project_root())),
 }
 MEANT = {".env": "mine", "config/stock_symbols.json": ["KO"], "config/symbol_changes.csv": ["META"]}
 
@@ -248,7 +250,7 @@ def test_dbt_reads_the_same_files_with_a_mark_and_other_line_ends(tmp_path: Path
 def test_a_header_that_is_another_is_shown(project: Path, name: str) -> None:
     (project / "config" / name).write_text("old;new;date\n")
     with pytest.raises(SettingsError, match=r"must begin with the line .*; it begins with 'old;new;date'"):
-        (read_symbol_changes if name == "symbol_changes.csv" else check_sectors)(read_settings(environ={}))
+        (read_symbol_changes if name == "symbol_changes.csv" else check_sectors)(project_root())
 
 
 def test_a_missing_key_of_the_demo_comes_from_its_stack(project: Path) -> None:
@@ -305,3 +307,15 @@ def test_every_setting_is_known_with_a_letter_left_out_or_doubled(name: str) -> 
     middle = name.index("_") - 1
     for wrong in (name[:middle] + name[middle + 1 :], name[:middle] + name[middle] + name[middle:], name.lower()):
         assert meant_by(wrong, names) == name
+
+
+def test_a_misspelt_setting_fails_mypy(tmp_path: Path) -> None:
+    from mypy import api
+
+    told = "from stocklib.settings import Settings\n\ndef told(settings: Settings) -> int:\n    return settings.{}\n"
+    for name, status in (("kafka_partitions", 0), ("kafka_partitons", 1)):
+        script = tmp_path / f"{name}.py"
+        script.write_text(told.format(name))
+        where = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(tmp_path / "cache")]
+        out, _, done = api.run([*where, "--follow-imports", "silent", str(script)])
+        assert (done, "kafka_partitons" in out) == (status, status == 1)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from stocklib.env_file import remarks
 from stocklib.errors import OtherRelease, SettingsError, StocksError
 from stocklib.logs import hide_secrets
-from stocklib.settings import Settings, check_sectors, describe, read_symbol_changes
+from stocklib.reference_data import check_sectors, read_symbol_changes
+from stocklib.settings import Settings, describe
 
 # What each server of the embedded stack answers for.
 _SERVED = {"replay": ("source", "history"), "kafka": ("kafka",), "s3": ("s3",)}
@@ -83,8 +84,8 @@ def _env_file(settings: Settings) -> str:
 
 def _symbols(settings: Settings) -> str:
     listed = settings.symbols
-    check_sectors(settings)
-    read_symbol_changes(settings)
+    check_sectors(settings.root)
+    read_symbol_changes(settings.root)
     return f"{len(listed)} to follow: {', '.join(listed[:8])}{' …' if len(listed) > 8 else ''}"
 
 

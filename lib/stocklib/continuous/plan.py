@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from stocklib.settings import Settings
 
@@ -42,8 +41,7 @@ class Plan:
 
     def applied_to(self, settings: Settings) -> Settings:
         """The settings with the plan's batches in them."""
-        batches: dict[str, Any] = {"BATCH_MAX_SECONDS": self.land_seconds, "LOAD_SECONDS": self.load_seconds}
-        return replace(settings, values={**settings.values, **batches})
+        return replace(settings, batch_max_seconds=self.land_seconds, load_seconds=self.load_seconds)
 
 
 def choose_seconds(settings: Settings, name: str, *, given: float | None) -> float:

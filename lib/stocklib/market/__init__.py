@@ -18,8 +18,9 @@ from stocklib.market.bars import read_actions, read_daily, read_intraday, side_b
 from stocklib.market.catalogue import Symbols, all_symbols, known_symbols, nothing_there, tables, version
 from stocklib.market.pinned import pin, reading
 from stocklib.market.renamed import under_asked_names
+from stocklib.reference_data import read_symbol_changes
 from stocklib.sessions import new_york_date
-from stocklib.settings import Settings, read_settings, read_symbol_changes
+from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import Reader
 from stocklib.warehouse.releases import complaint
 
@@ -82,7 +83,7 @@ def prices(
     if first and last and first > last:
         raise DateRangeError(f"start {first} is after end {last}")
     settings = settings or read_settings()
-    changes = read_symbol_changes(settings)
+    changes = read_symbol_changes(settings.root)
     with reading(settings) as look:
         asked = known_symbols(look, symbols, changes)
         there = sorted(set(asked.values()))

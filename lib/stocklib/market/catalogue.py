@@ -8,7 +8,7 @@ from typing import Any
 from stocklib.errors import SymbolError, WarehouseError
 from stocklib.market.renamed import same_company
 from stocklib.quotes import check_symbol
-from stocklib.settings import SymbolChange
+from stocklib.reference_data import SymbolChange
 from stocklib.warehouse import Reader
 
 _SCHEMAS = ("bronze", "silver", "gold", "ops")

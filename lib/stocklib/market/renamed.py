@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import pandas as pd
 
-from stocklib.settings import SymbolChange
+from stocklib.reference_data import SymbolChange
 
 
 def same_company(name: str, there: Collection[str], changes: Iterable[SymbolChange]) -> str | None:

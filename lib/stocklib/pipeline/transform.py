@@ -18,7 +18,8 @@ from stocklib.errors import CorruptObject, StocksError, TransformFailed, Warehou
 from stocklib.pipeline.ledger import gate
 from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
 from stocklib.pipeline.spending import stay_within_budget
-from stocklib.settings import Settings, check_sectors, read_symbol_changes
+from stocklib.reference_data import check_sectors, read_symbol_changes
+from stocklib.settings import Settings
 from stocklib.text_files import read_text
 from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
 from stocklib.warehouse.releases import files_digest, logic_digest
@@ -203,7 +204,7 @@ def wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
 
 def _described(settings: Settings) -> list[Path]:
     """The files in which people describe the project to dbt; ``SettingsError`` for one that it cannot read as text."""
-    check_sectors(settings)
+    check_sectors(settings.root)
     described = sorted((settings.root / "dbt_stocks").rglob("*.yml"))
     for path in described:
         read_text(path)
@@ -212,7 +213,7 @@ def _described(settings: Settings) -> list[Path]:
 
 def _renames(settings: Settings, warehouse: Warehouse) -> str:
     """The renames as they are written, and which company each symbol stood for in the private version."""
-    changes = read_symbol_changes(settings)
+    changes = read_symbol_changes(settings.root)
     there = "select 1 from information_schema.tables where lower(table_schema) = 'silver' and lower(table_name) = ?"
     held = []
     if changes and warehouse.read(there, ["int_symbol_holders"]):

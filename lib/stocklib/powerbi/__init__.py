@@ -27,9 +27,10 @@ from stocklib.powerbi.report import THEMES, check_bindings, report_files
 from stocklib.powerbi.sources import parameters, query
 from stocklib.powerbi.star import CANDLES, SYMBOLS, star
 from stocklib.powerbi.tmdl import definition
-from stocklib.settings import Settings, read_symbols
+from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse, open_warehouse
 from stocklib.warehouse.described import described_models
+from stocklib.watchlists import read_symbols
 
 SOURCES = ("snowflake", "parquet")
 NAME = "stocks"

@@ -1,0 +1,249 @@
+"""The only reader of the environment and of ``.env``.
+
+What goes in: environment variables, then ``.env``, then what the embedded stack wrote to ``STOCKS_HOME/embedded.env``,
+then the defaults of ``sections``, in that order. What comes out: one frozen ``Settings`` whose secrets show as ``***``
+wherever they are printed.
+
+``sections`` is the one list of them; ``.env.example`` mirrors it, and a test compares the two. The demo
+(``read_settings(demo=True)``) has its own home, reads neither ``.env`` nor service settings from the environment,
+forces the local warehouse and lifts the rate limits, so that a replay never reaches production.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stocklib.env_file import statements
+from stocklib.errors import SettingsError, StateError
+from stocklib.settings.secret import Secret
+from stocklib.settings.sections import (
+    SETTINGS,
+    HomeSettings,
+    KafkaSettings,
+    LakeSettings,
+    MonitoringSettings,
+    PipelineSettings,
+    PowerBISettings,
+    ReplaySettings,
+    ScheduleSettings,
+    Setting,
+    SourceSettings,
+    WarehouseSettings,
+)
+from stocklib.state_files import find_damage
+from stocklib.watchlists import read_watchlist
+
+__all__ = ["END", "ENDS", "Secret", "Settings", "describe", "project_root", "read_settings"]
+
+# The first line of ``embedded.env`` says that there is a last one: a file that was cut between two lines lacks it.
+ENDS, END = ", up to its last line", "# That is all.\n"
+
+# What in the environment says that a person has set this project up; in .env, any setting does.
+_CONFIGURES = (
+    "FINNHUB_API_KEY",
+    "FINNHUB_BASE_URL",
+    "KAFKA_BROKER",
+    "MINIO_ENDPOINT",
+    "SNOWFLAKE_ACCOUNT",
+    "SNOWFLAKE_CONNECTION",
+    "STOCKS_HOME",
+    "REPLAY_DATA",
+)
+# What the demo fixes, whatever the environment says.
+_DEMO = {
+    "STOCKS_WAREHOUSE": "local",
+    "FINNHUB_CALLS_PER_MINUTE": "0",
+    "FINNHUB_CALLS_PER_SECOND": "0",
+    "POLL_SECONDS": "0",
+    "CLOSE_SETTLE_SECONDS": "0",
+    "BATCH_MAX_SECONDS": "5",
+    "REPLAY_SPEED": "step",
+}
+
+# What the embedded stack makes by itself, and the setting that points the same client at a server of the user's own.
+_EMBEDDED = {
+    "FINNHUB_API_KEY": "FINNHUB_BASE_URL",
+    "MINIO_ACCESS_KEY": "MINIO_ENDPOINT",
+    "MINIO_SECRET_KEY": "MINIO_ENDPOINT",
+}
+
+# Where the demo's services are as long as its stack is down: nowhere, so that it never reaches somebody else's.
+_DEMO_DOWN = {
+    "FINNHUB_BASE_URL": "http://127.0.0.1:1/api/v1",
+    "FINNHUB_WS_URL": "ws://127.0.0.1:1",
+    "KAFKA_BROKER": "127.0.0.1:1",
+    "MINIO_ENDPOINT": "http://127.0.0.1:1",
+}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Settings(
+    SourceSettings,
+    PipelineSettings,
+    KafkaSettings,
+    LakeSettings,
+    WarehouseSettings,
+    ReplaySettings,
+    ScheduleSettings,
+    MonitoringSettings,
+    PowerBISettings,
+    HomeSettings,
+):
+    """Every setting, parsed: a typed attribute in lower case, such as ``settings.kafka_broker``.
+
+    ``home`` is the absolute folder of ``STOCKS_HOME``, ``root`` the project's; ``demo`` says whose home this is;
+    ``origins`` says where each value came from: environment, .env, embedded.env, demo or default.
+    """
+
+    root: Path
+    home: Path
+    demo: bool
+    origins: Mapping[str, str] = field(hash=False)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every value by the name that operators know, in the order of ``.env.example``."""
+        return {name: getattr(self, name.lower()) for name in SETTINGS}
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
+        return f"Settings(home={str(self.home)!r}, demo={self.demo}, {shown})"
+
+    def secrets(self) -> list[str]:
+        """Every secret among the values, itself: what no text may hold."""
+        return [value.reveal() for value in self.values.values() if isinstance(value, Secret) and value]
+
+    def require(self, name: str) -> Any:
+        """The value of a setting that this step cannot do without; one clear error when it is empty."""
+        value = getattr(self, name.lower())
+        if not value:
+            raise SettingsError(self._missing(name.upper()))
+        return value
+
+    def _missing(self, name: str) -> str:
+        pointer = _EMBEDDED.get(name)
+        is_embedded = pointer is not None and self.origins[pointer] not in ("environment", ".env")
+        if is_embedded and self.demo:
+            return f"the embedded stack is not started, and {name} comes from it: stocks up"
+        instead = "; or `stocks up` starts an embedded server, which needs none" if is_embedded else ""
+        return f"{name} is not set: put it into .env (see .env.example) or into the environment{instead}"
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols to follow: those of the chosen watchlist."""
+        return read_watchlist(self.root, self.stocks_watchlist)
+
+    @property
+    def warehouse(self) -> str:
+        """``local`` or ``snowflake``."""
+        if self.stocks_warehouse != "auto":
+            return self.stocks_warehouse
+        return "snowflake" if self.snowflake_account or self.snowflake_connection else "local"
+
+    @property
+    def embedded_env(self) -> Path:
+        """What the embedded stack writes and this module reads: addresses and generated keys."""
+        return self.home / "embedded.env"
+
+
+def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this machine now; ``SettingsError`` names the first one that is malformed.
+
+    Where nothing at all is configured (no ``.env``, none of the service settings), the demo's home is used, so that
+    every verb works right after ``make demo``.
+    """
+    environ = os.environ if environ is None else environ
+    root = project_root()
+    # set for the kernels of notebooks that a demo runs, which read their settings anew
+    demo = demo or environ.get("STOCKS_DEMO") == "1"
+    dotenv = {} if demo else _read_env_file(root / ".env")
+    configured = any(dotenv.get(name) for name in SETTINGS) or any(environ.get(name) for name in _CONFIGURES)
+    demo = demo or not configured
+    layers: list[tuple[str, Mapping[str, str]]]
+    if demo:
+        allowed = {name: environ[name] for name in ("STOCKS_LOG", "METRICS_PORT") if environ.get(name)}
+        home = Path(environ.get("STOCKS_DEMO_HOME") or root / ".stocks" / "demo").resolve()
+        layers = [
+            ("demo", _DEMO),
+            ("environment", allowed),
+            ("embedded.env", _read_embedded_env(home / "embedded.env")),
+        ]
+        layers.append(("the embedded stack, which is not up", _DEMO_DOWN))
+    else:
+        stated = environ.get("STOCKS_HOME") or dotenv.get("STOCKS_HOME") or SETTINGS["STOCKS_HOME"].default
+        home = (root / Path(stated).expanduser()).resolve()
+        layers = [
+            ("environment", environ),
+            (".env", dotenv),
+            ("embedded.env", _read_embedded_env(home / "embedded.env")),
+        ]
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name, setting in SETTINGS.items():
+        origin, text = next(
+            ((where, layer[name]) for where, layer in layers if layer.get(name)),
+            ("default", setting.default),
+        )
+        values[name.lower()] = _parse(name, setting, text, origin)
+        origins[name] = origin
+    return Settings(root=root, home=home, demo=demo, origins=origins, **values)
+
+
+def project_root() -> Path:
+    """The folder that holds ``dbt_stocks/``: the nearest one above the working folder, else that of this checkout."""
+    try:
+        here = Path.cwd().resolve()
+    except FileNotFoundError:
+        raise SettingsError(
+            "the working folder was deleted: change to the project's folder (cd) and run it again"
+        ) from None
+    for folder in (here, *here.parents, *Path(__file__).resolve().parents):
+        if (folder / "dbt_stocks" / "dbt_project.yml").is_file():
+            return folder
+    raise SettingsError(
+        "this is not a checkout of the stocks workbench: no dbt_stocks/dbt_project.yml above " + str(here)
+    )
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """Every setting as (name, default, what it is for): what ``.env.example`` and ``stocks settings`` show."""
+    return [(name, setting.default, setting.help) for name, setting in SETTINGS.items()]
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    return dict(statements(path))
+
+
+def _read_embedded_env(path: Path) -> dict[str, str]:
+    """What ``stocks up`` wrote. ``StateError`` for a part of it: the defaults would reach somebody else's servers."""
+    remedy = "delete it and run `stocks up`, which writes it again"
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise StateError(path, f"cannot be read ({error.strerror or error})", remedy) from error
+    if damage := find_damage(content):
+        raise StateError(path, damage, remedy)
+    text = content.decode("utf-8", errors="replace")
+    is_cut = ENDS in text.partition("\n")[0] and not text.endswith(END)
+    lines = text.split("\n")
+    if is_cut or lines.pop() or not all(re.fullmatch(r"#.*|\s*|[A-Z_]+=[^\ufffd]*", line) for line in lines):
+        raise StateError(path, "is torn, or was changed by somebody else", remedy)
+    return _read_env_file(path)
+
+
+def _parse(name: str, setting: Setting, text: str, origin: str) -> Any:
+    if setting.parse is Secret:
+        return Secret(text.strip())
+    try:
+        return setting.parse(text.strip())
+    except (ValueError, TypeError) as error:
+        where = {"default": "the built-in default", "environment": "the environment"}.get(origin, origin)
+        expected = (
+            str(error) if "invalid literal" not in str(error) and "could not convert" not in str(error) else "a number"
+        )
+        raise SettingsError(f"{name}={text!r} (from {where}) is not valid: expected {expected}") from None
