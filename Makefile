@@ -33,7 +33,7 @@ lab: .venv/.made  ## JupyterLab on the notebooks
 	@$(RUN)/stocks lab
 
 airflow: .venv-airflow/.made  ## Airflow on SQLite with the DAGs and the embedded stack, on loopback (PORT=8080), until Ctrl-C
-	@exec .venv-airflow/bin/python -m stocklib.airflow --port $${PORT:-8080}
+	@exec .venv-airflow/bin/python -m workbench.airflow --port $${PORT:-8080}
 
 env:  ## write the containers' secrets into .env; ROTATE="NAME …" replaces some of them
 	@$(PYTHON) docker/make_env.py $(addprefix --rotate ,$(ROTATE))
@@ -79,14 +79,15 @@ powerbi: .venv/.made  ## write powerbi/ anew over recorded bars, and check it (P
 	@$(RUN)/pytest -p no:randomly tests/powerbi
 
 test-airflow: .venv-airflow/.made  ## the DAGs: read, run, failed, scheduled
-	@.venv-airflow/bin/pytest -n 2 -p no:randomly tests/dags lib/stocklib/airflow
+	@.venv-airflow/bin/pytest -n 2 -p no:randomly tests/dags lib/workbench/airflow
 
-lint: lint-python lint-rest  ## ruff, mypy, sqlfluff, nbstripout (--jobs=2: side by side)
+lint: lint-python lint-rest  ## ruff, mypy, import-linter, sqlfluff, nbstripout (--jobs=2: side by side)
 
 lint-python: .venv/.made
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
+	@$(RUN)/lint-imports --no-logo --no-cache
 
 lint-rest: .venv/.made
 	@STOCKS_WAREHOUSE_FILE=:memory: $(RUN)/sqlfluff lint --disable-progress-bar dbt_stocks/models dbt_stocks/tests

@@ -36,11 +36,11 @@ from kafka import KafkaConsumer, TopicPartition
 from many import fill
 from soak import percentile
 
-from stocklib import embedded
 from stocklib.pipeline.transform import transform
 from stocklib.sessions import sessions
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
+from workbench import embedded
 
 DAY = date(2012, 12, 14)
 HOPS = ("fetched → Kafka", "Kafka → landed", "landed → loaded", "loaded → published", "fetched → published")
@@ -108,7 +108,7 @@ def measure(environ: dict[str, str], *, warm_up: float, seconds: float) -> dict[
 @contextmanager
 def streaming(environ: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     stream = subprocess.Popen(
-        [sys.executable, "-m", "stocklib.cli", "stream"],
+        [sys.executable, "-m", "workbench.cli", "stream"],
         env={"PATH": os.environ["PATH"], **environ},
         stdout=subprocess.DEVNULL,
         stderr=sys.stderr,

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag
 
-from stocklib.airflow import DEFAULTS, SOURCE_POOL, NotebookOperator, load_new
-from stocklib.airflow.steps import choose_symbols
+from workbench.airflow import DEFAULTS, SOURCE_POOL, NotebookOperator, load_new
+from workbench.airflow.steps import choose_symbols
 
 
 @dag(

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag
 
-from stocklib.airflow import DEFAULTS, SOURCE_POOL, NotebookOperator, catch_up, first_date, load_new, schedule
-from stocklib.airflow.steps import trade_day
+from workbench.airflow import DEFAULTS, SOURCE_POOL, NotebookOperator, catch_up, first_date, load_new, schedule
+from workbench.airflow.steps import trade_day
 
 
 @dag(

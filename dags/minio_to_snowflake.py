@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from airflow.sdk import dag
 
-from stocklib.airflow import DEFAULTS, first_date, load_new, schedule
-from stocklib.airflow.steps import new_objects
+from workbench.airflow import DEFAULTS, first_date, load_new, schedule
+from workbench.airflow.steps import new_objects
 
 
 @dag(

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from airflow.sdk import dag
 
-from stocklib.airflow import DEFAULTS, first_date, schedule
-from stocklib.airflow.steps import check_freshness, check_ledger, check_schedules
+from workbench.airflow import DEFAULTS, first_date, schedule
+from workbench.airflow.steps import check_freshness, check_ledger, check_schedules
 
 
 @dag(

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag
 
-from stocklib.airflow import DEFAULTS, NotebookOperator, first_date, schedule
-from stocklib.airflow.steps import export_report, in_gold, trade_day
+from workbench.airflow import DEFAULTS, NotebookOperator, first_date, schedule
+from workbench.airflow.steps import export_report, in_gold, trade_day
 
 NOTEBOOKS = ["candlesticks", "comparison", "moving_averages", "volatility"]
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from airflow.sdk import dag
 
-from stocklib.airflow import DEFAULTS
-from stocklib.airflow.steps import initialise
+from workbench.airflow import DEFAULTS
+from workbench.airflow.steps import initialise
 
 
 @dag(

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag
 
-from stocklib.airflow import DEFAULTS, GOLD, RAW, WAREHOUSE_POOL, NotebookOperator
-from stocklib.airflow.steps import powerbi_refresh
+from workbench.airflow import DEFAULTS, GOLD, RAW, WAREHOUSE_POOL, NotebookOperator
+from workbench.airflow.steps import powerbi_refresh
 
 
 @dag(

@@ -2,4 +2,4 @@
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("airflow") else ["stocklib/airflow"]
+collect_ignore = [] if find_spec("airflow") else ["workbench/airflow", "workbench/airflow"]

@@ -10,7 +10,7 @@ def split_adjusted(symbol: str) -> pd.DataFrame:
     """Every recorded bar: symbol, date, open, high, low, close, volume; 13 years of AAPL, IBM and MSFT."""
     frame = recorded().query("symbol == @symbol").reset_index(drop=True)
     frame["date"] = pd.to_datetime(frame["date"])
-    splits = pd.read_csv(str(files("stocklib") / "embedded" / "replay" / "data" / "splits.csv"))
+    splits = pd.read_csv(str(files("finnhub_replay") / "data" / "splits.csv"))
     for split in splits[splits["symbol"] == symbol].itertuples():
         before = frame["date"] < pd.Timestamp(split.date)
         factor = split.toFactor / split.fromFactor

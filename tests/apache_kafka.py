@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from string import Template
 
-from stocklib.embedded import kafka, processes
-from stocklib.embedded.processes import Daemon
+from workbench.embedded import kafka, processes
+from workbench.embedded.processes import Daemon
 
 VERSION = "4.3.1"
 _JAVA = 17

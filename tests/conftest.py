@@ -23,9 +23,9 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 import stocklib.settings
-from stocklib import embedded
-from stocklib.embedded import processes, source
 from stocklib.settings import Settings, describe, project_root, read_settings
+from workbench import embedded
+from workbench.embedded import processes, source
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,7 +8,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from stocklib.embedded import kafka, processes, s3, source, strays
+from workbench.embedded import kafka, processes, s3, source, strays
 
 ROOMS = {"kafka": kafka, "s3": s3, "replay": source}
 

@@ -41,7 +41,7 @@ class Bar:
 @cache
 def recorded() -> pd.DataFrame:
     """The recorded bars: symbol, date, open, high, low, close, volume, prev_close."""
-    folder = Path(str(files("stocklib") / "embedded" / "replay" / "data"))
+    folder = Path(str(files("finnhub_replay") / "data"))
     frame = pd.read_parquet(folder / "us5_daily_2000_2013.parquet").sort_values(["symbol", "date"])
     frame["day"] = pd.to_datetime(frame["date"]).dt.date
     frame["prev_close"] = frame.groupby("symbol")["close"].shift().fillna(frame["open"])

@@ -48,8 +48,8 @@ def faults(path: Path) -> list[str]:
 
 def refresh() -> None:
     """Execute the analysis notebooks on the demo's gold and keep the checked tables."""
-    from stocklib import runner
     from stocklib.settings import read_settings
+    from workbench import runner
 
     settings = read_settings(demo=True)
     for path in notebooks("analysis"):

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from stocklib.embedded import processes
 from stocklib.settings import Settings
 from stocklib.stream import Consumer, Message
+from workbench.embedded import processes
 
 
 def kill(home: Path, name: str) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import chromium
 from recorded_gold import published
 
-from stocklib.powerbi import NAME, write_project
-from stocklib.powerbi.pages import pages
+from workbench.powerbi import NAME, write_project
+from workbench.powerbi.pages import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "powerbi"

@@ -31,7 +31,7 @@ def published(home: Path) -> Settings:
     fetched = utc("2012-12-14T09:00:00")
     bars = [bar for bar in recorded_bars(FIRST, LAST) if bar.day != LAST]
     bars += recorded_bars(date(2005, 2, 14), date(2005, 3, 11), ["AAPL"])
-    companies = pd.read_csv(str(files("stocklib") / "embedded" / "replay" / "data" / "companies.csv"))
+    companies = pd.read_csv(str(files("finnhub_replay") / "data" / "companies.csv"))
     profiles = [
         profile(c.ticker, fetched, name=NAMES.get(c.ticker, c.name), shareOutstanding=c.shareOutstanding, ipo=c.ipo)
         for c in companies.itertuples()

@@ -142,7 +142,7 @@ def gold_is_right(stage: Stage) -> None:
 
     sql = "select symbol, quote_date::varchar as day, close_price, data_source from gold.fact_daily_stock_quotes"
     bars = pd.DataFrame(json.loads(stage.run("jupyter", "stocks", "query", "--format", "json", sql)))
-    tape = pd.read_parquet(ROOT / "lib/stocklib/embedded/replay/data/us5_daily_2000_2013.parquet")
+    tape = pd.read_parquet(ROOT / "lib/finnhub_replay/data/us5_daily_2000_2013.parquet")
     tape = tape.assign(day=tape["date"].astype(str).str[:10])
     both = bars[bars["symbol"].isin(SYMBOLS)].merge(tape, on=["symbol", "day"])
     assert len(both) > 400, f"{len(bars)} bars in gold, {len(both)} of {SYMBOLS} on the tape"

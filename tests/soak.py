@@ -36,8 +36,6 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from stocklib import embedded
-from stocklib.embedded import processes
 from stocklib.errors import StocksError
 from stocklib.lake import Lake, name_stream, parse_key
 from stocklib.pipeline.heartbeat import read_heartbeats
@@ -45,6 +43,8 @@ from stocklib.pipeline.ledger import balance
 from stocklib.pipeline.transform import rebuild, transform
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
+from workbench import embedded
+from workbench.embedded import processes
 
 FAULTS = (
     "duplicate=0.01,late=0.01:30,drop=0.005,cut=0.005,429=0.002:2,5xx=0.002:2,slow=0.01:0.3,truncated=0.005,"
@@ -173,7 +173,7 @@ def streaming(environ: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
     log = Path(environ["STOCKS_HOME"]) / "stream.log"
     with log.open("w") as out:
         stream = subprocess.Popen(
-            [sys.executable, "-m", "stocklib.cli", "stream"],
+            [sys.executable, "-m", "workbench.cli", "stream"],
             env={"PATH": os.environ["PATH"], **environ},
             stdout=out,
             stderr=out,

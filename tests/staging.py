@@ -25,7 +25,7 @@ import apache_kafka
 import psutil
 from containers import ROOT
 
-from stocklib.embedded import s3
+from workbench.embedded import s3
 
 # The last source of MinIO's archived project; built once into the user's cache folder, where Go is.
 _MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"

@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner
 from mirrors import ROOT
 
-from stocklib.cli import main
-from stocklib.cli.base import print_table
+from workbench.cli import main
+from workbench.cli.base import print_table
 
 STOCKS = Path(sys.executable).parent / "stocks"
 
@@ -149,7 +149,7 @@ def test_what_the_machine_refuses_is_a_sentence(number: int, said: str, monkeypa
     def refuse(*given: object, **more: object) -> None:
         raise OSError(number, os.strerror(number), "kept/file")
 
-    monkeypatch.setattr("stocklib.cli.base.read_settings", refuse)
+    monkeypatch.setattr("workbench.cli.base.read_settings", refuse)
     told = CliRunner().invoke(main, ["up"])
     assert told.exit_code == 1
     assert told.output.startswith(f"Error: kept/file cannot be used ({os.strerror(number)}): ")
@@ -161,7 +161,7 @@ def test_a_defect_is_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**given: object) -> None:
         raise OSError("not of this machine")
 
-    monkeypatch.setattr("stocklib.cli.base.read_settings", fail)
+    monkeypatch.setattr("workbench.cli.base.read_settings", fail)
     assert isinstance(CliRunner().invoke(main, ["up"]).exception, OSError)
 
 
@@ -185,8 +185,8 @@ def test_a_umask_that_allows_nothing_is_a_sentence() -> None:
 
 # the imports first: whoever runs it then may not read this checkout
 TRY_TO_LOCK = (
-    "import os, sys, stocklib.cli, stocklib.embedded; sys.argv[1:] = ['up'];"
-    "os.umask(0o777); os.setuid(65534); stocklib.cli.main()"
+    "import os, sys, workbench.cli, workbench.embedded; sys.argv[1:] = ['up'];"
+    "os.umask(0o777); os.setuid(65534); workbench.cli.main()"
 )
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 import pytest
 from mirrors import ROOT
 
-from stocklib.embedded.replay import recorded_bars
+from finnhub_replay import recorded_bars
 
 DAY = date(2012, 12, 14)
 BIN = Path(sys.executable).parent

@@ -23,9 +23,7 @@ from conftest import StartReplay
 from outages import Proxy, wait_for
 from prometheus_client.parser import text_string_to_metric_families
 
-from stocklib import doctor
 from stocklib.clocks import Lively
-from stocklib.embedded.processes import is_free
 from stocklib.errors import Interrupted, SettingsError, SourceUnavailable
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.following import LoaderHealth
@@ -37,6 +35,8 @@ from stocklib.pipeline.produce import produce
 from stocklib.pipeline.trades import produce_trades
 from stocklib.settings import Secret, Settings, read_settings
 from stocklib.stream import Producer, create_topics
+from workbench import doctor
+from workbench.embedded.processes import is_free
 
 STOCKS = Path(sys.executable).parent / "stocks"
 

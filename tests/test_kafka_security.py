@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from streams import T0, quote
 
-from stocklib.embedded import processes
-from stocklib.embedded.processes import Daemon
 from stocklib.errors import StreamError
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Producer, check, create_topics
+from workbench.embedded import processes
+from workbench.embedded.processes import Daemon
 
 pytestmark = pytest.mark.apache
 

@@ -1,121 +1,13 @@
-"""The project keeps its own promises: mirrored files, one-way imports, a quick import, notebooks in form."""
+"""The project keeps its own promises: mirrored files, a quick import, notebooks in form."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from import_rules import VENDORS
 from mirrors import ROOT, env_example, environment_yml, tables_md
 from notebook_form import faults, notebooks
-
-LIBRARY = ROOT / "lib" / "stocklib"
-
-# Which rooms a room may import. Rooms are named by their first part below stocklib.
-RANKS = [
-    {"errors"},
-    {"text_files", "state_files"},
-    {"env_file", "notebook_files", "quotes", "sessions"},
-    {"watchlists", "reference_data"},
-    {"settings", "host", "logs", "web_guard"},
-    {"finnhub", "yahoo", "stream", "lake", "warehouse", "clocks", "budget"},
-    {"pipeline", "market"},
-    {"runner", "report", "doctor", "powerbi"},
-    {"demo", "continuous"},
-    {"cli", "airflow"},
-]
-RANK_OF_BOXES = next(number for number, rooms in enumerate(RANKS) if "finnhub" in rooms)
-PURE = {"indicators", "metrics", "backtest", "plots"}
-# Each heavy vendor library, and the one room that may import it; numba compiles in two.
-VENDORS = {
-    "kafka": "stream",
-    "s3fs": "lake",
-    "duckdb": "warehouse",
-    "dbt": "warehouse",
-    "snowflake": "warehouse",
-    "requests": "finnhub",
-    "websocket": "finnhub",
-    "yfinance": "yahoo",
-    "papermill": "runner",
-    "exchange_calendars": "sessions",
-    "tornado": "embedded",
-    "plotly": "plots",
-    "prometheus_client": "pipeline",
-    "talib": "indicators",
-    "numba": "backtest indicators",
-    "airflow": "airflow",
-    "croniter": "airflow",
-}
-
-
-def imports() -> list[tuple[str, str, Path]]:
-    """(room, imported module, file) for every import statement of the library."""
-    found = []
-    for path in sorted(LIBRARY.rglob("*.py")):
-        room = path.relative_to(LIBRARY).parts[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
-            found += [(room, name, path) for name in names]
-    assert len(found) > 100
-    return found
-
-
-def rank(room: str) -> int | None:
-    return next((number for number, rooms in enumerate(RANKS) if room in rooms), None)
-
-
-def test_imports_go_one_way() -> None:
-    wrong = []
-    for room, name, path in imports():
-        parts = name.split(".")
-        if parts[0] != "stocklib" or len(parts) < 2 or parts[1] in (room, "__version__"):
-            continue
-        other, mine, theirs = parts[1], rank(room), rank(parts[1])
-        if room in PURE:
-            allowed = other in PURE | {"errors", "sessions"}
-        elif room == "embedded":
-            allowed = other in {
-                "errors",
-                "settings",
-                "quotes",
-                "sessions",
-                "host",
-                "text_files",
-                "state_files",
-                "web_guard",
-            }
-        elif other == "embedded":
-            allowed = room in {"cli", "demo", "continuous", "airflow"}
-        elif other in PURE:
-            allowed = room in {"report", "powerbi", "cli"}
-        elif room in {"finnhub", "yahoo", "stream", "lake", "warehouse"}:
-            allowed = theirs is not None and (theirs < RANK_OF_BOXES or other in {"clocks", "budget"})
-        elif room in {"quotes", "sessions"}:
-            allowed = other in {"errors", "quotes"}
-        else:
-            allowed = (mine is not None and theirs is not None and theirs < mine) or room == "__init__"
-        if not allowed:
-            wrong.append(f"{path.relative_to(ROOT)}: {room} imports {other}")
-    assert not wrong
-
-
-def test_a_vendor_library_is_imported_in_one_room() -> None:
-    wrong = {
-        f"{path.relative_to(ROOT)} imports {name}"
-        for room, name, path in imports()
-        if (vendor := name.split(".")[0]) in VENDORS and room not in VENDORS[vendor].split()
-    }
-    assert not wrong
-
-
-def test_every_room_of_the_library_is_on_the_list() -> None:
-    rooms = {path.name.removesuffix(".py") for path in LIBRARY.iterdir() if path.suffix == ".py" or path.is_dir()}
-    known = set.union(*RANKS, PURE, {"embedded", "__init__", "__pycache__"})
-    assert rooms <= known
 
 
 def test_importing_the_library_is_quick_and_brings_no_vendor() -> None:

@@ -20,11 +20,12 @@ import websocket
 from click.testing import CliRunner
 from outages import files_of_at_most
 
-from stocklib import errors, runner
-from stocklib.cli import main
+from stocklib import errors
 from stocklib.errors import InvalidNotebook, NotebookFailed, ParameterError, SettingsError
-from stocklib.notebook_files import read_notebook
 from stocklib.settings import Settings, read_settings
+from workbench import runner
+from workbench.cli import main
+from workbench.notebook_files import read_notebook
 
 
 @pytest.fixture
@@ -253,7 +254,7 @@ def test_a_kernel_of_jupyterlab_takes_commands_on_no_port_and_wants_the_token(tm
     # as long as homes are
     home = tmp_path / ("a" * 60) / "home"
     environ = {**os.environ, "STOCKS_HOME": str(home), "HOME": str(home.parent), "JUPYTER_TOKEN": "the-token"}
-    command = [sys.executable, "-m", "stocklib.cli", "lab", "--no-browser", "--port", str(port)]
+    command = [sys.executable, "-m", "workbench.cli", "lab", "--no-browser", "--port", str(port)]
     api, token = f"http://127.0.0.1:{port}/api", {"Authorization": "token the-token"}
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as lab:
         try:

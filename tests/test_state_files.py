@@ -14,20 +14,20 @@ from landed import settings_in
 from mirrors import ROOT
 from outages import files_of_at_most
 
-from stocklib import embedded
-from stocklib.embedded import home as embedded_home
-from stocklib.embedded import processes
 from stocklib.errors import StateError, StocksError
 from stocklib.pipeline.health import examine
 from stocklib.pipeline.heartbeat import Heartbeat, damaged_heartbeats, read_heartbeats
 from stocklib.pipeline.ledger.evidence import read_confirmed
-from stocklib.powerbi.folder import write_folder
 from stocklib.settings import read_settings
 from stocklib.state_files import read_record, write_promise, write_state
 from stocklib.stream.sent import Sent
 from stocklib.stream.spool import Spool, abandoned, count_torn, damaged_spools, encode, keep_torn, read_spool
 from stocklib.warehouse import open_warehouse
 from stocklib.warehouse.lock import hold
+from workbench import embedded
+from workbench.embedded import home as embedded_home
+from workbench.embedded import processes
+from workbench.powerbi.folder import write_folder
 
 
 def begin_run(home: Path) -> Path:

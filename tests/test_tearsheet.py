@@ -15,12 +15,12 @@ from test_report import SCROLL_THROUGH, json_in, own_text
 
 from stocklib import backtest, market
 from stocklib.backtest import Result, buy_and_hold, run, sma_crossover, summary
-from stocklib.cli import main
 from stocklib.errors import DateRangeError, InputError, ParameterError
 from stocklib.report import tearsheet, write_report
 from stocklib.report.cards import number
 from stocklib.report.strategies import STRATEGIES, try_strategy
 from stocklib.settings import Settings
+from workbench.cli import main
 
 COSTS = {"commission_bps": 5.0, "slippage_bps": 5.0}
 

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from stocklib import market
-from stocklib.powerbi.expected import expected_values
 from stocklib.report.facts import gather
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
+from workbench.powerbi.expected import expected_values
 
 Figures = Mapping[Any, float]
 

@@ -127,7 +127,7 @@ def test_a_server_of_alerts_that_is_away_changes_nothing_for_the_task(
     ],
 )
 def test_no_secret_is_told(text: str) -> None:
-    from stocklib.airflow.alerts import scrub
+    from workbench.airflow.alerts import scrub
 
     settings = read_settings(environ={"FINNHUB_API_KEY": "the-key-of-mine"})
     assert "***" in scrub(settings, text)

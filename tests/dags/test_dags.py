@@ -142,7 +142,7 @@ def test_weekends_are_no_trading_days_and_loads_span_the_session(bag: Any) -> No
     ],
 )
 def test_a_day_without_a_session_has_its_reason(instant: datetime, reason: str) -> None:
-    from stocklib.airflow.days import closed, day_of
+    from workbench.airflow.days import closed, day_of
 
     assert reason in closed(day_of(instant))
 
@@ -181,15 +181,15 @@ def test_a_day_without_a_session_has_its_reason(instant: datetime, reason: str) 
     ],
 )
 def test_a_run_up_to_the_closing_bell_is_about_the_last_finished_session(at: str, about: str) -> None:
-    from stocklib.airflow.days import day_of
+    from workbench.airflow.days import day_of
 
     instant = datetime.fromisoformat(at).replace(tzinfo=NEW_YORK)
     assert f"{day_of(instant)}" == f"{day_of(instant.astimezone(UTC))}" == about
 
 
 def test_no_session_of_a_year_is_left_out_by_a_schedule_of_evenings_or_nights() -> None:
-    from stocklib.airflow.days import day_of
     from stocklib.sessions import session, sessions
+    from workbench.airflow.days import day_of
 
     wanted = {found.session_date for found in sessions(date(2026, 1, 5), date(2026, 12, 30))}
     days = [date(2026, 1, 5) + timedelta(days=step) for step in range(361)]
@@ -201,8 +201,8 @@ def test_no_session_of_a_year_is_left_out_by_a_schedule_of_evenings_or_nights() 
 
 
 def test_a_schedule_of_afternoons_passes_over_the_session_before_a_half_day_alone() -> None:
-    from stocklib.airflow.days import day_of
     from stocklib.sessions import previous_session, session, sessions
+    from workbench.airflow.days import day_of
 
     settle = timedelta(minutes=20)
     wanted = {found.session_date for found in sessions(date(2024, 1, 3), date(2028, 12, 28))}
@@ -229,7 +229,7 @@ def test_a_schedule_of_afternoons_passes_over_the_session_before_a_half_day_alon
     ],
 )
 def test_a_run_is_about_a_session_that_has_settled(at: str, about: str) -> None:
-    from stocklib.airflow.days import day_of
+    from workbench.airflow.days import day_of
 
     instant = datetime.fromisoformat(at).replace(tzinfo=NEW_YORK)
     assert f"{day_of(instant, settle=timedelta(minutes=20))}" == about
@@ -247,8 +247,8 @@ def test_a_run_is_about_a_session_that_has_settled(at: str, about: str) -> None:
     ],
 )
 def test_the_evening_asks_for_the_session_whose_load_was_due(cron: str, evening: str, due: str) -> None:
-    from stocklib.airflow.watching import last_daily
     from stocklib.sessions import last_finished_session
+    from workbench.airflow.watching import last_daily
 
     settings = read_settings(environ={"FINNHUB_API_KEY": "k", "SCHEDULE_DAILY": cron})
     at = datetime.fromisoformat(evening).replace(tzinfo=NEW_YORK).astimezone(UTC)
@@ -271,7 +271,7 @@ def test_a_schedule_that_is_no_cron_expression_is_refused_by_name() -> None:
     ],
 )
 def test_the_slot_that_was_due_last_is_known(now: datetime, slot: datetime) -> None:
-    from stocklib.airflow.watching import last_slots
+    from workbench.airflow.watching import last_slots
 
     settings = read_settings(environ={"FINNHUB_API_KEY": "k", "SCHEDULE_REPORTS": "off"})
     assert last_slots(settings, now)["daily_historical_load"] == slot
@@ -281,7 +281,7 @@ def test_the_slot_that_was_due_last_is_known(now: datetime, slot: datetime) -> N
 def test_what_a_connection_states_is_a_setting() -> None:
     from airflow.sdk import Connection
 
-    from stocklib.airflow.environment import settings_of
+    from workbench.airflow.environment import settings_of
 
     minio = Connection(
         conn_id="minio", conn_type="aws", login="me", password="s", extra='{"endpoint_url": "http://m:9000"}'
@@ -306,7 +306,7 @@ def test_what_a_connection_states_is_a_setting() -> None:
 @pytest.mark.parametrize("content", [b"", b'{"fernet": "ab', bytes(40), b'["another"]', b'{"fernet": 7}'])
 @pytest.mark.parametrize("name", ["keys.json", "passwords.json"])
 def test_damaged_keys_of_the_local_airflow_are_named(name: str, content: bytes, tmp_path: Path) -> None:
-    from stocklib.airflow import local
+    from workbench.airflow import local
 
     keys = local._keys(tmp_path)
     assert keys == local._keys(tmp_path)

@@ -33,7 +33,7 @@ def port() -> int:
 def airflow(pipeline: Settings, port: int) -> Iterator["subprocess.Popen[str]"]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "stocklib.airflow", "--port", str(port)],
+        [sys.executable, "-m", "workbench.airflow", "--port", str(port)],
         cwd=ROOT,
         env=environ,
         stdout=subprocess.PIPE,

@@ -99,8 +99,8 @@ def test_a_run_without_a_date_is_about_the_sources_last_session(run: Run, pipeli
 def test_with_a_replay_the_date_comes_from_the_source_and_stays_that_of_the_run(
     run: Run, pipeline: Settings, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stocklib.airflow.days import decide_day
-    from stocklib.airflow.place import Place
+    from workbench.airflow.days import decide_day
+    from workbench.airflow.place import Place
 
     monkeypatch.setattr(market, "source", "replay")
     place = Place(

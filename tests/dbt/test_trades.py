@@ -12,8 +12,8 @@ import pytest
 from landed import DAY, Bar, gold_hashes, landed, messages, recorded_bars, settings_in, trade_messages, utc
 from story import Story, session_polls
 
-from stocklib.embedded.replay import read_tape
-from stocklib.embedded.replay.exchange import Exchange
+from finnhub_replay import read_tape
+from finnhub_replay.exchange import Exchange
 from stocklib.pipeline.ledger.questions import TRADES
 from stocklib.sessions import session
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stocklib import embedded
-from stocklib.embedded import kafka, processes, s3
-from stocklib.embedded.s3 import Keys
 from stocklib.errors import EmbeddedError, StateError
 from stocklib.lake import Lake
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Producer
+from workbench import embedded
+from workbench.embedded import kafka, processes, s3
+from workbench.embedded.s3 import Keys
 
 Read = Callable[[], Settings]
 
@@ -247,8 +247,8 @@ def test_a_server_whose_start_was_killed_before_it_was_remembered_is_found(
     guard(settings.home)
     program = f"""
 import os, signal
-from stocklib import embedded
-from stocklib.embedded import processes
+from workbench import embedded
+from workbench.embedded import processes
 from stocklib.settings import read_settings
 processes._remember = lambda daemon: os.kill(os.getpid(), signal.SIGKILL)
 embedded.up(read_settings(environ={environ!r}))

@@ -15,10 +15,10 @@ import requests
 import s3fs
 from web_page import Got, Stranger, stranger
 
-from stocklib.embedded import kafka, processes, source
 from stocklib.pipeline.metrics import MetricsServer
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Producer
+from workbench.embedded import kafka, processes, source
 
 pytestmark = [
     pytest.mark.browser,

@@ -14,12 +14,12 @@ from outages import Proxy, kill, wait_for
 from streams import T0, counted_events, landed, landing_in_the_background, only, publish, quote, silver_events
 from tenacity import wait_none
 
-from stocklib.embedded import kafka, processes
 from stocklib.lake import Lake
 from stocklib.pipeline import batches as batches_module
 from stocklib.pipeline.landing import LandedBatch, land
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Partition, Producer
+from workbench.embedded import kafka, processes
 
 pytestmark = pytest.mark.stack
 

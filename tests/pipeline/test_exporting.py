@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner
 from landed import settings_in
 
-from stocklib.cli import main
 from stocklib.errors import WarehouseBusy, WarehouseError
 from stocklib.pipeline.exporting import export
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
 from stocklib.warehouse.spreadsheets import harmless_table, to_csv
+from workbench.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 # the table of gold that is there, and the books beside it

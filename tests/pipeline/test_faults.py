@@ -15,8 +15,8 @@ from exchange import Exchange
 from misbehaving import Asked, Reply, serving
 from outages import drain
 
-from stocklib.embedded.replay import read_tape, recorded_bars
-from stocklib.embedded.replay.exchange import Exchange as Recorded
+from finnhub_replay import read_tape, recorded_bars
+from finnhub_replay.exchange import Exchange as Recorded
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline import polling
 from stocklib.pipeline import produce as module

@@ -323,7 +323,7 @@ def test_the_default_day_is_the_last_final_session(
     source: Settings, market: Market, at: str, settle: str, day: str
 ) -> None:
     market.now = datetime.fromisoformat(f"2012-12-14T{at}+00:00")
-    settled = replace(source, values={**source.values, "CLOSE_SETTLE_SECONDS": float(settle)})
+    settled = replace(source, close_settle_seconds=float(settle))
     assert f"{daily(settled, symbols=['AAPL']).first}" == day
 
 
@@ -356,6 +356,6 @@ def test_live_history_is_refused_where_recorded_history_is_held(source: Settings
 
 
 def test_history_source_names_who_is_asked(source: Settings) -> None:
-    chosen = replace(source, values={**source.values, "HISTORY_SOURCE": "yfinance"})
+    chosen = replace(source, history_source="yfinance")
     assert isinstance(open_history(chosen), Yahoo)
     assert isinstance(open_history(source), Finnhub)

@@ -14,8 +14,6 @@ from conftest import names_of_its_own
 from landed import Poll, landed, messages
 from story import session_polls
 
-from stocklib.cli import main
-from stocklib.embedded.kafka import BUCKET
 from stocklib.errors import LedgerUnbalanced
 from stocklib.lake import Lake
 from stocklib.pipeline import landing
@@ -29,6 +27,8 @@ from stocklib.pipeline.transform import transform
 from stocklib.settings import Settings, describe, read_settings
 from stocklib.stream import Producer
 from stocklib.warehouse import open_warehouse
+from workbench.cli import main
+from workbench.embedded.kafka import BUCKET
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 

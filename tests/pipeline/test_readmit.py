@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 from landed import Poll
 from story import session_polls
 
-from stocklib.cli import main
 from stocklib.errors import InputError
 from stocklib.lake import Lake
 from stocklib.pipeline.landing import land
@@ -21,6 +20,7 @@ from stocklib.pipeline.readmit import Letters, read_everywhere, readmit
 from stocklib.settings import Settings, describe
 from stocklib.stream import Producer
 from stocklib.warehouse import open_warehouse
+from workbench.cli import main
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 

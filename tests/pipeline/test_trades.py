@@ -10,8 +10,8 @@ import orjson
 import pytest
 from conftest import StartReplay
 
-from stocklib.embedded.replay import read_tape
-from stocklib.embedded.replay.exchange import Exchange
+from finnhub_replay import read_tape
+from finnhub_replay.exchange import Exchange
 from stocklib.errors import KeyRefused, SourceUnavailable
 from stocklib.finnhub import Finnhub, trades
 from stocklib.pipeline import stepping

@@ -13,7 +13,6 @@ import pytest
 from landed import DAY, gold_hashes, landed, messages, settings_in
 from story import Story, history, session_polls
 
-from stocklib.demo import adopt_warehouse
 from stocklib.errors import CorruptObject, InputError, OtherRelease, TransformFailed, WarehouseError
 from stocklib.lake import Lake
 from stocklib.pipeline.exporting import export
@@ -21,6 +20,7 @@ from stocklib.pipeline.loading import load
 from stocklib.pipeline.transform import rebuild, run_dbt, transform
 from stocklib.settings import Settings
 from stocklib.warehouse import LandedObject, open_warehouse
+from workbench.demo import adopt_warehouse
 
 ROOT = Path(__file__).resolve().parents[2]
 

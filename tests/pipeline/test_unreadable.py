@@ -8,12 +8,12 @@ from kafka import KafkaProducer
 from outages import Proxy, wait_for
 from streams import damage, landed, landing_in_the_background, pack, produce_batch, quote
 
-from stocklib.cli import main
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.ledger import balance
 from stocklib.pipeline.loading import load
 from stocklib.settings import Settings, describe, read_settings
 from stocklib.stream import Onlooker, create_topics
+from workbench.cli import main
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 

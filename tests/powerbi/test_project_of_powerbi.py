@@ -21,24 +21,24 @@ from powerbi_project import FOLDER, ROOT, TOOLS, drawn, wireframe
 from recorded_gold import copy, published
 
 from stocklib import metrics
-from stocklib.cli import main
 from stocklib.errors import InputError, WarehouseError
 from stocklib.indicators import ema
 from stocklib.market import prices
 from stocklib.pipeline.exporting import export
 from stocklib.plots import PALETTE, template
-from stocklib.powerbi import NAME, project, published_types, role_of, semantic_model, write_project
-from stocklib.powerbi.expected import WITHOUT, Expected, expected_query, expected_values
-from stocklib.powerbi.folder import write_folder
-from stocklib.powerbi.measures import EMA_WINDOW, measures
-from stocklib.powerbi.pages import HEIGHT, WIDTH, pages
-from stocklib.powerbi.records import Model
-from stocklib.powerbi.report import check_bindings
-from stocklib.powerbi.star import ADDED, CANDLES
-from stocklib.powerbi.visuals import literal
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import BESIDE_GOLD, open_warehouse
 from stocklib.warehouse.described import described_models
+from workbench.cli import main
+from workbench.powerbi import NAME, project, published_types, role_of, semantic_model, write_project
+from workbench.powerbi.expected import WITHOUT, Expected, expected_query, expected_values
+from workbench.powerbi.folder import write_folder
+from workbench.powerbi.measures import EMA_WINDOW, measures
+from workbench.powerbi.pages import HEIGHT, WIDTH, pages
+from workbench.powerbi.records import Model
+from workbench.powerbi.report import check_bindings
+from workbench.powerbi.star import ADDED, CANDLES
+from workbench.powerbi.visuals import literal
 
 DEFINITION = f"{NAME}.SemanticModel/definition"
 # the first test loads, transforms and has dbt parse the project
@@ -100,7 +100,7 @@ def test_no_credential_is_in_any_file(gold: Settings) -> None:
         "POWERBI_CLIENT_SECRET": "c-secret",
     }
     told = read_settings(environ={"STOCKS_HOME": str(gold.home), "SNOWFLAKE_ACCOUNT": "xy123", **secrets})
-    told = replace(told, values={**told.values, "STOCKS_WAREHOUSE": "local"})
+    told = replace(told, stocks_warehouse="local")
     text = "".join(project(told).values())
     assert "xy123.snowflakecomputing.com" in text
     assert not [secret for secret in secrets.values() if secret in text]

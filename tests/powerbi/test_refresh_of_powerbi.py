@@ -8,8 +8,8 @@ import pytest
 from misbehaving import Asked, Reply, serving
 
 from stocklib.errors import PowerBIError, SettingsError
-from stocklib.powerbi.refresh import is_configured, refresh
 from stocklib.settings import Settings, read_settings
+from workbench.powerbi.refresh import is_configured, refresh
 
 SECRET = "the-secret-of-the-principal"
 REFRESHES = "/v1.0/myorg/groups/group/datasets/model/refreshes"

@@ -10,7 +10,6 @@ from landed import DAY, Bar, landed, messages, polls_of
 from mirrors import ROOT
 from snowflake_emulator import Emulator, environ_of
 
-from stocklib.cli import main
 from stocklib.errors import BudgetSpent
 from stocklib.pipeline.spending import stay_within_budget
 from stocklib.pipeline.transform import transform
@@ -19,6 +18,7 @@ from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 from stocklib.warehouse.cost import Statement, add_up, credits_a_day, midnight
 from stocklib.warehouse.snowflake_session import RUN
+from workbench.cli import main
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

@@ -32,11 +32,12 @@ from pyarrow import parquet
 from snowflake_emulator import Emulator, environ_of, make_databases
 from story import FIRST, Story, history, session_polls, with_symbol_changes
 
-from stocklib import market, runner
-from stocklib.cli import main
+from stocklib import market
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import BESIDE_GOLD, LandedObject, open_warehouse
+from workbench import runner
+from workbench.cli import main
 
 # the first test loads and builds the story on both engines
 pytestmark = pytest.mark.timeout(900)

@@ -7,10 +7,10 @@ from landed import messages
 from snowflake_emulator import Emulator, environ_of, make_databases
 from story import session_polls
 
-from stocklib import runner
 from stocklib.lake import Lake
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
+from workbench import runner
 
 NOON = datetime(2012, 12, 14, 17, 30, tzinfo=UTC)
 pytestmark = pytest.mark.stack

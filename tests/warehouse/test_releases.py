@@ -9,11 +9,11 @@ import pytest
 from landed import settings_in
 
 from stocklib import market
-from stocklib.doctor import examine
 from stocklib.errors import InputError, OtherRelease, UnknownName
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import Build, open_warehouse
 from stocklib.warehouse.releases import logic_digest
+from workbench.doctor import examine
 
 
 def published(settings: Settings, *, logic: str, change: str = "") -> Settings:

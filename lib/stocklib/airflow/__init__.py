@@ -1,21 +1,8 @@
-"""What the DAGs share: schedules, pools, assets, notebooks as tasks, the trade date of a run, alerts.
+"""Moved to ``workbench.airflow``. This name forwards for one release."""
 
-A DAG under ``dags/`` says what runs, when, and in which order; how it is done is here and in the pipeline.
-Importing this room reads the settings and nothing else: no server is asked, no heavy library is loaded.
-"""
+import warnings
 
-from stocklib.airflow.common import DEFAULTS, GOLD, RAW, SOURCE_POOL, WAREHOUSE_POOL, catch_up, first_date, schedule
-from stocklib.airflow.notebook import NotebookOperator, load_new
+from workbench.airflow import *  # noqa: F403
+from workbench.airflow import __all__ as __all__
 
-__all__ = [
-    "DEFAULTS",
-    "GOLD",
-    "RAW",
-    "SOURCE_POOL",
-    "WAREHOUSE_POOL",
-    "NotebookOperator",
-    "catch_up",
-    "first_date",
-    "load_new",
-    "schedule",
-]
+warnings.warn("stocklib.airflow is workbench.airflow now", DeprecationWarning, stacklevel=2)

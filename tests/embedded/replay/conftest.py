@@ -2,9 +2,9 @@
 
 import pytest
 
-from stocklib.embedded.replay.bars import read_tape
-from stocklib.embedded.replay.exchange import Exchange
-from stocklib.embedded.replay.tape import Tape
+from finnhub_replay.bars import read_tape
+from finnhub_replay.exchange import Exchange
+from finnhub_replay.tape import Tape
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from stocklib.embedded.replay.clock import read_start as new_york
-from stocklib.embedded.replay.exchange import Exchange
+from finnhub_replay.clock import read_start as new_york
+from finnhub_replay.exchange import Exchange
 from stocklib.sessions import session
 
 NO_DATA = {"s": "no_data"}

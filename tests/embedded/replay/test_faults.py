@@ -15,8 +15,8 @@ from conftest import StartReplay
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stocklib.embedded.replay.__main__ import main
-from stocklib.embedded.replay.faults import KINDS, Fault, Faults, Sending, read_faults
+from finnhub_replay.__main__ import main
+from finnhub_replay.faults import KINDS, Fault, Faults, Sending, read_faults
 from stocklib.errors import EmbeddedError
 
 NOW = datetime(2012, 12, 14, 15, 0, tzinfo=UTC)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from stocklib.embedded.replay.candles import PERIODS
-from stocklib.embedded.replay.clock import read_start as new_york
-from stocklib.embedded.replay.exchange import Exchange
-from stocklib.embedded.replay.tape import Bar, Tape
+from finnhub_replay.candles import PERIODS
+from finnhub_replay.clock import read_start as new_york
+from finnhub_replay.exchange import Exchange
+from finnhub_replay.tape import Bar, Tape
 from stocklib.sessions import new_york_date, session
 
 FAR = 4_000_000_000

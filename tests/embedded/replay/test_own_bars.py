@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stocklib.embedded.replay import read_tape, recorded_bars, replay_symbols
-from stocklib.embedded.replay.clock import read_start as new_york
-from stocklib.embedded.replay.exchange import Exchange
-from stocklib.embedded.replay.tape import Bar
+from finnhub_replay import read_tape, recorded_bars, replay_symbols
+from finnhub_replay.clock import read_start as new_york
+from finnhub_replay.exchange import Exchange
+from finnhub_replay.tape import Bar
 from stocklib.errors import EmbeddedError
 
 HEADER = "symbol,date,open,high,low,close,volume"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from stocklib import embedded
-from stocklib.embedded import source
 from stocklib.errors import EmbeddedError
 from stocklib.finnhub import Finnhub
 from stocklib.settings import Settings, read_settings
+from workbench import embedded
+from workbench.embedded import source
 
 Read = Callable[..., Settings]
 

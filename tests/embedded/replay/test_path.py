@@ -9,8 +9,8 @@ from datetime import date
 import numpy as np
 import pytest
 
-from stocklib.embedded.replay.path import SessionPath, minute_volumes, session_path
-from stocklib.embedded.replay.tape import Bar, Tape
+from finnhub_replay.path import SessionPath, minute_volumes, session_path
+from finnhub_replay.tape import Bar, Tape
 from stocklib.sessions import session
 
 DAY = date(2012, 12, 14)
@@ -86,8 +86,8 @@ def test_prices_between_the_extremes_are_in_cents(tape: Tape) -> None:
 def test_another_process_sees_the_same_path_and_another_day_another_one(tape: Tape) -> None:
     bar = Bar("AAPL", DAY, 514.75, 518.13, 505.58, 509.79, 36056400)
     program = (
-        "import datetime, hashlib; from stocklib.embedded.replay.path import session_path;"
-        "from stocklib.embedded.replay.tape import Bar;"
+        "import datetime, hashlib; from finnhub_replay.path import session_path;"
+        "from finnhub_replay.tape import Bar;"
         "bar = Bar('AAPL', datetime.date(2012, 12, 14), 514.75, 518.13, 505.58, 509.79, 36056400);"
         "print(hashlib.sha256(session_path(bar, 23400).price.tobytes()).hexdigest())"
     )

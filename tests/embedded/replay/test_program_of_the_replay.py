@@ -1,4 +1,4 @@
-"""``python -m stocklib.embedded.replay``: what it says, and with which status it ends."""
+"""``python -m finnhub_replay``: what it says, and with which status it ends."""
 
 import signal
 import socket
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from stocklib.embedded.replay.__main__ import main
-from stocklib.embedded.replay.clock import read_speed
+from finnhub_replay.__main__ import main
+from finnhub_replay.clock import read_speed
 
-COMMAND = [sys.executable, "-m", "stocklib.embedded.replay"]
+COMMAND = [sys.executable, "-m", "finnhub_replay"]
 
 
 def test_help_says_what_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,9 +4,9 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from stocklib.embedded.replay.clock import read_start as new_york
-from stocklib.embedded.replay.exchange import Exchange
-from stocklib.embedded.replay.tape import Bar, Dividend, Tape
+from finnhub_replay.clock import read_start as new_york
+from finnhub_replay.exchange import Exchange
+from finnhub_replay.tape import Bar, Dividend, Tape
 
 NOBODY = {"c": 0, "d": None, "dp": None, "h": 0, "l": 0, "o": 0, "pc": 0, "t": 0}
 # https://finnhub.io/docs/api/company-profile2

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 from conftest import StartReplay
 
-from stocklib.embedded import processes, source
-from stocklib.embedded.replay.clock import read_start as new_york
+from finnhub_replay.clock import read_start as new_york
 from stocklib.finnhub import Finnhub
 from stocklib.settings import Settings, read_settings
+from workbench.embedded import processes, source
 
 KEY = {"X-Finnhub-Token": "replay-key"}
 AT = "/api/v1"

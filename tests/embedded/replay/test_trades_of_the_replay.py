@@ -12,8 +12,8 @@ import pytest
 import websocket
 from conftest import StartReplay
 
-from stocklib.embedded.replay import read_tape
-from stocklib.embedded.replay.exchange import Exchange
+from finnhub_replay import read_tape
+from finnhub_replay.exchange import Exchange
 from stocklib.finnhub import Finnhub
 from stocklib.sessions import session
 from stocklib.settings import Settings

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from conftest import StartReplay
 
-from stocklib.embedded.replay.path import session_path
-from stocklib.embedded.replay.tape import Bar
+from finnhub_replay.path import session_path
+from finnhub_replay.tape import Bar
 from stocklib.settings import Settings
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT", "NOBODY")

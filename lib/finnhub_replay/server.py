@@ -1,0 +1,230 @@
+"""The HTTP side of a replay: Finnhub's paths, keys, limits, status codes and error bodies around an ``Exchange``.
+
+Every answer names its source (``X-Stocks-Source: replay``) and carries the virtual time as its ``Date``. The clock is
+read and moved under ``/replay/clock``, faults are ordered and counted under ``/replay/faults``, with the server's key.
+What a web page sends is refused (``web_guard``).
+"""
+
+import asyncio
+import errno
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import PeriodicCallback
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from finnhub_replay.api import WRONG_KEY, Api, Refusal, Rules
+from finnhub_replay.clock import VirtualClock
+from finnhub_replay.exchange import Exchange
+from finnhub_replay.faults import Faults, Sending
+from finnhub_replay.trades import PING_SECONDS, PUMP_SECONDS, TradeFeed, TradesHandler
+from stocklib.errors import EmbeddedError
+from stocklib.quotes import from_epoch
+from stocklib.web_guard import is_loopback, refuse_page
+
+
+def serve(
+    exchange: Exchange,
+    clock: VirtualClock,
+    *,
+    port: int,
+    host: str = "127.0.0.1",
+    rules: Rules | None = None,
+    faults: Faults | None = None,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Answer until SIGINT or SIGTERM; ``EmbeddedError`` when the port is taken, or others could move the clock."""
+    rules = rules or Rules()
+    if not rules.key and not is_loopback(host):
+        raise EmbeddedError(
+            f"at {host} other machines reach the replay, and without a key they move its clock: put one into "
+            "STOCKS_REPLAY_KEY, or leave out --host"
+        )
+    application = make_application(Api(exchange, rules), clock, faults=faults)
+    asyncio.run(_serve(application, host, port, on_ready))
+
+
+def make_application(api: Api, clock: VirtualClock, *, faults: Faults | None = None) -> Application:
+    """The server's routes."""
+    faults = faults or Faults()
+    feed = TradeFeed(api.exchange, clock, api.rules, faults)
+    ours = {"clock": clock, "api": api, "faults": faults, "feed": feed}
+    handlers: list[Any] = [
+        (r"/(?:ws)?", TradesHandler, {"feed": feed}),
+        (r"/replay/clock", _ClockHandler, ours),
+        (r"/replay/faults", _FaultsHandler, ours),
+        (r"/api/v1/*(/.*)", _ApiHandler, ours),
+        (r".*", _NowhereHandler, ours),
+    ]
+    # the handlers share the feed; whoever serves the application keeps it going
+    return Application(handlers, log_function=lambda handler: None, compress_response=False, feed=feed)
+
+
+async def _serve(application: Application, host: str, port: int, on_ready: Callable[[], None]) -> None:
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    try:
+        sockets = bind_sockets(port, address=host)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise EmbeddedError(f"the replay cannot listen on {host}:{port}: {error.strerror}") from error
+        raise EmbeddedError(f"port {port} is in use: stop what listens there, or choose another with --port") from error
+    server = HTTPServer(application)
+    server.add_sockets(sockets)
+    feed: TradeFeed = application.settings["feed"]
+    pumps = []
+    if feed.clock.mode == "speed":
+        # a clock that steps is pumped by whoever moves it
+        pumps.append(PeriodicCallback(feed.pump, PUMP_SECONDS * 1000))
+        pumps.append(PeriodicCallback(partial(feed.pump, ping=True), PING_SECONDS * 1000))
+    for pump in pumps:
+        pump.start()
+    on_ready()
+    await ended.wait()
+    for pump in pumps:
+        pump.stop()
+    server.stop()
+    await server.close_all_connections()
+
+
+class _Json(RequestHandler):
+    """Sends one JSON answer with the virtual time."""
+
+    def initialize(self, clock: VirtualClock, api: Api, faults: Faults, feed: TradeFeed) -> None:
+        self.clock, self.api, self.faults, self.feed = clock, api, faults, feed
+
+    def prepare(self) -> None:
+        if said := refuse_page(self.request.headers, names=self.api.rules.names):
+            self.refuse(403, said)
+
+    @property
+    def key(self) -> str:
+        """The key that came with the request, empty where none did."""
+        return self.request.headers.get("X-Finnhub-Token") or self.get_query_argument("token", "")
+
+    def send(self, answer: Any, now: datetime, *, status: int = 200) -> None:
+        self.leave(Sending(orjson.dumps(answer), now, status))
+
+    def leave(self, sending: Sending) -> None:
+        self.set_status(sending.status)
+        self.set_header("Content-Type", sending.content)
+        self.set_header("Date", format_datetime(sending.at.astimezone(UTC).replace(microsecond=0), usegmt=True))
+        self.set_header("X-Stocks-Source", "replay")
+        self.finish(sending.body)
+
+    def refuse(self, status: int, text: str) -> None:
+        self.send({"error": text}, self.clock.now(), status=status)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self.refuse(status_code, HTTPStatus(status_code).phrase)
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+
+    def compute_etag(self) -> None:
+        """None: two equal answers at two instants are two answers."""
+
+
+class _ApiHandler(_Json):
+    async def get(self, path: str) -> None:
+        path, now = "/" + path.strip("/"), self.clock.now()
+        sent = self.request.query_arguments.items()
+        parameters = {name: values[-1].decode("utf-8", "replace") for name, values in sent}
+        parameters.pop("token", "")
+        try:
+            answer, status = self.api.answer(path, parameters, key=self.key, now=now), 200
+        except Refusal as refusal:
+            answer, status = {"error": refusal.text}, refusal.status
+        if path == "/quote" and status == 200:
+            self.clock.tick()
+            self.feed.pump()
+        sending = Sending(orjson.dumps(answer), now, status)
+        query = f"{sorted(parameters.items())}"
+        sending = self.faults.spoil(
+            path, sending, query=query, earlier=lambda at: self.api.recall(path, parameters, now=at)
+        )
+        if sending.delay:
+            await asyncio.sleep(sending.delay)
+        if sending.cut is None:
+            self.leave(sending)
+        else:
+            await self._break_off(sending.body, sending.cut)
+
+    async def _break_off(self, body: bytes, cut: int) -> None:
+        """End the connection: without a byte, or after the head and the first bytes of a body that promised more."""
+        stream = self.detach()
+        if cut:
+            await stream.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:cut])
+        stream.close()
+
+
+class _Control(_Json):
+    """Answers whoever has the key; that is no call of the API, so neither counted nor spoiled."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        if not self._finished and not self.api.rules.takes(self.key):
+            self.refuse(401, WRONG_KEY)
+
+
+class _ClockHandler(_Control):
+    def get(self) -> None:
+        now = self.clock.now()
+        self.send({"now": now.timestamp(), "mode": self.clock.mode, "speed": self.clock.speed or 1}, now)
+
+    def post(self) -> None:
+        try:
+            self._move(orjson.loads(self.request.body))
+        except EmbeddedError as error:
+            self.refuse(422, str(error))
+        except (ValueError, TypeError, OverflowError, OSError):
+            self.refuse(422, 'send {"now": epoch seconds}, {"until": epoch seconds} or {"advance": seconds, 0 or more}')
+        else:
+            self.feed.pump(ping=True)
+            self.get()
+
+    def _move(self, move: Any) -> None:
+        if set(move) == {"now"}:
+            self.clock.set(from_epoch(float(move["now"])))
+        elif set(move) == {"until"}:
+            self.clock.advance_to(from_epoch(float(move["until"])))
+        elif set(move) == {"advance"} and float(move["advance"]) >= 0:
+            self.clock.advance(float(move["advance"]))
+        else:
+            raise ValueError("neither now, until nor advance")
+
+
+class _FaultsHandler(_Control):
+    def get(self) -> None:
+        faults = self.faults
+        counts = {name: dict(getattr(faults, name)) for name in ("calls", "spoiled", "injected")}
+        self.send({"faults": faults.text, "seed": faults.seed, **counts}, self.clock.now())
+
+    def post(self) -> None:
+        try:
+            ordered = orjson.loads(self.request.body)
+            if not {"faults"} <= set(ordered) <= {"faults", "seed"} or not isinstance(ordered["faults"], str):
+                raise ValueError("not an order")
+            self.faults.order(ordered["faults"], seed=int(ordered.get("seed", 0)))
+        except EmbeddedError as error:
+            self.refuse(422, str(error))
+        except (ValueError, TypeError):
+            self.refuse(422, 'send {"faults": "drop=0.01", "seed": 0}; no faults: ""')
+        else:
+            self.get()
+
+
+class _NowhereHandler(_Json):
+    def prepare(self) -> None:
+        super().prepare()
+        if not self._finished:
+            self.refuse(404, "this is a replay of Finnhub's API: ask under /api/v1")

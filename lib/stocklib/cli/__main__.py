@@ -1,5 +1,0 @@
-"""``python -m stocklib.cli``."""
-
-from stocklib.cli import main
-
-main()

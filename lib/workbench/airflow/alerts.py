@@ -1,0 +1,165 @@
+"""Alerts: one message when a task has failed for good, one when it works again, by Slack and by mail.
+
+Failure, a missed schedule, stale data and an unbalanced ledger all arrive here, since each is a task that failed.
+An incident is open from the first message until the task succeeds; Airflow's Variables remember it. Where neither
+``ALERT_SLACK_WEBHOOK`` nor ``ALERT_EMAIL_TO`` is set nothing is sent. A message holds the error's own words, the
+link to the executed notebook and to the log, and no secret.
+"""
+
+import html
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from stocklib.host import environment
+from stocklib.logs import hide_secrets
+from stocklib.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_MOST = 1500
+
+
+def failed(context: Any) -> None:
+    """A task has failed and is not tried again."""
+    from workbench.airflow.environment import task_settings
+
+    with task_settings() as settings:
+        if not _is_configured(settings):
+            return
+        name = _name(context["ti"])
+        if _variable(name) is not None:
+            log.info("%s: the incident is known already", name)
+            return
+        if _send(settings, f"FAILED {name}", _told(settings, context), context):
+            said = {"since": datetime.now(UTC).isoformat(timespec="seconds"), "run": context["dag_run"].run_id}
+            _set_variable(name, json.dumps(said))
+
+
+def succeeded(context: Any) -> None:
+    """A task has done its work: incidents of it, and of mapped tasks that it waited for, are over."""
+    if context["ti"].map_index not in (None, -1):
+        return  # one of many says nothing about the others
+    from workbench.airflow.environment import task_settings
+
+    with task_settings() as settings:
+        if not _is_configured(settings):
+            return
+        for name in _closed_by(context):
+            known = _variable(name)
+            if known is None:
+                continue
+            since = json.loads(known)["since"]
+            text = f"It works again; it had failed since {since}.\nrun: {context['dag_run'].run_id}"
+            if _send(settings, f"RECOVERED {name}", text, context):
+                _set_variable(name, None)
+
+
+def scrub(settings: Settings, text: str) -> str:
+    """A text without any secret of the settings, and without what looks like one."""
+    return hide_secrets(text, settings.secrets())
+
+
+def _told(settings: Settings, context: Any) -> str:
+    """The error's own words first, then where to look."""
+    task = context["ti"]
+    error = context.get("exception")
+    words = scrub(settings, f"{error}" or repr(error))
+    lines = [words if len(words) <= _MOST else words[:_MOST] + " …", f"run: {context['dag_run'].run_id}"]
+    notebook = getattr(context["task"], "executed", "") or getattr(task.task, "executed", "")
+    lines += [f"executed notebook: {notebook}"] if notebook and notebook not in words else []
+    return "\n".join([*lines, f"log: {task.log_url}"])
+
+
+def _closed_by(context: Any) -> Iterator[str]:
+    task = context["ti"]
+    yield _name(task)
+    for before in context["task"].get_direct_relatives(upstream=True):
+        if getattr(before, "is_mapped", False):
+            yield f"{task.dag_id}.{before.task_id}"
+
+
+def _name(task: Any) -> str:
+    return f"{task.dag_id}.{task.task_id}"
+
+
+def _is_configured(settings: Settings) -> bool:
+    return bool(settings.alert_slack_webhook or (settings.alert_email_to and settings.smtp_host))
+
+
+def _send(settings: Settings, title: str, text: str, context: Any) -> bool:
+    """By every way that is configured; whether one of them took it."""
+    sent = False
+    for way in (_slack, _mail):
+        try:
+            sent = way(settings, title, text, context) or sent
+        # whatever a server or a library makes of it: the task's own state must not depend on it
+        except Exception as error:  # noqa: BLE001
+            log.error("an alert was not sent by %s: %s", way.__name__[1:], scrub(settings, str(error)))
+    return sent
+
+
+def _slack(settings: Settings, title: str, text: str, context: Any) -> bool:
+    from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
+
+    if not settings.alert_slack_webhook:
+        return False
+    connection = {"conn_type": "slackwebhook", "password": settings.alert_slack_webhook.reveal()}
+    # a notifier that is called renders its text as a template, and an error's words are none
+    with environment({"AIRFLOW_CONN_STOCKS_ALERTS_SLACK": json.dumps(connection)}):
+        escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        SlackWebhookNotifier(
+            slack_webhook_conn_id="stocks_alerts_slack", text=f"*{title}*\n{escaped}", timeout=15
+        ).notify(context)
+    return True
+
+
+def _mail(settings: Settings, title: str, text: str, context: Any) -> bool:
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    if not (settings.alert_email_to and settings.smtp_host):
+        return False
+    sender = settings.require("ALERT_EMAIL_FROM")
+    secure = settings.smtp_security
+    connection = {
+        "conn_type": "smtp",
+        "host": settings.smtp_host,
+        "port": settings.smtp_port,
+        "login": settings.smtp_user,
+        "password": settings.smtp_password.reveal(),
+        "extra": {
+            "from_email": sender,
+            "disable_ssl": secure != "ssl",
+            "disable_tls": secure != "starttls",
+            "timeout": 15,
+            "retry_limit": 1,
+        },
+    }
+    with environment({"AIRFLOW_CONN_STOCKS_ALERTS_SMTP": json.dumps(connection)}):
+        SmtpNotifier(
+            smtp_conn_id="stocks_alerts_smtp",
+            to=[part.strip() for part in settings.alert_email_to.split(",") if part.strip()],
+            from_email=sender,
+            subject=title,
+            html_content=f"<pre>{html.escape(text)}</pre>",
+        ).notify(context)
+    return True
+
+
+def _variable(name: str) -> str | None:
+    from airflow.sdk import Variable
+
+    found = Variable.get(f"stocks_incident_{name}", default=None)
+    return None if found is None else str(found)
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    from airflow.sdk import Variable
+
+    key = f"stocks_incident_{name}"
+    if value is None:
+        Variable.delete(key)
+    else:
+        Variable.set(key, value, description="an alert was sent; the recovery is not yet")

@@ -1,0 +1,55 @@
+"""Schedules from the settings, what every task has, and the names of pools and assets.
+
+A schedule is a cron expression in New York time, so that 18:00 is 18:00 on both sides of a change of the clocks.
+Cron knows weekdays; holidays are skipped by the trading calendar when the run begins.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from airflow.sdk import Asset, CronTriggerTimetable
+
+from stocklib.sessions import FIRST_DATE
+from stocklib.settings import Settings, read_settings
+from workbench.airflow import alerts
+
+# One slot each (config/airflow_pools.json): a rate budget is kept within one process, and a warehouse has one writer.
+SOURCE_POOL, WAREHOUSE_POOL = "stocks_source", "stocks_warehouse"
+
+# What the loads announce, and what the transform announces.
+RAW = Asset(name="stocks_raw", uri="stocks://warehouse/raw")
+GOLD = Asset(name="stocks_gold", uri="stocks://warehouse/gold")
+
+# Each step may be repeated, so each is: 1, 2 and 4 minutes later.
+DEFAULTS: dict[str, Any] = {
+    "retries": 3,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=30),
+    "execution_timeout": timedelta(hours=1),
+    "on_failure_callback": alerts.failed,
+    "on_success_callback": alerts.succeeded,
+}
+
+
+def schedule(name: str) -> Any:
+    """The timetable of ``SCHEDULE_<name>``; None where it is off."""
+    cron = _settings().values[f"SCHEDULE_{name}"]
+    return None if cron == "off" else CronTriggerTimetable(cron, timezone="America/New_York")
+
+
+def first_date() -> datetime:
+    """Before this nothing runs: ``SCHEDULE_SINCE``, else the calendar's first day, since nothing is caught up then."""
+    since = _settings().schedule_since or FIRST_DATE
+    return datetime(since.year, since.month, since.day, tzinfo=UTC)
+
+
+def catch_up() -> bool:
+    """Whether missed dates are run later: where ``SCHEDULE_SINCE`` says from when on they count."""
+    return _settings().schedule_since is not None
+
+
+@cache
+def _settings() -> Settings:
+    return read_settings()

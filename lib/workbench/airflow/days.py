@@ -1,0 +1,103 @@
+"""Which trade date a run is about, and whether there is anything to do: by the run's interval, never by the wall
+clock.
+
+The date is the Param ``day`` where it is given; the source's last final session where the source is a replay, or
+where the run has no date of its own; else that of the instant that the run stands for (``day_of``). What was
+decided is kept beside the run's notebooks, so that running it again is about the same date.
+"""
+
+from datetime import date, datetime, time, timedelta
+
+import orjson
+
+from stocklib.lake import Artifacts
+from stocklib.pipeline.history import open_history
+from stocklib.sessions import NEW_YORK, holiday, last_finished_session, new_york_date, session
+from stocklib.settings import Settings
+from workbench.airflow.place import Place
+
+# The loads begin this long before the opening bell and end this long after the close, when late messages have landed.
+BEFORE, AFTER = timedelta(minutes=30), timedelta(hours=1)
+# When a day without a session is over, as one with a session is.
+_CLOSING_BELL = time(16)
+
+
+class NothingToDo(Exception):
+    """A day without a session, or a time outside of it; the message says which."""
+
+
+def decide_day(settings: Settings, place: Place) -> date:
+    """The run's trade date, the same whenever it is asked; ``NothingToDo`` when it has no session."""
+    kept = Artifacts(settings)
+    key = f"runs/{place.run}/decided.json"
+    if found := kept.find(key):
+        return date.fromisoformat(orjson.loads(found)["day"])
+    day = choose_day(settings, place)
+    if session(day) is None:
+        raise NothingToDo(f"{closed(day)}; the Param day runs another one")
+    kept.keep(key, orjson.dumps({"day": f"{day}"}))
+    return day
+
+
+def choose_day(settings: Settings, place: Place) -> date:
+    """The run's trade date as of now."""
+    if asked := place.params.get("day"):
+        return date.fromisoformat(asked)
+    now, is_replay = source_now(settings)
+    if is_replay or place.instant is None:
+        return last_finished_session(now, settle=settle_time(settings)).session_date
+    return day_of(place.instant, settle=settle_time(settings))
+
+
+def settle_time(settings: Settings) -> timedelta:
+    """How long after its close a session is final."""
+    return timedelta(seconds=settings.close_settle_seconds)
+
+
+def day_of(instant: datetime, *, settle: timedelta = timedelta(0)) -> date:
+    """Return the date that a run of this instant is about: the last final session's, or a day without one.
+
+    A session is final ``settle`` after its close. Until a day's would be, a run belongs to the evening before, also on
+    a day without a session: a run at 01:00 on a Saturday is about Friday. From then on it is about its own day.
+
+    >>> from datetime import UTC
+    >>> f"{day_of(datetime(2026, 11, 21, 6, tzinfo=UTC))}"   # 01:00, a Saturday
+    '2026-11-20'
+    >>> f"{day_of(datetime(2026, 3, 9, 22, tzinfo=UTC))}"   # 18:00, the Monday after the clocks changed
+    '2026-03-09'
+    >>> f"{day_of(datetime(2026, 11, 26, 23, tzinfo=UTC))}"   # Thanksgiving: no session, and nothing to do
+    '2026-11-26'
+    """
+    day = new_york_date(instant)
+    if session(day) is None and datetime.combine(day, _CLOSING_BELL, NEW_YORK) + settle <= instant:
+        return day
+    return last_finished_session(instant, settle=settle).session_date
+
+
+def look_around(settings: Settings, place: Place) -> None:
+    """``NothingToDo`` when a live market is far from a session; a replay is loaded whatever the hour is here."""
+    if place.instant is None or source_now(settings)[1]:
+        return
+    day = new_york_date(place.instant)
+    found = session(day)
+    if found is None:
+        raise NothingToDo(closed(day))
+    if not found.open - BEFORE <= place.instant <= found.close + AFTER:
+        local = place.instant.astimezone(NEW_YORK)
+        raise NothingToDo(
+            f"{local:%H:%M} in New York is outside the session of {day} "
+            f"({found.open.astimezone(NEW_YORK):%H:%M} to {found.close.astimezone(NEW_YORK):%H:%M})"
+        )
+
+
+def source_now(settings: Settings) -> tuple[datetime, bool]:
+    """The time at the source of history, and whether it is a replay."""
+    with open_history(settings) as source:
+        now = source.now()
+        return now, source.source == "replay"
+
+
+def closed(day: date) -> str:
+    """Why there is no session on this day."""
+    why = "a weekend" if day.weekday() >= 5 else holiday(day) or "no trading day"
+    return f"the exchange was closed on {day} ({why}): nothing to do"

@@ -1,0 +1,95 @@
+"""A notebook as a task: executed by papermill, its copy kept under the run's id and linked from the task.
+
+What repeating cannot mend (a wrong parameter, an unknown symbol, a refused key) fails at once, as the error's attribute
+``is_hopeless`` says; everything else is tried again.
+"""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import BaseOperator, BaseOperatorLink
+
+from workbench.airflow.common import RAW, WAREHOUSE_POOL
+
+log = logging.getLogger(__name__)
+
+
+class NotebookLink(BaseOperatorLink):  # type: ignore[misc]
+    """The button of the task that leads to the executed notebook."""
+
+    name = "Executed notebook"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Where the last try's copy is; empty while there is none."""
+        return str(getattr(operator, "executed", ""))
+
+
+class NotebookOperator(BaseOperator):  # type: ignore[misc]
+    """Runs a notebook of the project; ``parameters`` are templated, and checked before anything runs.
+
+    The result, what the last cell printed, is logged; XCom holds the copy's address under ``notebook``.
+    """
+
+    template_fields = ("notebook", "parameters")
+    operator_extra_links = (NotebookLink(),)
+    ui_color = "#f7dcb4"
+
+    def __init__(self, *, notebook: str, parameters: Mapping[str, Any] | None = None, **more: Any) -> None:
+        super().__init__(**more)
+        self.notebook = notebook
+        self.parameters = dict(parameters or {})
+
+    def execute(self, context: Any) -> str:
+        """Run it; the sentence that it ends with."""
+        from stocklib.errors import NotebookFailed
+        from workbench import runner
+        from workbench.airflow.environment import task_settings
+        from workbench.airflow.place import link, place_of
+
+        place = place_of(context)
+        with task_settings() as settings:
+            local = settings.home / "runs" / place.task
+            given = {name: value for name, value in self.parameters.items() if value is not None}
+            try:
+                done = runner.run(settings, self.notebook, given=given, run_id=place.task)
+            except NotebookFailed as error:
+                address = _keep(settings, place, local)
+                self.executed = link(settings, address)
+                said = str(error).replace(str(local / f"{self.notebook}.ipynb"), self.executed)
+                context["ti"].xcom_push(key="notebook", value=self.executed)
+                raise NotebookFailed(said, raised=error.raised) from error
+            self.executed = link(settings, _keep(settings, place, local))
+        context["ti"].xcom_push(key="notebook", value=self.executed)
+        log.info("%s\nthe executed copy: %s", done.result, self.executed)
+        return done.result
+
+
+def load_new() -> NotebookOperator:
+    """The task that loads what has landed into RAW, and announces it."""
+    return NotebookOperator(
+        task_id="load",
+        notebook="realtime_load",
+        parameters={"publish": False},
+        pool=WAREHOUSE_POOL,
+        # ahead of the symbols of a backfill that wait
+        priority_weight=10,
+        outlets=[RAW],
+    )
+
+
+def _keep(settings: Any, place: Any, local: Any) -> str:
+    """Move the executed copy into the artifacts' bucket; where that fails it stays on this machine, and says so."""
+    from stocklib.errors import LakeError
+    from stocklib.lake import Artifacts
+
+    address = ""
+    for path in sorted(local.glob("*.ipynb")):
+        try:
+            address = Artifacts(settings).keep(f"runs/{place.task}/{path.name}", path.read_bytes())
+        except LakeError as error:
+            log.warning("the executed copy stays at %s: %s", path, error)
+            return str(path)
+    shutil.rmtree(local, ignore_errors=True)
+    return address

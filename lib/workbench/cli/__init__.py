@@ -1,0 +1,21 @@
+"""``stocks …``: what a person, the Makefile and Airflow call. Each verb is a few lines around one function.
+
+Nothing heavy is imported before a verb needs it. An error of ours is printed as its sentence, without a traceback; its
+exit status is 1, and that of a wrong command line is 2.
+"""
+
+# the order of the verbs in the help
+from workbench.cli import (  # noqa: F401, I001
+    servers,
+    stream,
+    continuous,
+    warehouse,
+    books,
+    letters,
+    reading,
+    analysis,
+    powerbi,
+)
+from workbench.cli.base import main
+
+__all__ = ["main"]

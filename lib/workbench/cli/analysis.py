@@ -1,0 +1,73 @@
+"""Backtests from the command line: tearsheet."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.cli.base import DATE, Lazy, day_of, listed, main, read_pairs
+
+
+@main.command()
+@click.argument("strategy")
+@click.option("-p", "given", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy.")
+@click.option("--symbols", help="A,B,C; default: all that have prices, an equal part of the account each")
+@click.option("--start", type=DATE, help="First trade date.")
+@click.option("--end", type=DATE, help="Last trade date.")
+@click.option("--benchmark", metavar="SYMBOL", help="Default: buying and holding the same symbols.")
+@click.option("--commission-bps", type=float, default=5.0, show_default=True)
+@click.option("--slippage-bps", type=float, default=5.0, show_default=True)
+@click.option("--minimum-fee", type=float, default=0.0, show_default=True, help="For each fill.")
+@click.option("--borrow-percent", type=float, default=0.0, show_default=True, help="A year.")
+@click.option("--cash", type=float, default=10_000.0, show_default=True)
+@click.option(
+    "--fill", type=click.Choice(["open", "close"]), default="open", show_default=True, help="On the next bar."
+)
+@click.option(
+    "--adjust",
+    type=click.Choice(["split", "total", "none"]),
+    default="split",
+    show_default=True,
+    help="total: dividends count, as if they were reinvested.",
+)
+@click.option("--rebalance", type=click.Choice(["change", "bar", "week", "month", "quarter"]))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: reports/<strategy>.html")
+@click.pass_obj
+def tearsheet(
+    lazy: Lazy,
+    /,
+    strategy: str,
+    given: tuple[str, ...],
+    symbols: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    benchmark: str | None,
+    out: Path | None,
+    **options: Any,
+) -> None:
+    """Backtest a strategy over gold and write its tear sheet: one HTML file that needs nothing else."""
+    from stocklib import report
+    from stocklib.report.strategies import try_strategy
+
+    settings = lazy.settings()
+    trial = try_strategy(
+        settings,
+        strategy,
+        given=read_pairs(given),
+        symbols=listed(symbols),
+        start=day_of(start),
+        end=day_of(end),
+        benchmark=benchmark,
+        **options,
+    )
+    written = report.tearsheet(
+        trial.result,
+        out or settings.root / "reports" / f"{strategy}.html",
+        title=strategy.replace("_", " "),
+        benchmark=trial.benchmark,
+        benchmark_name=trial.benchmark_name,
+        prices=trial.prices,
+        parameters=trial.parameters,
+    )
+    click.echo(written)

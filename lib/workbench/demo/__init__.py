@@ -1,0 +1,169 @@
+"""The whole pipeline over one recorded session, on the embedded stack: what ``make demo`` runs.
+
+The demo's own settings in; a warehouse, executed notebooks and one HTML report under its home out. Every step is the
+one that a live pipeline takes: only the addresses differ.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from datetime import time as clock_time
+from pathlib import Path
+
+from finnhub_replay import recorded_bars
+from stocklib.errors import DateRangeError, LedgerUnbalanced, OtherRelease
+from stocklib.finnhub import Finnhub
+from stocklib.pipeline.landing import land
+from stocklib.pipeline.ledger import balance, record
+from stocklib.pipeline.ledger.records import Balance
+from stocklib.pipeline.produce import produce
+from stocklib.pipeline.transform import rebuild
+from stocklib.report import write_report
+from stocklib.sessions import NEW_YORK, previous_session
+from stocklib.settings import Settings, read_settings
+from stocklib.warehouse import open_warehouse
+from workbench import embedded, runner
+from workbench.demo.beside import LandingBeside
+
+Say = Callable[[str], None]
+ANALYSES = ("market_overview", "candlesticks", "moving_averages", "backtests")
+
+
+def run_demo(*, day: date, say: Say) -> Path:
+    """Run everything for the recorded session of ``day`` and return the report's path."""
+    began = time.monotonic()
+    symbols = _recorded_symbols(day)
+    settings = read_settings(demo=True)
+    say(f"The demo's home is {settings.home}; nothing is written elsewhere but reports/.")
+    try:
+        with _step(say, "Starting the embedded S3, Kafka and replay servers"):
+            embedded.up(settings, on_progress=lambda text: say(f"    {text}"))
+        settings = read_settings(demo=True)
+        adopt_warehouse(settings, say)
+        _set_clock(settings, day)
+        last = previous_session(day).session_date
+        with _step(say, f"Backfilling daily bars up to {last} (notebook backfill_ytd)"):
+            given = {"end": last.isoformat(), "symbols": symbols}
+            say(_indent(runner.run(settings, "backfill_ytd", given=given).result))
+        if _is_final(settings, day, symbols):
+            say(f"The session of {day} is already final: there is nothing to stream.")
+        else:
+            with _step(
+                say,
+                f"Streaming the session of {day}, a virtual second a quote: replay → Kafka → S3",
+            ):
+                _stream(settings, symbols, say)
+        with _step(say, "Loading, transforming, testing, publishing (notebook realtime_load)"):
+            say(_indent(runner.run(settings, "realtime_load").result))
+        with _step(say, "Executing the analysis notebooks: " + ", ".join(ANALYSES)):
+            executed = _execute_analyses(settings)
+        with _step(say, "Counting every quote, from the producer's confirmation to silver"):
+            books = _check_books(settings)
+        with _step(say, "Writing the report"):
+            report = write_report(settings)
+    finally:
+        say("Stopping the embedded servers …")
+        embedded.down(settings)
+    _say_where(say, settings, executed, report, seconds=time.monotonic() - began)
+    say(f"And {books}.")
+    return report
+
+
+def adopt_warehouse(settings: Settings, say: Say) -> None:
+    """Make the warehouse of another release again from the lake; one of this release stays as it is."""
+    try:
+        open_warehouse(settings).initialise()
+    except OtherRelease:
+        with _step(say, "Another release made this warehouse: making it again from the lake"):
+            say(_indent(str(rebuild(settings))))
+
+
+def _recorded_symbols(day: date) -> list[str]:
+    bars = recorded_bars()
+    symbols = sorted(bars.loc[bars["date"] == day, "symbol"])
+    if not symbols:
+        first, last = bars["date"].min(), bars["date"].max()
+        raise DateRangeError(f"no session of {day} is recorded: choose a trading day from {first} to {last}")
+    return symbols
+
+
+def _set_clock(settings: Settings, day: date) -> None:
+    """A minute before the opening bell of the day that is replayed."""
+    bell = datetime.combine(day, clock_time(9, 30), NEW_YORK)
+    with Finnhub(settings) as finnhub:
+        finnhub.set_clock(bell - timedelta(minutes=1))
+
+
+def _is_final(settings: Settings, day: date, symbols: list[str]) -> bool:
+    """Whether the bar of every symbol of this day is published and final."""
+    warehouse = open_warehouse(settings)
+    if warehouse.published_build() is None:
+        return False
+    frame = warehouse.query(
+        "select count(*) as bars from gold.fact_daily_stock_quotes where quote_date = ? and is_final",
+        (day,),
+    )
+    return int(frame["bars"].iloc[0]) == len(symbols)
+
+
+def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
+    """Produce and land side by side, until everything that was confirmed has landed."""
+    with LandingBeside() as landing:
+        produced = produce(settings, until_close=True, symbols=symbols, on_progress=_every(say, 5000))
+        say(_indent(str(produced)))
+        landing.wait_for(produced.quotes, seconds=60)
+    say(_indent(landing.result))
+    if landing.landed > produced.quotes:
+        # an earlier demo was interrupted, and what it had left in Kafka came first
+        say(_indent(str(land(settings, until_idle=5))))
+
+
+def _execute_analyses(settings: Settings) -> list[Path]:
+    with runner.kernel_environment(settings), ThreadPoolExecutor(2) as pool:
+        return [done.path for done in pool.map(lambda name: runner.run(settings, name), ANALYSES)]
+
+
+def _check_books(settings: Settings) -> Balance:
+    """The ledger of everything that the demo's home ever streamed, which must balance."""
+    books = record(settings, balance(settings))
+    if books.exit_status:
+        wrong = [str(problem) for problem in books.problems]
+        wrong += [f"not checked: {hop}: {reason}" for hop, reason in books.unchecked.items()]
+        raise LedgerUnbalanced("\n".join([str(books), *wrong]))
+    return books
+
+
+def _say_where(say: Say, settings: Settings, executed: list[Path], report: Path, *, seconds: float) -> None:
+    say(f"\nDone in {seconds:.0f} seconds. What there is now:\n")
+    say(f"    the report           {report}")
+    say(f"    executed notebooks   {executed[0].parent.parent}")
+    say(f"    the warehouse        {settings.home / 'warehouse' / 'published.duckdb'}")
+    say("\nNext: open the report in a browser; `make lab` for the notebooks; or ask the published tables:\n")
+    say('    .venv/bin/stocks query "select * from gold.gold_kpi"\n')
+
+
+@contextmanager
+def _step(say: Say, text: str) -> Iterator[None]:
+    say(f"{text} …")
+    began = time.monotonic()
+    yield
+    say(f"    {time.monotonic() - began:.1f} s")
+
+
+def _every(say: Say, count: int) -> Callable[..., None]:
+    """A progress callback that says one line each ``count`` quotes."""
+    said = 0
+
+    def advance(done: int, total: int | None = None, text: str = "") -> None:
+        nonlocal said
+        if done - said >= count:
+            said = done
+            say(f"    {done:,} quotes  {text}")
+
+    return advance
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -1,0 +1,320 @@
+"""What each measure should say, computed here from gold by SQL or by ``metrics`` and ``indicators``, never by DAX.
+
+A selection is a symbol and a first and a last date; the values go to ``expected_values.csv`` and into a table of the
+model, whose measures say beside each what Power BI makes of it.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from stocklib.errors import WarehouseError
+from stocklib.indicators import ema
+from stocklib.warehouse import Warehouse
+from workbench.powerbi.measures import DATE, EMA_WINDOW, TIME
+from workbench.powerbi.records import Column, Measure, Table
+from workbench.powerbi.sources import text
+
+EXPECTED = "expected_values"
+# Power BI's decimals have four digits after the point; a ratio of two of them is a little further off.
+_TOLERANCE = {"Indexed to 100": 0.05, "Correlation": 0.001, "EMA 20": 0.001}
+_EXACT, _SHARE = 0.0001, 1e-9
+# Not of gold alone, never the same twice, or made only while a figure is drawn: no value is written down for them.
+WITHOUT = {
+    "Freshness",
+    "Runs",
+    "Bars shown from",
+    "EMA of the bar",
+    "Rising from",
+    "Rising to",
+    "Falling from",
+    "Falling to",
+}
+_COLUMNS = (
+    Column("measure", "string", "The measure."),
+    Column("symbol", "string", "The symbol that is selected; empty: all."),
+    Column("other", "string", "The other symbol, of a correlation."),
+    Column("first_date", "dateTime", "The first date of the selection; empty: all.", is_date=True, format="yyyy-mm-dd"),
+    Column("last_date", "dateTime", "The last date of the selection; empty: all.", is_date=True, format="yyyy-mm-dd"),
+    Column("expected", "string", "What it should say, by SQL or Python over gold."),
+    Column("expected_number", "double", "The same as a number; empty where it is a text.", hidden=True),
+    Column("tolerance", "double", "How far off a number may be.", hidden=True),
+)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A measure under a selection, and what it should say; a number has six digits at most."""
+
+    measure: str
+    symbol: str
+    other: str
+    first: date | None
+    last: date | None
+    value: str
+
+    @property
+    def number(self) -> float | None:
+        """The value where it is a number: Power BI reads texts as numbers by the language of who looks at them.
+
+        >>> Expected("Close", "AAPL", "", None, None, "509.794").number
+        509.794
+        >>> Expected("Best symbol", "", "", None, None, "AAPL  +1.00 %").number
+        """
+        return float(self.value) if re.fullmatch(r"-?\d+(\.\d+)?", self.value) else None
+
+    @property
+    def tolerance(self) -> float:
+        return max(_TOLERANCE.get(self.measure, _EXACT), _SHARE * abs(self.number or 0.0))
+
+    def row(self) -> list[str]:
+        """As the CSV holds it."""
+        return [self.measure, self.symbol, self.other, str(self.first or ""), str(self.last or ""), self.value]
+
+
+def expected_values(warehouse: Warehouse) -> list[Expected]:
+    """Every measure that has a twin, for the first and the last symbol: of all dates, and up to a session."""
+    kpi = warehouse.query("select * from gold.gold_kpi order by symbol")
+    if kpi.empty:
+        raise WarehouseError("gold holds no prices yet: run `stocks run backfill_ytd`, or `make demo`")
+    frames = {
+        name: warehouse.query(f"select * from gold.{name} order by symbol, quote_date")  # noqa: S608 - names are ours
+        for name in ("fact_daily_stock_quotes", "fact_stock_performance")
+    }
+    symbols = [str(symbol) for symbol in kpi["symbol"]]
+    found = [*_of_all(warehouse, kpi)]
+    for symbol in dict.fromkeys((symbols[0], symbols[-1])):
+        found += _of_latest(kpi, symbol)
+        found += _of_sessions(frames, symbol, symbols)
+        found += _of_bars(warehouse, symbol)
+    return sorted(found, key=lambda one: (one.measure, one.symbol, one.other, str(one.last or "")))
+
+
+def _of_all(warehouse: Warehouse, kpi: pd.DataFrame) -> Iterator[Expected]:
+    moved = kpi.dropna(subset=["change_percent"]).astype({"change_percent": float})
+    if len(moved):
+        best = moved.sort_values(["change_percent", "symbol"], ascending=[False, True]).iloc[0]
+        worst = moved.sort_values(["change_percent", "symbol"]).iloc[0]
+        for name, row in (("Best symbol", best), ("Worst symbol", worst)):
+            yield _whole(name, "", f"{row['symbol']}  {_signed(row['change_percent'])} %")
+        yield _whole("Change %", "", moved["change_percent"].mean())
+    yield _whole("As of", "", f"{kpi['as_of'].max():%Y-%m-%d %H:%M:%S}")
+    for name, sql in (
+        ("Market cap", "select sum(market_cap) as value from gold.gold_treechart"),
+        ("Volume", "select sum(volume * split_factor) as value from gold.fact_daily_stock_quotes"),
+        ("Messages landed", "select coalesce(sum(landed), 0) as value from ops.ledger"),
+        ("Messages lost", "select coalesce(sum(lost), 0) as value from ops.ledger"),
+        (
+            "Rows in quarantine",
+            "select (select count(*) from silver.quarantined_quotes)"
+            " + (select count(*) from silver.quarantined_candles)"
+            " + (select count(*) from silver.quarantined_trades)"
+            " + (select count(*) from silver.quarantined_actions)"
+            " + (select count(*) from silver.quarantined_profiles) as value",
+        ),
+    ):
+        yield _whole(name, "", warehouse.query(sql)["value"].iloc[0])
+
+
+def _of_latest(kpi: pd.DataFrame, symbol: str) -> Iterator[Expected]:
+    row = kpi[kpi["symbol"] == symbol].iloc[0]
+    for name, column in (("Last price", "current_price"), ("Change", "change_amount"), ("Change %", "change_percent")):
+        yield _whole(name, symbol, row[column])
+    yield _whole("Last bar", symbol, f"{row['last_bar_date']:%Y-%m-%d}")
+
+
+def _of_sessions(frames: dict[str, pd.DataFrame], symbol: str, symbols: list[str]) -> Iterator[Expected]:
+    bars = _of(frames["fact_daily_stock_quotes"], symbol)
+    performance = _of(frames["fact_stock_performance"], symbol)
+    if performance.empty:
+        return
+    adjusted = performance["adj_close_price"].astype(float)
+    yield _whole("Indexed to 100", symbol, 100 * adjusted.iloc[-1] / adjusted.iloc[0])
+    for other in symbols:
+        if other != symbol:
+            yield _whole("Correlation", symbol, _correlation(frames, symbol, other), other=other)
+    for first, last in ((None, None), _earlier(performance)):
+        for name, column in (
+            ("Volatility 30 %", "volatility_30day_percent"),
+            ("Drawdown %", "drawdown_percent"),
+            ("Average 7", "ma_7day"),
+            ("Average 30", "ma_30day"),
+            ("Average 90", "ma_90day"),
+        ):
+            yield _selected(name, symbol, first, last, _within(performance, first, last)[column].iloc[-1])
+        yield _selected("YTD %", symbol, first, last, _this_year(frames["fact_stock_performance"], symbol, first, last))
+        selected = _within(bars, first, last)
+        yield _selected("Close", symbol, first, last, selected["close_price"].iloc[-1])
+        yield _selected("Volume", symbol, first, last, (selected["volume"] * selected["split_factor"]).sum(min_count=1))
+        yield _selected("Volume against 30-day mean", symbol, first, last, _volume_ratio(_within(bars, None, last)))
+
+
+def _of_bars(warehouse: Warehouse, symbol: str) -> Iterator[Expected]:
+    bars = warehouse.query(
+        """
+        select c.*, coalesce(f.split_factor, 1) as split_factor
+        from gold.gold_candlestick as c
+        left join gold.fact_daily_stock_quotes as f
+            on c.symbol = f.symbol and cast(c.candle_time as date) = f.quote_date
+        where c.symbol = ? and c.resolution = '1d'
+        order by c.candle_time
+        """,
+        (symbol,),
+    )
+    if bars.empty:
+        return
+    day = pd.Timestamp(bars["candle_time"].iloc[-1]).date()
+    factors = bars["split_factor"].astype(float)
+    average = ema(bars["candle_close"].astype(float) / factors, EMA_WINDOW) * factors
+    last = bars.iloc[-1]
+    parts = [(f"Candle {part}", last[f"candle_{part}"]) for part in ("open", "high", "low", "close")]
+    for name, value in (
+        *parts,
+        ("Candle volume", last["volume"]),
+        ("SMA 20", last["trend_line"]),
+        ("EMA 20", average.iloc[-1]),
+    ):
+        yield _selected(name, symbol, day, day, value)
+
+
+def _of(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
+    return frame[frame["symbol"] == symbol]
+
+
+def _within(frame: pd.DataFrame, first: date | None, last: date | None) -> pd.DataFrame:
+    days = pd.to_datetime(frame["quote_date"])
+    chosen = pd.Series(True, frame.index)
+    if first is not None:
+        chosen &= days >= pd.Timestamp(first)
+    if last is not None:
+        chosen &= days <= pd.Timestamp(last)
+    return frame[chosen]
+
+
+def _this_year(everyone: pd.DataFrame, symbol: str, first: date | None, last: date | None) -> float:
+    """The return of the year of the last session that any symbol has in the selection."""
+    selected = _within(everyone, first, last)
+    own = _of(selected, symbol).iloc[-1]
+    of_the_year = pd.Timestamp(own["quote_date"]).year == pd.to_datetime(selected["quote_date"]).max().year
+    return float(own["ytd_return_percent"]) if of_the_year else math.nan
+
+
+def _earlier(performance: pd.DataFrame) -> tuple[date, date]:
+    """A selection that ends before the last session: the quarter of the bars before the last quarter of them."""
+    days = pd.to_datetime(performance["quote_date"])
+    return days.iloc[len(days) // 2].date(), days.iloc[len(days) * 3 // 4].date()
+
+
+def _volume_ratio(bars: pd.DataFrame) -> float:
+    known = bars.dropna(subset=["volume"])
+    adjusted = known["volume"].astype(float) * known["split_factor"].astype(float)
+    if len(adjusted) < 31:
+        return math.nan
+    return float(adjusted.iloc[-1] / adjusted.iloc[-31:-1].mean())
+
+
+def _correlation(frames: dict[str, pd.DataFrame], symbol: str, other: str) -> float:
+    bars = frames["fact_daily_stock_quotes"]
+    wide = bars.astype({"daily_return_percent": float}).pivot(
+        index="quote_date", columns="symbol", values="daily_return_percent"
+    )
+    both = wide[[symbol, other]].dropna()
+    return float(both[symbol].corr(both[other])) if len(both) > 2 else math.nan
+
+
+def _whole(measure: str, symbol: str, value: Any, *, other: str = "") -> Expected:
+    return Expected(measure, symbol, other, None, None, _shown(value))
+
+
+def _selected(measure: str, symbol: str, first: date | None, last: date | None, value: Any) -> Expected:
+    return Expected(measure, symbol, "", first, last, _shown(value))
+
+
+def _shown(value: Any) -> str:
+    """
+    >>> _shown(1234.5), _shown(2.0), _shown(float("nan")), _shown("AAPL")
+    ('1234.5', '2', '', 'AAPL')
+    """
+    if isinstance(value, str):
+        return value
+    if value is None or pd.isna(value):
+        return ""
+    return f"{float(value):.6f}".rstrip("0").rstrip(".")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}" if round(value, 2) else "0.00"
+
+
+def expected_table() -> Table:
+    """The table of the model that holds them."""
+    return Table(EXPECTED, "", "What the measures should say, beside what they say.", _COLUMNS)
+
+
+def expected_query(values: list[Expected]) -> str:
+    """The M that holds the values themselves, so that the table needs no file."""
+    types = "measure = text, symbol = text, other = text, first_date = nullable date, last_date = nullable date"
+    rows = ",\n".join(f"        {{{', '.join(_literal(one))}}}" for one in values)
+    types += ", expected = text, expected_number = nullable number, tolerance = number"
+    return f"let\n    Rows = #table(type table [{types}], {{\n{rows}\n    }})\nin\n    Rows"
+
+
+def _literal(one: Expected) -> list[str]:
+    days = [f"#date({d.year}, {d.month}, {d.day})" if d else "null" for d in (one.first, one.last)]
+    number = "null" if one.number is None else one.value
+    return [text(one.measure), text(one.symbol), text(one.other), *days, text(one.value), number, f"{one.tolerance:g}"]
+
+
+def checking_measures(values: list[Expected], named: tuple[Measure, ...]) -> tuple[Measure, ...]:
+    """The measures that ask the others, under a row's selection, and say whether they agree."""
+    asked = {one.measure for one in values}
+    times = {"As of": TIME, "Last bar": DATE}
+    cases = "".join(
+        f',\n            "{m.name}", '
+        + (f'FORMAT([{m.name}], "{times[m.name]}", "en-US")' if m.name in times else f"[{m.name}]")
+        for m in named
+        if m.name in asked
+    )
+    measured = f"""VAR _measure = SELECTEDVALUE(expected_values[measure])
+VAR _symbol = SELECTEDVALUE(expected_values[symbol])
+VAR _other = SELECTEDVALUE(expected_values[other])
+VAR _first = COALESCE(SELECTEDVALUE(expected_values[first_date]), MINX(ALL(dim_date), dim_date[calendar_date]))
+VAR _last = COALESCE(SELECTEDVALUE(expected_values[last_date]), MAXX(ALL(dim_date), dim_date[calendar_date]))
+RETURN
+    CALCULATE(
+        SWITCH(
+            _measure{cases}
+        ),
+        FILTER(ALL(dim_stock_symbols[symbol]), _symbol = "" || dim_stock_symbols[symbol] = _symbol),
+        FILTER(ALL(other_symbol[symbol]), _other = "" || other_symbol[symbol] = _other),
+        DATESBETWEEN(dim_date[calendar_date], _first, _last),
+        gold_candlestick[resolution] = "1d"
+    )"""
+    agrees = """VAR _expected = SELECTEDVALUE(expected_values[expected])
+VAR _number = SELECTEDVALUE(expected_values[expected_number])
+VAR _tolerance = SELECTEDVALUE(expected_values[tolerance])
+VAR _measured = [Measured]
+VAR _right =
+    IF(
+        ISBLANK(_number),
+        _measured & "" = _expected,
+        IF(ISNUMBER(_measured), ABS(_measured - _number) <= _tolerance, FALSE())
+    )
+RETURN
+    IF(HASONEVALUE(expected_values[expected]), IF(_right, "agrees", "differs"))"""
+    differing = 'SUMX(expected_values, IF([Agrees] = "differs", 1, 0)) + 0'
+    folder = "Data quality"
+    return (
+        Measure(
+            "Measured", measured, "", folder, "What Power BI makes of the row's measure under the row's selection."
+        ),
+        Measure("Agrees", agrees, "", folder, "Whether that is what SQL or Python makes of gold."),
+        Measure(
+            "Values that differ", differing, "#,0", folder, "How many measures do not say what they should; 0 is right."
+        ),
+    )

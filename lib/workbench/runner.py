@@ -1,0 +1,288 @@
+"""Runs a notebook as a job: parameters in, an executed copy out.
+
+A notebook's name is its file's under ``notebooks/pipeline`` or ``notebooks/analysis``. Parameters are checked against
+the notebook's own ``parameters`` cell before anything runs. The executed copy goes to ``STOCKS_HOME/runs/<run id>/``,
+also when the notebook fails, with the error in it.
+"""
+
+import ast
+import logging
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stocklib.errors import NotebookFailed, ParameterError, SettingsError
+from stocklib.host import environment
+from workbench.notebook_files import prepare
+from stocklib.settings import Settings
+from stocklib.state_files import write_state
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+log = logging.getLogger(__name__)
+
+_ENGINE = "stocks"
+# How long JupyterLab may take to end its kernels.
+_LAB_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution: its id and the executed copy, and what the last cell printed."""
+
+    run_id: str
+    path: Path
+    result: str
+
+
+def notebooks(settings: Settings) -> dict[str, Path]:
+    """Every notebook that can be run, by name."""
+    folders = (settings.root / "notebooks" / kind for kind in ("pipeline", "analysis"))
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.ipynb"))}
+
+
+def parameters(settings: Settings, name: str) -> dict[str, dict[str, Any]]:
+    """The parameters of a notebook: name, type, default and help, as its ``parameters`` cell states them."""
+    with tempfile.TemporaryDirectory(prefix="stocks-") as folder:
+        return _inspect(prepare(_find(settings, name), Path(folder)))
+
+
+def run(
+    settings: Settings,
+    name: str,
+    *,
+    given: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+    progress: bool = False,
+) -> Run:
+    """Execute a notebook with the given parameters and keep the copy.
+
+    Text values are turned into the parameter's own type (``2012-12-14``, ``["AAPL","FB"]`` or ``AAPL,FB``, ``true``).
+    Raises ``ParameterError`` or ``InvalidNotebook`` before anything runs, ``NotebookFailed`` when a cell raises.
+    """
+    import nbformat
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
+
+    source = _find(settings, name)
+    run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{name}-{secrets.token_hex(3)}"
+    target = settings.home / "runs" / run_id / f"{name}.ipynb"
+    try:
+        with kernel_environment(settings), tempfile.TemporaryDirectory(prefix="stocks-") as private:
+            ready = prepare(source, Path(private))
+            values = check_parameters(_inspect(ready), given or {}, notebook=name)
+            _make_folder(target.parent)
+            log.info("running %s as %s", source.name, run_id)
+            _register_engine()
+            papermill.execute_notebook(
+                _literal(ready),
+                _literal(target),
+                engine_name=_ENGINE,
+                source=str(source),
+                parameters=values,
+                cwd=str(source.parent),
+                progress_bar=progress,
+                log_output=False,
+                # no unencrypted TCP port for the kernel: socket files in a folder that only its owner may open
+                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{private}/kernel"}}),
+                # the kernel reports its own ending as an error
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+            )
+        executed = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]
+    except papermill.PapermillExecutionError as error:
+        raise NotebookFailed(
+            f"{name} failed: {error.ename}: {error.evalue}\nThe executed copy: {target}", raised=str(error.ename)
+        ) from None
+    except DeadKernelError as error:
+        raise NotebookFailed(f"{name} failed: its kernel died ({error}).\nThe executed copy: {target}") from error
+    except (OSError, nbformat.reader.NotJSONError) as error:
+        # of the copy, which is written again after each cell, or of the folder for the kernel
+        where = getattr(error, "filename", None) or target
+        why = getattr(error, "strerror", None) or "the copy is torn"
+        raise NotebookFailed(
+            f"{name} failed: {where} cannot be written or read ({why}): make room there, or set STOCKS_HOME to a "
+            f"folder on another disk; it can be run again"
+        ) from error
+    return Run(run_id=run_id, path=target, result=_last_text(executed))
+
+
+@cache
+def _register_engine() -> None:
+    """Register papermill's own way to run, with a copy that names its notebook instead of a temporary file."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Engine(NBClientEngine):  # type: ignore[misc]
+        @classmethod
+        def execute_notebook(cls, nb: Any, *arguments: Any, source: str, **more: Any) -> Any:
+            nb.metadata.papermill["input_path"] = source
+            return super().execute_notebook(nb, *arguments, **more)
+
+    papermill_engines.register(_ENGINE, Engine)
+
+
+def _literal(path: Path) -> str:
+    # papermill fills in what stands in braces
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _inspect(notebook: Path) -> dict[str, dict[str, Any]]:
+    import papermill
+
+    return dict(papermill.inspect_notebook(_literal(notebook)))
+
+
+def check_parameters(
+    known: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any], *, notebook: str
+) -> dict[str, Any]:
+    """The given values in the parameters' own types; ``ParameterError`` for an unknown name or an ill-typed value.
+
+    >>> known = {"days": {"inferred_type_name": "int"}, "symbols": {"inferred_type_name": "list[str]"}}
+    >>> check_parameters(known, {"days": "5", "symbols": "AAPL,FB"}, notebook="daily_load")
+    {'days': 5, 'symbols': ['AAPL', 'FB']}
+    >>> check_parameters(known, {"day": 5}, notebook="daily_load")
+    Traceback (most recent call last):
+        ...
+    stocklib.errors.ParameterError: daily_load has no parameter 'day'; it takes days, symbols
+    """
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            takes = ", ".join(known) or "none"
+            raise ParameterError(f"{notebook} has no parameter {name!r}; it takes {takes}")
+        kind = str(known[name].get("inferred_type_name") or "str").strip("\"'")
+        try:
+            values[name] = _convert(value, kind)
+        except (ValueError, SyntaxError) as error:
+            raise ParameterError(f"{notebook}: {name}={value!r} is not a {kind}: {error}") from None
+    return values
+
+
+def _convert(value: Any, kind: str) -> Any:
+    kind = kind.replace(" ", "").removesuffix("|None")
+    if kind == "list[str]":
+        items = value if isinstance(value, list) else _split(str(value))
+        if not all(isinstance(item, str) for item in items):
+            raise ValueError("every item must be text")
+        return items
+    if kind == "bool":
+        text = str(value).lower()
+        if text not in ("true", "false"):
+            raise ValueError("true or false")
+        return text == "true"
+    if kind in ("int", "float"):
+        if isinstance(value, bool):
+            raise ValueError("a number")
+        return int(value) if kind == "int" else float(value)
+    text = str(value)
+    if kind == "date" or kind.startswith("date"):
+        return date.fromisoformat(text).isoformat() if text else ""
+    return text
+
+
+def _split(text: str) -> list[Any]:
+    if text.strip().startswith("["):
+        return list(ast.literal_eval(text))
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write to {folder} ({error.strerror}): make it writable, or set STOCKS_HOME to a folder that is"
+        ) from error
+
+
+def _find(settings: Settings, name: str) -> Path:
+    known = notebooks(settings)
+    stem = name.removesuffix(".ipynb")
+    if stem not in known:
+        raise ParameterError(f"there is no notebook {name!r}; there are {', '.join(known)}")
+    return known[stem]
+
+
+@contextmanager
+def kernel_environment(settings: Settings) -> "Iterator[None]":
+    """A kernel inherits the environment: inside this block it reads the same settings as this process.
+
+    Whoever runs notebooks side by side wraps them all: the environment belongs to the process, not to a thread.
+    """
+    # a kernel of the same name in the user's own folder is another environment's
+    wanted = {"JUPYTER_PLATFORM_DIRS": "1", "JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    if settings.demo:
+        wanted |= {"STOCKS_DEMO": "1", "STOCKS_DEMO_HOME": str(settings.home)}
+    else:
+        wanted |= {"STOCKS_HOME": str(settings.home)}
+    with environment(wanted):
+        yield
+
+
+def _last_text(notebook: Any) -> str:
+    """What the last code cell printed or showed: a pipeline notebook's result."""
+    for cell in reversed(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        for output in reversed(cell.outputs):
+            if output.output_type == "stream":
+                return str(output.text).strip()
+            if text := output.get("data", {}).get("text/plain"):
+                return str(text).strip()
+    return ""
+
+
+def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser: bool) -> int:
+    """Run JupyterLab on ``notebooks/``, with the token of JUPYTER_TOKEN or a generated one; return its exit status.
+
+    Its kernels take commands as those of ``run`` do: on socket files for their owner alone, on no TCP port.
+    """
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "jupyterlab", f"--ip={host}", f"--port={port}"]
+    command += [f"--ServerApp.root_dir={settings.root / 'notebooks'}", f"--LabApp.user_settings_dir={_lab(settings)}"]
+    command.append("--KernelManager.transport=ipc")
+    if not browser:
+        command.append("--no-browser")
+    if os.geteuid() == 0:  # in a container
+        command.append("--allow-root")
+    # a socket's path has about 100 letters at most, and those of a home or of macOS's temporary folder can be too long
+    sockets = tempfile.TemporaryDirectory(prefix="stocks-lab-", dir="/tmp", ignore_cleanup_errors=True)
+    with kernel_environment(settings), sockets as folder, environment({"JUPYTER_RUNTIME_DIR": folder}):
+        return _wait(subprocess.Popen(command))
+
+
+def _wait(lab: "subprocess.Popen[bytes]") -> int:
+    """The exit status of JupyterLab; Ctrl-C asks it to end its kernels, which it would leave behind if killed."""
+    import subprocess
+
+    with lab:
+        try:
+            return lab.wait()
+        except KeyboardInterrupt:
+            lab.terminate()
+            try:
+                lab.wait(_LAB_SECONDS)
+            except subprocess.TimeoutExpired:
+                lab.kill()
+            return 0
+
+
+def _lab(settings: Settings) -> Path:
+    """The folder of JupyterLab's settings; at first, it fetches neither news nor updates."""
+    folder = settings.home / "lab"
+    first = folder / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    if not first.exists():
+        _make_folder(first.parent)
+        write_state(first, b'{"fetchNews": "false", "checkForUpdates": false}\n', durable=False)
+    return folder

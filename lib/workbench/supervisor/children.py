@@ -1,0 +1,120 @@
+"""The processes of a stream: started, watched, started again after a pause, and asked to end."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from stocklib.errors import StocksError
+from stocklib.settings import Settings
+from workbench.supervisor.plan import DONE, HOPELESS, Plan
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+# A part that ran for so long was well: the next pause is the first again.
+_WELL_SECONDS = 60.0
+_LOG_BYTES = 20_000_000
+
+
+class Child:
+    """One part of a stream. ``restarts`` counts how often it was started again."""
+
+    def __init__(self, role: str, settings: Settings, plan: Plan) -> None:
+        self.role = role
+        self.restarts = 0
+        self.is_done = False
+        self._demo = "demo" if settings.demo else "-"
+        self._plan = plan
+        self._log = settings.home / "logs" / f"stream-{role}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        # the process that ran last, also when it has ended
+        self.pid: int | None = None
+        self._began = self._due = 0.0
+        self._failures = 0
+
+    def watch(self) -> None:
+        """Start it where it does not run and its pause is over; ``StocksError`` where that is of no use."""
+        if self._process is not None and self._process.poll() is not None:
+            self._bury()
+        if self._process is None and not self.is_done and time.monotonic() >= self._due:
+            self._start()
+
+    def ask(self) -> None:
+        """Tell it to end in order."""
+        if self._process and self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.write(b"stop\n")
+                self._process.stdin.flush()
+
+    def has_ended(self) -> bool:
+        """Whether it does not run."""
+        return self._process is None or self._process.poll() is not None
+
+    def end(self) -> None:
+        """Kill it, unless it has ended."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            log.warning("the %s did not end in time: it is killed; the next run makes good what it left", self.role)
+            self._process.kill()
+        self._process.wait()
+        if self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.close()
+        self._process = None
+
+    def restart(self) -> None:
+        """End it at once; ``watch`` starts it again."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self) -> None:
+        if self._began:
+            self.restarts += 1
+        self._began = time.monotonic()
+        command = [sys.executable, "-m", "workbench.supervisor.parts", self.role, self._demo, self._plan.to_json()]
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            if self._log.stat().st_size > _LOG_BYTES:
+                self._log.replace(self._log.with_name(f"{self._log.name}.1"))
+        with self._log.open("ab") as out:
+            # of its own group: Ctrl-C is for the supervisor, and what the part starts ends with it
+            self._process = subprocess.Popen(  # noqa: S603
+                command, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, env=dict(os.environ)
+            )
+            self.pid = self._process.pid
+
+    def _bury(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin:
+            with suppress(OSError):
+                process.stdin.close()
+        if process.returncode == DONE:
+            self.is_done = True
+            return
+        if process.returncode == HOPELESS:
+            raise StocksError(f"the {self.role} cannot go on: {_last_line(self._log)}")
+        if time.monotonic() - self._began >= _WELL_SECONDS:
+            self._failures = 0
+        pause = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
+        self._failures += 1
+        self._due = time.monotonic() + pause
+        how = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
+        log.warning("the %s ended (%s; %s): starting it again in %.1f s", self.role, how, _last_line(self._log), pause)
+
+
+def _last_line(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 2000))
+            lines = file.read().decode("utf-8", "replace").strip().splitlines()
+    except OSError as error:
+        return f"{path} is unreadable: {error}"
+    return f"{lines[-1]}; its log is {path}" if lines else f"its log is {path}"

@@ -1,0 +1,85 @@
+"""Imports go one way: each rule holds, and fails on a tree in which it is broken."""
+
+import importlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import import_rules
+import pytest
+from mirrors import ROOT
+
+RULES: dict[Callable[[Path], list[str]], tuple[str, str]] = {
+    import_rules.vendors: ("lib/stocklib/market/bars.py", "import duckdb"),
+    import_rules.private_names: ("lib/stocklib/report/page.py", "from stocklib.market.bars import _frame"),
+    import_rules.names_in_strings: ("lib/stocklib/metrics/risk.py", 'import_module("stocklib.pipeline.landing")'),
+    import_rules.dags: ("dags/reports.py", "import pandas"),
+    import_rules.notebooks: ("notebooks/analysis/risk.ipynb", "from stocklib.pipeline.landing import land"),
+}
+# One import for each contract of pyproject.toml that breaks it.
+MUTANTS = {
+    "the library stands below the application": ("stocklib/market/bars.py", "import workbench.runner"),
+    "the simulator knows records, calendar and errors": ("finnhub_replay/clock.py", "import stocklib.settings"),
+    "the rooms of the library, from above to below": ("stocklib/lake/keys.py", "import stocklib.stream"),
+    "what computes asks for nothing": ("stocklib/plots/candles.py", "import stocklib.market"),
+    "the rooms of the application, from above to below": ("workbench/runner.py", "import workbench.demo"),
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what is imported."""
+    for folder in ("lib", "dags", "notebooks"):
+        ignored = shutil.ignore_patterns("__pycache__", "data", "*.parquet")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def add(path: Path, statement: str) -> None:
+    if path.suffix == ".py":
+        path.write_text(path.read_text() + f"\n{statement}\n")
+        return
+    notebook = json.loads(path.read_text())
+    notebook["cells"][1]["source"].append(f"\n{statement}")
+    path.write_text(json.dumps(notebook))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_rule_holds_and_finds_what_breaks_it(tree: Path, rule: Callable[[Path], list[str]]) -> None:
+    assert rule(ROOT) == []
+    name, statement = RULES[rule]
+    add(tree / name, statement)
+    (fault,) = rule(tree)
+    assert statement.replace('"', " ").split()[1].split(".")[0] in fault
+
+
+def test_each_contract_between_rooms_fails_on_a_mutant(tree: Path) -> None:
+    for name, statement in MUTANTS.values():
+        add(tree / "lib" / name, statement)
+    command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
+    done = subprocess.run(command, cwd=tree, env={"PYTHONPATH": str(tree / "lib")}, capture_output=True, text=True)
+    broken = set(re.findall(r"^(.*) BROKEN", done.stdout, re.MULTILINE))
+    assert broken == set(MUTANTS), done.stdout + done.stderr
+    assert done.returncode == 1
+    contracts = set(re.findall(r'^name = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+    assert set(MUTANTS) == contracts - {"stocks-workbench"}
+
+
+def test_the_names_that_moved_forward_for_one_release() -> None:
+    sys.modules.pop("stocklib.runner", None)
+    with pytest.warns(DeprecationWarning, match="stocklib.runner is workbench.runner now"):
+        moved = importlib.import_module("stocklib.runner")
+    assert moved.run is importlib.import_module("workbench.runner").run
+
+
+def test_the_library_needs_nothing_of_the_application() -> None:
+    rooms = ("market", "report", "stream", "lake", "warehouse", "finnhub", "yahoo", "settings")
+    code = "import sys\n" + "".join(f"import stocklib.{room}\n" for room in rooms)
+    code += "print([name for name in sys.modules if name.startswith(('workbench', 'finnhub_replay'))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
