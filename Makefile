@@ -81,13 +81,14 @@ powerbi: .venv/.made  ## write powerbi/ anew over recorded bars, and check it (P
 test-airflow: .venv-airflow/.made  ## the DAGs: read, run, failed, scheduled
 	@.venv-airflow/bin/pytest -n 2 -p no:randomly tests/dags lib/workbench/airflow
 
-lint: lint-python lint-rest  ## ruff, mypy, import-linter, sqlfluff, nbstripout (--jobs=2: side by side)
+lint: lint-python lint-rest  ## ruff, mypy, import-linter, deptry, sqlfluff, nbstripout (--jobs=2: side by side)
 
 lint-python: .venv/.made
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-logo --no-cache
+	@$(RUN)/deptry lib
 
 lint-rest: .venv/.made
 	@STOCKS_WAREHOUSE_FILE=:memory: $(RUN)/sqlfluff lint --disable-progress-bar dbt_stocks/models dbt_stocks/tests

@@ -6,6 +6,7 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import yaml
 from packaging.requirements import Requirement
@@ -37,18 +38,28 @@ _ENV_HEAD = """\
 def environment_yml() -> str:
     """What environment.yml should hold: every direct dependency, pinned to the locked version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    locked = {p["name"]: p["version"] for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    locked = {p["name"]: p["version"] for p in packages}
     lines = []
     for text in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]:
         wanted = Requirement(text)
         extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
-        pin = f"{wanted.name}{extras}=={locked[wanted.name.lower()]}"
         marker = str(wanted.marker).replace('"', "'") if wanted.marker else ""
-        lines.append(f'      - "{pin}; {marker}"' if marker else f"      - {pin}")
+        # some have a version of their own for an older Python
+        for package in [p for p in packages if p["name"] == wanted.name.lower()]:
+            pin = f"{wanted.name}{extras}=={package['version']}"
+            where = " or ".join(_pythons(package)) or marker
+            lines.append(f'      - "{pin}; {where}"' if where else f"      - {pin}")
     for text in project["tool"]["uv"]["override-dependencies"]:
         name = Requirement(text).name
         lines.append(f"      # uv.lock also overrides {name} to {locked[name]}")
     return _ENVIRONMENT_HEAD + "\n".join(lines) + "\n"
+
+
+def _pythons(package: dict[str, Any]) -> list[str]:
+    """The Pythons that a version is for, where the lock has several: ``python_full_version < '3.12'``."""
+    markers = " ".join(package.get("resolution-markers", []))
+    return sorted(set(re.findall(r"python_full_version [<>=]+ '3[.]\d+(?:[.][*])?'", markers)))
 
 
 def env_example() -> str:
