@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab airflow env up down logs ps rehearse smoke test test-quick test-kafka test-emulator test-snowflake test-peers \
-	test-airflow powerbi lint lint-python lint-rest format bench notebooks soak clean
+	test-airflow powerbi lint lint-python lint-rest format bench bench-check notebooks soak clean
 
 # The stack in containers. With the profile demo, what the shell says of its settings plays no part.
 PROFILES ?=
@@ -104,7 +104,11 @@ notebooks: .venv/.made  ## write the checked tables of the analysis notebooks an
 	@$(RUN)/python tests/notebook_form.py --refresh
 
 bench: .venv-peers/.made  ## every benchmark, each a ratio measured in one run
-	@for file in benchmarks/*.py; do echo "== $$file"; .venv-peers/bin/python $$file || exit 1; done
+	@for file in $(filter-out %/bench_check.py %/record.py,$(wildcard benchmarks/*.py)); do \
+		echo "== $$file"; .venv-peers/bin/python $$file || exit 1; done
+
+bench-check: .venv-peers/.made  ## whether a ratio fell by more than a quarter against benchmarks/results (KEEP=1 writes them)
+	@.venv-peers/bin/python benchmarks/bench_check.py $(if $(KEEP),--keep)
 
 soak: .venv/.made  ## 100 kills of everything that runs, with faults on; then every event is counted (half an hour)
 	@$(RUN)/python tests/soak.py --kills 100 --between 20

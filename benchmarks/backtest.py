@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import pandas as pd
 from made_bars import walk
+from record import record
 
 from stocklib.backtest import Bars, read_bars, run, sma_crossover
 
@@ -115,14 +116,14 @@ def main() -> None:
     assert 0 <= trades - answers["backtesting.py"][1] <= 1, answers
     assert abs(answers["backtesting.py"][0] / worth - 1) < 0.0005, answers
     print(f"one crossover of {asked.bars} bars, {trades} trades, the quickest of {asked.rounds} rounds")
-    measure(works, asked.rounds, trades=False)
-    measure(works, asked.rounds, trades=True)
+    ratios = measure(works, asked.rounds, trades=False) | measure(works, asked.rounds, trades=True)
     with tempfile.TemporaryDirectory() as cache:
         compiled, cached = first_call(cache), first_call(cache)
     print(f"first run of a process: {compiled:.1f} s with nothing on disk, once; {cached:.2f} s from then on")
+    record(ratios)
 
 
-def measure(works: dict[str, Callable[..., tuple[float, int]]], rounds: int, *, trades: bool) -> None:
+def measure(works: dict[str, Callable[..., tuple[float, int]]], rounds: int, *, trades: bool) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
@@ -130,9 +131,12 @@ def measure(works: dict[str, Callable[..., tuple[float, int]]], rounds: int, *, 
             work(trades=trades)
             times[name].append(time.perf_counter() - began)
     quickest = {name: min(taken) for name, taken in times.items()}
-    print("value and table of trades" if trades else "value at every close")
+    what = "value and table of trades" if trades else "value at every close"
+    print(what)
     for name, taken in quickest.items():
         print(f"  {name:<22}{1000 * taken:9.2f} ms{taken / quickest['ours']:8.1f} × ours")
+    peers = ("vectorbt", "backtesting.py")
+    return {f"{what}: {peer} / ours": quickest[peer] / quickest["ours"] for peer in peers}
 
 
 if __name__ == "__main__":

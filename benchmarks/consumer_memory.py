@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import psutil
 from conftest import pair_of_its_own
+from record import record
 from streams import T0, quote
 
 from stocklib.pipeline.landing import LandedBatch, land
@@ -65,6 +66,7 @@ def report(seen: list[tuple[int, int]], messages: int) -> None:
     warm = next(size for landed, size in points if landed >= messages * WARM)
     print(f"\nlast / after warm-up: {points[-1][1] / warm:.2f}; highest / after warm-up: ", end="")
     print(f"{max(size for landed, size in points if landed >= messages * WARM) / warm:.2f}")
+    record({"memory: after a sixth of the messages / after all": warm / points[-1][1]})
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from landed import Bar, actions, candles, landed, messages, polls_of, recorded_bars, settings_in
+from record import record
 
 from stocklib.pipeline.ledger.gate import check as check_gate
 from stocklib.sessions import sessions
@@ -142,6 +143,10 @@ def report(seen: dict[str, dict[str, list[tuple[float, int]]]], part: int) -> No
         )
         ratio = f"{b2 / b1:8.2f}" if b1 else f"{'-':>8}"
         print(f"{step:20}{t1:10.3f}{t2:10.3f}{t2 / t1:8.2f}{b1 / 1e6:12.1f}{b2 / 1e6:10.1f}{ratio}")
+        if step == STEPS[0]:
+            ratios = {f"time of load + transform: {small} / {large} history": t1 / t2}
+            ratios |= {f"bytes of load + transform: {small} / {large} history": b1 / b2} if b1 else {}
+    record(ratios)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import orjson
 from conftest import pair_of_its_own
+from record import record
 from streams import T0, quote
 
 from stocklib.lake import Lake, name_batch
@@ -129,6 +130,9 @@ def main() -> None:
         print(f"{name:22}{rate[name]:>10,.0f}   ({min(found):,.0f} to {max(found):,.0f})")
     print(f"\nlanding / one object a message: {rate['landing'] / rate['one object a message']:8.1f}   (at least 100)")
     print(f"landing / only decoding:        {rate['landing'] / rate['only decoding']:8.2f}   (at least 0.5)")
+    record(
+        {f"messages a second: landing / {other}": rate["landing"] / rate[other] for other in rate if other != "landing"}
+    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+from record import record
 
 from stocklib import market
 from stocklib.settings import read_settings
@@ -85,6 +86,7 @@ def main() -> None:
     for name, taken in medians.items():
         ratios = [taken / medians[other] for other in list(works)[:2]]
         print(f"{name:<24} {taken:6.2f} s   {ratios[0]:5.2f} × .df()   {ratios[1]:5.2f} × Arrow")
+    record({f"time: {other} / prices()": medians[other] / medians["prices()"] for other in list(works)[:2]})
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bench_check import fallen
 from import_rules import VENDORS
 from mirrors import ROOT, env_example, environment_yml, tables_md
 from notebook_form import faults, notebooks
@@ -50,3 +51,10 @@ def test_no_test_and_no_module_writes_a_path_of_somebodys_machine() -> None:
             text = path.read_text(encoding="utf-8", errors="replace")
             wrong += [name for marker in ("/root" + "/", "/work" + "/", "/home" + "/") if marker in text]
     assert not wrong
+
+
+def test_a_ratio_that_fell_by_more_than_a_quarter_is_named() -> None:
+    assert fallen({"a / b": 2.0, "c / d": 1.0, "e / f": 1.0}, {"a / b": 1.4, "c / d": 0.8}) == [
+        "e / f was not measured",
+        "a / b is 1.4, 30 % below the recorded 2",
+    ]
