@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from stocklib.errors import NotebookFailed, ParameterError, SettingsError
 from stocklib.host import environment
-from workbench.notebook_files import prepare
 from stocklib.settings import Settings
 from stocklib.state_files import write_state
+from workbench.notebook_files import prepare
 
 if TYPE_CHECKING:
     import subprocess
