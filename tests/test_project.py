@@ -1,10 +1,13 @@
 """The project keeps its own promises: mirrored files, a quick import, notebooks in form."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from bench_check import fallen
 from import_rules import VENDORS
 from mirrors import ROOT, env_example, environment_yml, tables_md
@@ -58,3 +61,19 @@ def test_a_ratio_that_fell_by_more_than_a_quarter_is_named() -> None:
         "e / f was not measured",
         "a / b is 1.4, 30 % below the recorded 2",
     ]
+
+
+def test_every_notebook_and_output_is_an_exposure_of_dbt() -> None:
+    models = ROOT / "dbt_stocks" / "models"
+    exposures = yaml.safe_load((models / "exposures.yml").read_text(encoding="utf-8"))["exposures"]
+    notebooks_there = {f"notebook_{path.stem}" for path in notebooks("analysis")}
+    assert {one["name"] for one in exposures} == notebooks_there | {"market_report", "tear_sheet", "power_bi"}
+    named = {ref for one in exposures for ref in re.findall(r"'(\w+)'", " ".join(one["depends_on"]))}
+    assert named <= {path.stem for path in models.rglob("*.sql")}
+    # what a notebook says that it reads is what dbt draws
+    for path in notebooks("analysis"):
+        says = set(
+            re.findall(r"`((?:gold|fact|dim)_\w+)`", "".join(json.loads(path.read_text())["cells"][0]["source"]))
+        )
+        drawn = next(one["depends_on"] for one in exposures if one["name"] == f"notebook_{path.stem}")
+        assert says <= set(re.findall(r"'(\w+)'", " ".join(drawn)))
