@@ -1,5 +1,5 @@
-"""Airflow's room is read where Airflow is: ``make test-airflow``."""
+"""Airflow's room, and the name that forwards to it, are read where Airflow is: ``make test-airflow``."""
 
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("airflow") else ["workbench/airflow", "workbench/airflow"]
+collect_ignore = [] if find_spec("airflow") else [f"{package}/airflow" for package in ("workbench", "stocklib")]
