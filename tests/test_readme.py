@@ -63,6 +63,8 @@ def test_every_notebook_is_in_the_readme() -> None:
 
 def test_every_room_is_on_the_map() -> None:
     rooms = [path for path in (ROOT / "lib").glob("[!_]*/*") if not path.name.startswith(("_", "py.typed"))]
+    # a room that moved leaves its compiled code behind
+    rooms = [path for path in rooms if path.is_file() or any(path.glob("*.py"))]
     forwarding = {"airflow", "runner.py"}
     rooms = [path for path in rooms if path.parent.name != "stocklib" or path.name not in forwarding]
     rooms = [path for path in rooms if path.parent.name != "finnhub_replay"] + [ROOT / "lib" / "finnhub_replay"]

@@ -12,7 +12,7 @@ forces the local warehouse and lifts the rate limits, so that a replay never rea
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from stocklib.env_file import statements
 from stocklib.errors import SettingsError, StateError
 from stocklib.settings.secret import Secret
 from stocklib.settings.sections import (
-    SETTINGS,
     HomeSettings,
     KafkaSettings,
     LakeSettings,
@@ -147,6 +146,12 @@ class Settings(
     def embedded_env(self) -> Path:
         """What the embedded stack writes and this module reads: addresses and generated keys."""
         return self.home / "embedded.env"
+
+
+# By the name that operators know, in the order of .env.example.
+SETTINGS: dict[str, Setting] = {
+    each.name.upper(): each.metadata["setting"] for section in Settings.__bases__ for each in fields(section)
+}
 
 
 def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = None) -> Settings:

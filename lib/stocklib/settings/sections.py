@@ -5,7 +5,7 @@ is that of ``.env.example``. A new setting is one line here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, TypeVar, cast
 
@@ -212,22 +212,3 @@ class HomeSettings:
 
     stocks_home: str = _setting(".stocks", text, "data, logs and runs; relative to the project")
     stocks_log: str = _setting("INFO", _upper(one_of("debug", "info", "warning", "error")), "log level")
-
-
-SECTIONS = (
-    SourceSettings,
-    PipelineSettings,
-    KafkaSettings,
-    LakeSettings,
-    WarehouseSettings,
-    ReplaySettings,
-    ScheduleSettings,
-    MonitoringSettings,
-    PowerBISettings,
-    HomeSettings,
-)
-
-# By the name that operators know, in the order of .env.example.
-SETTINGS: dict[str, Setting] = {
-    each.name.upper(): each.metadata["setting"] for section in SECTIONS for each in fields(section)
-}
