@@ -52,6 +52,9 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write the records")
     chosen = parser.parse_args()
     names = chosen.names or sorted(path.stem for path in RESULTS.glob("*.json"))
+    if not names:
+        parser.error("there is no record yet: name a benchmark, with --keep")
+    RESULTS.mkdir(exist_ok=True)
     faults: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
