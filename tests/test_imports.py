@@ -75,6 +75,11 @@ def test_the_names_that_moved_forward_for_one_release() -> None:
     with pytest.warns(DeprecationWarning, match="stocklib.runner is workbench.runner now"):
         moved = importlib.import_module("stocklib.runner")
     assert moved.run is importlib.import_module("workbench.runner").run
+    sys.modules.pop("stocklib.airflow", None)
+    with pytest.warns(DeprecationWarning, match="stocklib.airflow is workbench.airflow now"):
+        # a module in it, that needs no Airflow
+        days = importlib.import_module("stocklib.airflow.days")
+    assert days.__file__ == importlib.import_module("workbench.airflow.days").__file__
 
 
 def test_the_library_needs_nothing_of_the_application() -> None:

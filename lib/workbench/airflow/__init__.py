@@ -1,21 +1,22 @@
 """What the DAGs share: schedules, pools, assets, notebooks as tasks, the trade date of a run, alerts.
 
-A DAG under ``dags/`` says what runs, when, and in which order; how it is done is here and in the pipeline.
-Importing this room reads the settings and nothing else: no server is asked, no heavy library is loaded.
+A DAG under ``dags/`` says what runs, when, and in which order; how it is done is here and in the pipeline. A name is
+imported on first use: which trade date a run is about (``days``) is known without Airflow too.
 """
 
-from workbench.airflow.common import DEFAULTS, GOLD, RAW, SOURCE_POOL, WAREHOUSE_POOL, catch_up, first_date, schedule
-from workbench.airflow.notebook import NotebookOperator, load_new
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "DEFAULTS",
-    "GOLD",
-    "RAW",
-    "SOURCE_POOL",
-    "WAREHOUSE_POOL",
-    "NotebookOperator",
-    "catch_up",
-    "first_date",
-    "load_new",
-    "schedule",
-]
+# name -> module that holds it
+_EXPORTS = dict.fromkeys(
+    ("DEFAULTS", "GOLD", "RAW", "SOURCE_POOL", "WAREHOUSE_POOL", "catch_up", "first_date", "schedule"),
+    "workbench.airflow.common",
+) | dict.fromkeys(("NotebookOperator", "load_new"), "workbench.airflow.notebook")
+
+__all__ = [*_EXPORTS]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'workbench.airflow' has no attribute {name!r}")
+    return getattr(import_module(_EXPORTS[name]), name)
