@@ -50,7 +50,7 @@ def prices(
     ``symbols`` is one, several, or None for all; ``start`` and ``end`` are New York trade dates, both included (of an
     aware datetime, the date in New York at that instant). A company that was renamed (``config/symbol_changes.csv``)
     has its bars under each of its symbols, unless another has taken the old one since; ``META:BEFORE-2022-06-09`` is
-    whoever had META until Facebook took it.
+    the company that had META until Facebook took it.
     ``adjust``: ``none`` for prices as traded, ``split``, or ``total`` for splits and dividends (``market.adjusting``
     has the formulas; NaN before a dividend above the price, which is a slip of its source).
     ``holes="nan"`` adds a row of NaN prices for each session without a bar, from the symbol's first bar to its last:

@@ -1,7 +1,7 @@
 """Renamed symbols: which of gold's symbols an asked name stands for.
 
 Gold holds each company under one symbol, that since its last rename (``silver.int_symbol_holders``). An old symbol
-that nobody has taken since is another name of it, and so is a new one before the data has come to the rename.
+that no other company has taken since is another name of it, and so is a new one before the data has come to the rename.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,7 +18,7 @@ def same_company(name: str, there: Collection[str], changes: Iterable[SymbolChan
     >>> change = SymbolChange("FB", "META", date(2022, 6, 9))
     >>> same_company("FB", ["IBM", "META"], [change]), same_company("META", ["FB"], [change])
     ('META', 'FB')
-    >>> same_company("FB", ["FB", "META"], [change])  # somebody else has the symbol now
+    >>> same_company("FB", ["FB", "META"], [change])  # another company has the symbol now
     'FB'
     """
     if name in there:
