@@ -153,6 +153,8 @@ def parse(place: DbtPlace) -> Any:
     key = digest.hexdigest()
     if key not in _parsed:
         outcome = _invoke(_arguments(["parse"], place, quiet=True))
+        if outcome.result is None:
+            return None
         _parsed.clear()
         _compiled.clear()
         _parsed[key] = outcome.result
