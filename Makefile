@@ -26,8 +26,8 @@ COMPOSE = $(if $(DEMO),env $$(sed -n 's/^\([A-Z_]*\)=.*/-u \1/p' docker/demo.env
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/.made  ## the whole pipeline over recorded market data, then one HTML report
-	@$(RUN)/stocks demo
+demo: .venv/.made  ## the whole pipeline over recorded market data, then one HTML report; COMPANIES=today: ten of today's size
+	@$(RUN)/stocks demo $(if $(COMPANIES),--companies $(COMPANIES))
 
 lab: .venv/.made  ## JupyterLab on the notebooks
 	@$(RUN)/stocks lab

@@ -83,6 +83,12 @@ def test_a_symbol_keeps_its_colour() -> None:
     assert len(set(plots.PALETTE)) == len(plots.PALETTE)
 
 
+def test_the_lines_of_28_symbols_are_told_apart() -> None:
+    closes = pd.DataFrame({"symbol": [f"S{n:02}" for n in range(28)], "date": date(2026, 6, 30), "close": 1.0})
+    drawn = plots.comparison(closes).data
+    assert len({(trace.line.color, trace.line.dash) for trace in drawn}) == 28
+
+
 def test_a_treemap_adds_up(gold: Settings) -> None:
     tree = market.table("gold_treechart", settings=gold)
     trace = plots.treemap(tree).data[0]

@@ -1,5 +1,6 @@
 """The report is one page that needs nothing else, says what it shows, and reads well on a phone."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -61,10 +62,17 @@ def test_it_names_no_other_address(report: Path) -> None:
 def test_it_says_plainly_that_a_replay_is_one(report: Path) -> None:
     page = report.read_text(encoding="utf-8")
     assert "Replayed market data: 14 December 2012." in page
-    assert "30 December 2011 to 14 December 2012" in page
+    assert "Recorded prices (30 December 2011 to 14 December 2012)" in page
     assert "As of 16:00:00 New York time, 14 December 2012 · session final · 5 symbols" in page
     assert 'data-as-of=""' in page
     assert "reconstructed" in page
+
+
+@pytest.mark.parametrize(
+    ("replayed", "said"), [("{home}/market/bars.csv", "Made-up prices"), ("mine/own.csv", "The prices of own.csv")]
+)
+def test_it_says_whose_prices_are_replayed(gold: Settings, replayed: str, said: str) -> None:
+    assert gather(dataclasses.replace(gold, replay_data=replayed.format(home=gold.home))).replayed == said
 
 
 def test_live_data_has_an_age_and_no_banner(gold: Settings, tmp_path: Path) -> None:

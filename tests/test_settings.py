@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from mirrors import ROOT
 
+from finnhub_replay import made_market, replay_symbols
 from stocklib.env_file import meant_by, remarks
 from stocklib.errors import SettingsError, StocksError, SymbolError
 from stocklib.pipeline.transform import run_dbt
 from stocklib.reference_data import check_sectors, read_symbol_changes
 from stocklib.settings import Secret, describe, project_root, read_settings
+from workbench.demo import make_market
 
 
 @pytest.fixture
@@ -88,6 +90,15 @@ def test_the_demo_takes_a_log_level_and_a_port_of_metrics(project: Path) -> None
     # and where nothing else is configured, which is the demo's home too
     assert read_settings(environ={"METRICS_PORT": "9101"}).metrics_port == 9101
     assert read_settings(environ={"METRICS_PORT": "9101"}).demo
+
+
+def test_a_demos_home_with_bars_of_its_own_replays_them(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKS_DEMO_HOME", str(project / "today"))
+    assert read_settings(demo=True).replay_data == ""
+    make_market()
+    settings = read_settings(demo=True)
+    assert replay_symbols(Path(settings.replay_data)) == sorted(c.symbol for c in made_market.COMPANIES)
+    assert settings.origins["REPLAY_DATA"] == "demo"
 
 
 def test_the_kernel_of_a_demo_reads_the_demos_settings(project: Path) -> None:

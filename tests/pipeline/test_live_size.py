@@ -6,11 +6,11 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-import mega_caps
 import pytest
 import two_places
 from conftest import StartReplay
 
+from finnhub_replay import made_market
 from stocklib import market
 from stocklib.pipeline.history import backfill
 from stocklib.pipeline.loading import load
@@ -19,7 +19,7 @@ from stocklib.report import write_report
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
 
-COMPANIES = {company.symbol: company for company in mega_caps.COMPANIES}
+COMPANIES = {company.symbol: company for company in made_market.COMPANIES}
 # 5,400 bars and dbt's start
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 @pytest.fixture
 def settings(replay: StartReplay, service_environ: dict[str, str], tmp_path: Path) -> Settings:
     """Settings on a replay of the ten, after the close of their last session, and on the embedded S3."""
-    bars = mega_caps.write(tmp_path / "caps")
+    bars = made_market.write(tmp_path / "caps")
     watchlist = tmp_path / "watchlist.json"
     watchlist.write_text(json.dumps({"symbols": list(COMPANIES)}))
     return replay(
@@ -38,7 +38,7 @@ def settings(replay: StartReplay, service_environ: dict[str, str], tmp_path: Pat
 
 
 def test_companies_worth_trillions_go_from_backfill_to_report(settings: Settings, tmp_path: Path) -> None:
-    fetched = backfill(settings, start=mega_caps.FIRST)
+    fetched = backfill(settings, start=made_market.FIRST)
     assert not fetched.failed
     load(settings)
     assert transform(settings).published
@@ -57,7 +57,7 @@ def test_companies_worth_trillions_go_from_backfill_to_report(settings: Settings
 
     bars = market.prices(list(COMPANIES), adjust="none", settings=settings).set_index(["symbol", "date"])
     for symbol, company in COMPANIES.items():
-        assert bars.loc[symbol, "close"].tolist() == list(mega_caps.closes(company).values())
+        assert bars.loc[symbol, "close"].tolist() == list(made_market.closes(company).values())
     # a split of ten for one moves no return, and a dividend counts where it is asked for
     returns = ask("select max(abs(daily_return_percent)) as most from gold.fact_daily_stock_quotes")["most"].item()
     assert returns < 10

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import dress, figure, local, stack, stamp, text, time_axis
+from stocklib.plots.house import dress, figure, local, pen, stack, stamp, text, time_axis
 from stocklib.plots.inputs import read_curve, read_curves
 from stocklib.plots.palette import PALETTE
 
@@ -20,12 +20,11 @@ def equity_curve(
         raise InputError("an equity curve needs at least one named series with values")
     drawn = go.Figure()
     for number, (name, values) in enumerate(curves.items()):
-        colour = PALETTE[number % len(PALETTE)]
         drawn.add_scatter(
             x=local(values.index),
             y=values,
             name=text(name),
-            line={"width": 2, "color": colour},
+            line={"width": 2, **pen(number)},
             hovertemplate=f"%{{y:,.2f}} {text(unit)}",
         )
         drawn.add_scatter(
@@ -34,7 +33,7 @@ def equity_curve(
             yaxis="y2",
             name=f"{text(name)}, drawdown",
             showlegend=False,
-            line={"width": 1.2, "color": colour},
+            line={"width": 1.2, **pen(number)},
             fill="tozeroy" if number == 0 else None,
             hovertemplate="%{y:.1f} %",
         )

@@ -17,6 +17,7 @@ from stocklib.sessions import NEW_YORK, session
 _HOUR = pd.Timedelta(hours=1)
 _SMALL = {"size": 10, "color": LEVEL}
 _WITHOUT_AXES = {"treemap", "indicator"}
+_DASHES = ("solid", "dash", "dot", "dashdot")
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -113,7 +114,12 @@ def stack(drawn: go.Figure, *, lower: float) -> None:
 
 def colours(symbols: Iterable[str]) -> dict[str, str]:
     """A colour for each symbol: the same ones for the same set, in whatever order they come."""
-    return {symbol: PALETTE[n % len(PALETTE)] for n, symbol in enumerate(sorted(set(symbols)))}
+    return {symbol: pen(n)["color"] for n, symbol in enumerate(sorted(set(symbols)))}
+
+
+def pen(number: int) -> dict[str, str]:
+    """Colour and dash of the line with this number, from 0: no two of the first 28 look the same."""
+    return {"color": PALETTE[number % len(PALETTE)], "dash": _DASHES[number // len(PALETTE) % len(_DASHES)]}
 
 
 def signed(values: Iterable[float]) -> list[str]:

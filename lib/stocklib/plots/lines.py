@@ -5,9 +5,8 @@ import plotly.graph_objects as go
 
 from stocklib.errors import InputError
 from stocklib.indicators.columns import check_size, to_doubles
-from stocklib.plots.house import figure, local, number_text, signed, stamp, text, time_axis
+from stocklib.plots.house import figure, local, number_text, pen, signed, stamp, text, time_axis
 from stocklib.plots.inputs import need, read_curve
-from stocklib.plots.palette import PALETTE
 
 
 def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: int = 400) -> go.Figure:
@@ -21,7 +20,7 @@ def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: i
                 y=curve,
                 name=text(curve.name),
                 mode="lines",
-                line={"width": 1.8, "color": PALETTE[number % len(PALETTE)]},
+                line={"width": 1.8, **pen(number)},
                 hovertemplate=f"%{{y:,.2f}} {text(unit)}",
             )
             for number, curve in enumerate(curves)

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from stocklib.errors import InputError
 from stocklib.indicators.columns import SMALLEST, check_window
-from stocklib.plots.house import colours, figure, local, signed, stamp, text, time_axis
+from stocklib.plots.house import figure, local, pen, signed, stamp, text, time_axis
 from stocklib.plots.inputs import need, read_dates, read_numbers
 from stocklib.plots.palette import DIVERGING, DOWN, LEVEL, PALETTE, UP
 
@@ -26,9 +26,8 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
         raise InputError("a symbol has two closes of one date: drop what is there twice")
     need(closes)
     begin = closes["date"].min()
-    colour = colours(closes["symbol"])
     traces = []
-    for symbol, bars in closes.groupby("symbol", sort=True):
+    for number, (symbol, bars) in enumerate(closes.groupby("symbol", sort=True)):
         first = bars["date"].iloc[0]
         late = f" since {first:%-d %b %Y}" if first > begin else ""
         traces.append(
@@ -37,7 +36,7 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
                 y=100 * bars["close"] / bars["close"].iloc[0],
                 name=text(symbol),
                 mode="lines",
-                line={"width": 2, "color": colour[str(symbol)]},
+                line={"width": 2, **pen(number)},
                 hovertemplate="%{y:.1f}" + late,
             )
         )

@@ -14,7 +14,7 @@ from stocklib.indicators import windows
 from stocklib.indicators.columns import check_window
 from stocklib.indicators.times import session_days
 from stocklib.metrics.growth import check_sessions
-from stocklib.plots.house import dress, figure, local, number_text, stamp, text, time_axis
+from stocklib.plots.house import dress, figure, local, number_text, pen, stamp, text, time_axis
 from stocklib.plots.inputs import read_curve, read_curves
 from stocklib.plots.palette import DIVERGING, DOWN, PALETTE, UP
 
@@ -159,7 +159,7 @@ def rolling_metrics(
                 name=text(name),
                 showlegend=panel == 0,
                 legendgroup=text(name),
-                line={"width": 1.6, "color": PALETTE[number % len(PALETTE)]},
+                line={"width": 1.6, **pen(number)},
                 hovertemplate=f"{panels[panel].split(',')[0]} %{{y:.2f}}{unit}",
             )
     dress(drawn, title=title, height=height)

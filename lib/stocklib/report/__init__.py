@@ -29,11 +29,17 @@ log = logging.getLogger(__name__)
 def write_report(settings: Settings, *, day: date | None = None, path: Path | None = None) -> Path:
     """Write the report of what is published now, or of an earlier session, whole or not at all; returns where it is.
 
-    Default: ``reports/market.html`` of the project, ``reports/demo.html`` for the demo, and with a ``day``
+    Default: ``reports/market.html`` of the project, ``reports/demo.html`` for the demo (``reports/demo-today.html``
+    for the one of today's companies), and with a ``day``
     ``reports/market-<day>.html``, which stays. Raises ``WarehouseError`` when nothing is published yet,
     ``DateRangeError`` for a day without bars.
     """
-    name = f"market-{day}.html" if day else "demo.html" if settings.demo else "market.html"
+    if day:
+        name = f"market-{day}.html"
+    elif settings.demo:
+        name = "demo-today.html" if settings.replay_data else "demo.html"
+    else:
+        name = "market.html"
     target = path or settings.root / "reports" / name
     return _write_page(target, render(gather(settings, day=day), written_at=datetime.now(UTC)))
 

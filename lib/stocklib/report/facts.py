@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from stocklib.errors import DateRangeError, VersionChanged, WarehouseError
 from stocklib.report.delivery import Delivery, read_delivery
 from stocklib.report.stale import mark
 from stocklib.sessions import previous_session, session
-from stocklib.settings import Settings
+from stocklib.settings import MADE_BARS, Settings
 from stocklib.warehouse import open_warehouse
 from stocklib.warehouse.cost import Cost, midnight
 
@@ -37,6 +38,8 @@ class Facts:
     session_date: date
     is_final: bool
     is_replay: bool
+    # which prices these are, where they are replayed
+    replayed: str
     data_version: str
     currency: str
     delivery: Delivery | None
@@ -88,6 +91,7 @@ def _gather(settings: Settings, day: date | None) -> Facts:
         session_date=last_date.date(),
         is_final=bool(of_today["is_final"].all()),
         is_replay=market.is_replay(settings=settings),
+        replayed=_replayed(settings),
         data_version=version,
         currency=_common(symbols["currency"]),
         # the ledger counts up to now, and so says nothing about an earlier session
@@ -95,6 +99,13 @@ def _gather(settings: Settings, day: date | None) -> Facts:
         suspects=_suspects(settings, daily, last_date),
         costs=open_warehouse(settings).costs(since=midnight(datetime.now(UTC)) - _COST_REACH) if is_newest else [],
     )
+
+
+def _replayed(settings: Settings) -> str:
+    if not settings.replay_data:
+        return "Recorded prices"
+    path = settings.root / Path(settings.replay_data).expanduser()
+    return "Made-up prices" if path == settings.home / MADE_BARS else f"The prices of {path.name}"
 
 
 def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:

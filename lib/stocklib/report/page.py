@@ -126,7 +126,7 @@ def _banner(facts: Facts) -> str:
         return ""
     return (
         f'<p class="banner"><strong>Replayed market data: {day_text(facts.session_date)}.</strong> '
-        f"Recorded prices ({facts.daily['date'].min():%-d %B %Y} to {facts.daily['date'].max():%-d %B %Y}), "
+        f"{escape(facts.replayed)} ({facts.daily['date'].min():%-d %B %Y} to {facts.daily['date'].max():%-d %B %Y}), "
         "streamed again as if it were that day. Nothing here is about today's market.</p>"
     )
 

@@ -62,6 +62,9 @@ _DEMO = {
     "REPLAY_SPEED": "step",
 }
 
+# In a demo's home: the bars that it replays in place of the recorded ones.
+MADE_BARS = "market/bars.csv"
+
 # What the embedded stack makes by itself, and the setting that points the same client at a server of the user's own.
 _EMBEDDED = {
     "FINNHUB_API_KEY": "FINNHUB_BASE_URL",
@@ -176,6 +179,8 @@ def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = Non
             ("environment", allowed),
             ("embedded.env", _read_embedded_env(home / "embedded.env")),
         ]
+        if (made := home / MADE_BARS).is_file():
+            layers.append(("demo", {"REPLAY_DATA": str(made)}))
         layers.append(("the embedded stack, which is not up", _DEMO_DOWN))
     else:
         stated = environ.get("STOCKS_HOME") or dotenv.get("STOCKS_HOME") or SETTINGS["STOCKS_HOME"].default

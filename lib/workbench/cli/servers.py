@@ -19,26 +19,29 @@ if TYPE_CHECKING:
 
 
 @main.command()
+@click.option("--day", type=DATE, help="The session to replay. Default: 2012-12-14, of today's companies 2026-06-30.")
 @click.option(
-    "--day",
-    type=DATE,
-    default="2012-12-14",
+    "--companies",
+    type=click.Choice(["recorded", "today"]),
+    default="recorded",
     show_default=True,
-    help="The recorded session to replay.",
+    help="The five recorded ones, or ten of today's size over made-up bars, in a home of their own.",
 )
 @click.pass_obj
-def demo(lazy: Lazy, day: Any) -> None:
+def demo(lazy: Lazy, day: Any, companies: str) -> None:
     """Run the whole pipeline on the embedded stack over recorded market data, then write the report."""
-    from workbench.demo import run_demo
+    from workbench.demo import DAYS, make_market, run_demo
 
     lazy.demo = True
+    if companies == "today":
+        make_market()
     lazy.settings()
     for_real = not lazy.verbose
     if for_real:
         logging.getLogger().setLevel(logging.WARNING)
     # a supervisor's SIGTERM stops the servers as Ctrl-C does
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    run_demo(day=day.date(), say=click.echo)
+    run_demo(day=day.date() if day else DAYS[companies], say=click.echo)
 
 
 @main.command()

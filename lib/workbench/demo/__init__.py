@@ -4,6 +4,7 @@ The demo's own settings in; a warehouse, executed notebooks and one HTML report 
 one that a live pipeline takes: only the addresses differ.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
 
-from finnhub_replay import recorded_bars
+from finnhub_replay import made_market, read_bars, recorded_bars
 from stocklib.errors import DateRangeError, LedgerUnbalanced, OtherRelease
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.landing import land
@@ -22,20 +23,29 @@ from stocklib.pipeline.produce import produce
 from stocklib.pipeline.transform import rebuild
 from stocklib.report import write_report
 from stocklib.sessions import NEW_YORK, previous_session
-from stocklib.settings import Settings, read_settings
+from stocklib.settings import MADE_BARS, Settings, project_root, read_settings
 from stocklib.warehouse import open_warehouse
 from workbench import embedded, runner
 from workbench.demo.beside import LandingBeside
 
 Say = Callable[[str], None]
+# The session that is replayed when none is named.
+DAYS = {"recorded": date(2012, 12, 14), "today": made_market.LAST}
 ANALYSES = ("market_overview", "candlesticks", "moving_averages", "backtests")
+
+
+def make_market() -> None:
+    """Have this process, and those that it starts, run the demo over ten companies of today's size."""
+    home = Path(os.environ.get("STOCKS_DEMO_HOME") or project_root() / ".stocks" / "demo-today").resolve()
+    os.environ["STOCKS_DEMO_HOME"] = str(home)
+    made_market.write((home / MADE_BARS).parent)
 
 
 def run_demo(*, day: date, say: Say) -> Path:
     """Run everything for the recorded session of ``day`` and return the report's path."""
     began = time.monotonic()
-    symbols = _recorded_symbols(day)
     settings = read_settings(demo=True)
+    symbols = _symbols_of(settings, day)
     say(f"The demo's home is {settings.home}; nothing is written elsewhere but reports/.")
     try:
         with _step(say, "Starting the embedded S3, Kafka and replay servers"):
@@ -80,8 +90,8 @@ def adopt_warehouse(settings: Settings, say: Say) -> None:
             say(_indent(str(rebuild(settings))))
 
 
-def _recorded_symbols(day: date) -> list[str]:
-    bars = recorded_bars()
+def _symbols_of(settings: Settings, day: date) -> list[str]:
+    bars = read_bars(Path(settings.replay_data)) if settings.replay_data else recorded_bars()
     symbols = sorted(bars.loc[bars["date"] == day, "symbol"])
     if not symbols:
         first, last = bars["date"].min(), bars["date"].max()
@@ -141,7 +151,8 @@ def _say_where(say: Say, settings: Settings, executed: list[Path], report: Path,
     say(f"    executed notebooks   {executed[0].parent.parent}")
     say(f"    the warehouse        {settings.home / 'warehouse' / 'published.duckdb'}")
     say("\nNext: open the report in a browser; `make lab` for the notebooks; or ask the published tables:\n")
-    say('    .venv/bin/stocks query "select * from gold.gold_kpi"\n')
+    query = '.venv/bin/stocks --demo query "select * from gold.gold_kpi"'
+    say(f"    STOCKS_DEMO_HOME={settings.home} {query}\n" if settings.replay_data else f"    {query}\n")
 
 
 @contextmanager

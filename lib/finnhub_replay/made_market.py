@@ -1,7 +1,8 @@
-"""Ten companies of 2026, each worth a trillion dollars or nearly: bars, splits, dividends and profiles for REPLAY_DATA.
+"""Bars, splits, dividends and profiles of ten companies of 2026, most of them worth more than a trillion dollars.
 
-Shares outstanding, prices, splits and dividends are those of the companies; the days between are made up, a walk that
-ends at the price. Public figures: the companies' 10-Q and 10-K reports, and their announcements.
+The recorded market ends in 2013, when the largest company was worth 0.6 trillion. This one has today's sizes and is
+made up: shares outstanding, splits, dividends and the last price are near the companies' own (from their announcements
+and reports, in round figures); the days before are a random walk that ends at that price.
 """
 
 import csv
