@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from landed import Bar, actions, candles, landed, messages, polls_of, recorded_bars, settings_in
 from record import record
 
-from stocklib.pipeline.ledger.gate import check as check_gate
+from stocklib.pipeline.reconcile.prepublish_check import check as check_gate
 from stocklib.sessions import sessions
 from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse, open_warehouse

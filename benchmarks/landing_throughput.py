@@ -24,7 +24,7 @@ from record import record
 from streams import T0, quote
 
 from stocklib.lake import Lake, name_batch
-from stocklib.pipeline import forms, landing
+from stocklib.pipeline.landing import lander, validation
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Message, Partition, Producer
 
@@ -54,7 +54,7 @@ def fill(settings: Settings, messages: int) -> None:
 
 def land(settings: Settings, messages: int) -> None:
     """What ships."""
-    assert landing.land(settings, max_quotes=messages).messages == messages
+    assert lander.land(settings, max_quotes=messages).messages == messages
 
 
 def read(settings: Settings, messages: int, use: Callable[[list[Message]], None]) -> None:
@@ -90,7 +90,7 @@ def one_object_a_message(settings: Settings, messages: int) -> None:
     def put(found: list[Message]) -> None:
         for message in found:
             what = name_batch(message.topic, message.partition, first=message.offset, last=message.offset)
-            lake.write("stock_quotes", what, [forms.format_line(message)], landed=datetime.now(UTC))
+            lake.write("stock_quotes", what, [validation.format_line(message)], landed=datetime.now(UTC))
 
     read(settings, messages, put)
 
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=500, help="so many messages are put one by one")
     parser.add_argument("--rounds", type=int, default=3, help="each measured in turn")
     chosen = parser.parse_args()
-    landing.Consumer = Clocked  # type: ignore[misc]
+    lander.Consumer = Clocked  # type: ignore[misc]
     works = {
         "only decoding": (decode, chosen.messages),
         "one object a message": (one_object_a_message, chosen.objects),

@@ -25,7 +25,7 @@ from xdist.scheduler import LoadScopeScheduling
 import stocklib.settings
 from stocklib.settings import Settings, describe, project_root, read_settings
 from workbench import embedded
-from workbench.embedded import processes, source
+from workbench.embedded import processes, replay_server
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -242,7 +242,7 @@ def replay(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFacto
         home = tmp_path_factory.mktemp("replay")
         guard(home)
         asked = {"STOCKS_HOME": str(home), "REPLAY_START": start, "REPLAY_SPEED": speed}
-        daemon = source.start(
+        daemon = replay_server.start(
             home / "embedded" / "replay",
             read_settings(environ=asked),
             key="replay-key",
@@ -250,7 +250,7 @@ def replay(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFacto
             options=options,
         )
         started.append(daemon)
-        processes.wait_until(daemon, lambda: source.complaint(daemon, "replay-key"), seconds=60)
+        processes.wait_until(daemon, lambda: replay_server.complaint(daemon, "replay-key"), seconds=60)
         at = f"127.0.0.1:{daemon.ports['replay']}"
         return read_settings(
             environ={
@@ -262,11 +262,11 @@ def replay(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFacto
                 "FINNHUB_CALLS_PER_SECOND": "0",
                 "POLL_SECONDS": "0",
                 "CLOSE_SETTLE_SECONDS": "0",
-                "STOCKS_WATCHLIST": str(source.SYMBOLS),
+                "STOCKS_WATCHLIST": str(replay_server.SYMBOLS),
                 **environ,
             }
         )
 
     yield start_replay
     for daemon in started:
-        source.stop(daemon)
+        replay_server.stop(daemon)

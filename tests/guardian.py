@@ -8,9 +8,9 @@ import contextlib
 import sys
 from pathlib import Path
 
-from workbench.embedded import kafka, processes, s3, source, strays
+from workbench.embedded import kafka, orphans, processes, replay_server, s3
 
-ROOMS = {"kafka": kafka, "s3": s3, "replay": source}
+ROOMS = {"kafka": kafka, "s3": s3, "replay": replay_server}
 
 
 def stop_all(homes: list[str]) -> None:
@@ -22,7 +22,7 @@ def stop_all(homes: list[str]) -> None:
                 if daemon:
                     room.stop(daemon)
         with contextlib.suppress(Exception):
-            strays.end_strays(Path(home) / "embedded")
+            orphans.end_strays(Path(home) / "embedded")
 
 
 if __name__ == "__main__":

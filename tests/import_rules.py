@@ -22,7 +22,7 @@ VENDORS = {
     "yfinance": ["stocklib.yahoo"],
     "exchange_calendars": ["stocklib.sessions"],
     "plotly": ["stocklib.plots"],
-    "prometheus_client": ["stocklib.pipeline"],
+    "prometheus_client": ["stocklib.monitoring"],
     "talib": ["stocklib.indicators"],
     "numba": ["stocklib.backtest", "stocklib.indicators"],
     "tornado": ["finnhub_replay"],
@@ -32,6 +32,8 @@ VENDORS = {
 }
 # What an analysis notebook imports of ours: what reads gold and what computes.
 ANALYSIS = {"market", "indicators", "metrics", "backtest", "plots", "report"}
+# Old names, for one release.
+_FORWARDING = ("stocklib.airflow", "stocklib.runner")
 # The one import by name that goes upwards: a result writes its tear sheet.
 _UPWARDS = ("stocklib.backtest", "stocklib.report")
 
@@ -120,3 +122,18 @@ def _names(tree: ast.AST, module: str) -> Iterator[tuple[str, bool]]:
             yield from ((f"{node.module}.{alias.name}", True) for alias in node.names)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module":
             yield from ((arg.value, False) for arg in node.args if isinstance(arg, ast.Constant))
+
+
+def doubled_names(lib: Path) -> list[str]:
+    """Modules and public classes that share their name with another; those that forward to a new place count once."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(lib.rglob("*.py")):
+        module = ".".join(path.relative_to(lib).with_suffix("").parts).removesuffix(".__init__")
+        name = module.rpartition(".")[2]
+        if module in _FORWARDING or name == "__main__":
+            continue
+        found.setdefault(f"module {name}", []).append(module)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(f"class {node.name}", []).append(module)
+    return sorted(f"{what}: {', '.join(where)}" for what, where in found.items() if len(where) > 1)

@@ -38,8 +38,8 @@ from kafka.errors import KafkaError
 
 from stocklib.errors import StocksError
 from stocklib.lake import Lake, name_stream, parse_key
-from stocklib.pipeline.heartbeat import read_heartbeats
-from stocklib.pipeline.ledger import balance
+from stocklib.monitoring.heartbeat import read_heartbeats
+from stocklib.pipeline.reconcile import balance
 from stocklib.pipeline.transform import rebuild, transform
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse

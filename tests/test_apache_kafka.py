@@ -18,10 +18,10 @@ from streams import T0, consume, landed, landing_in_the_background, only, publis
 
 from stocklib.errors import StreamError
 from stocklib.lake import Lake
-from stocklib.pipeline.heartbeat import read_heartbeats
-from stocklib.pipeline.judging import Moment, judge
+from stocklib.monitoring.heartbeat import read_heartbeats
+from stocklib.monitoring.heartbeat_checks import Moment, judge
 from stocklib.pipeline.landing import land
-from stocklib.pipeline.ledger import balance
+from stocklib.pipeline.reconcile import balance
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Message, Partition, Producer, create_topics
 

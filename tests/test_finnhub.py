@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from misbehaving import Asked, Reply, Server, serving
 
-from stocklib.budget import RateBudget
 from stocklib.clocks import Deadline
 from stocklib.errors import (
     BadAnswer,
@@ -29,6 +28,7 @@ from stocklib.errors import (
     SymbolError,
 )
 from stocklib.finnhub import Finnhub
+from stocklib.rate_limit import RateBudget
 from stocklib.settings import Settings, read_settings
 
 KEY = "sk-4242-never-to-be-seen"
@@ -357,7 +357,7 @@ def test_too_many_calls_for_ever_are_rate_limited(client: Client) -> None:
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stocklib.finnhub.connection._TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr("stocklib.finnhub.rest._TIMEOUT", (0.2, 0.2))
     with serving([Reply(QUOTE, delay=0.6), Reply(QUOTE)]) as server, client(server) as finnhub:
         assert finnhub.quote("AAPL").current_price == 72.8
     assert len(server.asked) == 2

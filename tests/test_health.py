@@ -26,13 +26,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from stocklib.clocks import Lively
 from stocklib.errors import Interrupted, SettingsError, SourceUnavailable
 from stocklib.finnhub import Finnhub
-from stocklib.pipeline.following import LoaderHealth
-from stocklib.pipeline.health import examine
-from stocklib.pipeline.heartbeat import Beat, Heartbeat, read_heartbeats
-from stocklib.pipeline.judging import Moment, judge
+from stocklib.monitoring.health import examine
+from stocklib.monitoring.heartbeat import Beat, Heartbeat, read_heartbeats
+from stocklib.monitoring.heartbeat_checks import Moment, judge
+from stocklib.pipeline.ingest import produce, produce_trades
 from stocklib.pipeline.landing import land
-from stocklib.pipeline.produce import produce
-from stocklib.pipeline.trades import produce_trades
+from stocklib.pipeline.transform.loader_loop import LoaderHealth
 from stocklib.settings import Secret, Settings, read_settings
 from stocklib.stream import Producer, create_topics
 from workbench import doctor
@@ -267,7 +266,7 @@ def test_a_feed_whose_source_is_away_has_its_line_from_the_beginning(
             running.result(timeout=60)
     assert [(b.ended, b.state) for b in read_heartbeats(settings.home)] == [("stopped", "stopped as asked")]
     # and one that gives up says why
-    monkeypatch.setattr(f"stocklib.pipeline.{feed.__module__.rpartition('.')[2]}.Finnhub", partial(Finnhub, attempts=1))
+    monkeypatch.setattr(f"{feed.__module__}.Finnhub", partial(Finnhub, attempts=1))
     with pytest.raises(SourceUnavailable):
         feed(settings, symbols=["AAPL"])
     gone = next(b for b in read_heartbeats(settings.home) if b.role == role)

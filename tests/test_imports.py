@@ -14,18 +14,25 @@ import pytest
 from mirrors import ROOT
 
 RULES: dict[Callable[[Path], list[str]], tuple[str, str]] = {
-    import_rules.vendors: ("lib/stocklib/market/bars.py", "import duckdb"),
-    import_rules.private_names: ("lib/stocklib/report/page.py", "from stocklib.market.bars import _frame"),
-    import_rules.names_in_strings: ("lib/stocklib/metrics/risk.py", 'import_module("stocklib.pipeline.landing")'),
+    import_rules.vendors: ("lib/stocklib/market/gold_bars.py", "import duckdb"),
+    import_rules.private_names: ("lib/stocklib/report/page.py", "from stocklib.market.gold_bars import _frame"),
+    import_rules.names_in_strings: (
+        "lib/stocklib/metrics/risk.py",
+        'import_module("stocklib.pipeline.landing.lander")',
+    ),
     import_rules.dags: ("dags/reports.py", "import pandas"),
     import_rules.notebooks: ("notebooks/analysis/risk.ipynb", "from stocklib.pipeline.landing import land"),
 }
 # One import for each contract of pyproject.toml that breaks it.
 MUTANTS = {
-    "the library stands below the application": ("stocklib/market/bars.py", "import workbench.runner"),
+    "the library stands below the application": ("stocklib/market/gold_bars.py", "import workbench.runner"),
     "the simulator knows records, calendar and errors": ("finnhub_replay/clock.py", "import stocklib.settings"),
     "the rooms of the library, from above to below": ("stocklib/lake/keys.py", "import stocklib.stream"),
-    "what computes asks for nothing": ("stocklib/plots/candles.py", "import stocklib.market"),
+    "the arrows of the pipeline, from the last to the first": (
+        "stocklib/pipeline/loading/loader.py",
+        "import stocklib.pipeline.transform",
+    ),
+    "what computes asks for nothing": ("stocklib/plots/candlesticks.py", "import stocklib.market"),
     "the rooms of the application, from above to below": ("workbench/runner.py", "import workbench.demo"),
 }
 
@@ -68,6 +75,18 @@ def test_each_contract_between_rooms_fails_on_a_mutant(tree: Path) -> None:
     assert done.returncode == 1
     contracts = set(re.findall(r'^name = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
     assert set(MUTANTS) == contracts - {"stocks-workbench"}
+
+
+def test_one_name_is_one_thing() -> None:
+    assert import_rules.doubled_names(ROOT / "lib") == []
+
+
+def test_a_doubled_name_is_found(tree: Path) -> None:
+    (tree / "lib" / "workbench" / "sessions.py").write_text("class Candle:\n    pass\n")
+    assert import_rules.doubled_names(tree / "lib") == [
+        "class Candle: stocklib.quotes, workbench.sessions",
+        "module sessions: stocklib.sessions, workbench.sessions",
+    ]
 
 
 def test_the_names_that_moved_forward_for_one_release() -> None:

@@ -150,7 +150,7 @@ def test_a_certificate_that_is_not_trusted_is_named_at_once(broker: Daemon, tmp_
 def test_a_client_without_tls_is_told_which_setting_is_wrong(
     broker: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stocklib.stream.connection._CONNECT_MS", 1500)
+    monkeypatch.setattr("stocklib.stream.broker._CONNECT_MS", 1500)
     told = {"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}
     with pytest.raises(StreamError, match=r"KAFKA_SECURITY_PROTOCOL \(now PLAINTEXT\)"):
         check(settings_for(broker, tmp_path, told))

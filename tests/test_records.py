@@ -14,7 +14,14 @@ from kafka.record import MemoryRecords
 from streams import CONTROL, LOG_APPEND_TIME, TRANSACTIONAL, Record, damage, pack
 
 from stocklib.stream.codecs import decompress
-from stocklib.stream.records import Message, Place, UnreadableBatch, read_batches, read_into_messages, to_message
+from stocklib.stream.messages import (
+    Message,
+    TopicIdPartition,
+    UnreadableBatch,
+    read_batches,
+    read_into_messages,
+    to_message,
+)
 
 HERE = TopicPartition("quotes", 3)
 
@@ -86,7 +93,7 @@ def test_reading_goes_on_where_it_stopped(ours: Client) -> None:
 def test_a_poll_returns_as_much_as_memory_has_room_for_and_goes_on_there(
     ours: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stocklib.stream.records._POLL_BYTES", 2_500_000)
+    monkeypatch.setattr("stocklib.stream.messages._POLL_BYTES", 2_500_000)
     # a kilobyte each, that grows to a megabyte
     packed = b"".join(pack([(0, b"AAPL", bytes(10**6), [])], first=n, codec=4) for n in range(5))
     ours.read(packed, most=0)
@@ -124,7 +131,7 @@ def test_an_aborted_transaction_is_passed_over_and_the_ones_beside_it_are_read(o
 
 
 THREE: list[Record] = [(n, b"AAPL", b'{"n":%d}' % n, []) for n in range(3)]
-PLACE = Place("quotes", "id-1", 3)
+PLACE = TopicIdPartition("quotes", "id-1", 3)
 
 
 def offsets(packed: bytes, *, since: int = 100, end: int | None = None) -> list[int | tuple[int, int]]:

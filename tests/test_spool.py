@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from outages import drain, files_of_at_most, kill, wait_for
 
 from stocklib.errors import StreamError
-from stocklib.pipeline.produce import produce
+from stocklib.pipeline.ingest import produce
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Producer, SpoolingProducer, spooling
 from stocklib.stream.sent import Sent

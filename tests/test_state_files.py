@@ -15,9 +15,9 @@ from mirrors import ROOT
 from outages import files_of_at_most
 
 from stocklib.errors import StateError, StocksError
-from stocklib.pipeline.health import examine
-from stocklib.pipeline.heartbeat import Heartbeat, damaged_heartbeats, read_heartbeats
-from stocklib.pipeline.ledger.evidence import read_confirmed
+from stocklib.monitoring.health import examine
+from stocklib.monitoring.heartbeat import Heartbeat, damaged_heartbeats, read_heartbeats
+from stocklib.pipeline.reconcile.evidence import read_confirmed
 from stocklib.settings import read_settings
 from stocklib.state_files import read_record, write_promise, write_state
 from stocklib.stream.sent import Sent

@@ -384,7 +384,7 @@ def test_a_dead_broker_is_named_at_once(tmp_path: Path) -> None:
 def test_something_that_is_no_kafka_is_named_with_the_security_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stocklib.stream.connection._CONNECT_MS", 1500)
+    monkeypatch.setattr("stocklib.stream.broker._CONNECT_MS", 1500)
     said = r"was reached, but .*KAFKA_SECURITY_PROTOCOL \(now PLAINTEXT\)"
     with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(StreamError, match=said):
         check(kafka_at(tmp_path, KAFKA_BROKER=f"127.0.0.1:{deaf.getsockname()[1]}"))
@@ -392,8 +392,8 @@ def test_something_that_is_no_kafka_is_named_with_the_security_settings(
 
 @pytest.mark.stack
 def test_the_wrong_security_is_named(stack: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stocklib.stream.connection._CONNECT_MS", 1500)
-    monkeypatch.setattr("stocklib.stream.connection._REACH_SECONDS", 0.5)
+    monkeypatch.setattr("stocklib.stream.broker._CONNECT_MS", 1500)
+    monkeypatch.setattr("stocklib.stream.broker._REACH_SECONDS", 0.5)
     broker = stack["KAFKA_BROKER"]
     with pytest.raises(StreamError, match=r"KAFKA_SECURITY_PROTOCOL \(now SSL\)"):
         check(kafka_at(tmp_path, KAFKA_BROKER=broker, KAFKA_SECURITY_PROTOCOL="SSL"))

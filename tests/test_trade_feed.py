@@ -22,8 +22,8 @@ from stocklib.errors import (
     SourceUnavailable,
     StocksError,
 )
-from stocklib.finnhub import Finnhub, trades, wire
-from stocklib.finnhub.trades import TradeFeed
+from stocklib.finnhub import Finnhub, trade_feed, wire
+from stocklib.finnhub.trade_feed import TradeFeed
 from stocklib.quotes import Trade
 from stocklib.settings import read_settings
 
@@ -50,7 +50,7 @@ def listen(
     exchange: Exchange, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Listen]:
     """A feed of a server, whose clock says ten in the morning; pauses are short."""
-    monkeypatch.setattr(trades, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(trade_feed, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(wire, "_BARRIER_SECONDS", 0.5)
     opened: list[TradeFeed] = []
     with serving(exchange) as rest:

@@ -4,7 +4,7 @@
 ``recorded_bars`` are the bars that ship with the project: what a pipeline over the replay must come out with.
 """
 
-from finnhub_replay.bars import RECORDED, read_bars, read_tape, recorded_bars, replay_symbols
+from finnhub_replay.bar_files import RECORDED, read_bars, read_tape, recorded_bars, replay_symbols
 from finnhub_replay.clock import VirtualClock
 from finnhub_replay.tape import Tape
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from finnhub_replay.api import Rules
-from finnhub_replay.bars import read_tape
+from finnhub_replay.api import ApiRules
+from finnhub_replay.bar_files import read_tape
 from finnhub_replay.clock import VirtualClock, read_speed, read_start
 from finnhub_replay.exchange import Exchange
 from finnhub_replay.faults import Faults, describe_faults
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         tape = read_tape(options.data)
         clock = VirtualClock(read_start(options.start), speed=read_speed(options.speed))
-        rules = Rules(
+        rules = ApiRules(
             key=options.key,
             free_plan=options.free_plan,
             calls_per_minute=options.calls_per_minute,

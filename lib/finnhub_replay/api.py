@@ -17,7 +17,7 @@ _LIMIT = "API limit reached. Please try again later. Remaining Limit: 0"
 
 
 @dataclass(frozen=True)
-class Rules:
+class ApiRules:
     """What this Finnhub insists on: a key (empty: any), a free plan's 403s, calls a minute (0: any number), symbols
     of one websocket; and the names by which it is asked, besides those of loopback."""
 
@@ -43,7 +43,7 @@ class Refusal(Exception):
 class Api:
     """One API path to one function of the exchange."""
 
-    def __init__(self, exchange: Exchange, rules: Rules) -> None:
+    def __init__(self, exchange: Exchange, rules: ApiRules) -> None:
         self.rules = rules
         self.exchange = exchange
         self._calls: deque[float] = deque()

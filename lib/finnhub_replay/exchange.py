@@ -11,7 +11,7 @@ from datetime import date, datetime, time
 from functools import lru_cache
 from typing import Any
 
-from finnhub_replay.candles import MINUTES, PERIODS, daily_candles, intraday_candles
+from finnhub_replay.candle_answers import MINUTES, PERIODS, daily_candles, intraday_candles
 from finnhub_replay.path import SessionPath, session_path
 from finnhub_replay.prints import Prints, session_prints
 from finnhub_replay.tape import Bar, Tape

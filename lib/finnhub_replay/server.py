@@ -21,11 +21,11 @@ from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from finnhub_replay.api import WRONG_KEY, Api, Refusal, Rules
+from finnhub_replay.api import WRONG_KEY, Api, ApiRules, Refusal
 from finnhub_replay.clock import VirtualClock
 from finnhub_replay.exchange import Exchange
 from finnhub_replay.faults import Faults, Sending
-from finnhub_replay.trades import PING_SECONDS, PUMP_SECONDS, TradeFeed, TradesHandler
+from finnhub_replay.trade_stream import PING_SECONDS, PUMP_SECONDS, TradesHandler, TradeStream
 from stocklib.errors import EmbeddedError
 from stocklib.quotes import from_epoch
 from stocklib.web_guard import is_loopback, refuse_page
@@ -37,12 +37,12 @@ def serve(
     *,
     port: int,
     host: str = "127.0.0.1",
-    rules: Rules | None = None,
+    rules: ApiRules | None = None,
     faults: Faults | None = None,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer until SIGINT or SIGTERM; ``EmbeddedError`` when the port is taken, or others could move the clock."""
-    rules = rules or Rules()
+    rules = rules or ApiRules()
     if not rules.key and not is_loopback(host):
         raise EmbeddedError(
             f"at {host} other machines reach the replay, and without a key they move its clock: put one into "
@@ -55,7 +55,7 @@ def serve(
 def make_application(api: Api, clock: VirtualClock, *, faults: Faults | None = None) -> Application:
     """The server's routes."""
     faults = faults or Faults()
-    feed = TradeFeed(api.exchange, clock, api.rules, faults)
+    feed = TradeStream(api.exchange, clock, api.rules, faults)
     ours = {"clock": clock, "api": api, "faults": faults, "feed": feed}
     handlers: list[Any] = [
         (r"/(?:ws)?", TradesHandler, {"feed": feed}),
@@ -80,7 +80,7 @@ async def _serve(application: Application, host: str, port: int, on_ready: Calla
         raise EmbeddedError(f"port {port} is in use: stop what listens there, or choose another with --port") from error
     server = HTTPServer(application)
     server.add_sockets(sockets)
-    feed: TradeFeed = application.settings["feed"]
+    feed: TradeStream = application.settings["feed"]
     pumps = []
     if feed.clock.mode == "speed":
         # a clock that steps is pumped by whoever moves it
@@ -99,7 +99,7 @@ async def _serve(application: Application, host: str, port: int, on_ready: Calla
 class _Json(RequestHandler):
     """Sends one JSON answer with the virtual time."""
 
-    def initialize(self, clock: VirtualClock, api: Api, faults: Faults, feed: TradeFeed) -> None:
+    def initialize(self, clock: VirtualClock, api: Api, faults: Faults, feed: TradeStream) -> None:
         self.clock, self.api, self.faults, self.feed = clock, api, faults, feed
 
     def prepare(self) -> None:

@@ -144,7 +144,7 @@ def _warehouse(settings: Settings) -> str:
 
 def _processes(settings: Settings) -> str:
     """What the heartbeats say, and what of it is an alarm."""
-    from stocklib.pipeline.health import examine
+    from stocklib.monitoring.health import examine
 
     health = examine(settings)
     if health.alarms:

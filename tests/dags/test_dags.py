@@ -127,10 +127,13 @@ def test_eighteen_hundred_in_new_york_is_that_on_both_sides_of_a_change_of_the_c
 
 def test_weekends_are_no_trading_days_and_loads_span_the_session(bag: Any) -> None:
     week = due(bag, "minio_to_snowflake", datetime(2026, 11, 20, 12, tzinfo=UTC), 110)
-    local = [instant.astimezone(NEW_YORK) for instant in week]
-    assert {moment.weekday() for moment in local} == {4, 0}
-    assert (f"{min(m.time() for m in local)}", f"{max(m.time() for m in local)}") == ("09:00:00", "17:55:00")
-    assert local[1] - local[0] == timedelta(minutes=5)
+    local_airflow = [instant.astimezone(NEW_YORK) for instant in week]
+    assert {moment.weekday() for moment in local_airflow} == {4, 0}
+    assert (f"{min(m.time() for m in local_airflow)}", f"{max(m.time() for m in local_airflow)}") == (
+        "09:00:00",
+        "17:55:00",
+    )
+    assert local_airflow[1] - local_airflow[0] == timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(
@@ -306,10 +309,10 @@ def test_what_a_connection_states_is_a_setting() -> None:
 @pytest.mark.parametrize("content", [b"", b'{"fernet": "ab', bytes(40), b'["another"]', b'{"fernet": 7}'])
 @pytest.mark.parametrize("name", ["keys.json", "passwords.json"])
 def test_damaged_keys_of_the_local_airflow_are_named(name: str, content: bytes, tmp_path: Path) -> None:
-    from workbench.airflow import local
+    from workbench.airflow import local_airflow
 
-    keys = local._keys(tmp_path)
-    assert keys == local._keys(tmp_path)
+    keys = local_airflow._keys(tmp_path)
+    assert keys == local_airflow._keys(tmp_path)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(StateError, match=f"{name} .*delete it"):
-        local._keys(tmp_path)
+        local_airflow._keys(tmp_path)

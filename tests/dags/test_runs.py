@@ -100,10 +100,10 @@ def test_with_a_replay_the_date_comes_from_the_source_and_stays_that_of_the_run(
     run: Run, pipeline: Settings, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from workbench.airflow.days import decide_day
-    from workbench.airflow.place import Place
+    from workbench.airflow.run_folder import RunFolder
 
     monkeypatch.setattr(market, "source", "replay")
-    place = Place(
+    place = RunFolder(
         "daily_historical_load", "manual__replay", "trade_day", -1, 1, datetime(2026, 11, 20, 23, tzinfo=UTC), {}
     )
     assert decide_day(pipeline, place) == date(2012, 12, 13)

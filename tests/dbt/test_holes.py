@@ -14,7 +14,7 @@ from story import Story
 
 from stocklib import indicators, market, metrics
 from stocklib.errors import DateRangeError, InputError
-from stocklib.pipeline.mistakes import count_suspects
+from stocklib.monitoring.suspect_count import count_suspects
 from stocklib.report import suspects
 from stocklib.report.facts import gather
 from stocklib.sessions import sessions

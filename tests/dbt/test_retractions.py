@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from landed import Split, actions, candles, dividends, gold_hashes, landed, messages, recorded_bars, settings_in, utc
 from story import Story, session_polls
 
-from stocklib.pipeline.doubts import doubts
+from stocklib.monitoring.doubtful_answers import doubts
 from workbench.cli import main
 
 EARLY, FIRST_TOLD, CORRECTED, LATER = "2005-02-11T22:00", "2005-04-02T02:00", "2005-04-05T22:00", "2005-04-07T22:00"

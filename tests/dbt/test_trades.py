@@ -14,7 +14,7 @@ from story import Story, session_polls
 
 from finnhub_replay import read_tape
 from finnhub_replay.exchange import Exchange
-from stocklib.pipeline.ledger.questions import TRADES
+from stocklib.pipeline.reconcile.ledger_queries import TRADES
 from stocklib.sessions import session
 
 Print = tuple[str, float, float, datetime]

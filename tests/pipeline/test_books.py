@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stocklib.pipeline import forms
-from stocklib.pipeline.ledger import verdict
-from stocklib.pipeline.ledger.books import Answers, Books
-from stocklib.pipeline.ledger.evidence import KafkaEvidence, LakeEvidence, Sighting, read_confirmed
-from stocklib.pipeline.ledger.letters import Letter, once
-from stocklib.pipeline.ledger.ranges import Ranges
-from stocklib.pipeline.ledger.records import CONFIRMED, KAFKA_LAKE, RAW_SILVER, Balance, Problem
+from stocklib.pipeline.landing import validation
+from stocklib.pipeline.reconcile import comparison
+from stocklib.pipeline.reconcile.balance import CONFIRMED, KAFKA_LAKE, RAW_SILVER, Balance, Problem
+from stocklib.pipeline.reconcile.dead_letters import DeadLetter, once
+from stocklib.pipeline.reconcile.evidence import KafkaEvidence, LakeEvidence, Sighting, read_confirmed
+from stocklib.pipeline.reconcile.ledger_inputs import LedgerInputs, WarehouseCounts
+from stocklib.pipeline.reconcile.ranges import Ranges
 from stocklib.stream import Message, Position
 
 PLACE = ("quotes", "id-1", 0)
@@ -44,7 +44,7 @@ class Fate:
 fates = st.lists(st.sampled_from(["raw", "lake", "dead", "raw and lake", "lost"]), max_size=30)
 
 
-def books_of(places: list[str], waiting: int) -> Books:
+def books_of(places: list[str], waiting: int) -> LedgerInputs:
     """A partition of one symbol: message n has seq n + 1; the last ``waiting`` ones are beyond the committed offset."""
     committed, end = len(places), len(places) + waiting
     by_place = defaultdict(list)
@@ -52,13 +52,13 @@ def books_of(places: list[str], waiting: int) -> Books:
         for each in place.split(" and "):
             by_place[each].append(offset)
     raw = Ranges.of(by_place["raw"])
-    return Books(
+    return LedgerInputs(
         confirmed={("run", "AAPL"): end} if end else {},
         kafka=KafkaEvidence([Position(*PLACE, 0, committed, end)], [sighting(n) for n in range(committed, end)]),
         lake=LakeEvidence({"some-object": [sighting(offset) for offset in by_place["lake"]]}),
         letters=[letter(offset) for offset in by_place["dead"]],
         answers={
-            "stock_quotes": Answers(
+            "stock_quotes": WarehouseCounts(
                 offsets=[(*PLACE, *pair) for pair in raw.pairs],
                 seqs=[("run", "AAPL", first + 1, last + 1) for first, last in raw.pairs],
             )
@@ -70,15 +70,15 @@ def sighting(offset: int) -> Sighting:
     return Sighting(*PLACE, offset, "run", "AAPL", offset + 1, None)
 
 
-def letter(offset: int) -> Letter:
+def letter(offset: int) -> DeadLetter:
     headers = {"run_id": "run", "source": "replay", "seq": str(offset + 1), "reason": "odd"}
-    return Letter(*PLACE, offset, 0, "AAPL", headers, b"", ("dlq", "id-2", 0, offset), "in RAW")
+    return DeadLetter(*PLACE, offset, 0, "AAPL", headers, b"", ("dlq", "id-2", 0, offset), "in RAW")
 
 
 def test_what_kafka_deleted_before_anything_landed_is_missing() -> None:
-    books = Books(kafka=KafkaEvidence([Position(*PLACE, 15, 15, 20)], [sighting(n) for n in range(15, 20)]))
-    assert verdict.missing_offsets(books) == {PLACE: Ranges.over([(0, 14)])}
-    *_, problems = verdict.judge(books)
+    books = LedgerInputs(kafka=KafkaEvidence([Position(*PLACE, 15, 15, 20)], [sighting(n) for n in range(15, 20)]))
+    assert comparison.missing_offsets(books) == {PLACE: Ranges.over([(0, 14)])}
+    *_, problems = comparison.judge(books)
     assert "offsets 0-14" in str(problems[0])
     assert "Kafka has deleted them" in str(problems[0])
 
@@ -90,8 +90,8 @@ def test_what_a_stranger_says_of_runs_and_offsets_is_no_loss() -> None:
         books.kafka.waiting.append(Sighting("quotes", "id-1", 0, 3 + place, run, "AAPL", seq, None))
     # letters about messages that never were: beyond the end, of no topic of ours, of a partition that is none
     for topic, offset in (("quotes", 10**15), ("elsewhere", 3), ("elsewhere", 2**63 - 1)):
-        books.letters.append(Letter(topic, "id-1", 0, offset, 0, None, {}, b"", ("dlq", "id-2", 0, 0), "in RAW"))
-    rows, runs, problems = verdict.judge(books)
+        books.letters.append(DeadLetter(topic, "id-1", 0, offset, 0, None, {}, b"", ("dlq", "id-2", 0, 0), "in RAW"))
+    rows, runs, problems = comparison.judge(books)
     assert problems == []
     assert {run.run_id: (run.lost, run.unproven) for run in runs} == {
         "forged": (0, 10**12 - 1),
@@ -101,7 +101,7 @@ def test_what_a_stranger_says_of_runs_and_offsets_is_no_loss() -> None:
     assert "999,999,999,999 of AAPL in run forged" in remark
     # what a producer had confirmed is lost all the same
     books.confirmed["run", "AAPL"] = 5
-    assert [one.what.split(";")[0] for one in verdict.judge(books)[2]] == [
+    assert [one.what.split(";")[0] for one in comparison.judge(books)[2]] == [
         "2 events of AAPL in run run are lost, seq 4-5"
     ]
 
@@ -109,17 +109,17 @@ def test_what_a_stranger_says_of_runs_and_offsets_is_no_loss() -> None:
 @pytest.mark.parametrize("forged", ["9" * 18, str(2**63 - 1), "²", "-1"])
 def test_a_letter_is_where_it_says_only_if_that_can_be(forged: str) -> None:
     message = Message("dlq", "id-2", 0, 7, -1, None, b"x", {"last_offset": forged})
-    line = orjson.loads(forms.format_dead_letter(message))
-    for letter in (Letter.of_message(message), Letter.of_record(line, place="in RAW")):
+    line = orjson.loads(validation.format_dead_letter(message))
+    for letter in (DeadLetter.of_message(message), DeadLetter.of_record(line, place="in RAW")):
         assert (letter.origin, letter.count, letter.is_batch) == (("dlq", "id-2", 0, 7), 1, False)
     origin = {"topic": "quotes", "topic_id": "id-1", "partition": forged, "offset": "3"}
-    assert Letter.of_message(message._replace(headers=origin)).origin == ("dlq", "id-2", 0, 7)
+    assert DeadLetter.of_message(message._replace(headers=origin)).origin == ("dlq", "id-2", 0, 7)
 
 
 @given(fates, st.integers(0, 3))
 def test_what_is_nowhere_is_lost_and_nothing_else_is(places: list[str], waiting: int) -> None:
     books = books_of(places, waiting)
-    rows, runs, problems = verdict.judge(books)
+    rows, runs, problems = comparison.judge(books)
     lost = Ranges.of(offset for offset, place in enumerate(places) if place == "lost")
     by_hop = {hop: [one for one in problems if one.hop == hop] for hop in (KAFKA_LAKE, CONFIRMED)}
     # the letters' own topic has no position here, and nothing of it is missing but what lies between them
@@ -139,12 +139,12 @@ def test_what_is_nowhere_is_lost_and_nothing_else_is(places: list[str], waiting:
 def test_where_kafka_or_the_lake_is_silent_no_loss_is_claimed(places: list[str]) -> None:
     books = books_of(places, 0)
     books.unchecked = {KAFKA_LAKE: "down", CONFIRMED: "down"}
-    assert verdict.judge(books)[2] == []
+    assert comparison.judge(books)[2] == []
 
 
 def test_a_gap_keeps_its_id_when_other_gaps_come_and_go() -> None:
-    alone = verdict.judge(books_of(["raw", "lost", "raw"], 0))[2]
-    beside = verdict.judge(books_of(["raw", "lost", "raw", "raw", "lost", "raw"], 0))[2]
+    alone = comparison.judge(books_of(["raw", "lost", "raw"], 0))[2]
+    beside = comparison.judge(books_of(["raw", "lost", "raw", "raw", "lost", "raw"], 0))[2]
     assert {one.id for one in alone} < {one.id for one in beside}
     known = Balance(None, problems=tuple(beside)).accepting([one.id for one in alone])  # type: ignore[arg-type]
     assert not known.is_balanced
@@ -154,13 +154,13 @@ def test_a_gap_keeps_its_id_when_other_gaps_come_and_go() -> None:
 def test_a_topic_that_was_made_anew_is_another_one() -> None:
     books = books_of(["raw", "raw"], 0)
     # the old topic of that name: its offsets begin where they were first seen
-    books.answers["stock_trades"] = Answers(offsets=[("quotes", "id-0", 0, 5, 7), ("quotes", "id-0", 0, 9, 9)])
-    (problem,) = verdict.judge(books)[2]
+    books.answers["stock_trades"] = WarehouseCounts(offsets=[("quotes", "id-0", 0, 5, 7), ("quotes", "id-0", 0, 9, 9)])
+    (problem,) = comparison.judge(books)[2]
     assert "offsets 8 (topic id id-0)" in problem.what
 
 
 def test_silver_s_sums_are_judged_both_ways() -> None:
-    found = verdict.judge_silver(
+    found = comparison.judge_silver(
         "stock_quotes",
         missing=[("key", 3, "run/AAPL/4", "quotes", 0, 17)],
         doubled=[("run/AAPL/5", 3)],
@@ -192,6 +192,6 @@ def test_every_heartbeat_that_confirms_counts_and_a_broken_one_does_not_stop_the
 
 
 def test_a_message_that_was_refused_twice_is_one_letter() -> None:
-    first, again = letter(4), Letter(*PLACE, 4, 0, "AAPL", {}, b"", ("dlq", "id-2", 0, 99), "in Kafka")
+    first, again = letter(4), DeadLetter(*PLACE, 4, 0, "AAPL", {}, b"", ("dlq", "id-2", 0, 99), "in Kafka")
     assert once([first, again, letter(2)]) == [letter(2), first]
     assert Problem("hop", "kind", "what").id == Problem("hop", "kind", "what", ("object",), 3).id

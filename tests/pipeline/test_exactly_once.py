@@ -15,8 +15,8 @@ from streams import T0, counted_events, landed, landing_in_the_background, only,
 from tenacity import wait_none
 
 from stocklib.lake import Lake
-from stocklib.pipeline import batches as batches_module
 from stocklib.pipeline.landing import LandedBatch, land
+from stocklib.pipeline.landing import uploads as batches_module
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Partition, Producer
 from workbench.embedded import kafka, processes

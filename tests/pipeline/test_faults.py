@@ -18,12 +18,10 @@ from outages import drain
 from finnhub_replay import read_tape, recorded_bars
 from finnhub_replay.exchange import Exchange as Recorded
 from stocklib.finnhub import Finnhub
-from stocklib.pipeline import polling
-from stocklib.pipeline import produce as module
+from stocklib.pipeline.ingest import ProduceResult, poller, produce, produce_trades
+from stocklib.pipeline.ingest import quote_producer as module
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.loading import load
-from stocklib.pipeline.produce import ProduceResult, produce
-from stocklib.pipeline.trades import produce_trades
 from stocklib.pipeline.transform import transform
 from stocklib.quotes import from_epoch
 from stocklib.settings import Settings, read_settings
@@ -71,7 +69,7 @@ def since(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, 
 def source(replay: StartReplay, service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A replay to order faults from; pauses between tries are short."""
     monkeypatch.setattr(module, "Finnhub", partial(Finnhub, attempts=4, first_pause=0.001))
-    monkeypatch.setattr(polling, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(poller, "_FIRST_PAUSE", 0.001)
     return replay(environ=service_environ)
 
 

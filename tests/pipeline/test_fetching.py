@@ -10,8 +10,8 @@ from small_finnhub import DAYS, Market
 
 from stocklib.errors import PlanRefused, SymbolError
 from stocklib.finnhub import Finnhub
-from stocklib.pipeline.fetching import Fetched, fetch_symbol
-from stocklib.pipeline.known import KnownSymbol
+from stocklib.pipeline.history.loaded_history import KnownSymbol
+from stocklib.pipeline.history.symbol_history import Fetched, fetch_symbol
 from stocklib.sessions import new_york_date, sessions
 from stocklib.settings import read_settings
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stocklib.pipeline.heartbeat import Beat, Heartbeat, name_run, read_heartbeats
+from stocklib.monitoring.heartbeat import Beat, Heartbeat, name_run, read_heartbeats
 
 
 def facts(**more: Any) -> dict[str, Any]:
@@ -31,7 +31,8 @@ def only(beats: list[Beat]) -> Beat:
 def killed_run(home: Path, role: str) -> Beat:
     """The beat of another process that was killed."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from stocklib.pipeline.heartbeat import Heartbeat, name_run;"
+        "import os, signal, sys; from pathlib import Path;"
+        "from stocklib.monitoring.heartbeat import Heartbeat, name_run;"
         "role = sys.argv[2]; beat = Heartbeat(Path(sys.argv[1]), role=role, run_id=name_run(role));"
         "beat.beat(lambda: {'state': 'polling', 'confirmed': {'AAPL': 7}}); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -27,8 +27,7 @@ from stocklib.errors import (
 )
 from stocklib.finnhub import Finnhub
 from stocklib.lake import Lake
-from stocklib.pipeline import history
-from stocklib.pipeline.history import backfill, daily, open_history
+from stocklib.pipeline.history import backfill, daily, daily_history, open_history
 from stocklib.pipeline.loading import load
 from stocklib.sessions import new_york_date, sessions
 from stocklib.settings import Settings, read_settings
@@ -62,7 +61,9 @@ def source(
     server: Server, service_environ: dict[str, str], empty_warehouse: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
     """Settings on the test's own Finnhub, S3 and warehouse; a source that is down is given up soon."""
-    monkeypatch.setattr(history, "_open_finnhub", lambda settings: Finnhub(settings, attempts=2, first_pause=0.01))
+    monkeypatch.setattr(
+        daily_history, "_open_finnhub", lambda settings: Finnhub(settings, attempts=2, first_pause=0.01)
+    )
     environ = {
         **service_environ,
         "FINNHUB_API_KEY": "a-key",
@@ -90,7 +91,7 @@ def calls(server: Server, path: str, symbol: str | None = None) -> list[dict[str
     return [query for query in asked if symbol in (None, query.get("symbol"))]
 
 
-def fetch(settings: Settings, **more: Any) -> history.HistoryResult:
+def fetch(settings: Settings, **more: Any) -> daily_history.HistoryResult:
     return backfill(settings, **{"symbols": ["AAPL", "MSFT"], "start": FIRST, "end": LAST} | more)
 
 

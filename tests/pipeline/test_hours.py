@@ -13,7 +13,7 @@ from misbehaving import serving
 
 from stocklib import clocks
 from stocklib.finnhub import Finnhub
-from stocklib.pipeline.hours import MarketHours
+from stocklib.pipeline.ingest.market_hours import MarketHours
 from stocklib.settings import read_settings
 
 Start = Callable[..., tuple[Exchange, Finnhub, MarketHours]]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stocklib.pipeline.json_keys import repeated_key
+from stocklib.pipeline.landing.json_keys import repeated_key
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import psutil
 import pytest
 
-from stocklib.pipeline.heartbeat import Beat
-from stocklib.pipeline.judging import Judgement, Moment, judge
+from stocklib.monitoring.heartbeat import Beat
+from stocklib.monitoring.heartbeat_checks import Judgement, Moment, judge
 
 WALL = 1_790_000_000.0
 OURS = psutil.Process().create_time()

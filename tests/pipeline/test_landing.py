@@ -18,8 +18,7 @@ from streams import T0, committed, consume, events, landed, landing_in_the_backg
 
 from stocklib.errors import LakeError, StreamError
 from stocklib.lake import Lake, parse_key
-from stocklib.pipeline import forms, landing
-from stocklib.pipeline.landing import LandedBatch, land
+from stocklib.pipeline.landing import LandedBatch, land, lander, validation
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Message, Producer, topic_ids
 
@@ -33,7 +32,7 @@ def message(value: bytes | None, **changes: Any) -> Message:
 
 def test_a_payload_lands_byte_for_byte() -> None:
     value = b'{"symbol":"AAPL",\r\n "c":1.10, "big":12345678901234567890123, "t":1e3,"u":"\\u00e9\xc3\xa9"}'
-    line = forms.format_line(message(value))
+    line = validation.format_line(message(value))
     assert line.endswith(b'"payload":' + value.replace(b"\r\n", b"  ") + b"}")
     assert b"\n" not in line
     assert line.startswith(
@@ -50,7 +49,7 @@ def test_a_line_is_one_json_object_whatever_key_and_headers_hold(
         value = quote(note=note)
     except TypeError:
         return  # a lone surrogate, which no JSON holds
-    read = json.loads(forms.format_line(message(value, key=key, headers=headers, offset=offset)))
+    read = json.loads(validation.format_line(message(value, key=key, headers=headers, offset=offset)))
     assert (read["key"], read["headers"], read["offset"]) == (key, headers, offset)
     assert read["payload"]["note"] == note
 
@@ -83,7 +82,7 @@ def test_a_line_is_one_json_object_whatever_key_and_headers_hold(
     ],
 )
 def test_a_message_that_is_no_quote_is_refused_with_the_reason(value: bytes | None, reason: str) -> None:
-    assert reason in (forms.judge_quote(value) or "")
+    assert reason in (validation.judge_quote(value) or "")
 
 
 def test_what_looks_odd_and_is_a_quote_is_accepted() -> None:
@@ -95,12 +94,12 @@ def test_what_looks_odd_and_is_a_quote_is_accepted() -> None:
         quote(more={"a": [1]}),
         b" " + quote() + b"\r\n",
     ):
-        assert forms.judge_quote(value) is None
+        assert validation.judge_quote(value) is None
     trade = {"s": "AAPL", "p": 510.59, "t": 1355495400123, "v": 100, "c": ["1"], "fetched_at": 1355495400.5}
-    assert forms.judge_trade(orjson.dumps(trade)) is None
-    assert "s is missing" in (forms.judge_trade(quote()) or "")
-    assert "symbol malformed" in (forms.judge_trade(orjson.dumps({**trade, "s": "aapl"})) or "")
-    assert forms.judge_trade(orjson.dumps({**trade, "s": "BINANCE:BTCUSDT"})) is None
+    assert validation.judge_trade(orjson.dumps(trade)) is None
+    assert "s is missing" in (validation.judge_trade(quote()) or "")
+    assert "symbol malformed" in (validation.judge_trade(orjson.dumps({**trade, "s": "aapl"})) or "")
+    assert validation.judge_trade(orjson.dumps({**trade, "s": "BINANCE:BTCUSDT"})) is None
 
 
 # ── what lands ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,7 +141,7 @@ def test_a_batch_is_closed_by_count_by_bytes_and_by_age(service_environ: dict[st
         wait_for(lambda: len(batches) == 3)
         assert time.monotonic() - began >= 0.5
     assert [batch.messages for batch in batches] == [100, 100, 50]
-    line = len(forms.format_line(message(quote()))) + 150
+    line = len(validation.format_line(message(quote()))) + 150
     small = only(service_environ, BATCH_MAX_BYTES=str(line * 10), KAFKA_GROUP="another" + settings.kafka_group)
     batches = []
     land(small, max_quotes=250, on_batch=batches.append)
@@ -270,7 +269,7 @@ def test_a_sigterm_leaves_nothing_unflushed(service_environ: dict[str, str], pro
 def test_a_run_that_is_stopped_while_s3_is_away_says_what_did_not_land_and_the_next_one_lands_it(
     service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(landing, "_LAST_CHANCE", 0.5)
+    monkeypatch.setattr(lander, "_LAST_CHANCE", 0.5)
     with Proxy(service_environ["MINIO_ENDPOINT"].removeprefix("http://")) as proxy:
         settings = only(service_environ, MINIO_ENDPOINT=f"http://{proxy.address}", BATCH_MAX_QUOTES="20")
         direct = only(service_environ)
@@ -344,7 +343,7 @@ def test_two_landers_share_the_partitions_and_one_takes_over_from_the_other(serv
 def test_servers_that_are_killed_and_come_back_lose_nothing(
     spare: Settings, spare_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stocklib.pipeline.batches._LONGEST_PAUSE", 0.3)
+    monkeypatch.setattr("stocklib.pipeline.landing.uploads._LONGEST_PAUSE", 0.3)
     publish(spare, [quote(n=n) for n in range(300)])
     with landing_in_the_background(spare) as (batches, running):
         wait_for(lambda: sum(batch.messages for batch in batches) == 300)

@@ -16,13 +16,12 @@ from story import session_polls
 
 from stocklib.errors import LedgerUnbalanced
 from stocklib.lake import Lake
-from stocklib.pipeline import landing
-from stocklib.pipeline.heartbeat import Heartbeat
-from stocklib.pipeline.landing import land
-from stocklib.pipeline.ledger import balance, gate, record
-from stocklib.pipeline.ledger.records import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance
+from stocklib.monitoring.heartbeat import Heartbeat
+from stocklib.pipeline.landing import land, lander
 from stocklib.pipeline.loading import load
-from stocklib.pipeline.readmit import read_everywhere
+from stocklib.pipeline.readmission import read_everywhere
+from stocklib.pipeline.reconcile import balance, prepublish_check, record
+from stocklib.pipeline.reconcile.balance import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance
 from stocklib.pipeline.transform import transform
 from stocklib.settings import Settings, describe, read_settings
 from stocklib.stream import Producer
@@ -216,7 +215,7 @@ def test_a_tail_that_was_confirmed_and_is_nowhere_is_lost(copied: dict[str, str]
     assert (told.exit_code, f"{emptied.home / 'heartbeats'} has no file of run '{RUN}'" in told.output) == (2, True)
     record(emptied, found)
     with pytest.raises(LedgerUnbalanced, match="3 events of GOOG"):
-        gate.check(emptied, open_warehouse(emptied), since=1, upto=1)
+        prepublish_check.check(emptied, open_warehouse(emptied), since=1, upto=1)
     # what other runs confirmed is still compared
     other = beat.with_name("run-2.json")
     other.write_text(json.dumps(facts | {"run_id": "replay-run-2", "confirmed": {"AAPL": 2}}))
@@ -288,7 +287,7 @@ def test_a_message_that_kafka_itself_lost_is_lost_by_seq_and_a_hole_in_its_log(
     batches = storage.glob(f"{BUCKET}/clusters/*/topics/{settings.kafka_topic}/partitions/*/records/*.batch")
     storage.rm_file(max(batches))
     # the last message is counted, and never given: a run that is to end with the topic ends all the same
-    monkeypatch.setattr(landing, "_SLOW_ANSWER", 3.0)
+    monkeypatch.setattr(lander, "_SLOW_ANSWER", 3.0)
     assert land(settings, until_idle=1).messages == 2
     publish(settings, polls[3:5], run_id="replay-run-3")
     assert land(settings, until_idle=1).messages == 2
@@ -379,11 +378,11 @@ def test_the_gate_names_rows_that_are_missing_anywhere(copied: dict[str, str], t
         shutil.copytree(copied["STOCKS_HOME"], home)
         settings = damage(copied | {"STOCKS_HOME": str(home)}, *statements)
         with pytest.raises(LedgerUnbalanced) as stopped:
-            gate.check(settings, open_warehouse(settings), since=0, upto=1)
+            prepublish_check.check(settings, open_warehouse(settings), since=0, upto=1)
         return str(stopped.value)
 
     settings = read_settings(environ=copied)
-    gate.check(settings, open_warehouse(settings), since=0, upto=1)
+    prepublish_check.check(settings, open_warehouse(settings), since=0, upto=1)
     assert "RAW lacks 1 of" in stopped_by(
         "delete from raw.stock_quotes where object_key = (select min(object_key) from raw.stock_quotes) and line_no = 1"
     )
@@ -403,17 +402,17 @@ def test_what_a_ledger_found_stops_the_publish_until_a_later_one_balances(copied
     try:
         record(settings, balance(settings))
         with pytest.raises(LedgerUnbalanced, match="is gone from the lake"):
-            gate.check(settings, warehouse, since=1, upto=1)
+            prepublish_check.check(settings, warehouse, since=1, upto=1)
         # a ledger that cannot look does not clear it
         away = read_settings(environ=copied | {"MINIO_ENDPOINT": "http://127.0.0.1:9"})
         still = record(away, balance(away))
         assert (still.is_balanced, still.exit_status) == (False, 2)
         with pytest.raises(LedgerUnbalanced, match="is gone from the lake"):
-            gate.check(settings, warehouse, since=1, upto=1)
+            prepublish_check.check(settings, warehouse, since=1, upto=1)
         # a loss that cannot be mended is taken note of
         assert record(settings, balance(settings), accept=True).is_balanced
-        gate.check(settings, warehouse, since=1, upto=1)
+        prepublish_check.check(settings, warehouse, since=1, upto=1)
     finally:
         restore(settings, key, content)
     assert record(settings, balance(settings)).problems == ()
-    gate.check(settings, warehouse, since=1, upto=1)
+    prepublish_check.check(settings, warehouse, since=1, upto=1)

@@ -13,9 +13,9 @@ from story import session_polls
 from stocklib.errors import LakeError
 from stocklib.lake import KeyParts, Lake, format_key
 from stocklib.lake import objects as lake_objects
-from stocklib.pipeline.ledger import objects
-from stocklib.pipeline.listing import Listing
-from stocklib.pipeline.loading import load, load_objects
+from stocklib.pipeline.loading.loader import load, load_objects
+from stocklib.pipeline.loading.new_objects import Listing
+from stocklib.pipeline.reconcile import object_checks
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 
@@ -180,7 +180,7 @@ def test_an_object_of_a_future_hour_is_loaded_and_hides_nothing(
     land(settings, 21, hour=now)
     listed = {"stock_quotes": {found.key for found in Lake(settings).list("stock_quotes")}}
     loaded = {"stock_quotes": open_warehouse(settings).known_keys("stock_quotes")}
-    assert objects.stranded(listed, loaded, {}) == []
+    assert object_checks.stranded(listed, loaded, {}) == []
 
 
 def test_hours_of_the_future_leave_the_listing_of_the_last_ones_as_cheap_as_it_was(

@@ -12,7 +12,7 @@ from misbehaving import serving
 
 from stocklib import clocks
 from stocklib.finnhub import Finnhub
-from stocklib.pipeline.produce import produce
+from stocklib.pipeline.ingest import produce
 from stocklib.sessions import NEW_YORK
 from stocklib.settings import read_settings
 

@@ -14,10 +14,10 @@ from story import Story, history, session_polls
 
 from stocklib.errors import LedgerUnbalanced, TransformFailed
 from stocklib.lake import Lake, name_batch
-from stocklib.pipeline.ledger import balance, record
 from stocklib.pipeline.loading import load
-from stocklib.pipeline.microbatch import Batch, MicroBatches
+from stocklib.pipeline.reconcile import balance, record
 from stocklib.pipeline.transform import transform
+from stocklib.pipeline.transform.micro_batches import MicroBatches, PublishedBatch
 from stocklib.settings import Settings
 from stocklib.warehouse import LandedObject
 
@@ -42,7 +42,7 @@ class Stream:
         self.offset += len(lines)
         self.lake.write(dataset, what, lines, landed=_now())
 
-    def take(self) -> Batch:
+    def take(self) -> PublishedBatch:
         return self.batches.take()
 
 

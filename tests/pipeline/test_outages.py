@@ -12,7 +12,7 @@ from streams import events, landing_in_the_background, only, publish, quote
 
 from stocklib.errors import LakeError
 from stocklib.lake import Lake, objects
-from stocklib.pipeline import batches, landing
+from stocklib.pipeline.landing import lander, uploads
 from stocklib.settings import Settings
 
 pytestmark = pytest.mark.stack
@@ -37,7 +37,7 @@ def proxy(service_environ: dict[str, str]) -> Iterator[Proxy]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A group that replaces a member that does not poll for two seconds; short pauses between tries."""
     monkeypatch.setitem(KafkaConsumer.DEFAULT_CONFIG, "max_poll_interval_ms", 2500)
-    monkeypatch.setattr(batches, "_LONGEST_PAUSE", 0.3)
+    monkeypatch.setattr(uploads, "_LONGEST_PAUSE", 0.3)
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
@@ -48,7 +48,7 @@ def test_while_s3_is_out_the_group_is_kept_the_memory_is_bounded_and_then_everyt
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(landing, "_POLL_MESSAGES", 100)
+    monkeypatch.setattr(lander, "_POLL_MESSAGES", 100)
     settings = only(service_environ, MINIO_ENDPOINT=f"http://{proxy.address}", BATCH_MAX_QUOTES="50")
     direct = only(service_environ)
     publish(direct, [quote(n=n) for n in range(50)])
@@ -104,7 +104,7 @@ def test_an_object_lands_over_a_line_that_is_slower_than_the_patience_for_small_
 def test_a_stop_while_s3_never_answers_ends_the_run_soon_and_says_what_did_not_land(
     service_environ: dict[str, str], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landing, "_LAST_CHANCE", 0.5)
+    monkeypatch.setattr(lander, "_LAST_CHANCE", 0.5)
     settings = only(service_environ, MINIO_ENDPOINT=f"http://{proxy.address}", BATCH_MAX_QUOTES="20")
     direct = only(service_environ)
     publish(direct, [quote(n=n) for n in range(20)])

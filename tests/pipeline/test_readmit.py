@@ -14,9 +14,9 @@ from story import session_polls
 from stocklib.errors import InputError
 from stocklib.lake import Lake
 from stocklib.pipeline.landing import land
-from stocklib.pipeline.ledger import balance
 from stocklib.pipeline.loading import load
-from stocklib.pipeline.readmit import Letters, read_everywhere, readmit
+from stocklib.pipeline.readmission import DeadLetters, read_everywhere, readmit
+from stocklib.pipeline.reconcile import balance
 from stocklib.settings import Settings, describe
 from stocklib.stream import Producer
 from stocklib.warehouse import open_warehouse
@@ -80,7 +80,7 @@ def landed_lines(settings: Settings) -> list[dict[str, object]]:
     return [json.loads(line) for found in lake.list("stock_quotes") for line in lake.read(found.key).splitlines()]
 
 
-def known_letters(settings: Settings) -> Letters:
+def known_letters(settings: Settings) -> DeadLetters:
     return read_everywhere(settings)
 
 

@@ -4,14 +4,14 @@ import pytest
 from kafka import KafkaProducer
 from streams import landed, only, quote
 
-from stocklib.pipeline.heartbeat import Heartbeat
+from stocklib.monitoring.heartbeat import Heartbeat
 from stocklib.pipeline.landing import land
-from stocklib.pipeline.ledger import balance, gate, record
-from stocklib.pipeline.ledger.records import RAW_SILVER, UNKNOWN_RUNS
 from stocklib.pipeline.loading import load
+from stocklib.pipeline.reconcile import balance, prepublish_check, record
+from stocklib.pipeline.reconcile.balance import RAW_SILVER, UNKNOWN_RUNS
 from stocklib.quotes import from_epoch
 from stocklib.stream import Producer, create_topics, event_seq
-from stocklib.stream.connection import topic_ids
+from stocklib.stream.broker import topic_ids
 from stocklib.warehouse import open_warehouse
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -99,7 +99,7 @@ def test_messages_of_strangers_block_no_publish_and_are_all_accounted_for(servic
         wanted = ["--select", "+stg_stock_quotes_cleaned", "+int_trade_events"]
         kinds = [word for kind in ("model", "seed") for word in ("--resource-type", kind)]
         assert warehouse.dbt(["build", *wanted, *kinds]).success
-        gate.check(settings, warehouse, since=0, upto=warehouse.newest_load())
+        prepublish_check.check(settings, warehouse, since=0, upto=warehouse.newest_load())
         states = "select distinct symbol, seq from silver.int_quote_events where reject_reason is null"
         assert {row[1] for row in warehouse.read(states, [])} == {None, 1, 900, 10**12}
         newest = "select current_price from silver.stg_stock_quotes_cleaned order by market_timestamp desc limit 1"

@@ -13,12 +13,10 @@ from conftest import StartReplay
 from finnhub_replay import read_tape
 from finnhub_replay.exchange import Exchange
 from stocklib.errors import KeyRefused, SourceUnavailable
-from stocklib.finnhub import Finnhub, trades
-from stocklib.pipeline import stepping
+from stocklib.finnhub import Finnhub, trade_feed
+from stocklib.pipeline.ingest import TradesResult, produce, produce_trades, step_clock
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.loading import load
-from stocklib.pipeline.produce import produce
-from stocklib.pipeline.trades import TradesResult, produce_trades
 from stocklib.pipeline.transform import transform
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Message
@@ -101,7 +99,7 @@ def test_quotes_and_trades_side_by_side_share_one_clock(
     replay: StartReplay, service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # however long quotes take to begin here
-    monkeypatch.setattr(stepping, "_STILL_SECONDS", 20.0)
+    monkeypatch.setattr(step_clock, "_STILL_SECONDS", 20.0)
     settings = replay(start="2012-12-14T15:50:00", environ=service_environ)
     listening = threading.Event()
 
@@ -135,7 +133,7 @@ def test_a_stop_ends_it_with_nothing_unflushed(replay: StartReplay, service_envi
 def test_a_refused_key_and_a_websocket_that_is_not_there_are_errors(
     replay: StartReplay, service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trades, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(trade_feed, "_FIRST_PAUSE", 0.01)
     settings = replay(start="2012-12-14T10:00:00", environ=service_environ)
     nowhere = read_settings(environ={**own(settings), "FINNHUB_WS_URL": "ws://127.0.0.1:1"})
     with pytest.raises(SourceUnavailable, match="FINNHUB_WS_URL"):

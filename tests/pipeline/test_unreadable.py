@@ -9,10 +9,10 @@ from outages import Proxy, wait_for
 from streams import damage, landed, landing_in_the_background, pack, produce_batch, quote
 
 from stocklib.pipeline.landing import land
-from stocklib.pipeline.ledger import balance
 from stocklib.pipeline.loading import load
+from stocklib.pipeline.reconcile import balance
 from stocklib.settings import Settings, describe, read_settings
-from stocklib.stream import Onlooker, create_topics
+from stocklib.stream import Inspector, create_topics
 from workbench.cli import main
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -35,7 +35,7 @@ DAMAGED = [
 
 def done(settings: Settings) -> dict[int, int]:
     """Up to which offset each partition of the quotes is committed."""
-    with Onlooker(settings) as onlooker:
+    with Inspector(settings) as onlooker:
         return {one.partition: one.committed for one in onlooker.positions([settings.kafka_topic])}
 
 

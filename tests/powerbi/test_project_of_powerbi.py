@@ -34,9 +34,9 @@ from workbench.powerbi import NAME, project, published_types, role_of, semantic_
 from workbench.powerbi.expected import WITHOUT, Expected, expected_query, expected_values
 from workbench.powerbi.folder import write_folder
 from workbench.powerbi.measures import EMA_WINDOW, measures
+from workbench.powerbi.model import Model
 from workbench.powerbi.pages import HEIGHT, WIDTH, pages
-from workbench.powerbi.records import Model
-from workbench.powerbi.report import check_bindings
+from workbench.powerbi.pbir import check_bindings
 from workbench.powerbi.star import ADDED, CANDLES
 from workbench.powerbi.visuals import literal
 

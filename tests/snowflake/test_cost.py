@@ -11,9 +11,9 @@ from mirrors import ROOT
 from snowflake_emulator import Emulator, environ_of
 
 from stocklib.errors import BudgetSpent
-from stocklib.pipeline.spending import stay_within_budget
+from stocklib.pipeline.loading.cost_limit import stay_within_budget
 from stocklib.pipeline.transform import transform
-from stocklib.report.spending import section
+from stocklib.report.cost_section import section
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 from stocklib.warehouse.cost import Statement, add_up, credits_a_day, midnight

@@ -13,7 +13,7 @@ import pytest
 from outages import wait_for
 from soak import soak
 
-from stocklib.pipeline.heartbeat import read_heartbeats
+from stocklib.monitoring.heartbeat import read_heartbeats
 from stocklib.settings import Settings, read_settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]

@@ -15,7 +15,7 @@ from landed import Bar, actions, candles, landed, messages, polls_of, settings_i
 from stocklib.errors import CorruptObject, LakeError, MissingObject, WarehouseError, WrongSource
 from stocklib.settings import Settings
 from stocklib.warehouse import LandedObject, open_warehouse
-from stocklib.warehouse.lines import check_lines
+from stocklib.warehouse.raw_lines import check_lines
 
 BAR = Bar("AAPL", date(2012, 12, 14), 514.75, 518.132, 505.58, 509.794, prev_close=529.69)
 

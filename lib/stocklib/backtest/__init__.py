@@ -8,11 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from stocklib.backtest.bars import Bars, read_bars
-from stocklib.backtest.engine import run
-from stocklib.backtest.guard import check_no_look_ahead
-from stocklib.backtest.result import Result, summary
-from stocklib.backtest.strategies import (
+from stocklib.backtest.bar_arrays import Bars, read_bars
+from stocklib.backtest.built_in import (
     buy_and_hold,
     donchian_breakout,
     ema_crossover,
@@ -21,6 +18,9 @@ from stocklib.backtest.strategies import (
     sma_crossover,
     volatility_target,
 )
+from stocklib.backtest.engine import run
+from stocklib.backtest.guard import check_no_look_ahead
+from stocklib.backtest.result import Result, summary
 from stocklib.backtest.sweeps import sweep, walk_forward
 
 __all__ = [

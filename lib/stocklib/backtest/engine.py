@@ -7,7 +7,7 @@ import pandas as pd
 
 from stocklib import metrics
 from stocklib.backtest import kernel
-from stocklib.backtest.bars import Bars, Floats, read_bars
+from stocklib.backtest.bar_arrays import Bars, Floats, read_bars
 from stocklib.backtest.result import Result
 from stocklib.errors import InputError
 from stocklib.indicators.columns import check_number, shown, to_doubles

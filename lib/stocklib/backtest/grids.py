@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 
 from stocklib import metrics
-from stocklib.backtest.bars import Bars, read_bars
+from stocklib.backtest.bar_arrays import Bars, read_bars
+from stocklib.backtest.built_in import ema_crossover, sma_crossover
 from stocklib.backtest.crossovers import crossovers
 from stocklib.backtest.engine import amount, fraction, run
 from stocklib.backtest.progress import Progress
 from stocklib.backtest.result import TOTAL_RETURN, return_name, summary
-from stocklib.backtest.strategies import ema_crossover, sma_crossover
 from stocklib.errors import InputError
 from stocklib.indicators import ema, sma
 from stocklib.indicators.columns import check_type

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from stocklib import metrics
-from stocklib.backtest.bars import Bars, Floats
+from stocklib.backtest.bar_arrays import Bars, Floats
 from stocklib.backtest.kernel import Book
-from stocklib.backtest.trades import REASONS, round_trips
+from stocklib.backtest.trade_list import REASONS, round_trips
 from stocklib.indicators.columns import check_type
 from stocklib.indicators.times import read_times, session_days
 

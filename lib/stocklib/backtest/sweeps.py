@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from stocklib import metrics
-from stocklib.backtest.bars import Bars, read_bars
+from stocklib.backtest.bar_arrays import Bars, read_bars
 from stocklib.backtest.engine import run
 from stocklib.backtest.grids import FIGURES, Strategy, figures_of, try_all
 from stocklib.backtest.progress import Progress, shown

@@ -17,7 +17,7 @@ from stocklib.clocks import Pace, Stop
 from stocklib.errors import BadAnswer, DateRangeError, SourceUnavailable, SymbolError
 from stocklib.finnhub import answers
 from stocklib.finnhub.answers import MarketHoliday, MarketStatus
-from stocklib.finnhub.connection import Connection, is_on_this_machine, replay_move
+from stocklib.finnhub.rest import Connection, is_on_this_machine, replay_move
 from stocklib.quotes import Candle, CompanyProfile, CorporateAction, Quote, check_symbol, to_epoch
 from stocklib.sessions import NEW_YORK, new_york_date
 from stocklib.settings import Settings

@@ -23,7 +23,7 @@ from stocklib.indicators.averages import ema, sma, wma
 from stocklib.indicators.bands import Bands, atr, bollinger, zscore
 from stocklib.indicators.momentum import Macd, Stochastic, macd, rsi, stochastic
 from stocklib.indicators.relations import rolling_beta, rolling_correlation
-from stocklib.indicators.risk import drawdown, ewma_volatility, garman_klass, parkinson, rolling_volatility
+from stocklib.indicators.rolling_risk import drawdown, ewma_volatility, garman_klass, parkinson, rolling_volatility
 from stocklib.indicators.volume import obv, vwap
 
 __all__ = [

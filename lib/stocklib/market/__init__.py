@@ -14,8 +14,8 @@ import pandas as pd
 
 from stocklib.errors import DateRangeError, InputError, OtherRelease
 from stocklib.market.adjusting import adjusted, dividend_factors
-from stocklib.market.bars import read_actions, read_daily, read_intraday, side_by_side, with_factors, with_holes
 from stocklib.market.catalogue import Symbols, all_symbols, known_symbols, nothing_there, tables, version
+from stocklib.market.gold_bars import read_actions, read_daily, read_intraday, side_by_side, with_factors, with_holes
 from stocklib.market.pinned import pin, reading
 from stocklib.market.renamed import under_asked_names
 from stocklib.reference_data import read_symbol_changes

@@ -5,9 +5,9 @@ colour wherever the same symbols are shown together. Every figure takes the widt
 """
 
 from stocklib.plots.account import equity_curve, exposure
-from stocklib.plots.candles import candlestick
+from stocklib.plots.candlesticks import candlestick
 from stocklib.plots.house import colours, library, template
-from stocklib.plots.lines import bars, lines
+from stocklib.plots.line_charts import bars, lines
 from stocklib.plots.matrices import correlation_matrix, sweep_heatmap
 from stocklib.plots.palette import DOWN, PALETTE, UP
 from stocklib.plots.panels import comparison, kpis, treemap, volatility_bars, ytd_bars

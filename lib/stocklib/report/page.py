@@ -6,7 +6,7 @@ from typing import Any
 
 from stocklib import plots
 from stocklib.indicators import ema, sma
-from stocklib.report import spending, suspects
+from stocklib.report import cost_section, suspects
 from stocklib.report.cards import card, day_text, table_row, text
 from stocklib.report.delivery import section
 from stocklib.report.facts import Facts
@@ -44,7 +44,7 @@ def render(facts: Facts, *, written_at: datetime) -> str:
         "session_note": "" if facts.session.empty else escape(_RECONSTRUCTED if facts.is_replay else _POLLED),
         "intraday": "" if facts.session.empty else " has-session",
         "rows": "\n".join(table_row(row) for row in rows),
-        "delivery": suspects.section(facts.suspects) + section(facts.delivery) + spending.section(facts.costs),
+        "delivery": suspects.section(facts.suspects) + section(facts.delivery) + cost_section.section(facts.costs),
         "unit": escape(facts.currency),
         "terms": escape(_TERMS),
         "version": escape(facts.data_version),

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
-from stocklib.stream.connection import connect, create_topics, failures, topic_ids, translated
+from stocklib.stream.broker import connect, create_topics, failures, topic_ids, translated
 from stocklib.stream.group import JoinWatch, keep_joined, take_place
-from stocklib.stream.records import Message, UnreadableBatch, read_into_messages
+from stocklib.stream.messages import Message, UnreadableBatch, read_into_messages
 
 log = logging.getLogger(__name__)
 

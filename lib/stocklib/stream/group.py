@@ -13,7 +13,7 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from stocklib.stream.connection import failures
+from stocklib.stream.broker import failures
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from stocklib.clocks import Stop
 from stocklib.errors import StreamError
 from stocklib.quotes import to_epoch
 from stocklib.settings import Settings
-from stocklib.stream.connection import connect, create_topics, failures
+from stocklib.stream.broker import connect, create_topics, failures
 from stocklib.stream.sent import Sent
 
 log = logging.getLogger(__name__)

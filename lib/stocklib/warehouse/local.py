@@ -32,10 +32,10 @@ from stocklib.warehouse import (
 )
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
-from stocklib.warehouse.lines import UnreadObject, read_ahead
 from stocklib.warehouse.local_files import make_folder, open_private, open_published, remove_strays, told_plainly
-from stocklib.warehouse.local_load import Load, first_row
+from stocklib.warehouse.local_load import LocalLoad, first_row
 from stocklib.warehouse.lock import hold
+from stocklib.warehouse.raw_lines import UnreadObject, read_ahead
 from stocklib.warehouse.releases import explained, schema_complaint
 from stocklib.warehouse.spreadsheets import harmless_select
 
@@ -122,7 +122,7 @@ class LocalWarehouse:
         """Append the objects' lines to RAW in one transaction: all of them, or none; one that is loaded is left out."""
         with self.writing(), self._open() as con:
             con.begin()
-            load = Load(con)
+            load = LocalLoad(con)
             for found in read_ahead(load.not_loaded(objects)):
                 if isinstance(found, UnreadObject):
                     log.warning("not loaded: %s", found.error)

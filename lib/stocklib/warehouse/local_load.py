@@ -11,7 +11,7 @@ from typing import Any
 
 from stocklib.errors import CorruptObject
 from stocklib.warehouse import LandedObject, LoadResult
-from stocklib.warehouse.lines import CheckedObject, UnreadObject, refuse_other_kind
+from stocklib.warehouse.raw_lines import CheckedObject, UnreadObject, refuse_other_kind
 
 _BATCH_ROWS, _BATCH_BYTES = 200_000, 256_000_000
 _ASKED_AT_ONCE = 256
@@ -28,7 +28,7 @@ class _Loaded:
     bad: tuple[tuple[int, str, str], ...]
 
 
-class Load:
+class LocalLoad:
     """One load: rows gathered, inserted by the hundred thousand, and remembered at the end."""
 
     def __init__(self, con: Any) -> None:

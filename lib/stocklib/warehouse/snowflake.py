@@ -33,12 +33,12 @@ from stocklib.warehouse import (
 )
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
-from stocklib.warehouse.lines import UnreadObject, read_ahead
+from stocklib.warehouse.raw_lines import UnreadObject, read_ahead
 from stocklib.warehouse.releases import explained
 from stocklib.warehouse.snowflake_frames import to_exact, to_frame, to_table
-from stocklib.warehouse.snowflake_load import Load, log
+from stocklib.warehouse.snowflake_load import SnowflakeLoad, log
 from stocklib.warehouse.snowflake_lock import WriterLock
-from stocklib.warehouse.snowflake_session import RUN, Session, connect
+from stocklib.warehouse.snowflake_session import RUN, SnowflakeSession, connect
 from stocklib.warehouse.snowflake_signin import sign_in
 from stocklib.warehouse.spreadsheets import harmless_table
 
@@ -122,7 +122,7 @@ class SnowflakeWarehouse:
     def load(self, objects: Iterable[LandedObject]) -> LoadResult:
         """Append the objects' lines to RAW in one transaction: all of them, or none; one that is loaded is left out."""
         with self.writing():
-            load = Load(self._session(), self._lock, self._folder / "staging")
+            load = SnowflakeLoad(self._session(), self._lock, self._folder / "staging")
             try:
                 for found in read_ahead(load.not_loaded(objects)):
                     if isinstance(found, UnreadObject):
@@ -305,10 +305,10 @@ class SnowflakeWarehouse:
 
     # ── sessions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _session(self, database: str = "") -> Session:
+    def _session(self, database: str = "") -> SnowflakeSession:
         """This thread's session on a database, signed in once."""
         database = database or self._build
-        sessions: dict[Any, Session] = _kept.__dict__.setdefault("sessions", {})
+        sessions: dict[Any, SnowflakeSession] = _kept.__dict__.setdefault("sessions", {})
         who = self._who
         key = (os.getpid(), who.account, who.user, who.role, who.warehouse, database, *who.address.values())
         if key not in sessions or not sessions[key].is_open:
@@ -321,11 +321,11 @@ class SnowflakeWarehouse:
             for statement in statements:
                 session.run(statement)
 
-    def _connect(self, database: str, purpose: str) -> Session:
+    def _connect(self, database: str, purpose: str) -> SnowflakeSession:
         return connect(self._settings, database=database, purpose=purpose)
 
     @contextmanager
-    def _writing_rows(self) -> Iterator[Session]:
+    def _writing_rows(self) -> Iterator[SnowflakeSession]:
         """A transaction of the one writer."""
         with self.writing():
             session = self._session()
@@ -357,7 +357,7 @@ class SnowflakeWarehouse:
 class _Published:
     """The published database as one of this thread's sessions sees it."""
 
-    def __init__(self, session: Session, database: str, build: Build | None = None) -> None:
+    def __init__(self, session: SnowflakeSession, database: str, build: Build | None = None) -> None:
         self._session = session
         self._database = database
         self._build = build
@@ -372,7 +372,7 @@ class _Published:
         return self._build or _read_build(self._session, self._database)
 
 
-def _read_build(session: Session, database: str) -> Build | None:
+def _read_build(session: SnowflakeSession, database: str) -> Build | None:
     row = session.row(f"select load_id, logic, inputs, finished_at, whole_at from {database}.ops.builds")  # noqa: S608
     if row is None:
         return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from stocklib.errors import WarehouseError
 from stocklib.warehouse.cost import Cost, Statement, add_up
-from stocklib.warehouse.snowflake_session import Session
+from stocklib.warehouse.snowflake_session import SnowflakeSession
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _PAGE = 10_000
 _REACH = timedelta(days=7)
 
 
-def costs(session: Session, database: str, warehouse: str, *, since: datetime) -> list[Cost]:
+def costs(session: SnowflakeSession, database: str, warehouse: str, *, since: datetime) -> list[Cost]:
     """What our statements cost since then, at most the seven days that the account remembers."""
     now = datetime.now(UTC)
     # a minute less, for the time that the question takes
@@ -50,7 +50,7 @@ def meter_statement(database: str, warehouse: str, since: datetime) -> str:
     )
 
 
-def _history(session: Session, database: str, since: datetime, until: datetime) -> Iterator[Statement]:
+def _history(session: SnowflakeSession, database: str, since: datetime, until: datetime) -> Iterator[Statement]:
     seen: set[str] = set()
     while True:
         page = session.rows(history_statement(database, since, until))
@@ -70,7 +70,7 @@ def _statement(row: tuple[Any, ...]) -> Statement:
     return Statement(row[1], row[3].replace(tzinfo=UTC), float(row[5] or 0) / 1000, int(row[6]), row[2])
 
 
-def _metered(session: Session, database: str, warehouse: str, since: datetime) -> dict[datetime, float]:
+def _metered(session: SnowflakeSession, database: str, warehouse: str, since: datetime) -> dict[datetime, float]:
     """Hours that are over: the one under way has not been metered to its end."""
     try:
         rows = session.rows(meter_statement(database, warehouse, since))

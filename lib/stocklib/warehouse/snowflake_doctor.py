@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stocklib.errors import WarehouseError
-from stocklib.warehouse.snowflake_session import Session
+from stocklib.warehouse.snowflake_session import SnowflakeSession
 from stocklib.warehouse.snowflake_signin import SignIn
 
 _GRANTS = ("lacks a grant", "may not see it")
@@ -22,7 +22,7 @@ class _Probe:
     grant: str
 
 
-def missing(session: Session, who: SignIn, *, build: str, published: str, schema: str) -> list[str]:
+def missing(session: SnowflakeSession, who: SignIn, *, build: str, published: str, schema: str) -> list[str]:
     """What keeps this role from working, one sentence each; empty when all is well."""
     if who.warehouse and not session.rows(f"show warehouses like '{who.warehouse}'"):
         return [
@@ -55,7 +55,7 @@ def _writes(build: str, schema: str, role: str) -> Iterator[_Probe]:
     yield _Probe(f"list @{build}.raw.landing", _grant("read, write", f"stage {build}.raw.landing", role))
 
 
-def _refusal(session: Session, probe: _Probe) -> str:
+def _refusal(session: SnowflakeSession, probe: _Probe) -> str:
     try:
         session.rows(probe.statement)
     except WarehouseError as error:

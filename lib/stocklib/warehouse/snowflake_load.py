@@ -22,9 +22,9 @@ import orjson
 
 from stocklib.errors import CorruptObject, WarehouseError
 from stocklib.warehouse import DATASETS, LandedObject, LoadResult
-from stocklib.warehouse.lines import CheckedObject, UnreadObject, refuse_other_kind
+from stocklib.warehouse.raw_lines import CheckedObject, UnreadObject, refuse_other_kind
 from stocklib.warehouse.snowflake_lock import WriterLock
-from stocklib.warehouse.snowflake_session import Session
+from stocklib.warehouse.snowflake_session import SnowflakeSession
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +59,10 @@ class _Loaded:
     bad: int
 
 
-class Load:
+class SnowflakeLoad:
     """One load: lines gathered in files, staged and inserted at the end."""
 
-    def __init__(self, session: Session, lock: WriterLock, folder: Path) -> None:
+    def __init__(self, session: SnowflakeSession, lock: WriterLock, folder: Path) -> None:
         self._session = session
         self._lock = lock
         self._name = uuid.uuid4().hex
@@ -242,7 +242,7 @@ class Load:
             log.warning("loaded; the staged files stay until the next load: %s", error)
 
 
-def _remove_leftovers(session: Session, folder: Path) -> None:
+def _remove_leftovers(session: SnowflakeSession, folder: Path) -> None:
     """What loads that were killed left behind: the caller is the one writer."""
     shutil.rmtree(folder, ignore_errors=True)
     session.rows("remove @raw.landing")

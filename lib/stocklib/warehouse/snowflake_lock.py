@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stocklib.errors import WarehouseBusy, WarehouseError
-from stocklib.warehouse.snowflake_session import Session
+from stocklib.warehouse.snowflake_session import SnowflakeSession
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,9 @@ class WriterLock:
         self._token = uuid.uuid4().hex
 
     @contextmanager
-    def hold(self, open_session: Callable[[], Session], session: Session, *, wait: float) -> Iterator[None]:
+    def hold(
+        self, open_session: Callable[[], SnowflakeSession], session: SnowflakeSession, *, wait: float
+    ) -> Iterator[None]:
         """Be the holder, waiting up to ``wait`` seconds; WarehouseBusy names the one who is."""
         self._acquire(session, wait)
         done = threading.Event()
@@ -52,7 +54,7 @@ class WriterLock:
                     [self._token],
                 )
 
-    def confirm(self, session: Session) -> None:
+    def confirm(self, session: SnowflakeSession) -> None:
         """Inside a transaction: nobody else took the lock meanwhile, and nobody does before the commit."""
         if not self._extend(session):
             raise WarehouseBusy(
@@ -60,7 +62,7 @@ class WriterLock:
                 "written: run it again"
             )
 
-    def _acquire(self, session: Session, wait: float) -> None:
+    def _acquire(self, session: SnowflakeSession, wait: float) -> None:
         session.run(f"create table if not exists {self.table} ({COLUMNS})")
         session.run(
             f"insert into {self.table} select null, null, null, null "  # noqa: S608
@@ -75,7 +77,7 @@ class WriterLock:
                 raise WarehouseBusy(f"the warehouse is taken: {holder}; wait for it to finish, or stop it")
             time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
-    def _take(self, session: Session) -> bool:
+    def _take(self, session: SnowflakeSession) -> bool:
         who = json.dumps({"host": platform.node(), "pid": os.getpid()})
         return bool(
             session.run(
@@ -86,7 +88,7 @@ class WriterLock:
             )
         )
 
-    def _extend(self, session: Session) -> bool:
+    def _extend(self, session: SnowflakeSession) -> bool:
         return bool(
             session.run(
                 f"update {self.table} set expires_at = dateadd('second', {_LIFE_SECONDS}, sysdate()) "  # noqa: S608
@@ -95,7 +97,7 @@ class WriterLock:
             )
         )
 
-    def _holder(self, session: Session) -> str | None:
+    def _holder(self, session: SnowflakeSession) -> str | None:
         """Who holds it, in words; None when that was a process of this machine which is dead: it is free now."""
         row = session.row(f"select holder, token, since from {self.table}")  # noqa: S608
         if row is None or row[1] is None:
@@ -111,9 +113,9 @@ class WriterLock:
             return None
         return f"process {pid} on {host} has been writing since {row[2]:%Y-%m-%d %H:%M} UTC"
 
-    def _renew(self, open_session: Callable[[], Session], done: threading.Event) -> None:
+    def _renew(self, open_session: Callable[[], SnowflakeSession], done: threading.Event) -> None:
         """A session of its own: the holder's may be in a transaction, or busy for minutes."""
-        session: Session | None = None
+        session: SnowflakeSession | None = None
         while not done.wait(_RENEW_SECONDS):
             try:
                 session = session or open_session()

@@ -24,7 +24,7 @@ _LOGIN_SECONDS = 30
 RUN = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
 
 
-class Session:
+class SnowflakeSession:
     """One connection, used by one thread."""
 
     def __init__(self, con: Any, who: SignIn) -> None:
@@ -86,7 +86,7 @@ class Session:
             yield cursor
 
 
-def connect(settings: Settings, *, database: str, purpose: str) -> Session:
+def connect(settings: Settings, *, database: str, purpose: str) -> SnowflakeSession:
     """Sign in; ``WarehouseError`` says which setting, or which statement of an administrator, mends a refusal."""
     import snowflake.connector
 
@@ -112,7 +112,7 @@ def connect(settings: Settings, *, database: str, purpose: str) -> Session:
                 "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
             },
         )
-    return Session(con, who)
+    return SnowflakeSession(con, who)
 
 
 @contextmanager

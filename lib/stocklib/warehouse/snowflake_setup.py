@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
-from stocklib.warehouse.snowflake_session import Session, connect
+from stocklib.warehouse.snowflake_session import SnowflakeSession, connect
 from stocklib.warehouse.snowflake_tables import NUMBERED, SCHEMAS
 from stocklib.warehouse.snowflake_tables import statements as table_statements
 
@@ -118,7 +118,7 @@ def set_up(settings: Settings) -> tuple[int, list[Refused]]:
     return taken, refused
 
 
-def _refusal(session: Session, statement: str) -> str:
+def _refusal(session: SnowflakeSession, statement: str) -> str:
     try:
         session.run(statement)
     except WarehouseError as error:

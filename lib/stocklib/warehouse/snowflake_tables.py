@@ -11,7 +11,7 @@ from stocklib.errors import OtherRelease
 from stocklib.settings import Settings
 from stocklib.warehouse import DATASETS, SCHEMA_VERSION, calendar_version
 from stocklib.warehouse.releases import schema_complaint
-from stocklib.warehouse.snowflake_session import Session
+from stocklib.warehouse.snowflake_session import SnowflakeSession
 
 _RECORD = (
     "record variant not null, object_key varchar not null, line_no integer not null, load_id bigint not null, "
@@ -52,7 +52,7 @@ TABLES: dict[str, str] = {
 SCHEMAS = ("raw", "bronze", "silver", "gold", "ops")
 
 
-def create(session: Session, settings: Settings) -> None:
+def create(session: SnowflakeSession, settings: Settings) -> None:
     """Create what is missing; fill the trading calendar anew when the library that knows it has changed."""
     there = {
         f"{schema}.{name}"
@@ -83,7 +83,7 @@ def statements(tables: set[str] | None = None) -> Iterator[str]:
             yield f"create table if not exists {name} ({columns})"
 
 
-def _fill_calendar(session: Session, calendar: str) -> None:
+def _fill_calendar(session: SnowflakeSession, calendar: str) -> None:
     """Eighteen thousand days as one JSON text: an array binding of them would take a stage of its own."""
     rows = _calendar_json()
     there = session.row(
@@ -125,7 +125,7 @@ def _plain(value: Any) -> Any:
     return value.replace(tzinfo=None).isoformat(sep=" ") if hasattr(value, "tzinfo") else value
 
 
-def refill(session: Session, table: str, rows: Sequence[Sequence[Any]]) -> None:
+def refill(session: SnowflakeSession, table: str, rows: Sequence[Sequence[Any]]) -> None:
     """Give a table other rows, in the order of its columns."""
     session.run(f"delete from {table}")  # noqa: S608 - a name of ours
     if rows:

@@ -18,7 +18,6 @@ from typing import Any, Self
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from stocklib.budget import RateBudget
 from stocklib.clocks import Stop
 from stocklib.errors import (
     BadAnswer,
@@ -30,6 +29,7 @@ from stocklib.errors import (
     SymbolError,
 )
 from stocklib.quotes import Candle, CompanyProfile, CorporateAction, check_symbol
+from stocklib.rate_limit import RateBudget
 from stocklib.sessions import new_york_date
 from stocklib.settings import Settings
 from stocklib.yahoo import frames

@@ -7,7 +7,7 @@ import click
 
 from stocklib.errors import StocksError
 from stocklib.settings import read_settings
-from workbench.airflow.local import prepare, run_local
+from workbench.airflow.local_airflow import prepare, run_local
 
 
 @click.command()

@@ -14,7 +14,7 @@ from stocklib.lake import Artifacts
 from stocklib.pipeline.history import open_history
 from stocklib.sessions import NEW_YORK, holiday, last_finished_session, new_york_date, session
 from stocklib.settings import Settings
-from workbench.airflow.place import Place
+from workbench.airflow.run_folder import RunFolder
 
 # The loads begin this long before the opening bell and end this long after the close, when late messages have landed.
 BEFORE, AFTER = timedelta(minutes=30), timedelta(hours=1)
@@ -26,7 +26,7 @@ class NothingToDo(Exception):
     """A day without a session, or a time outside of it; the message says which."""
 
 
-def decide_day(settings: Settings, place: Place) -> date:
+def decide_day(settings: Settings, place: RunFolder) -> date:
     """The run's trade date, the same whenever it is asked; ``NothingToDo`` when it has no session."""
     kept = Artifacts(settings)
     key = f"runs/{place.run}/decided.json"
@@ -39,7 +39,7 @@ def decide_day(settings: Settings, place: Place) -> date:
     return day
 
 
-def choose_day(settings: Settings, place: Place) -> date:
+def choose_day(settings: Settings, place: RunFolder) -> date:
     """The run's trade date as of now."""
     if asked := place.params.get("day"):
         return date.fromisoformat(asked)
@@ -74,7 +74,7 @@ def day_of(instant: datetime, *, settle: timedelta = timedelta(0)) -> date:
     return last_finished_session(instant, settle=settle).session_date
 
 
-def look_around(settings: Settings, place: Place) -> None:
+def look_around(settings: Settings, place: RunFolder) -> None:
     """``NothingToDo`` when a live market is far from a session; a replay is loaded whatever the hour is here."""
     if place.instant is None or source_now(settings)[1]:
         return

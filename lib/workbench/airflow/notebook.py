@@ -46,9 +46,9 @@ class NotebookOperator(BaseOperator):  # type: ignore[misc]
         from stocklib.errors import NotebookFailed
         from workbench import runner
         from workbench.airflow.environment import task_settings
-        from workbench.airflow.place import link, place_of
+        from workbench.airflow.run_folder import link, run_folder_of
 
-        place = place_of(context)
+        place = run_folder_of(context)
         with task_settings() as settings:
             local = settings.home / "runs" / place.task
             given = {name: value for name, value in self.parameters.items() if value is not None}

@@ -41,11 +41,11 @@ def trade_day() -> str:
     """The run's trade date; the run is skipped, with the reason, where that has no session."""
     from workbench.airflow.days import NothingToDo, decide_day
     from workbench.airflow.environment import task_settings
-    from workbench.airflow.place import place_of
+    from workbench.airflow.run_folder import run_folder_of
 
     with task_settings() as settings:
         try:
-            return decide_day(settings, place_of(get_current_context())).isoformat()
+            return decide_day(settings, run_folder_of(get_current_context())).isoformat()
         except NothingToDo as reason:
             raise AirflowSkipException(str(reason)) from None
 
@@ -72,15 +72,15 @@ def choose_symbols() -> list[dict[str, Any]]:
 def new_objects() -> int:
     """How many objects wait to be loaded; without one the load is skipped, and all of it where no session is near."""
     from stocklib.lake import Lake
-    from stocklib.pipeline.loading import list_new
+    from stocklib.pipeline.loading.loader import list_new
     from stocklib.warehouse import open_warehouse
     from workbench.airflow.days import NothingToDo, look_around
     from workbench.airflow.environment import task_settings
-    from workbench.airflow.place import place_of
+    from workbench.airflow.run_folder import run_folder_of
 
     with task_settings() as settings:
         try:
-            look_around(settings, place_of(get_current_context()))
+            look_around(settings, run_folder_of(get_current_context()))
         except NothingToDo as reason:
             raise AirflowSkipException(str(reason)) from None
         lake, warehouse = Lake(settings), open_warehouse(settings)
@@ -112,9 +112,9 @@ def export_report(day: str) -> str:
     from stocklib.lake import Artifacts
     from stocklib.report import write_report
     from workbench.airflow.environment import task_settings
-    from workbench.airflow.place import link, place_of
+    from workbench.airflow.run_folder import link, run_folder_of
 
-    place = place_of(get_current_context())
+    place = run_folder_of(get_current_context())
     with task_settings() as settings:
         path = settings.home / "runs" / place.task / f"market-{day}.html"
         write_report(settings, day=date.fromisoformat(day), path=path)
@@ -127,7 +127,7 @@ def export_report(day: str) -> str:
 def check_ledger() -> str:
     """Compare every hop with the next, and keep the verdict; fails where messages are missing or doubled."""
     from stocklib.errors import LedgerUnbalanced
-    from stocklib.pipeline.ledger import balance, record
+    from stocklib.pipeline.reconcile import balance, record
     from workbench.airflow.environment import task_settings
 
     with task_settings() as settings:
@@ -144,11 +144,11 @@ def check_ledger() -> str:
 def check_freshness() -> str:
     """Fails where gold is behind the last finished session, or a process of the pipeline raises an alarm."""
     from workbench.airflow.environment import task_settings
-    from workbench.airflow.place import place_of
+    from workbench.airflow.run_folder import run_folder_of
     from workbench.airflow.watching import check_fresh
 
     with task_settings() as settings:
-        return check_fresh(settings, place_of(get_current_context()))
+        return check_fresh(settings, run_folder_of(get_current_context()))
 
 
 @task  # type: ignore[untyped-decorator]

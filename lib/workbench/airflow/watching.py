@@ -3,14 +3,14 @@
 from datetime import datetime, timedelta
 
 from stocklib.errors import StaleData
-from stocklib.pipeline.doubts import doubts
-from stocklib.pipeline.health import examine
-from stocklib.pipeline.mistakes import count_suspects
+from stocklib.monitoring.doubtful_answers import doubts
+from stocklib.monitoring.health import examine
+from stocklib.monitoring.suspect_count import count_suspects
 from stocklib.sessions import NEW_YORK, last_finished_session
 from stocklib.settings import Settings
 from stocklib.warehouse import UnreadableObject, open_warehouse
 from workbench.airflow.days import settle_time, source_now
-from workbench.airflow.place import Place
+from workbench.airflow.run_folder import RunFolder
 
 # The DAG of each schedule; the watcher itself cannot miss its own.
 WATCHED = {
@@ -22,7 +22,7 @@ WATCHED = {
 _GRACE = timedelta(minutes=15)
 
 
-def check_fresh(settings: Settings, place: Place) -> str:
+def check_fresh(settings: Settings, place: RunFolder) -> str:
     """One sentence where all is well; ``StaleData`` says what is behind, since when, and what to do."""
     now, is_replay = source_now(settings)
     instant = now if is_replay or place.instant is None else place.instant

@@ -6,15 +6,15 @@ exit status is 1, and that of a wrong command line is 2.
 
 # the order of the verbs in the help
 from workbench.cli import (  # noqa: F401, I001
-    servers,
-    stream,
-    continuous,
-    warehouse,
-    books,
-    letters,
-    reading,
-    analysis,
-    powerbi,
+    server_commands,
+    stream_commands,
+    supervisor_commands,
+    warehouse_commands,
+    ledger_commands,
+    dead_letter_commands,
+    read_commands,
+    analysis_commands,
+    powerbi_commands,
 )
 from workbench.cli.base import main
 

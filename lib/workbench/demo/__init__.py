@@ -16,17 +16,16 @@ from pathlib import Path
 from finnhub_replay import made_market, read_bars, recorded_bars
 from stocklib.errors import DateRangeError, LedgerUnbalanced, OtherRelease
 from stocklib.finnhub import Finnhub
+from stocklib.pipeline.ingest import produce
 from stocklib.pipeline.landing import land
-from stocklib.pipeline.ledger import balance, record
-from stocklib.pipeline.ledger.records import Balance
-from stocklib.pipeline.produce import produce
+from stocklib.pipeline.reconcile import Balance, balance, record
 from stocklib.pipeline.transform import rebuild
 from stocklib.report import write_report
 from stocklib.sessions import NEW_YORK, previous_session
 from stocklib.settings import MADE_BARS, Settings, project_root, read_settings
 from stocklib.warehouse import open_warehouse
 from workbench import embedded, runner
-from workbench.demo.beside import LandingBeside
+from workbench.demo.landing_process import LandingBeside
 
 Say = Callable[[str], None]
 # The session that is replayed when none is named.

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from stocklib.settings import END, ENDS, Settings
 from stocklib.state_files import write_promise
-from workbench.embedded import kafka, processes, s3, source
+from workbench.embedded import kafka, processes, replay_server, s3
 from workbench.embedded.home import folder_of, locked, read_keys
+from workbench.embedded.orphans import end_strays
 from workbench.embedded.processes import Daemon
 from workbench.embedded.s3 import Keys
-from workbench.embedded.strays import end_strays
 
 __all__ = ["ServerStatus", "Stack", "down", "is_alive", "running", "status", "up", "wanted"]
 
@@ -79,7 +79,7 @@ def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
         if "kafka" in ours and storage:
             _run_kafka(settings, keys, storage, say)
         if "replay" in ours:
-            processes.wait_until(replay, lambda: source.complaint(replay, keys["finnhub"]), seconds=60)
+            processes.wait_until(replay, lambda: replay_server.complaint(replay, keys["finnhub"]), seconds=60)
         write_promise(settings.embedded_env, _env(settings, keys).encode(), private=True)
     return Stack(home=settings.home, servers=tuple(status(settings)))
 
@@ -107,7 +107,7 @@ def down(settings: Settings) -> None:
     if not folder_of(settings).is_dir():
         return
     with locked(settings):
-        for name, room in (("kafka", kafka), ("s3", s3), ("replay", source)):
+        for name, room in (("kafka", kafka), ("s3", s3), ("replay", replay_server)):
             daemon = processes.recall(folder_of(settings, name), port=name)
             if daemon:
                 room.stop(daemon)
@@ -134,15 +134,18 @@ def _begin_replay(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
     folder = folder_of(settings, "replay")
     before = processes.recall(folder, port="replay")
     if before and before.is_alive():
-        if before.flavour == source.flavour(settings) and source.complaint(before, keys["finnhub"]) is None:
+        if (
+            before.flavour == replay_server.flavour(settings)
+            and replay_server.complaint(before, keys["finnhub"]) is None
+        ):
             return before
         say(
             "replay: restarting it, since it does not answer, or was started by another release or with another start, "
             "speed or data"
         )
-        source.stop(before)
+        replay_server.stop(before)
     say(f"replay: starting at {settings.replay_start} New York time, speed {settings.replay_speed}")
-    return source.start(folder, settings, key=keys["finnhub"], wanted=_wanted(before, say))
+    return replay_server.start(folder, settings, key=keys["finnhub"], wanted=_wanted(before, say))
 
 
 def _run_s3(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
@@ -212,7 +215,7 @@ def _status(settings: Settings, name: str, needed: set[str]) -> ServerStatus:
 def _complaint(name: str, daemon: Daemon, keys: dict[str, str]) -> str | None:
     if name == "s3":
         return s3.complaint(daemon, _pair(keys))
-    return source.complaint(daemon, keys["finnhub"]) if name == "replay" else kafka.complaint(daemon)
+    return replay_server.complaint(daemon, keys["finnhub"]) if name == "replay" else kafka.complaint(daemon)
 
 
 def _wanted(before: Daemon | None, say: Say) -> dict[str, int]:
@@ -251,7 +254,7 @@ def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
             "FINNHUB_BASE_URL": f"http://{at['replay']}/api/v1",
             "FINNHUB_WS_URL": f"ws://{at['replay']}",
             "FINNHUB_API_KEY": keys["finnhub"],
-            "STOCKS_WATCHLIST": source.symbols_file(folder_of(settings, "replay"), settings),
+            "STOCKS_WATCHLIST": replay_server.symbols_file(folder_of(settings, "replay"), settings),
             "CLOSE_SETTLE_SECONDS": "0",
             "FINNHUB_CALLS_PER_MINUTE": "0",
             "FINNHUB_CALLS_PER_SECOND": "0",

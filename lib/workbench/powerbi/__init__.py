@@ -25,9 +25,9 @@ from workbench.powerbi.expected import (
 )
 from workbench.powerbi.folder import write_folder
 from workbench.powerbi.measures import MEASURES, OTHER, measures, measures_table, other_symbols
+from workbench.powerbi.model import Model, Role, Table, derived_id
 from workbench.powerbi.pages import pages
-from workbench.powerbi.records import Model, Role, Table, derived_id
-from workbench.powerbi.report import THEMES, check_bindings, report_files
+from workbench.powerbi.pbir import THEMES, check_bindings, report_files
 from workbench.powerbi.sources import parameters, query
 from workbench.powerbi.star import CANDLES, SYMBOLS, star
 from workbench.powerbi.tmdl import definition

@@ -17,7 +17,7 @@ from stocklib.errors import WarehouseError
 from stocklib.indicators import ema
 from stocklib.warehouse import Warehouse
 from workbench.powerbi.measures import DATE, EMA_WINDOW, TIME
-from workbench.powerbi.records import Column, Measure, Table
+from workbench.powerbi.model import Column, Measure, Table
 from workbench.powerbi.sources import text
 
 EXPECTED = "expected_values"

@@ -4,7 +4,7 @@ What gold holds is read from gold on the last session of the selection; what a f
 correlation, an exponential mean) is computed here, and ``expected`` holds its twin. Percent is in percent.
 """
 
-from workbench.powerbi.records import Column, Measure, Table
+from workbench.powerbi.model import Column, Measure, Table
 
 MEASURES = "Measures"
 OTHER = "other_symbol"

@@ -7,7 +7,7 @@ a query; Power BI asks for it and keeps it. A Parquet file is read whole, so the
 from collections.abc import Sequence
 
 from stocklib.settings import Settings
-from workbench.powerbi.records import Parameter, Table
+from workbench.powerbi.model import Parameter, Table
 from workbench.powerbi.star import ADDED, CANDLES, QUARANTINE
 
 _SCHEMAS = {"gold": "GoldSchema", "silver": "SilverSchema", "ops": "OpsSchema"}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from stocklib.errors import WarehouseError
 from stocklib.warehouse import BESIDE_GOLD
 from stocklib.warehouse.described import Described
-from workbench.powerbi.records import Column, Hierarchy, Refresh, Relationship, Table, kind_of
+from workbench.powerbi.model import Column, Hierarchy, Refresh, Relationship, Table, kind_of
 
 CALENDAR, SYMBOLS, MINUTES = "dim_date", "dim_stock_symbols", "dim_time"
 CANDLES = "gold_candlestick"

@@ -2,7 +2,7 @@
 
 import re
 
-from workbench.powerbi.records import (
+from workbench.powerbi.model import (
     Column,
     Hierarchy,
     Measure,

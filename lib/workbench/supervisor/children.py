@@ -77,7 +77,7 @@ class Child:
         if self._began:
             self.restarts += 1
         self._began = time.monotonic()
-        command = [sys.executable, "-m", "workbench.supervisor.parts", self.role, self._demo, self._plan.to_json()]
+        command = [sys.executable, "-m", "workbench.supervisor.roles", self.role, self._demo, self._plan.to_json()]
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             if self._log.stat().st_size > _LOG_BYTES:

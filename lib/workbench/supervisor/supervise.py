@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from stocklib.settings import Settings
 from workbench.supervisor.children import Child
 from workbench.supervisor.plan import Plan
-from workbench.supervisor.servers import Servers
-from workbench.supervisor.telling import Status, read_status
+from workbench.supervisor.stack import Servers
+from workbench.supervisor.status_line import Status, read_status
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from finnhub_replay.bars import read_tape
+from finnhub_replay.bar_files import read_tape
 from finnhub_replay.exchange import Exchange
 from finnhub_replay.tape import Tape
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from finnhub_replay.candles import PERIODS
+from finnhub_replay.candle_answers import PERIODS
 from finnhub_replay.clock import read_start as new_york
 from finnhub_replay.exchange import Exchange
 from finnhub_replay.tape import Bar, Tape

@@ -9,7 +9,7 @@ from stocklib.errors import EmbeddedError
 from stocklib.finnhub import Finnhub
 from stocklib.settings import Settings, read_settings
 from workbench import embedded
-from workbench.embedded import source
+from workbench.embedded import replay_server
 
 Read = Callable[..., Settings]
 
@@ -45,7 +45,7 @@ def test_the_stack_follows_the_symbols_of_the_users_own_bars(read: Read, tmp_pat
     # the recorded bars again: the recorded five again
     embedded.up(read())
     assert read().symbols == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
-    assert Path(read().stocks_watchlist) == source.SYMBOLS
+    assert Path(read().stocks_watchlist) == replay_server.SYMBOLS
 
 
 def test_bars_that_cannot_be_replayed_are_refused_before_anything_starts(read: Read, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from conftest import StartReplay
 from finnhub_replay.clock import read_start as new_york
 from stocklib.finnhub import Finnhub
 from stocklib.settings import Settings, read_settings
-from workbench.embedded import processes, source
+from workbench.embedded import processes, replay_server
 
 KEY = {"X-Finnhub-Token": "replay-key"}
 AT = "/api/v1"
@@ -66,10 +66,10 @@ def server(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFacto
     home = tmp_path_factory.mktemp("replay")
     guard(home)
     settings = read_settings(environ={"STOCKS_HOME": str(home), "REPLAY_SPEED": "step"})
-    daemon = source.start(home / "embedded" / "replay", settings, key="replay-key", wanted={})
-    processes.wait_until(daemon, lambda: source.complaint(daemon, "replay-key"), seconds=60)
+    daemon = replay_server.start(home / "embedded" / "replay", settings, key="replay-key", wanted={})
+    processes.wait_until(daemon, lambda: replay_server.complaint(daemon, "replay-key"), seconds=60)
     yield asking(daemon.ports["replay"])
-    source.stop(daemon)
+    replay_server.stop(daemon)
 
 
 @pytest.fixture

@@ -1,0 +1,144 @@
+"""A file of daily bars in, a checked ``Tape`` out; what is wrong in a file is one error that says where.
+
+A user's own file is a CSV or Parquet with the columns symbol, date, open, high, low, close, volume: prices as traded,
+volume in shares. ``splits.csv`` (symbol, date, fromFactor, toFactor), ``dividends.csv`` (symbol, date, amount) and
+``companies.csv`` (ticker, and whatever else of Finnhub's profile is known) beside it are read where they are.
+"""
+
+import math
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from finnhub_replay.reference_files import read_beside
+from finnhub_replay.tape import Bar, Dividend, Split, Tape
+from stocklib.errors import EmbeddedError, SymbolError
+from stocklib.quotes import check_symbol
+from stocklib.sessions import FIRST_DATE, LAST_DATE, sessions
+from stocklib.text_files import encoding_trouble
+
+RECORDED = Path(__file__).parent / "data" / "us5_daily_2000_2013.parquet"
+PRICES = ["open", "high", "low", "close"]
+COLUMNS = ["symbol", "date", *PRICES, "volume"]
+
+
+def recorded_bars() -> pd.DataFrame:
+    """The bars that ship with the project: symbol, date, open, high, low, close, volume, ordered by symbol and date."""
+    return read_bars(RECORDED)
+
+
+def replay_symbols(data: Path | None = None) -> list[str]:
+    """The symbols that a replay of this file (None: the recorded bars) answers for."""
+    return read_tape(data).symbols
+
+
+def read_tape(path: Path | None = None) -> Tape:
+    """The tape of a file of bars (None: the recorded ones); ``EmbeddedError`` names what is wrong in it, and where."""
+    path = path or RECORDED
+    tape = Tape(bars={str(symbol): _bars(rows) for symbol, rows in read_bars(path).groupby("symbol", sort=True)})
+    for row in read_beside(path.parent / "splits.csv"):
+        split = Split(row["symbol"], row["date"], row["fromFactor"], row["toFactor"])
+        tape.splits.setdefault(split.symbol, []).append(split)
+    for row in read_beside(path.parent / "dividends.csv"):
+        paid = Dividend(row["symbol"], row["date"], row["amount"])
+        tape.dividends.setdefault(paid.symbol, []).append(paid)
+    tape.companies = {row["ticker"]: row for row in read_beside(path.parent / "companies.csv")}
+    return tape
+
+
+def read_bars(path: Path) -> pd.DataFrame:
+    """The checked bars of a CSV or Parquet file, ordered by symbol and date."""
+    frame = _read(path)
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    if missing:
+        with path.open("rb") as file:
+            trouble = None if _is_parquet(path) else encoding_trouble(file.read(1024))
+        if trouble:
+            raise EmbeddedError(f"{path} cannot be read as bars: it {trouble}")
+        raise EmbeddedError(f"{path} lacks the column {', '.join(missing)}; it must hold {', '.join(COLUMNS)}")
+    if frame.empty:
+        raise EmbeddedError(f"{path} holds no bars")
+    frame = frame[COLUMNS].reset_index(drop=True)
+    frame["symbol"] = _each(path, frame, "symbol", check_symbol)
+    frame["date"] = _each(path, frame, "date", _day)
+    _check_numbers(path, frame)
+    _check_days(path, frame)
+    return frame.sort_values(["symbol", "date"], ignore_index=True)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        if _is_parquet(path):
+            return pd.read_parquet(path)
+        # a symbol may be NA or TRUE
+        return pd.read_csv(path, dtype={"symbol": str, "date": str}, keep_default_na=False, encoding="utf-8-sig")
+    except UnicodeError as error:
+        trouble = encoding_trouble(path.read_bytes()) or error
+        raise EmbeddedError(f"{path} cannot be read as bars: it {trouble}") from error
+    except (OSError, ValueError) as error:
+        raise EmbeddedError(f"{path} cannot be read as bars: {' '.join(str(error).split())}") from error
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() in (".parquet", ".pq")
+
+
+def _each(path: Path, frame: pd.DataFrame, column: str, read: Callable[[Any], Any]) -> "pd.Series[Any]":
+    """A column with each value read; one that cannot be is refused."""
+    known: dict[Any, Any] = {}
+    complaints: dict[Any, str] = {}
+    for value in frame[column].unique():
+        try:
+            known[value] = read(value)
+        except (ValueError, SymbolError) as error:
+            complaints[value] = str(error)
+    wrong = frame[column].isin(list(complaints))
+    _refuse(path, frame, wrong, f"{column}: {next(iter(complaints.values()), '')}")
+    return frame[column].map(known).astype(object)
+
+
+def _day(value: Any) -> date:
+    try:
+        return datetime.fromisoformat(str(value)).date()
+    except ValueError:
+        raise ValueError(f"{str(value)!r} is not a date like 2012-12-14") from None
+
+
+def _check_numbers(path: Path, frame: pd.DataFrame) -> None:
+    for column in [*PRICES, "volume"]:
+        numbers = pd.to_numeric(frame[column], errors="coerce").astype(float)
+        _refuse(path, frame, ~(numbers.abs() < math.inf), f"{column} is not a number")
+        frame[column] = numbers
+    for column in PRICES:
+        _refuse(path, frame, frame[column] <= 0, f"{column} is zero or negative")
+    _refuse(path, frame, frame["high"] < frame["low"], "high is below low")
+    for column in ("open", "close"):
+        outside = (frame[column] > frame["high"]) | (frame[column] < frame["low"])
+        _refuse(path, frame, outside, f"{column} is outside of low to high")
+    shares = frame["volume"]
+    _refuse(path, frame, (shares < 0) | (shares % 1 != 0) | (shares > 2**53), "volume is not a number of shares")
+    frame["volume"] = shares.astype("int64")
+
+
+def _check_days(path: Path, frame: pd.DataFrame) -> None:
+    outside = (frame["date"] < FIRST_DATE) | (frame["date"] > LAST_DATE)
+    _refuse(path, frame, outside, f"date is outside the trading calendar, {FIRST_DATE} to {LAST_DATE}")
+    open_days = {found.session_date for found in sessions(frame["date"].min(), frame["date"].max())}
+    _refuse(path, frame, ~frame["date"].isin(open_days), "New York was closed on this date")
+    _refuse(path, frame, frame.duplicated(["symbol", "date"]), "the symbol has this date twice")
+
+
+def _refuse(path: Path, frame: pd.DataFrame, wrong: "pd.Series[bool]", what: str) -> None:
+    if wrong.any():
+        place = int(wrong.to_numpy().argmax())
+        symbol, day = frame["symbol"].iloc[place], frame["date"].iloc[place]
+        count = f"{int(wrong.sum()):,} of {len(frame):,} bars so"
+        raise EmbeddedError(f"{path}, bar {place + 1} ({symbol} {day}): {what}; {count}")
+
+
+def _bars(rows: pd.DataFrame) -> list[Bar]:
+    columns = [rows[column].tolist() for column in COLUMNS]
+    return [Bar(*row) for row in zip(*columns, strict=True)]

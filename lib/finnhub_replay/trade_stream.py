@@ -1,0 +1,136 @@
+"""The websocket side of a replay: subscriptions, and trades as virtual time passes.
+
+It speaks as wss://ws.finnhub.io does, on the port of the REST paths: the key as ``?token=``, ``subscribe`` and
+``unsubscribe``, ``trade``, ``ping`` and ``error`` messages. A ``trade`` or ``ping`` also says under ``now`` what the
+virtual time is, as the ``Date`` header does over there; the ping that follows the trades says that nothing older comes.
+
+Time that passes is streamed: that of a running clock, a quote's second, an advance. A clock that is set jumps: what
+lies between is not.
+"""
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import orjson
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from finnhub_replay.api import WRONG_KEY, ApiRules
+from finnhub_replay.clock import VirtualClock
+from finnhub_replay.exchange import Exchange
+from finnhub_replay.faults import Faults
+from stocklib.web_guard import refuse_page
+
+# How often a running clock is looked at, and told to those who listen (this machine's seconds).
+PUMP_SECONDS, PING_SECONDS = 0.05, 0.5
+_TRADES_A_MESSAGE = 50
+
+
+class TradeStream:
+    """Everybody who listens, and how far they were told."""
+
+    def __init__(self, exchange: Exchange, clock: VirtualClock, rules: ApiRules, faults: Faults) -> None:
+        self.exchange, self.clock, self.rules, self.faults = exchange, clock, rules, faults
+        self.listeners: set[TradesHandler] = set()
+        self._jumps = clock.jumps
+        self._minute = clock.now().replace(second=0, microsecond=0)
+
+    def pump(self, *, ping: bool = False) -> None:
+        """Send what was traded since the last time; a ``ping`` after it says that this was all."""
+        now, jumped = self.clock.now(), self.clock.jumps != self._jumps
+        self._jumps = self.clock.jumps
+        # quotes that step the clock a second each are told by the minute
+        minute = now.replace(second=0, microsecond=0)
+        ping = ping or jumped or (self.clock.mode == "step" and minute != self._minute)
+        self._minute = minute
+        for listener in list(self.listeners):
+            listener.tell(now, jumped_to=self.clock.base if jumped else None, ping=ping)
+
+
+class TradesHandler(WebSocketHandler):
+    """One connection."""
+
+    def initialize(self, feed: TradeStream) -> None:
+        self._feed = feed
+        # of each symbol the instant up to which its trades were sent
+        self._heard: dict[str, datetime] = {}
+        # messages that a fault made late
+        self._held: list[bytes] = []
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        if self.request.headers.get("Upgrade", "").lower() != "websocket":
+            self._refuse(404, "this is a replay of Finnhub's API: ask under /api/v1")
+        elif not self._feed.rules.takes(self.get_query_argument("token", "")):
+            self._refuse(401, WRONG_KEY)
+        else:
+            await super().get(*args, **kwargs)
+
+    def prepare(self) -> None:
+        now = self._feed.clock.now().astimezone(UTC).replace(microsecond=0)
+        self.clear_header("Server")
+        self.set_header("Date", format_datetime(now, usegmt=True))
+        self.set_header("X-Stocks-Source", "replay")
+        if said := refuse_page(self.request.headers, names=self._feed.rules.names):
+            self._refuse(403, said)
+
+    def check_origin(self, origin: str) -> bool:
+        """Every origin: ``prepare`` has refused the strangers', with a reason."""
+        return True
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        self._feed.listeners.add(self)
+
+    def on_close(self) -> None:
+        self._feed.listeners.discard(self)
+
+    def on_message(self, message: str | bytes) -> None:
+        try:
+            asked = orjson.loads(message)
+            kind, symbol = asked["type"], str(asked["symbol"]).upper()
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            self.send({"type": "error", "msg": "Invalid message"})
+            return
+        if kind == "unsubscribe":
+            self._heard.pop(symbol, None)
+        elif kind == "subscribe":
+            self._subscribe(symbol)
+        else:
+            self.send({"type": "error", "msg": "Invalid message type"})
+
+    def tell(self, now: datetime, *, jumped_to: datetime | None, ping: bool) -> None:
+        """Send the trades up to now: those since the last time, or since a jump of the clock."""
+        found = []
+        for symbol, heard in self._heard.items():
+            since = heard if jumped_to is None else jumped_to
+            found += self._feed.exchange.trades(symbol, since, now)
+            self._heard[symbol] = now
+        found.sort(key=lambda trade: trade["t"])
+        for first in range(0, len(found), _TRADES_A_MESSAGE):
+            trades = found[first : first + _TRADES_A_MESSAGE]
+            self.send({"type": "trade", "data": trades, "now": now.timestamp()})
+        if ping:
+            self.send({"type": "ping", "now": now.timestamp()})
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Every message of the stream leaves here."""
+        relayed = self._feed.faults.relay(orjson.dumps(message), held=self._held)
+        try:
+            for text in relayed or ():
+                self.write_message(text.decode())
+            if relayed is None:
+                self.close()
+        except WebSocketClosedError:
+            self._feed.listeners.discard(self)
+
+    def _subscribe(self, symbol: str) -> None:
+        if symbol not in self._feed.exchange.tape.symbols:
+            self.send({"type": "error", "msg": f"Invalid symbol {symbol}"})
+        elif symbol not in self._heard and len(self._heard) >= self._feed.rules.ws_symbols:
+            self.send({"type": "error", "msg": "Subscribing to too many symbols"})
+        else:
+            self._heard.setdefault(symbol, self._feed.clock.now())
+
+    def _refuse(self, status: int, text: str) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(orjson.dumps({"error": text}))

@@ -1,0 +1,251 @@
+"""One connection to Finnhub, or to a replay server that speaks like it: paths in, parsed JSON and the time of it out.
+
+Calls stay within the plan's rate budget by waiting; 429, 5xx and a lost connection are tried again with growing pauses;
+whatever is left is one of ``errors`` and says what to do next. The key travels in one header and appears nowhere else.
+"""
+
+import logging
+import random
+from datetime import datetime
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+
+from stocklib.clocks import Pace, SourceClock, Stop, read_http_date
+from stocklib.errors import (
+    BadAnswer,
+    Interrupted,
+    KeyRefused,
+    PlanRefused,
+    RateLimited,
+    SettingsError,
+    SourceUnavailable,
+)
+from stocklib.quotes import read_epoch, to_epoch
+from stocklib.rate_limit import RateBudget
+from stocklib.settings import Secret, Settings
+
+log = logging.getLogger(__name__)
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_TIMEOUT = (5.0, 10.0)
+_LONGEST_PAUSE = 90.0
+_PREMIUM = {"/stock/candle", "/stock/split", "/stock/dividend"}
+
+
+class Connection:
+    """Asks one source. ``stop`` interrupts every wait with ``Interrupted``.
+
+    A call is tried ``attempts`` times in all; the first pause is about ``first_pause`` seconds and doubles from there.
+    ``clock`` is the source's; ``replay`` says whether the answers are recorded ones, None before the first answer.
+    """
+
+    def __init__(self, settings: Settings, *, stop: Stop, attempts: int, first_pause: float) -> None:
+        self._key: Secret = settings.require("FINNHUB_API_KEY")
+        self._headers = _headers(self._key)
+        self._address = urlsplit(str(settings.finnhub_base_url))
+        self._base = self._address.geturl()
+        self._stop = stop
+        self._budget = RateBudget(
+            per_minute=settings.finnhub_calls_per_minute, per_second=settings.finnhub_calls_per_second
+        )
+        self._attempts = attempts
+        self._first_pause = first_pause
+        self._retry_after = 0.0
+        self._retrying = Retrying(
+            retry=retry_if_exception_type((SourceUnavailable, RateLimited)),
+            wait=self._backoff,
+            stop=stop_after_attempt(attempts),
+            sleep=self._pause,
+            reraise=True,
+        )
+        self._adapter = HTTPAdapter(pool_connections=2, pool_maxsize=8)
+        self._route = _route(self._base)
+        self.clock = SourceClock(stop, advance=lambda seconds: self.move_replay({"advance": seconds}))
+        self._paced = False
+        self.replay: bool | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run is to end."""
+        return self._stop.is_set()
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._adapter.close()
+
+    def get(self, path: str, subject: str) -> tuple[Any, datetime]:
+        """The answer to ``path`` (with its query) and the source's time of it. ``subject`` is for the error's text."""
+        if self._stop.is_set():
+            raise Interrupted(f"stopped before asking Finnhub for {subject}")
+        return self._retrying(self._ask, path, subject)
+
+    def read_pace(self) -> None:
+        """Learn how a replay's time runs; to be called once the source has answered something."""
+        answer = self._replay_clock("GET", None)
+        step = answer.get("mode") == "step"
+        self._paced = True
+        self.clock.pace = Pace(1.0 if step else float(answer.get("speed") or 1.0), step)
+        self.clock.see(read_epoch(answer["now"], "its clock"))
+
+    def move_replay(self, move: dict[str, float]) -> datetime:
+        """Set (``now``) or advance (``advance``, seconds) a replay's clock; its new time."""
+        return self.clock.see(read_epoch(self._replay_clock("POST", orjson.dumps(move))["now"], "its clock"))
+
+    def _ask(self, path: str, subject: str) -> tuple[Any, datetime]:
+        self._budget.spend(self._stop.wait)
+        response = self._send("GET", self._base + path, self._headers)
+        if response.status_code != 200:
+            self._refuse(response, path.partition("?")[0], subject)
+        named = read_http_date(response.headers.get("Date", ""))
+        # how fast a replay's time runs must be known first
+        if named and (self._paced or self.replay is False) and (off := self.clock.doubts(named)):
+            raise SourceUnavailable(
+                f"{self._where} says that it is {named:%Y-%m-%d %H:%M:%S} UTC, {off.total_seconds():+,.0f} s from what "
+                f"its answers before said: its answer for {subject} is not taken"
+            )
+        fetched_at = self.clock.see(named) if named else self.clock.now()
+        self.replay = response.headers.get("X-Stocks-Source") == "replay"
+        return self._decode(response, path.partition("?")[0], subject), fetched_at
+
+    def _send(
+        self, method: str, url: str, headers: "CaseInsensitiveDict[str]", body: bytes | None = None
+    ) -> requests.Response:
+        # Straight to the adapter: a Session merges the environment into every call (2 ms), keeps cookies, and would
+        # follow a redirect with the key in its header.
+        request = requests.PreparedRequest()
+        request.method, request.url, request.headers, request.body = method, url, headers, body
+        try:
+            response = self._adapter.send(request, timeout=_TIMEOUT, **self._route)
+            response.content  # noqa: B018 - reads the body, so that a truncated one fails here
+        except (requests.RequestException, OSError) as error:
+            raise SourceUnavailable(
+                f"{self._where} did not answer {urlsplit(url).path} ({type(error).__name__}); {self._hint}"
+            ) from error
+        return response
+
+    def _decode(self, response: requests.Response, name: str, subject: str) -> Any:
+        try:
+            answer = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            shown = self._clean(response.content[:60].decode("utf-8", "replace"))
+            raise BadAnswer(
+                f"{self._where} answered {name} for {subject} with what is not JSON ({shown!r}); nothing was stored"
+            ) from None
+        if isinstance(answer, dict) and set(answer) == {"error"}:
+            raise BadAnswer(f"{self._where} answered {name} for {subject}: {self._clean(str(answer['error']))}")
+        return answer
+
+    def _refuse(self, response: requests.Response, name: str, subject: str) -> NoReturn:
+        status = response.status_code
+        said = f"{status}{self._said(response)}"
+        self._retry_after = _retry_after(response)
+        if status == 401:
+            raise KeyRefused(f"Finnhub refused the key ({said}): check FINNHUB_API_KEY in .env or in the environment")
+        if status == 403:
+            advice = (
+                "set HISTORY_SOURCE=yfinance" if name in _PREMIUM else "leave it out, or use a key of a larger plan"
+            )
+            raise PlanRefused(f"Finnhub refused {name} for {subject} ({said}): the key's plan lacks it; {advice}")
+        if status == 429:
+            raise RateLimited(
+                f"{self._where} says that it is asked too often, for {subject} now ({said}): lower "
+                "FINNHUB_CALLS_PER_MINUTE, or see who else uses this key, and try again in a minute"
+            )
+        if status >= 500:
+            raise SourceUnavailable(f"{self._where} failed on {name} for {subject} ({said}); {self._hint}")
+        if 300 <= status < 400:
+            raise BadAnswer(
+                f"{self._where} answered {name} with a redirect ({status}), which is not followed, so that the key "
+                "goes nowhere else: check FINNHUB_BASE_URL"
+            )
+        raise BadAnswer(f"{self._where} answered {name} for {subject} with {said}: check FINNHUB_BASE_URL")
+
+    def _said(self, response: requests.Response) -> str:
+        try:
+            error = orjson.loads(response.content).get("error")
+        except (orjson.JSONDecodeError, AttributeError):
+            return ""
+        return f", {self._clean(error).rstrip('.')}" if isinstance(error, str) and error else ""
+
+    def _clean(self, text: str) -> str:
+        return text.replace(self._key.reveal(), "***")[:200]
+
+    @property
+    def _where(self) -> str:
+        port = f":{self._address.port}" if self._address.port else ""
+        return f"Finnhub at {self._address.hostname}{port}"
+
+    @property
+    def _hint(self) -> str:
+        if self._address.hostname in _LOOPBACK:
+            return "is the replay server up? `stocks status` says, `stocks up` starts it"
+        return "check the network and FINNHUB_BASE_URL, or try again later"
+
+    def _backoff(self, state: RetryCallState) -> float:
+        """Seconds before the next try: doubling with jitter, four times as many after a 429, or what it says."""
+        error = state.outcome.exception() if state.outcome else None
+        patience = self._first_pause * (4 if isinstance(error, RateLimited) else 1)
+        pause: float = patience * 2 ** (state.attempt_number - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        pause = min(max(pause, self._retry_after), _LONGEST_PAUSE)
+        self._retry_after = 0.0
+        if state.attempt_number < self._attempts:
+            log.warning("%s; try %d of %d in %.1f s", error, state.attempt_number + 1, self._attempts, pause)
+        return pause
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Interrupted("stopped while waiting for Finnhub to answer again")
+
+    def _replay_clock(self, method: str, body: bytes | None) -> dict[str, Any]:
+        about = {"Content-Length": str(len(body)), "Content-Type": "application/json"} if body else {}
+        url = f"{self._address.scheme}://{self._address.netloc}/replay/clock"
+        response = self._send(method, url, CaseInsensitiveDict({**self._headers, **about}), body)
+        answer = self._decode(response, "/replay/clock", "its clock") if response.status_code == 200 else None
+        if not isinstance(answer, dict) or not isinstance(answer.get("now"), int | float):
+            raise BadAnswer(
+                f"{self._where} does not let its clock be read or moved ({response.status_code}"
+                f"{self._said(response)}): only a replay server does, with the key that it was started with"
+            )
+        return answer
+
+
+def replay_move(instant: datetime) -> dict[str, float]:
+    """The move that sets a replay's clock to an instant."""
+    return {"now": to_epoch(instant)}
+
+
+def is_on_this_machine(settings: Settings) -> bool:
+    """Whether the source is asked on loopback, as a replay server is."""
+    return urlsplit(str(settings.finnhub_base_url)).hostname in _LOOPBACK
+
+
+def _headers(key: Secret) -> "CaseInsensitiveDict[str]":
+    # checked here, since an HTTP library that rejects a header repeats it in its error
+    if not all("!" <= letter <= "~" for letter in key.reveal()):
+        raise SettingsError("FINNHUB_API_KEY holds a space, a line break or a letter that no key has: copy it again")
+    return CaseInsensitiveDict(
+        {"X-Finnhub-Token": key.reveal(), "Accept": "application/json", "User-Agent": "stocks-workbench"}
+    )
+
+
+def _route(base: str) -> dict[str, Any]:
+    """Proxies and certificates of this machine, read once; nothing of the kind for an address of its own."""
+    if urlsplit(base).hostname in _LOOPBACK:
+        return {}
+    with requests.Session() as session:
+        merged = session.merge_environment_settings(base, {}, False, None, None)
+    return {"proxies": merged["proxies"], "verify": merged["verify"], "cert": merged["cert"]}
+
+
+def _retry_after(response: requests.Response) -> float:
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdigit():
+        return min(float(text), _LONGEST_PAUSE)
+    until, now = read_http_date(text), read_http_date(response.headers.get("Date", ""))
+    return max(0.0, (until - now).total_seconds()) if until and now else 0.0

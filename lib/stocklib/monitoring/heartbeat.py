@@ -1,0 +1,320 @@
+"""Heartbeats: each running process writes one small file that says how it is, for ``stocks status`` and the ledger.
+
+``STOCKS_HOME/heartbeats/<role>.json`` is the run of a role that began last, dead or alive. When the next of its kind
+begins, that file moves aside as ``<run_id>.json``; those of runs that confirmed quotes stay for good, since the ledger
+counts by them, of the others the last twenty do. A file is written whole or not at all; one that says what Kafka has
+confirmed is a promise to the ledger, and is synced to the disk, also after a power cut the old one or the new one.
+"""
+
+import logging
+import os
+import socket
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil  # type: ignore[import-untyped]
+
+from stocklib.errors import SettingsError, StateError
+from stocklib.monitoring.prometheus import MetricsServer
+from stocklib.state_files import Shape, read_record, sync_folder, write_state
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 2.0
+# Files of past runs that nobody counts by any more.
+_KEPT = 20
+_RATE_SECONDS = 60.0
+# On another machine or in another container, a process is alive as long as its file is this fresh.
+_FRESH_SECONDS = 30.0
+
+# The kinds that confirm nothing: no ledger counts by what their files said.
+_UNCOUNTED = ("consumer", "loader")
+_NUMBER = (int, float)
+_WHO: Shape = {
+    "run_id": str,
+    "role": str,
+    "pid": int,
+    "started": _NUMBER,
+    "host": str,
+    "at": _NUMBER,
+    "state": str,
+    "ended": (str, type(None)),
+}
+# What a kind of process says or does not say.
+_SAID: Shape = {
+    name: (*kinds, type(None))
+    for kinds, names in {
+        (int,): ("messages", "errors", "lag"),
+        _NUMBER: ("began_at", "last_event_at", "last_market_at", "per_second", "patience", "round_seconds"),
+        (str,): ("trouble", "source"),
+        (dict,): ("clock", "confirmed"),
+    }.items()
+    for name in names
+}
+
+# Damaged files that the log names already.
+_named: set[Path] = set()
+
+Facts = Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a heartbeat file says: who wrote it, when (epoch of this machine's clock), and the facts.
+
+    ``ended`` is None while the run goes on; then ``done`` (it reached its end), ``stopped`` (as asked) or ``error``.
+    """
+
+    path: Path
+    run_id: str
+    role: str
+    pid: int
+    started: float
+    host: str
+    at: float
+    state: str
+    ended: str | None
+    facts: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The role without the number of its process: ``consumer`` of ``consumer-4711``."""
+        return self.role.partition("-")[0]
+
+    @property
+    def is_past(self) -> bool:
+        """Whether another run of its kind began since."""
+        return self.path.stem == self.run_id
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was written."""
+        return max(0.0, time.time() - self.at)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still runs: a later one that was given its pid is not taken for it."""
+        if self.ended or self.is_past:
+            return False
+        if self.host != socket.gethostname():
+            return self.age < _FRESH_SECONDS
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < 2
+            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.Error:
+            return False
+
+
+class Heartbeat:
+    """The file of one run. ``role`` is ``producer``, ``trades``, ``loader`` or ``consumer-<pid>``.
+
+    Beside a living run of the same role it writes ``<role>-<run_id>.json``: neither overwrites the other. ``latest`` is
+    what was last said, with the rate of the last minute. Facts that every role gives: ``state``, ``messages`` (how many
+    so far), ``errors`` (how many so far), ``last_event_at`` (epoch, on the source's clock), ``lag`` (messages), and
+    ``trouble``, a sentence about what it waits for, if anything; since when is noted here.
+
+    With a ``metrics_port`` (``METRICS_PORT``) the same facts are served as Prometheus text until ``end``.
+    """
+
+    def __init__(self, home: Path, *, role: str, run_id: str, metrics_port: int = 0) -> None:
+        self.role = role
+        self.run_id = run_id
+        self.latest: Mapping[str, Any] = {}
+        self._who = {
+            "run_id": run_id,
+            "role": role,
+            "pid": os.getpid(),
+            "started": psutil.Process().create_time(),
+            "host": socket.gethostname(),
+            "began_at": time.time(),
+        }
+        self._written = -BEAT_SECONDS
+        self._failing = self._is_there = False
+        self._trouble_since: float | None = None
+        self._counts: deque[tuple[float, int]] = deque()
+        folder = home / "heartbeats"
+        self.path = folder / f"{role}.json"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _set_aside(home, kind=role.partition("-")[0])
+            if self.path.exists():
+                self.path = folder / f"{role}-{run_id}.json"
+        except OSError as error:
+            raise SettingsError(
+                f"{self.path} cannot be written ({error}): STOCKS_HOME must be a folder of yours"
+            ) from error
+        self._metrics: MetricsServer | None = None
+        if metrics_port:
+            self._metrics = MetricsServer(metrics_port, kind=role.partition("-")[0], latest=lambda: self.latest)
+            self._who["metrics"] = self._metrics.address
+
+    def name(self, run_id: str) -> None:
+        """Take the id of a run that was not known when the file was begun."""
+        self.run_id = run_id
+        self._who["run_id"] = run_id
+
+    def beat(self, facts: Facts, *, now: bool = False) -> None:
+        """Write what ``facts`` gives, at most every two seconds unless ``now``; cheap in between."""
+        if now or time.monotonic() - self._written >= BEAT_SECONDS:
+            self._write(facts, ended=None)
+
+    def end(self, facts: Facts, *, ended: str) -> None:
+        """The last word of a run that was ``done``, ``stopped`` as asked, or met an ``error``."""
+        self._write(facts, ended=ended)
+        if self._metrics:
+            self._metrics.close()
+            self._metrics = None
+
+    def _write(self, facts: Facts, *, ended: str | None) -> None:
+        said = facts()
+        self._written = time.monotonic()
+        self._trouble_since = (self._trouble_since or time.time()) if said.get("trouble") else None
+        self.latest = {
+            **self._who,
+            "at": time.time(),
+            "ended": ended,
+            **said,
+            "trouble_since": self._trouble_since,
+            "per_second": round(self._rate(int(said.get("messages") or 0)), 3),
+        }
+        is_counted = "confirmed" in said
+        try:
+            content = orjson.dumps(self.latest, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+            write_state(self.path, content, durable=is_counted)
+            if is_counted and (ended or not self._is_there):
+                # in between, a power cut may bring the version before the last back: it confirms less, not more
+                sync_folder(self.path.parent)
+            self._failing, self._is_there = False, True
+        except OSError as error:
+            # a full disk stops no stream
+            if not self._failing:
+                log.error("the heartbeat %s cannot be written: %s; the stream goes on", self.path, error)
+            self._failing = True
+
+    def _rate(self, count: int) -> float:
+        """Messages a second over the last minute."""
+        now = time.monotonic()
+        self._counts.append((now, count))
+        while self._counts[0][0] < now - _RATE_SECONDS and len(self._counts) > 2:
+            self._counts.popleft()
+        since, before = self._counts[0]
+        return (count - before) / (now - since) if now > since else 0.0
+
+
+def name_run(kind: str) -> str:
+    """A run id for a process that has none of a stream's.
+
+    >>> name_run("loader").startswith("loader-2")
+    True
+    """
+    return f"{kind}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def read_heartbeats(home: Path, *, past: bool = False) -> list[Beat]:
+    """The latest run of each role, dead or alive, by role; with ``past``, the runs before them too.
+
+    A damaged file is left out, and logged; ``damaged_heartbeats`` says which ones there are.
+    """
+    beats, damaged = _read_all(home)
+    for error in damaged:
+        if error.path not in _named:
+            _named.add(error.path)
+            log.warning("%s", error)
+    return sorted((beat for beat in beats if past or not beat.is_past), key=lambda beat: (beat.role, beat.at))
+
+
+def damaged_heartbeats(home: Path) -> list[StateError]:
+    """The files that say nothing: each may be that of a process that runs, or of one that died unseen."""
+    return _read_all(home)[1]
+
+
+def read_confirmed(home: Path) -> tuple[list[Mapping[str, Any]], list[StateError]]:
+    """The facts of every run that confirmed something, and the files that may be of such a run and are damaged.
+
+    Fields: ``run_id``, ``topic`` (absent or None in the files of an old release), ``confirmed``: seq by symbol.
+    """
+    confirmed: list[Mapping[str, Any]] = []
+    damaged: list[StateError] = []
+    for path in _files(home):
+        try:
+            said = _read_file(path, {"run_id": str})
+            if said and "confirmed" in said:
+                seqs = said["confirmed"]
+                if not isinstance(seqs, dict) or not all(_is_seq(seq) for seq in seqs.values()):
+                    raise StateError(path, "has no 'confirmed' that can be used", _remedy(path))
+                confirmed.append(said)
+        except StateError as error:
+            if _kind(path) not in _UNCOUNTED:
+                damaged.append(error)
+    return confirmed, damaged
+
+
+def _is_seq(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _read_all(home: Path) -> tuple[list[Beat], list[StateError]]:
+    beats: list[Beat] = []
+    damaged: list[StateError] = []
+    for path in _files(home):
+        try:
+            if said := _read_file(path, {**_WHO, **_SAID}):
+                if said.get("clock") and not isinstance(said["clock"].get("now"), _NUMBER):
+                    raise StateError(path, "has no 'clock' that can be used", _remedy(path))
+                who: dict[str, Any] = {name: said.get(name) for name in _WHO}
+                beats.append(Beat(path=path, facts=said, **who))
+        except StateError as error:
+            damaged.append(error)
+    return beats, damaged
+
+
+def _files(home: Path) -> list[Path]:
+    return sorted((home / "heartbeats").glob("[!.]*.json"))
+
+
+def _read_file(path: Path, shape: Shape) -> dict[str, Any] | None:
+    try:
+        return read_record(path, shape=shape, remedy=_remedy(path))
+    except FileNotFoundError:
+        # set aside since it was listed
+        return None
+
+
+def _kind(path: Path) -> str:
+    """What kind of process wrote a file, by its name; a run of a feed that is over is named after its source."""
+    return path.stem.partition("-")[0]
+
+
+def _remedy(path: Path) -> str:
+    if _kind(path) in _UNCOUNTED:
+        return "no ledger counts by it; it goes when the next such process starts, or when you delete it"
+    return (
+        "what its run had Kafka confirm is not known any more; delete it, and `stocks ledger --accept` counts without "
+        "that run"
+    )
+
+
+def _set_aside(home: Path, *, kind: str) -> None:
+    """Move the files of this kind's dead runs aside, and delete the oldest that nobody counts by."""
+    beats, damaged = _read_all(home)
+    for error in damaged:
+        if kind in _UNCOUNTED and _kind(error.path) == kind:
+            log.warning("%s; removed", error)
+            error.path.unlink(missing_ok=True)
+    for beat in beats:
+        safe = beat.run_id.replace("-", "").replace("_", "").isalnum()
+        if beat.kind == kind and safe and not beat.is_past and not beat.is_alive:
+            with suppress(FileNotFoundError):
+                beat.path.replace(beat.path.with_name(f"{beat.run_id}.json"))
+    needless = [beat for beat in beats if beat.is_past and not any((beat.facts.get("confirmed") or {}).values())]
+    for beat in sorted(needless, key=lambda beat: beat.at)[:-_KEPT]:
+        beat.path.unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""What of a heartbeat is an alarm, and what is only worth a remark. Pure: heartbeats and a moment in, sentences out."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from stocklib.monitoring.heartbeat import Beat
+from stocklib.quotes import from_epoch
+from stocklib.sessions import NEW_YORK, Session, new_york_date, next_session, session
+
+# How long a living process may say nothing, and how long a deliberate stop in a session may last.
+_SILENCE, _STOPPED = 60.0, 120.0
+# In a session, quotes or trades come at least this often; or every third round, where rounds are longer.
+_OVERDUE, _ROUNDS = 120.0, 3
+# A replay's time runs ahead while a process does other things for so many seconds of this machine's.
+_SLACK = 15.0
+# Prices that nowhere moved for so long are those of a source that stands still.
+_FROZEN = timedelta(minutes=30)
+# An outage that a process waits through is an alarm after so long.
+_OUTAGE = 30.0
+
+_FEEDS = ("producer", "trades")
+
+Judgement = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When it is judged: ``now`` on the source's clock (None where that is unknown), ``wall`` on this machine's."""
+
+    now: datetime | None
+    wall: float
+
+    @property
+    def session(self) -> Session | None:
+        """The session that is on at the source."""
+        return session_at(self.now)
+
+
+def session_at(instant: datetime | None) -> Session | None:
+    """The session in which an instant lies, if any."""
+    found = session(new_york_date(instant)) if instant else None
+    return found if found and instant and found.contains(instant) else None
+
+
+def judge(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
+    """The alarm and the remark, if any, that a heartbeat among ``beats`` gives rise to."""
+    if deleted := beat.facts.get("deleted"):
+        # it stays, whatever else goes well, until the next run of its kind
+        what = ", ".join(map(str, deleted[:5]))
+        return (
+            f"Kafka had deleted messages before they were read ({what}): see `stocks ledger`, and the topic's "
+            "retention (retention.ms=-1 keeps everything)"
+        ), None
+    if beat.facts.get("clock"):
+        return _living_feed(beat, moment) if beat.is_alive else _ended_feed(beat, moment)
+    if beat.is_alive:
+        return _living(beat, moment)
+    return _ended(beat, beats, moment)
+
+
+def _living_feed(beat: Beat, moment: Moment) -> Judgement:
+    if told := _silence(beat, moment) or _outage(beat, moment):
+        return told
+    facts, today = beat.facts, moment.session
+    if today is None or moment.now is None or facts.get("market_open") is False:
+        return None, None
+    pace = facts["clock"]
+    slack = 0.0 if pace["step"] else _SLACK * pace["speed"]
+    patience = timedelta(seconds=max(_OVERDUE, _ROUNDS * float(facts.get("round_seconds") or 0), slack))
+    event, market = _instant(facts.get("last_event_at")), _instant(facts.get("last_market_at"))
+    since = max(event or today.open, today.open)
+    begun = event is None and moment.wall - float(facts.get("began_at") or 0) < _OVERDUE
+    if moment.now - since > patience and not begun:
+        return (
+            f"nothing has come since {_clock(since)}, and the market is open: see what the source answers "
+            f"(stocks doctor) and the process's log ({beat.state})"
+        ), None
+    if market and moment.now - max(market, today.open) > max(_FROZEN, patience):
+        return f"the source answers, but no price has moved since {_clock(market)}, and the market is open", None
+    return None, None
+
+
+def _ended_feed(beat: Beat, moment: Moment) -> Judgement:
+    last = from_epoch(beat.facts["clock"]["now"])
+    if beat.ended == "done":
+        return None, None
+    if beat.ended == "stopped":
+        if moment.session and moment.wall - beat.at > _STOPPED:
+            return "it was stopped, and the market is open: start it again", None
+        return None, None
+    how = "ended by an error" if beat.ended else "ended without a word (killed?)"
+    # the source may have been closed when the calendar says open
+    struck = session_at(last) if beat.facts.get("market_open") is not False else None
+    if struck:
+        return f"{how} at {_clock(last)}, in the session of {struck.session_date}: start it again", None
+    if moment.session:
+        return f"{how} at {_clock(last)}, and the market is open now: start it again", None
+    return None, f"{how} while the market was closed; start it before {_clock(_next_bell(moment.now or last))}"
+
+
+def _living(beat: Beat, moment: Moment) -> Judgement:
+    return _silence(beat, moment) or _outage(beat, moment) or (None, None)
+
+
+def _ended(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
+    if beat.ended in ("done", "stopped"):
+        return None, None
+    how = "ended by an error" if beat.ended else "ended without a word (killed?)"
+    if beat.kind in _FEEDS:
+        # before its source had answered
+        if moment.session:
+            return f"{how} before it began, and the market is open: start it again ({beat.state})", None
+        return None, f"{how} before it began: start it again ({beat.state})"
+    if any(other.kind == beat.kind and other.is_alive for other in beats):
+        return None, f"{how}; another {beat.kind} goes on"
+    if moment.session:
+        return f"{how}, and the market is open: start it again; nothing is lost, it goes on where it was", None
+    return None, f"{how}; nothing is lost, the next one goes on where it was"
+
+
+def _outage(beat: Beat, moment: Moment) -> Judgement | None:
+    """What it waits for, whatever the day: a short wait is a remark."""
+    trouble, since = beat.facts.get("trouble"), beat.facts.get("trouble_since")
+    if not (trouble and since):
+        return None
+    if moment.wall - since > _OUTAGE:
+        return f"it has tried for {moment.wall - since:.0f} s, and goes on trying: {trouble}", None
+    return None, trouble
+
+
+def _silence(beat: Beat, moment: Moment) -> Judgement | None:
+    seconds = moment.wall - beat.at
+    if seconds <= float(beat.facts.get("patience") or _SILENCE):
+        return None
+    text = f"pid {beat.pid} runs and has said nothing for {seconds:.0f} s: it hangs, or is stopped"
+    return (text, None) if moment.session else (None, text)
+
+
+def _next_bell(instant: datetime) -> datetime:
+    today = session(new_york_date(instant))
+    return today.open if today and instant < today.open else next_session(new_york_date(instant)).open
+
+
+def _instant(epoch: float | None) -> datetime | None:
+    return from_epoch(epoch) if epoch else None
+
+
+def _clock(instant: datetime) -> str:
+    return f"{instant.astimezone(NEW_YORK):%a %Y-%m-%d %H:%M:%S} New York"

@@ -1,0 +1,208 @@
+"""source → lake: daily bars with the splits that make sense of them, dividends and company profiles.
+
+``backfill`` fetches what the warehouse does not hold of a range, ``daily`` one trade date whatever it holds. Both work
+symbol by symbol and land many symbols together, often enough that a kill loses little. A symbol that fails is
+reported and the rest goes on; a refused key, or a source that is gone, ends the run after landing what there is.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+
+from stocklib.errors import (
+    BadAnswer,
+    DateRangeError,
+    PlanRefused,
+    RateLimited,
+    SourceUnavailable,
+    SymbolError,
+    WrongSource,
+)
+from stocklib.lake import Lake
+from stocklib.pipeline.history.fetch_rounds import HistoryResult, Rounds
+from stocklib.pipeline.history.loaded_history import Known, KnownSymbol, read_known
+from stocklib.pipeline.history.symbol_history import HistorySource, fetch_symbol
+from stocklib.pipeline.loading import load
+from stocklib.quotes import check_symbol
+from stocklib.sessions import (
+    FIRST_DATE,
+    holiday,
+    last_finished_session,
+    new_york_date,
+    previous_session,
+    session,
+    sessions,
+)
+from stocklib.settings import Settings
+from stocklib.warehouse import open_warehouse
+
+log = logging.getLogger(__name__)
+
+_REFUSALS = 3  # so many symbols refused in a row, and none answered: it is the plan, not the symbol
+_SILENCES = 2
+
+Progress = Callable[[int, int | None, str], None]
+
+
+def open_history(settings: Settings) -> HistorySource:
+    """The source of history that ``HISTORY_SOURCE`` names."""
+    if settings.history_source == "yfinance":
+        from stocklib.yahoo import Yahoo
+
+        return Yahoo(settings)
+    return _open_finnhub(settings)
+
+
+def backfill(
+    settings: Settings,
+    *,
+    symbols: list[str] | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    on_progress: Progress | None = None,
+) -> HistoryResult:
+    """Land every daily bar from ``start`` to ``end`` that the warehouse does not hold.
+
+    By default from the last session before 1 January of the source's year to its last finished session, for the
+    watchlist. ``DateRangeError`` for a range that runs backwards or lies ahead. A symbol that the source does not know
+    is left out and named; it fails where the source knows none.
+    """
+    listed = _symbols(settings, symbols)
+    with open_history(settings) as source:
+        now = source.now()
+        first, last = _range(now, start, end)
+        days = sessions(first, last)
+        if not days:
+            note = f"no session from {first} to {last}: nothing to fetch"
+            return HistoryResult(first, last, len(listed), note=note)
+        lake = Lake(settings)
+        known = _read_known(settings, source, lake)
+        settle = timedelta(seconds=settings.close_settle_seconds)
+        wanted = {symbol: known.of(symbol).misses(days, settle=settle) for symbol in listed}
+        rounds = Rounds(lake, source, "ytd_historical_quotes", HistoryResult(first, last, len(listed)))
+        return _fetch(source, known, wanted, rounds, on_progress)
+
+
+def daily(
+    settings: Settings,
+    day: date | None = None,
+    *,
+    symbols: list[str] | None = None,
+    on_progress: Progress | None = None,
+) -> HistoryResult:
+    """Land the bars of one trade date, by default of the last session that is final.
+
+    A session is final ``CLOSE_SETTLE_SECONDS`` after its close. A day without a session is nothing to do, and ``note``
+    says so. A day that is there already is fetched again: the newer fetch counts. Where a symbol's history reaches
+    further back and the session before the day is not held, that one is fetched too: a schedule of afternoons passes
+    over the session before a half day.
+    """
+    listed = _symbols(settings, symbols)
+    settle = timedelta(seconds=settings.close_settle_seconds)
+    with open_history(settings) as source:
+        now = source.now()
+        day = day or last_finished_session(now, settle=settle).session_date
+        if day > new_york_date(now):
+            raise DateRangeError(f"{day} lies ahead: the source's date is {new_york_date(now)}")
+        found = session(day)
+        if found is None:
+            return HistoryResult(day, day, len(listed), note=_closed(day))
+        if now < found.close:
+            raise DateRangeError(
+                f"the session of {day} is not over: it closes at {found.close:%H:%M} UTC; ask after that"
+            )
+        lake = Lake(settings)
+        known = _read_known(settings, source, lake)
+        rounds = Rounds(lake, source, "daily_historical_quotes", HistoryResult(day, day, len(listed)))
+        wanted = {symbol: [*_missed_before(known.of(symbol), day, settle), day] for symbol in listed}
+        done = _fetch(source, known, wanted, rounds, on_progress)
+    for symbol in listed:
+        if (symbol, day) not in rounds.landed and symbol not in done.failed | done.unknown:
+            done.failed[symbol] = f"{done.source} has no bar of {day} (yet): ask again later, or check the symbol"
+    return done
+
+
+def _missed_before(known: KnownSymbol, day: date, settle: timedelta) -> list[date]:
+    """The session before the day, where it is not held and an earlier bar is."""
+    if not any(held < day for held in known.bars):
+        return []
+    return known.misses([previous_session(day)], settle=settle)
+
+
+def _open_finnhub(settings: Settings) -> HistorySource:
+    from stocklib.finnhub import Finnhub
+
+    return Finnhub(settings)
+
+
+def _fetch(
+    source: HistorySource,
+    known: Known,
+    wanted: dict[str, list[date]],
+    rounds: Rounds,
+    on_progress: Progress | None,
+) -> HistoryResult:
+    refused = silent = 0
+    try:
+        for done, (symbol, dates) in enumerate(wanted.items()):
+            if on_progress:
+                on_progress(done, len(wanted), symbol)
+            try:
+                rounds.add(symbol, fetch_symbol(source, symbol, known.of(symbol), wanted=dates), complete=not dates)
+                refused = silent = 0
+            except SymbolError as error:
+                rounds.leave_out(symbol, error)
+            except BadAnswer as error:
+                rounds.fail(symbol, error)
+            except PlanRefused as error:
+                rounds.fail(symbol, error)
+                refused += 1
+                if rounds.is_empty and refused in (_REFUSALS, len(wanted)):
+                    raise
+            except (SourceUnavailable, RateLimited) as error:
+                rounds.fail(symbol, error)
+                silent += 1
+                if silent in (_SILENCES, len(wanted)):
+                    raise
+    finally:
+        rounds.land()
+    rounds.judge(len(wanted))
+    if on_progress:
+        on_progress(len(wanted), len(wanted), "")
+    log.info("%s", rounds.result)
+    return rounds.result
+
+
+def _symbols(settings: Settings, symbols: list[str] | None) -> list[str]:
+    return list(dict.fromkeys(check_symbol(symbol) for symbol in symbols or settings.symbols))
+
+
+def _range(now: datetime, start: date | None, end: date | None) -> tuple[date, date]:
+    today = new_york_date(now)
+    january = date(today.year, 1, 1)
+    first = start or (previous_session(january).session_date if january > FIRST_DATE else FIRST_DATE)
+    if first > today or (end is not None and end > today):
+        raise DateRangeError(f"{max(first, end or first)} lies ahead: the source's date is {today}")
+    if end is not None and first > end:
+        raise DateRangeError(f"the range from {first} to {end} runs backwards")
+    # a session that is not over has no bar yet
+    finished = last_finished_session(now).session_date
+    return first, min(end or finished, finished)
+
+
+def _read_known(settings: Settings, source: HistorySource, lake: Lake) -> Known:
+    """What is held once all that landed is loaded; ``WrongSource`` when it is recorded data and the source is live."""
+    lake.ensure_bucket()
+    load(settings)
+    known = read_known(open_warehouse(settings))
+    if known.source is not None and (known.source == "replay") != (source.source == "replay"):
+        raise WrongSource(
+            f"the warehouse holds history from {known.source} and the source is {source.source}: recorded and live "
+            "data do not mix; use another STOCKS_HOME and MINIO_BUCKET for the one or the other"
+        )
+    return known
+
+
+def _closed(day: date) -> str:
+    why = "a weekend" if day.weekday() >= 5 else holiday(day) or "no trading day"
+    return f"the exchange was closed on {day} ({why}): nothing to fetch"

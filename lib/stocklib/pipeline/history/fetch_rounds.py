@@ -1,0 +1,138 @@
+"""Rounds of fetching: what many symbols brought is landed together, often enough that a kill loses little."""
+
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from stocklib.errors import HistoryMissing, HistoryRefused, StocksError
+from stocklib.lake import Lake
+from stocklib.pipeline.history.symbol_history import Fetched, HistorySource
+
+log = logging.getLogger(__name__)
+
+_ROUND_SYMBOLS = 20
+_ROUND_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class HistoryResult:
+    """What a fetch brought. ``failed`` says for each symbol that failed why; ``note`` why there was nothing to do.
+
+    ``hopeless`` are those of the failed symbols that fail again however often they are asked for. ``unknown`` are those
+    of which the source has no bar and no company, where it has some of others: misspelt, or their bars begin later.
+    """
+
+    first: date
+    last: date
+    symbols: int
+    source: str = ""
+    up_to_date: int = 0
+    bars: int = 0
+    actions: int = 0
+    profiles: int = 0
+    objects: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+    hopeless: set[str] = field(default_factory=set)
+    unknown: dict[str, str] = field(default_factory=dict)
+
+    def require_all(self) -> None:
+        """Raise where a symbol failed: ``HistoryMissing``, or ``HistoryRefused`` where trying again brings none."""
+        if not self.failed:
+            return
+        named = "; ".join(f"{symbol}: {reason}" for symbol, reason in self.failed.items())
+        kind = HistoryRefused if self.hopeless >= self.failed.keys() else HistoryMissing
+        raise kind(f"no history from {self.source} for {len(self.failed)} of {self.symbols} symbols: {named}")
+
+    def __str__(self) -> str:
+        if self.note:
+            return self.note
+        span = f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+        brought = (
+            f"landed {self.bars:,} bars, {self.actions:,} splits, dividends and checks, and {self.profiles} profiles "
+            f"in {len(self.objects)} objects"
+        )
+        nothing = "nothing was missing" if self.up_to_date == self.symbols else "it had nothing new"
+        lines = [f"{span}, {self.symbols} symbols from {self.source}: {brought if self.objects else nothing}"]
+        lines += [f"failed: {symbol}: {reason}" for symbol, reason in self.failed.items()]
+        lines += [f"left out: {symbol}: {reason}, or its bars begin later" for symbol, reason in self.unknown.items()]
+        return "\n".join(lines)
+
+
+class Rounds:
+    """Gathers what the symbols bring, and lands it every so many symbols or seconds."""
+
+    def __init__(self, lake: Lake, source: HistorySource, dataset: str, result: HistoryResult) -> None:
+        self._lake = lake
+        self._source = source
+        self._dataset = dataset
+        self._waiting: list[Fetched] = []
+        self._since = time.monotonic()
+        self.landed: set[tuple[str, date]] = set()
+        self.result = replace(result, source=source.source)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no symbol has brought anything."""
+        return not self._waiting and not self.result.objects and not self.result.up_to_date
+
+    def add(self, symbol: str, fetched: Fetched, *, complete: bool) -> None:
+        """Take what a symbol brought; ``complete``: nothing of it was missing."""
+        self.result = replace(self.result, up_to_date=self.result.up_to_date + complete)
+        self.landed |= {(symbol, candle.quote_date) for candle in fetched.candles}
+        if fetched.candles or fetched.profile:
+            self._waiting.append(fetched)
+        if len(self._waiting) >= _ROUND_SYMBOLS or time.monotonic() - self._since >= _ROUND_SECONDS:
+            self.land()
+
+    def fail(self, symbol: str, error: StocksError) -> None:
+        """Remember why a symbol failed."""
+        log.warning("%s: %s", symbol, error)
+        if error.is_hopeless:
+            self.result.hopeless.add(symbol)
+        self.result.failed[symbol] = str(error)
+
+    def leave_out(self, symbol: str, error: StocksError) -> None:
+        """Remember a symbol that the source does not know."""
+        log.warning("%s: %s", symbol, error)
+        self.result.unknown[symbol] = str(error)
+
+    def judge(self, asked: int) -> None:
+        """A source that knows none of the symbols has failed all of them."""
+        if len(self.result.unknown) == asked:
+            self.result.failed.update(self.result.unknown)
+            self.result.hopeless.update(self.result.unknown)
+            self.result.unknown.clear()
+
+    def land(self) -> None:
+        """Write what is waiting. Bars first: those whose splits did not follow are fetched again."""
+        waiting, self._waiting, self._since = self._waiting, [], time.monotonic()
+        marks = {"source": self._source.source, "data_source": self._source.data_source}
+        candles = [candle for fetched in waiting for candle in fetched.candles]
+        actions = [action for fetched in waiting for action in fetched.actions]
+        profiles = [fetched.profile for fetched in waiting if fetched.profile]
+        self._write(self._dataset, [candle.to_record(source=marks["source"]) for candle in candles], waiting)
+        self._write("corporate_actions", [action.to_record(**marks) for action in actions], waiting)
+        self._write("company_profiles", [profile.to_record(**marks) for profile in profiles], waiting)
+        self.result = replace(
+            self.result,
+            bars=self.result.bars + len(candles),
+            actions=self.result.actions + len(actions),
+            profiles=self.result.profiles + len(profiles),
+        )
+
+    def _write(self, dataset: str, records: list[dict[str, Any]], waiting: list[Fetched]) -> None:
+        if not records:
+            return
+        dates = [date.fromisoformat(record["date"]) for record in records if "date" in record]
+        key = self._lake.write_history(
+            dataset,
+            records,
+            first=min(dates, default=self.result.first),
+            last=max(dates, default=self.result.last),
+            fetched_at=max(fetched.fetched_at for fetched in waiting),
+        )
+        self.result.objects.append(str(key))
+        log.info("landed %d lines in %s", len(records), key)

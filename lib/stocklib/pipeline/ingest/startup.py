@@ -1,0 +1,51 @@
+"""The beginning of a feed: its source and Kafka are asked for the first time, which may take a minute or fail.
+
+A heartbeat says so meanwhile, and how it ended where the run did not begin: a source that is away is no silence.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from stocklib.clocks import Lively
+from stocklib.errors import Interrupted
+from stocklib.monitoring.heartbeat import Heartbeat, name_run
+from stocklib.settings import Settings
+
+_SHOWN = 300
+
+
+@contextmanager
+def beginning(settings: Settings, lively: Lively, *, role: str, topic: str) -> Iterator[Heartbeat]:
+    """Yield the heartbeat of a feed that connects within the block; the run takes it over with its own ``run_id``."""
+    heartbeat = Heartbeat(settings.home, role=role, run_id=name_run(role), metrics_port=settings.metrics_port)
+    said: dict[str, Any] = {
+        "state": "asking the source and Kafka for the first time",
+        "source": None,
+        "topic": topic,
+        "messages": 0,
+        "errors": 0,
+        "trouble": None,
+    }
+
+    def wait() -> None:
+        where = urlsplit(str(settings.finnhub_base_url)).hostname
+        said["trouble"] = f"the source at {where} has not answered yet: `stocks doctor` says why"
+        heartbeat.beat(lambda: said)
+
+    lively.meanwhile = wait
+    heartbeat.beat(lambda: said, now=True)
+    try:
+        yield heartbeat
+    except BaseException as error:
+        ended = how_it_ended(error)
+        why = f"ended by an error: {error}"[:_SHOWN].splitlines()[0]
+        said |= {"state": "stopped as asked" if ended == "stopped" else why, "trouble": None}
+        heartbeat.end(lambda: said, ended=ended)
+        raise
+
+
+def how_it_ended(error: BaseException) -> str:
+    """What a heartbeat says last of a run that this ended: Ctrl-C is a wish, not an error."""
+    return "stopped" if isinstance(error, KeyboardInterrupt | Interrupted) else "error"

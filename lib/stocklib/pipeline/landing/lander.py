@@ -1,0 +1,472 @@
+"""stream → lake: messages become objects, a batch at a time; an object is written, and only then is Kafka told so.
+
+A batch belongs to one partition and is closed by count, bytes or age. After a crash between the two, the same messages
+are in two objects, which silver does not mind. A message that is not what it should be goes to the dead-letter topic,
+and lands from there. While S3 is out of reach reading pauses, what is held is tried again, and the membership of the
+group stays.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from stocklib.errors import DateRangeError, LakeError, StreamError
+from stocklib.lake import Lake
+from stocklib.monitoring.heartbeat import Heartbeat, name_run
+from stocklib.pipeline.landing import validation
+from stocklib.pipeline.landing.uploads import OpenBatch, Uploads
+from stocklib.quotes import from_epoch
+from stocklib.sessions import new_york_date, session
+from stocklib.settings import Settings
+from stocklib.stream import Consumer, Message, Partition, Producer, UnreadableBatch
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.2
+_POLL_MESSAGES = 5000
+_MAX_OPEN_BYTES = 64_000_000
+# How long a run that is stopping waits for S3.
+_LAST_CHANCE = 20.0
+# With --until-close, so long after the last message the session's last round is known to be complete.
+_QUIET_AFTER_CLOSE = 5.0
+# When a run is to drain the topics, so long without a message says that they are empty.
+_QUIET_AT_THE_END = 1.0
+# A message that Kafka counts and does not give for so long is not there: a broker that is killed may lose its last.
+_SLOW_ANSWER = 20.0
+# Without an answer for so long a run that is to end when nothing comes fails; one that is over by the clock, sooner.
+_UNANSWERED, _UNANSWERED_AT_THE_END = 120.0, 15.0
+_NO_ANSWER = (
+    "no member of the consumer group could read: it has not settled, or Kafka did not answer. See `stocks status` and "
+    "KAFKA_BROKER, and start it again: nothing is lost"
+)
+# A clock may be so far ahead of ours; what says to be of later is wrong.
+_AHEAD_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class LandedBatch:
+    """One object that was written: what it holds, and where it is."""
+
+    dataset: str
+    key: str
+    topic: str
+    partition: int
+    first: int
+    last: int
+    messages: int
+    bytes: int
+
+
+@dataclass(slots=True)
+class LandResult:
+    """What one run landed. ``messages`` are those of every dataset; ``dead_letters`` are those that were refused."""
+
+    messages: int = 0
+    objects: int = 0
+    bytes: int = 0
+    dead_letters: int = 0
+    seconds: float = 0.0
+    ended: str = ""
+
+    def __str__(self) -> str:
+        dead = f", {self.dead_letters:,} sent to the dead letters" if self.dead_letters else ""
+        return (
+            f"landed {self.messages:,} messages in {self.objects:,} objects ({self.bytes / 1e6:,.1f} MB before "
+            f"compression){dead} in {self.seconds:.1f} s; {self.ended}"
+        )
+
+
+def land(
+    settings: Settings,
+    *,
+    duration: float | None = None,
+    max_quotes: int | None = None,
+    until_idle: float | None = None,
+    until_close: bool = False,
+    stop: threading.Event | None = None,
+    drain: threading.Event | None = None,
+    on_batch: Callable[[LandedBatch], None] | None = None,
+) -> LandResult:
+    """Land messages until ``stop`` is set, ``drain`` is set and nothing more comes, ``duration`` seconds are over,
+    ``max_quotes`` messages were read, nothing came for ``until_idle`` seconds, or (``until_close``) a message of after
+    the session's settled close was the last one. However it ends, what was read is written and committed first.
+
+    Raises ``StreamError`` or ``LakeError`` when Kafka or S3 cannot be reached at the start, or S3 at the end; in
+    between it waits for them. A run that is to end by itself (``duration``, ``until_idle``, ``drain``) raises
+    ``StreamError`` too where its group does not settle or Kafka does not answer: nothing was read is not nothing came.
+    """
+    lake = Lake(settings)
+    lake.ensure_bucket()
+    landing = _Landing(
+        settings,
+        lake,
+        _Ends(
+            stop or threading.Event(),
+            duration,
+            max_quotes,
+            until_idle,
+            timedelta(seconds=settings.close_settle_seconds) if until_close else None,
+            drain,
+        ),
+        on_batch,
+    )
+    ended = "error"
+    try:
+        landing.run()
+        ended = "stopped" if (stop and stop.is_set()) or (drain and drain.is_set()) else "done"
+    except KeyboardInterrupt:
+        ended, landing.result.ended = "stopped", "stopped as asked"
+        raise
+    finally:
+        landing.finish(ended=ended)
+    log.info("%s", landing.result)
+    return landing.result
+
+
+@dataclass
+class _Ends:
+    """Why and when a run is over."""
+
+    stop: threading.Event
+    duration: float | None
+    max_quotes: int | None
+    until_idle: float | None
+    # how long after a close the day has settled; None: the run does not end with the session
+    settle: timedelta | None
+    # whoever sets it knows that nothing more is published: what is there is still landed
+    drain: threading.Event | None = None
+    read: int = 0
+    newest_ms: int = 0
+    began: float = field(default_factory=time.monotonic)
+    # since when Kafka has answered that there is nothing, and since when it has not answered at all
+    idle: float | None = None
+    unanswered: float | None = field(default_factory=time.monotonic)
+
+    def note(self, *, answered: bool, idle: bool) -> None:
+        """Take note of a poll: whether Kafka answered it, and whether that was nothing."""
+        now = time.monotonic()
+        self.unanswered = None if answered else self.unanswered or now
+        self.idle = (self.idle or now) if idle else None
+
+    def reason(self) -> str | None:
+        """Why the run is over, if it is; ``StreamError`` where it cannot come to its end."""
+        now = time.monotonic()
+        quiet = 0.0 if self.idle is None else now - self.idle
+        if self.stop.is_set():
+            return "stopped as asked"
+        waited = 0.0 if self.unanswered is None else now - self.unanswered
+        if self.duration is not None and now - self.began >= self.duration:
+            if waited > _UNANSWERED_AT_THE_END:
+                raise StreamError(f"{self.duration:g} seconds are over, and for {waited:.0f} s {_NO_ANSWER}")
+            return f"{self.duration:g} seconds are over"
+        if self.max_quotes is not None and self.read >= self.max_quotes:
+            return f"{self.read:,} messages were asked for"
+        is_draining = self.drain is not None and self.drain.is_set()
+        if (self.until_idle is not None or is_draining) and waited > _UNANSWERED:
+            raise StreamError(f"for {waited:.0f} s {_NO_ANSWER}")
+        if self.until_idle is not None and self.idle is not None and quiet >= self.until_idle:
+            return f"nothing came for {self.until_idle:g} seconds"
+        if is_draining and quiet >= _QUIET_AT_THE_END:
+            return "stopped as asked, with nothing left to read"
+        if self.settle is not None and quiet >= _QUIET_AFTER_CLOSE and self._has_closed(self.settle):
+            return "the session is over"
+        return None
+
+    def _has_closed(self, settle: timedelta) -> bool:
+        """Whether the newest message is of after the close, or of a day without a session."""
+        if not self.newest_ms:
+            return False
+        newest = from_epoch(self.newest_ms / 1000)
+        try:
+            today = session(new_york_date(newest))
+        except DateRangeError:
+            # nothing that came is of a time that the calendar knows
+            return False
+        return today is None or newest >= today.close + settle
+
+    @property
+    def limit(self) -> int:
+        return _POLL_MESSAGES if self.max_quotes is None else min(_POLL_MESSAGES, self.max_quotes - self.read)
+
+
+class _Landing:
+    """One run. Everything but the writing of objects happens in the thread that made it."""
+
+    def __init__(
+        self, settings: Settings, lake: Lake, ends: _Ends, on_batch: Callable[[LandedBatch], None] | None
+    ) -> None:
+        self.result = LandResult()
+        self._settings = settings
+        self._max_lines, self._max_bytes = settings.batch_max_quotes, settings.batch_max_bytes
+        self._ends = ends
+        self._on_batch = on_batch
+        # which dataset a topic lands in, which messages it may hold, and what their lines look like
+        self._topics = {
+            settings.kafka_topic: ("stock_quotes", validation.judge_quote, validation.format_line),
+            settings.kafka_trades_topic: ("stock_trades", validation.judge_trade, validation.format_line),
+            settings.kafka_dlq_topic: ("dead_letters", validation.accept, validation.format_dead_letter),
+        }
+        self._open: dict[Partition, OpenBatch] = {}
+        self._uploads = Uploads(lake)
+        self._consumer: Consumer | None = None
+        self._dead_letters: Producer | None = None
+        self._errors = 0
+        self._heard = time.monotonic()
+        self._state = "joining the group"
+        # what Kafka deleted before it was read
+        self._gone: dict[Partition, list[tuple[int, int]]] = {}
+        # what keeps it from reading, while it does
+        self._trouble: str | None = None
+        self._heartbeat = Heartbeat(
+            settings.home,
+            role=f"consumer-{os.getpid()}",
+            run_id=name_run("consumer"),
+            metrics_port=settings.metrics_port,
+        )
+
+    def run(self) -> None:
+        """Read, batch, write, commit, until the end."""
+        self._heartbeat.beat(self._facts, now=True)
+        self._consumer = self._join()
+        while not (reason := self._ends.reason()):
+            try:
+                self._turn(self._consumer or self._rejoin())
+            except StreamError as error:
+                self._ends.note(answered=False, idle=False)
+                log.error("%s; what was read and not landed will be read again", error)
+                self._errors += 1
+                self._state = "waiting for Kafka"
+                self._trouble = str(error)
+                self._leave()
+        self.result.ended = reason
+
+    def finish(self, *, ended: str) -> None:
+        """Write and commit what is held, then let go of everything; ``ended`` is what the heartbeat says last."""
+        for partition in list(self._open):
+            self._close(partition)
+        self._uploads.finish(seconds=_LAST_CHANCE)
+        try:
+            self._settle()
+        except (LakeError, StreamError):
+            ended = "error"
+            raise
+        finally:
+            self._state = self.result.ended or "ended by an error"
+            self._heartbeat.end(self._facts, ended=ended)
+            self._leave()
+            self.result.seconds = time.monotonic() - self._ends.began
+
+    def _turn(self, consumer: Consumer) -> None:
+        """One poll, and what follows from it."""
+        self._settle()
+        blocked = self._uploads.is_full
+        if blocked:
+            consumer.pause()
+        else:
+            consumer.resume()
+        polled = consumer.poll(_POLL_SECONDS, limit=self._ends.limit)
+        self._trouble = consumer.trouble
+        now = time.monotonic()
+        if polled or blocked or consumer.is_joining:
+            self._heard = now
+            self._ends.note(answered=not consumer.is_joining, idle=False)
+        else:
+            # a broker that is slow to give what it counts has not said that there is nothing
+            unread = consumer.unread
+            is_over = unread == 0 or now - self._heard >= _SLOW_ANSWER
+            self._ends.note(answered=unread is not None, idle=unread is not None and is_over)
+        for partition, messages in polled.items():
+            self._take(partition, messages)
+        self._close_due()
+        self._state = self._name_state(consumer, blocked=blocked)
+        self._heartbeat.beat(self._facts)
+
+    def _name_state(self, consumer: Consumer, *, blocked: bool) -> str:
+        if consumer.missing:
+            return f"waiting for the topic {', '.join(consumer.missing)}"
+        if consumer.is_joining:
+            return "joining the group"
+        return "waiting for S3" if blocked else "landing"
+
+    def _take(self, partition: Partition, messages: list[Message | UnreadableBatch]) -> None:
+        """Add messages to the partition's batch, and close it where it is full."""
+        dataset, judge, form = self._topics[partition.topic]
+        batch = self._open.get(partition)
+        # what says to be of later is wrong, and says nothing about the session
+        latest = (time.time() + _AHEAD_SECONDS) * 1000
+        for message in messages:
+            if isinstance(message, UnreadableBatch):
+                self._land_unreadable(partition, message)
+                batch = None
+                continue
+            if batch and not batch.precedes(message):
+                self._close(partition)
+                batch = None
+            if batch is None:
+                batch = self._open[partition] = OpenBatch(dataset, partition, message.topic_id, message.offset)
+            if reason := judge(message.value) or validation.judge_line(line := form(message)):
+                self._bury(message, reason)
+            else:
+                batch.add(message, line)
+                if self._ends.newest_ms < message.timestamp_ms <= latest:
+                    self._ends.newest_ms = message.timestamp_ms
+            batch.next = message.offset + 1
+            if len(batch.lines) >= self._max_lines or batch.size >= self._max_bytes:
+                self._close(partition)
+                batch = None
+        self._ends.read += len(messages)
+
+    def _bury(self, message: Message, reason: str) -> None:
+        """Send a message that is not what it should be to the dead letters, with the reason and where it was."""
+        if self._dead_letters is None:
+            self._dead_letters = Producer(self._settings, source="landing")
+        headers = validation.explain(message, reason)
+        topic = self._settings.kafka_dlq_topic
+        self._dead_letters.forward(
+            topic, message.key, message.value, timestamp_ms=message.timestamp_ms, headers=headers
+        )
+        self.result.dead_letters += 1
+        log.warning("%s/%d offset %d is a dead letter: %s", message.topic, message.partition, message.offset, reason)
+
+    def _land_unreadable(self, partition: Partition, found: UnreadableBatch) -> None:
+        """Land a batch that cannot be decoded as one dead letter: Kafka may take no message as large as its bytes.
+
+        It waits in line with the other batches of its partition, so that it is in the lake before Kafka is told.
+        """
+        if partition in self._open:
+            self._close(partition)
+        letter = OpenBatch("dead_letters", partition, found.topic_id, found.last + 1)
+        letter.add(found, validation.format_unreadable(found))
+        self._uploads.add(letter)
+        self.result.dead_letters += found.last - found.offset + 1
+        log.error(
+            "%s/%d offsets %d to %d cannot be decoded, and become a dead letter with their bytes: %s",
+            *(found.topic, found.partition, found.offset, found.last, found.reason),
+        )
+
+    def _close_due(self) -> None:
+        """Close what is old enough, and the largest where too much is held."""
+        now = time.monotonic()
+        for partition, batch in list(self._open.items()):
+            if now - batch.opened >= self._settings.batch_max_seconds:
+                self._close(partition)
+        while sum(batch.size for batch in self._open.values()) > _MAX_OPEN_BYTES:
+            self._close(max(self._open, key=lambda partition: self._open[partition].size))
+
+    def _close(self, partition: Partition) -> None:
+        self._uploads.add(self._open.pop(partition))
+
+    def _settle(self) -> None:
+        """Commit what is written. A dead letter is confirmed before the message that it replaces counts as safe."""
+        marks: dict[Partition, int] = {}
+        failure, left = None, 0
+        for batch, key in self._uploads.settled():
+            if isinstance(key, LakeError):
+                failure, left = key, left + len(batch.lines)
+                # nothing later of this partition may be committed past what is missing
+                self._forget({batch.partition})
+                continue
+            if key:
+                self._count(batch, key)
+            if not batch.lost:
+                marks[batch.partition] = batch.next
+        if marks and self._consumer:
+            if self._dead_letters:
+                self._dead_letters.flush()
+            self._consumer.commit(marks)
+        if failure:
+            raise LakeError(
+                f"{left:,} messages did not land; Kafka keeps them for the next run: {failure}"
+            ) from failure
+
+    def _count(self, batch: OpenBatch, key: str) -> None:
+        topic, number = batch.partition
+        first, last, count = batch.first, batch.last, len(batch.lines)
+        self.result.messages += count
+        self.result.objects += 1
+        self.result.bytes += batch.size
+        log.info("landed %s messages of %s/%d, offsets %d to %d, in %s", f"{count:,}", topic, number, first, last, key)
+        if self._on_batch:
+            self._on_batch(LandedBatch(batch.dataset, key, topic, number, first, last, count, batch.size))
+
+    def _facts(self) -> dict[str, Any]:
+        """What the heartbeat says: ``lag`` is what Kafka has and nobody read, ``held`` what is read and not landed."""
+        behind = self._behind()
+        return {
+            "state": self._state,
+            "group": self._settings.kafka_group,
+            "partitions": sorted(f"{p.topic}/{p.number}" for p in (self._consumer.assigned if self._consumer else ())),
+            "messages": self.result.messages,
+            "objects": self.result.objects,
+            "dead_letters": self.result.dead_letters,
+            "errors": self._errors + self._uploads.errors,
+            "lag": None if behind is None else sum(behind.values()),
+            "lags": {f"{p.topic}/{p.number}": count for p, count in (behind or {}).items()},
+            "held": self._uploads.lines + sum(len(batch.lines) for batch in self._open.values()),
+            "waiting_for_s3": self._uploads.trouble is not None,
+            "trouble": self._trouble or self._uploads.trouble,
+            "deleted": self._deleted(),
+            "last_event_at": self._ends.newest_ms / 1000 if self._ends.newest_ms else None,
+        }
+
+    def _deleted(self) -> list[str]:
+        """What Kafka deleted before this run read it, as ``topic/partition first-last``."""
+        if self._consumer:
+            self._gone |= self._consumer.deleted
+        return [
+            f"{partition.topic}/{partition.number} {first}-{last}"
+            for partition, spans in sorted(self._gone.items())
+            for first, last in spans
+        ]
+
+    def _behind(self) -> dict[Partition, int] | None:
+        """The lag of each partition that is read here; None while Kafka does not say."""
+        try:
+            return self._consumer.lag() if self._consumer and not self._consumer.is_joining else None
+        except StreamError as error:
+            log.debug("asking for the lag: %s", error)
+            return None
+
+    def _join(self) -> Consumer:
+        return Consumer(self._settings, self._topics, on_lost=self._forget)
+
+    def _rejoin(self) -> Consumer:
+        """A new consumer after the old one failed; tried until it succeeds or the run is over."""
+        pause = 0.5
+        while True:
+            try:
+                self._consumer = self._join()
+            except StreamError as error:
+                if self._ends.stop.wait(pause) or self._ends.reason():
+                    raise
+                pause = min(pause * 2, 10.0)
+                log.warning("%s; next try in %.1f s", error, pause)
+                self._errors += 1
+                self._heartbeat.beat(self._facts)
+            else:
+                return self._consumer
+
+    def _leave(self) -> None:
+        """Close the consumer; what is not committed is read again by whoever comes next."""
+        self._forget({*self._open, *self._uploads.partitions})
+        consumer, self._consumer = self._consumer, None
+        letters, self._dead_letters = self._dead_letters, None
+        with suppress(StreamError):
+            if consumer:
+                consumer.close()
+        with suppress(StreamError):
+            if letters:
+                # those that matter were flushed before a commit
+                letters.close(flush=False)
+
+    def _forget(self, partitions: set[Partition]) -> None:
+        """These partitions are read elsewhere or anew: what is held of them must not be committed."""
+        for partition in partitions:
+            self._open.pop(partition, None)
+        self._uploads.forget(partitions)

@@ -1,0 +1,169 @@
+"""Batches of lines on their way to the lake, and the one thread that writes them.
+
+What the reading thread fills and closes, the writing thread turns into objects, one after the other, trying each until
+it is written. The reading thread asks what is written, and tells Kafka.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from queue import SimpleQueue
+
+from tenacity import (
+    RetryCallState,
+    retry,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_when_event_set,
+    wait_exponential,
+)
+
+from stocklib.errors import LakeError
+from stocklib.lake import Lake, name_batch
+from stocklib.stream import Message, Partition, UnreadableBatch
+
+log = logging.getLogger(__name__)
+
+# Batches that may wait for S3 before reading pauses: with the open ones, this bounds the memory.
+_MAX_WAITING = 3
+# Between two tries while S3 is out of reach, in seconds.
+_LONGEST_PAUSE = 15.0
+# For the request that is on its way when the rest is given up.
+_FAREWELL_SECONDS = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class OpenBatch:
+    """Consecutive messages of one partition. ``next`` is the offset to commit, past those that became dead letters."""
+
+    dataset: str
+    partition: Partition
+    topic_id: str
+    next: int
+    opened: float = field(default_factory=time.monotonic)
+    lines: list[bytes] = field(default_factory=list)
+    first: int = -1
+    last: int = -1
+    size: int = 0
+    lost: bool = False
+
+    def add(self, message: Message | UnreadableBatch, line: bytes) -> None:
+        """Take in a line."""
+        if not self.lines:
+            self.first = message.offset
+        self.last = message.last
+        self.lines.append(line)
+        self.size += len(line) + 1
+
+    def precedes(self, message: Message) -> bool:
+        """Whether the message may be in the same object: of the same topic, and later."""
+        return self.topic_id == message.topic_id and self.next <= message.offset
+
+    @property
+    def what(self) -> str:
+        """What its object is called."""
+        return name_batch(self.partition.topic, self.partition.number, first=self.first, last=self.last)
+
+
+class Uploads:
+    """The batches that are closed and not yet settled, in order."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._tasks: SimpleQueue[tuple[OpenBatch, Future[str]] | None] = SimpleQueue()
+        # a daemon: a request that S3 never answers keeps no process from ending
+        threading.Thread(target=self._work, name="lake", daemon=True).start()
+        self._waiting: deque[tuple[OpenBatch, Future[str]]] = deque()
+        self._abandon = threading.Event()
+        # what keeps the writing thread from writing, while it does, and how often something did
+        self.trouble: str | None = None
+        self.errors = 0
+
+    @property
+    def lines(self) -> int:
+        """How many lines wait."""
+        return sum(len(batch.lines) for batch, _ in self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that reading should."""
+        return len(self._waiting) >= _MAX_WAITING
+
+    @property
+    def partitions(self) -> set[Partition]:
+        """The partitions of which something waits."""
+        return {batch.partition for batch, _ in self._waiting}
+
+    def add(self, batch: OpenBatch) -> None:
+        """Have a batch written."""
+        future: Future[str] = Future()
+        self._waiting.append((batch, future))
+        self._tasks.put((batch, future))
+
+    def settled(self) -> Iterator[tuple[OpenBatch, str | LakeError]]:
+        """Take out what is done, in order: each batch with its key, or with what kept it from being written."""
+        while self._waiting and self._waiting[0][1].done():
+            batch, future = self._waiting.popleft()
+            try:
+                yield batch, future.result()
+            except LakeError as error:
+                yield batch, error
+            except Exception as error:
+                # whatever it was, the batch is not in the lake
+                log.exception("writing %s", batch.what)
+                yield batch, LakeError(f"{batch.what} was not written: {error!r}")
+
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        """Mark what waits of these partitions as lost: it will be read again, and must not be committed."""
+        gone = set(partitions)
+        for batch, _ in self._waiting:
+            batch.lost = batch.lost or batch.partition in gone
+
+    def finish(self, *, seconds: float) -> None:
+        """Wait for what is on its way; what is not written by then is given up, even if S3 never answers."""
+        futures = [future for _, future in self._waiting]
+        wait(futures, timeout=seconds)
+        self._abandon.set()
+        self._tasks.put(None)
+        wait(futures, timeout=_FAREWELL_SECONDS)
+        given_up: Future[str] = Future()
+        given_up.set_exception(LakeError(self.trouble or "S3 did not answer in time: check MINIO_ENDPOINT"))
+        self._waiting = deque((batch, future if future.done() else given_up) for batch, future in self._waiting)
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) and not self._abandon.is_set():
+            batch, future = task
+            try:
+                future.set_result(self._write(batch))
+            except Exception as error:  # noqa: BLE001 - raised in the thread that asks for the result
+                future.set_exception(error)
+
+    def _write(self, batch: OpenBatch) -> str:
+        @retry(
+            retry=retry_if_exception_type(LakeError),
+            wait=wait_exponential(multiplier=0.5, max=_LONGEST_PAUSE),
+            stop=stop_when_event_set(self._abandon),
+            sleep=sleep_using_event(self._abandon),
+            before_sleep=self._say_waiting,
+            reraise=True,
+        )
+        def write() -> str:
+            if batch.lost or not batch.lines:
+                return ""
+            # the hour is that of the attempt that succeeds: loaders have moved on from those before
+            key = self._lake.write(batch.dataset, batch.what, batch.lines, landed=datetime.now(UTC))
+            self.trouble = None
+            return key
+
+        return write()
+
+    def _say_waiting(self, state: RetryCallState) -> None:
+        self.trouble = str(state.outcome.exception() if state.outcome else None)
+        self.errors += 1
+        pause = state.next_action.sleep if state.next_action else 0
+        log.warning("%s; what was read is kept, next try in %.1f s", self.trouble, pause)

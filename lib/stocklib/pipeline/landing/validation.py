@@ -1,0 +1,181 @@
+"""What a landed line looks like, and which messages may become one.
+
+A message in; a reason why not, or one line of JSON, out. The payload's bytes are spliced in untouched, so that what
+lands is what was sent, to the last digit; only raw line ends, which JSON allows between its tokens, become spaces.
+"""
+
+import base64
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from stocklib.errors import SymbolError
+from stocklib.pipeline.landing.json_keys import repeated_key
+from stocklib.quotes import check_symbol
+from stocklib.stream import Message, UnreadableBatch
+from stocklib.stream.sent import Sent
+
+Judge = Callable[[bytes | None], str | None]
+
+# Finnhub's own names: what a quote and what a trade cannot do without, the symbol first.
+_QUOTE = ("symbol", ("c", "h", "l", "o", "pc", "t", "fetched_at"))
+_TRADE = ("s", ("p", "t", "v", "fetched_at"))
+# No quote or trade comes near it, and RAW holds lines of four times as much.
+MAX_LINE_BYTES = 4_000_000
+# So much of an undecodable batch is kept: base64 makes it a third longer.
+_RAW_BYTES = 8_000_000
+_SPACES = bytes.maketrans(b"\r\n", b"  ")
+
+
+def judge_quote(value: bytes | None) -> str | None:
+    """Why this is not a quote's message: not UTF-8, not one JSON object, a key twice, no symbol, a number that is none.
+
+    >>> judge_quote(b'{"symbol":"AAPL","c":1.5,"h":2,"l":1,"o":1,"pc":1,"t":1355495400,"fetched_at":1355495400}')
+    >>> judge_quote(b'{"symbol":"AAPL","c":NaN}')[:8]
+    'not JSON'
+    """
+    return _judge(value, *_QUOTE)
+
+
+def judge_trade(value: bytes | None) -> str | None:
+    """Why this is not a trade's message."""
+    return _judge(value, *_TRADE)
+
+
+def accept(value: bytes | None) -> str | None:
+    """Any message will do: a dead letter is landed as it is."""
+    return None
+
+
+def format_line(message: Message) -> bytes:
+    """A message that was judged well, as a line."""
+    return b'%b,"payload":%b}' % (_envelope(message), (message.value or b"").translate(_SPACES))
+
+
+def judge_line(line: bytes) -> str | None:
+    """Why this line would be too much for RAW: a message with its key and headers may be small only while compressed.
+
+    >>> judge_line(b"{}"), judge_line(bytes(5_000_000))
+    (None, 'too long: 5,000,000 bytes with its key and headers, 4,000,000 at most')
+    """
+    if len(line) <= MAX_LINE_BYTES:
+        return None
+    return f"too long: {len(line):,} bytes with its key and headers, {MAX_LINE_BYTES:,} at most"
+
+
+def format_dead_letter(message: Message) -> bytes:
+    """A dead letter as a line: its payload as a string, since it may be anything, and the reason.
+
+    No message of the dead-letter topic stands for more than one: a stranger who says so is not repeated. One that makes
+    too long a line is cut as it would be on its way to that topic.
+    """
+    message = message._replace(headers={name: text for name, text in message.headers.items() if name != "last_offset"})
+    line = _letter(message)
+    return _letter(_cut(message)) if judge_line(line) else line
+
+
+def _letter(message: Message) -> bytes:
+    payload: dict[str, Any] = {"reason": message.headers.get("reason", "")}
+    try:
+        payload["payload"] = None if message.value is None else message.value.decode()
+    except UnicodeDecodeError:
+        payload["payload_base64"] = base64.b64encode(message.value or b"").decode()
+    return b"%b,%b" % (_envelope(message), orjson.dumps(payload)[1:])
+
+
+def _cut(message: Message) -> Message:
+    headers = [(name, text.encode()) for name, text in message.headers.items()]
+    key = None if message.key is None else message.key.encode()
+    sent = Sent(message.topic, key, message.value, message.timestamp_ms, headers)
+    sent.cut()
+    return message._replace(
+        key=None if sent.key is None else sent.key.decode(),
+        value=sent.value,
+        headers={name: text.decode() for name, text in sent.headers},
+    )
+
+
+def format_unreadable(found: UnreadableBatch) -> bytes:
+    """A batch that cannot be decoded as a line of the dead letters: its bytes, the reason, and how far it goes.
+
+    The line has the place of the batch itself; a timestamp is not known, which Kafka writes as -1.
+    """
+    reason = f"a batch that cannot be decoded, offsets {found.offset} to {found.last}: {found.reason}"
+    headers = {**_say_origin(found, reason), "last_offset": str(found.last)}
+    if len(found.raw) > _RAW_BYTES:
+        headers["full_bytes"] = str(len(found.raw))
+    envelope = _envelope(Message(*found[:4], -1, None, None, headers))
+    payload = {"reason": reason, "payload_base64": base64.b64encode(found.raw[:_RAW_BYTES]).decode()}
+    return b"%b,%b" % (envelope, orjson.dumps(payload)[1:])
+
+
+def explain(message: Message, reason: str) -> dict[str, str]:
+    """The headers of a dead letter: those of the message, where it was, and why it was refused."""
+    return {**message.headers, **_say_origin(message, reason)}
+
+
+def _say_origin(found: Message | UnreadableBatch, reason: str) -> dict[str, str]:
+    return {
+        "topic": found.topic,
+        "topic_id": found.topic_id,
+        "partition": str(found.partition),
+        "offset": str(found.offset),
+        "reason": reason,
+    }
+
+
+def _judge(value: bytes | None, symbol: str, numbers: tuple[str, ...]) -> str | None:
+    if value is None:
+        return "no value"
+    try:
+        record = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        return f"not JSON: {error.msg} at {error.pos}"
+    if type(record) is not dict:
+        return "not a JSON object"
+    if (key := repeated_key(value, record)) is not None:
+        return f"the key {key!r:.40} is there twice"
+    if not isinstance(record.get(symbol), str) or not record[symbol]:
+        return f"{symbol} is missing or no text"
+    if malformed := _malformed(record[symbol]):
+        return malformed
+    for name in numbers:
+        number = record.get(name)
+        # a float minus itself is 0, unless it is infinite
+        if type(number) is float and number - number == 0:
+            continue
+        if type(number) is not int:
+            return f"{name} is missing or no finite number"
+    return None
+
+
+@lru_cache(maxsize=16_384)
+def _malformed(symbol: str) -> str | None:
+    """Why a symbol is not in the form in which every other place has it: the watchlist's, in upper case."""
+    try:
+        right = check_symbol(symbol)
+    except SymbolError as error:
+        return f"symbol malformed: {error}"
+    return None if right == symbol else f"symbol malformed: {symbol!r:.60} for {right}"
+
+
+def _envelope(message: Message) -> bytes:
+    return b'%b,"offset":%d,"timestamp":%d,"key":%b,"headers":%b' % (
+        _origin(message.topic, message.topic_id, message.partition),
+        message.offset,
+        message.timestamp_ms,
+        _quoted(message.key),
+        orjson.dumps(message.headers),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _origin(topic: str, topic_id: str, partition: int) -> bytes:
+    return orjson.dumps({"topic": topic, "topic_id": topic_id, "partition": partition})[:-1]
+
+
+@lru_cache(maxsize=16_384)
+def _quoted(text: str | None) -> bytes:
+    return orjson.dumps(text)

@@ -1,0 +1,111 @@
+"""From the lake into the warehouse's RAW: what has landed and is not loaded yet, all in one transaction.
+
+What can be new is in the last hours of landing, so each dataset is listed from one hour before the newest object that
+is loaded; what ``load_history`` knows is left out. A line that RAW cannot hold goes to ``raw.rejected_lines``. An
+object that cannot be read is remembered in ``ops.unreadable_objects``: each load tries it again and names it, until it
+loads or is gone from the lake.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from stocklib.lake import Lake, LakeObject, parse_key, start_of_hour
+from stocklib.pipeline.loading.cost_limit import stay_within_budget
+from stocklib.settings import Settings
+from stocklib.warehouse import DATASETS, LandedObject, Warehouse, open_warehouse
+
+log = logging.getLogger(__name__)
+
+# How far before the newest loaded hour the load looks; what lands later than that under an older hour is never seen.
+OVERLAP = timedelta(hours=1)
+
+
+class OnProgress(Protocol):
+    """Told how far the load is."""
+
+    def __call__(self, done: int, total: int | None = None, text: str = "") -> None: ...
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """What one load brought; ``corrupt`` names the objects that could not be read, with the reason."""
+
+    load_id: int | None
+    objects: int
+    rows: int
+    rejected: int
+    corrupt: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.objects and not self.corrupt:
+            return "nothing new in the lake"
+        text = f"loaded {self.rows:,} lines of {self.objects} objects"
+        text += f"; {self.rejected} lines rejected (raw.rejected_lines)" if self.rejected else ""
+        return text + "".join(f"\nnot loaded: {reason}" for reason in self.corrupt)
+
+
+def load(settings: Settings, *, on_progress: OnProgress | None = None) -> LoadSummary:
+    """Load everything new; ``WarehouseBusy`` when another process is writing and does not finish in time."""
+    lake = Lake(settings)
+    lake.ensure_bucket()
+    warehouse = open_warehouse(settings)
+    with warehouse.writing():
+        warehouse.initialise()
+        stay_within_budget(settings, warehouse)
+        return load_objects(lake, warehouse, list_new(lake, warehouse), on_progress=on_progress)
+
+
+def load_all(settings: Settings, warehouse: Warehouse, *, on_progress: OnProgress | None = None) -> LoadSummary:
+    """Load the whole lake into an empty warehouse."""
+    lake = Lake(settings)
+    everything = {found.key: dataset for dataset in DATASETS for found in lake.list(dataset)}
+    return load_objects(lake, warehouse, everything, on_progress=on_progress)
+
+
+def list_new(lake: Lake, warehouse: Warehouse) -> dict[str, str]:
+    """What has landed and is not loaded: the dataset of each key."""
+    new = {found.key: dataset for dataset in DATASETS for found in _new_objects(lake, warehouse, dataset)}
+    # these may be older than what is listed
+    return new | {again.key: again.dataset for again in warehouse.unreadable()}
+
+
+def horizon() -> datetime:
+    """The last hour in which something can have landed by now: other machines' clocks may be an hour ahead.
+
+    What says to be of a later one is no measure of what is new.
+    """
+    return (datetime.now(UTC) + OVERLAP).replace(minute=0, second=0, microsecond=0)
+
+
+def load_objects(
+    lake: Lake, warehouse: Warehouse, objects: dict[str, str], *, on_progress: OnProgress | None = None
+) -> LoadSummary:
+    """Load these objects, all in one transaction."""
+    result = warehouse.load(_landed(lake, objects, on_progress))
+    done = LoadSummary(result.load_id, result.objects, result.rows, result.rejected, result.corrupt)
+    log.info("%s%s", "" if done.load_id is None else f"load {done.load_id}: ", done)
+    return done
+
+
+def _new_objects(lake: Lake, warehouse: Warehouse, dataset: str) -> list[LakeObject]:
+    bound = horizon()
+    last = warehouse.last_key(dataset, before=start_of_hour(dataset, bound + OVERLAP))
+    since = parse_key(last).landed_hour - OVERLAP if last else None
+    found = list(lake.list(dataset, since=since))
+    known = warehouse.known_keys(dataset, since=min((o.key for o in found), default=last or ""))
+    new = [landed for landed in found if landed.key not in known]
+    for landed in new:
+        if landed.landed_hour > bound:
+            log.warning("%s says that it landed in the future: it is loaded, and no measure of what is new", landed.key)
+    return new
+
+
+def _landed(lake: Lake, objects: Mapping[str, str], on_progress: OnProgress | None) -> Iterator[LandedObject]:
+    """The objects of these keys, each with its dataset."""
+    for number, (key, dataset) in enumerate(objects.items(), start=1):
+        yield LandedObject(dataset, key, lambda key=key: lake.read(key))  # type: ignore[misc]
+        if on_progress is not None:
+            on_progress(number, len(objects), dataset)

@@ -1,0 +1,196 @@
+"""dead letters → lake, after a fix: each is judged again, and lands as a line of the dataset where it belongs.
+
+The line keeps the message's own identity (topic id, partition, offset) and headers (run_id, seq), so that nothing
+doubles whatever is repeated, killed or re-read: silver counts the event once. Several go into one object.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from stocklib.errors import InputError, LakeError, StreamError
+from stocklib.lake import Lake, name_batch
+from stocklib.pipeline.landing import validation
+from stocklib.pipeline.reconcile import ledger_queries, object_checks
+from stocklib.pipeline.reconcile.dead_letters import DeadLetter, loaded_letters, once, read_letters
+from stocklib.pipeline.reconcile.evidence import LakeEvidence, list_lake, read_objects
+from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span
+from stocklib.pipeline.reconcile.ranges import Ranges
+from stocklib.pipeline.transform import TransformSummary, transform
+from stocklib.settings import Settings
+from stocklib.stream import Inspector, Message, TopicIdPartition
+from stocklib.warehouse import open_warehouse
+
+log = logging.getLogger(__name__)
+
+_LINES = 5000
+
+
+@dataclass(frozen=True)
+class DeadLetters:
+    """Every refused message, which of them have been re-admitted, and which places could not be asked."""
+
+    letters: list[DeadLetter]
+    admitted: dict[TopicIdPartition, Ranges]
+    notes: list[str]
+
+    def is_readmitted(self, letter: DeadLetter) -> bool:
+        """Whether the message is in its dataset by now."""
+        there = self.admitted.get(TopicIdPartition(*letter.origin[:3]), Ranges())
+        return letter.is_ours and not letter.is_batch and letter.offset in there
+
+    def find(self, wanted: str) -> DeadLetter:
+        """The letter with this id; what follows the @ may be left out where it is not needed."""
+        found = [one for one in self.letters if one.id == wanted or one.id.partition("@")[0] == wanted]
+        if len(found) != 1:
+            what = "no dead letter has" if not found else f"{', '.join(one.id for one in found)} all have"
+            raise InputError(f"{what} the id {wanted}; `stocks dlq list` shows the ids")
+        return found[0]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a letter: ``readmitted`` in the object ``key``, ``already`` there, or ``refused`` for a reason."""
+
+    letter: DeadLetter
+    state: str
+    reason: str = ""
+    key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.letter.id}: {self.state}" + "".join(f": {text}" for text in (self.reason, self.key) if text)
+
+
+def read_everywhere(settings: Settings) -> DeadLetters:
+    """The letters in RAW, in the lake and in Kafka; a place that is down is noted, and the others are read."""
+    lake, warehouse = Lake(settings), open_warehouse(settings)
+    notes, letters = [], []
+    in_kafka: list[DeadLetter] = []
+    try:
+        in_kafka = read_letters(settings)
+    except StreamError as error:
+        notes.append(f"letters that have not landed are not shown: {error}")
+    landed, listed = LakeEvidence(), {}
+    try:
+        lake.ensure_bucket()
+        listed = list_lake(lake)
+    except LakeError as error:
+        notes.append(f"letters that are not loaded are not shown: {error}")
+    with warehouse.writing():
+        warehouse.initialise()
+        letters = loaded_letters(warehouse)
+        loaded = {dataset: set(ledger_queries.loaded_keys(warehouse.read, dataset)) for dataset in listed}
+        built = warehouse.last_build() is not None
+        rows = [row for one in STREAMS if built for row in ledger_queries.offset_ranges(warehouse.read, one, Span())]
+    if listed:
+        landed = read_objects(lake, object_checks.to_read(listed, loaded if built else {}))
+    admitted: dict[TopicIdPartition, list[tuple[int, int]]] = defaultdict(list)
+    for topic, topic_id, partition, first, last in rows:
+        admitted[TopicIdPartition(topic, topic_id, partition)].append((first, last))
+    for sighting in (sighting for found in landed.sightings.values() for sighting in found):
+        admitted[TopicIdPartition(*sighting.place)].append((sighting.offset, sighting.offset))
+    found = {place: Ranges.over(pairs) for place, pairs in admitted.items()}
+    return DeadLetters(once([*letters, *landed.letters, *in_kafka]), found, notes)
+
+
+def readmit(
+    settings: Settings, chosen: Sequence[DeadLetter], *, known: DeadLetters, payload: bytes | None = None
+) -> list[Outcome]:
+    """Judge these again, and land those that are good now. ``payload`` takes the place of the one letter's own.
+
+    What lands is loaded by the next load. Killed in the middle, it is simply run again.
+    """
+    if payload is not None and len(chosen) != 1:
+        raise InputError(f"a payload belongs to one dead letter, and {len(chosen)} were chosen")
+    lake, outcomes = Lake(settings), []
+    good: dict[tuple[str, TopicIdPartition], list[tuple[DeadLetter, bytes]]] = defaultdict(list)
+    for letter in chosen:
+        if known.is_readmitted(letter):
+            outcomes.append(Outcome(letter, "already", "it is in its dataset"))
+            continue
+        try:
+            dataset, line = _judge(settings, letter, payload)
+        except InputError as error:
+            outcomes.append(Outcome(letter, "refused", str(error)))
+        else:
+            good[dataset, TopicIdPartition(*letter.origin[:3])].append((letter, line))
+    for (dataset, place), found in good.items():
+        outcomes += _land(lake, dataset, place, found)
+    return outcomes
+
+
+def rejudge_quarantined(settings: Settings) -> tuple[int, int, TransformSummary]:
+    """Have silver judge everything again by the rules of now; how many quotes were quarantined, and are now."""
+    before = _quarantined(settings)
+    done = transform(settings, full_refresh=True)
+    return before, _quarantined(settings), done
+
+
+def _quarantined(settings: Settings) -> int:
+    warehouse = open_warehouse(settings)
+    with warehouse.writing():
+        warehouse.initialise()
+        if warehouse.last_build() is None:
+            return 0
+        return int(warehouse.read("select count(*) from silver.quarantined_quotes")[0][0])
+
+
+def _judge(settings: Settings, letter: DeadLetter, payload: bytes | None) -> tuple[str, bytes]:
+    """The dataset and the line of a letter that is good now; ``InputError`` says why it is not."""
+    takers = {
+        settings.kafka_topic: ("stock_quotes", validation.judge_quote, "symbol"),
+        settings.kafka_trades_topic: ("stock_trades", validation.judge_trade, "s"),
+    }
+    if letter.is_batch:
+        raise InputError(
+            f"it is no message but the bytes of a batch of {letter.count}, which cannot be decoded: mend its producer, "
+            "and have it send them again"
+        )
+    if not letter.is_ours or letter.topic not in takers:
+        raise InputError(f"it did not come from {' or '.join(takers)}, and no other topic has a dataset")
+    dataset, judge, name = takers[letter.topic]
+    message = Message(*letter.origin, letter.timestamp_ms, letter.key, letter.payload, letter.own_headers)
+    if payload is not None:
+        message = message._replace(value=payload)
+    elif letter.is_cut:
+        message = _original(settings, letter)
+    line = validation.format_line(message)
+    if reason := judge(message.value) or validation.judge_line(line):
+        raise InputError(f"still bad: {reason}")
+    symbol = orjson.loads(message.value or b"")[name]
+    if message.key is not None and symbol != message.key:
+        raise InputError(f"its {name} is {symbol}, and it was sent for {message.key}")
+    return dataset, line
+
+
+def _original(settings: Settings, letter: DeadLetter) -> Message:
+    """The message itself, of which the letter kept the beginning: from Kafka, where it still is."""
+    missing = "only the beginning of its payload was kept, and Kafka lacks the rest: give it with --payload-file"
+    try:
+        with Inspector(settings) as onlooker:
+            for position in onlooker.positions([letter.topic]):
+                if (position.topic_id, position.partition) == letter.origin[1:3]:
+                    found = onlooker.read(position, first=letter.offset, end=min(letter.offset + 1, position.end))
+                    original = next(found)
+                    if isinstance(original, Message):
+                        return original
+    except (StreamError, StopIteration) as error:
+        raise InputError(f"{missing} ({error})") from error
+    raise InputError(missing)
+
+
+def _land(
+    lake: Lake, dataset: str, place: TopicIdPartition, found: list[tuple[DeadLetter, bytes]]
+) -> Iterator[Outcome]:
+    found = sorted(found, key=lambda one: one[0].offset)
+    for some in (found[start : start + _LINES] for start in range(0, len(found), _LINES)):
+        first, last = some[0][0].offset, some[-1][0].offset
+        what = name_batch(place.topic, place.partition, first=first, last=last)
+        key = lake.write(dataset, what, [line for _, line in some], landed=datetime.now(UTC))
+        log.info("re-admitted %d dead letters of %s/%d in %s", len(some), place.topic, place.partition, key)
+        for letter, _ in some:
+            yield Outcome(letter, "readmitted", "", key)

@@ -1,0 +1,217 @@
+"""Dead letters: what the consumer refused, wherever it is now: in RAW, landed and not loaded, or in Kafka alone.
+
+In go the three places; out comes each refused message once, under the identity that it had where it was refused. A
+letter that a stranger wrote to the dead-letter topic, without our headers, has its own place for an identity. A batch
+that cannot be decoded is one letter for a range of offsets, and never was a message of the dead-letter topic.
+"""
+
+import base64
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from stocklib.quotes import from_epoch
+from stocklib.sessions import new_york_date
+from stocklib.settings import Settings
+from stocklib.stream import Inspector, Message, event_seq
+from stocklib.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+_LARGEST = 2**63 - 1
+_LAST_PARTITION = 2**31 - 1
+# The headers that the consumer adds when it refuses a message; the others are the message's own.
+_ORIGIN = ("topic", "topic_id", "partition", "offset")
+_ADDED = {*_ORIGIN, "reason", "last_offset", "full_bytes", "full_sha256"}
+_FIELDS = ("topic", "topic_id", "partition", "offset", "timestamp", "key", "headers", "payload", "payload_base64")
+_BEYOND = "in Kafka, not landed"
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One refused message. ``topic`` to ``offset`` say where it was, ``dlq`` where its letter is."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: str | None
+    headers: Mapping[str, str]
+    payload: bytes | None
+    dlq: tuple[str, str, int, int]
+    place: str
+
+    @property
+    def id(self) -> str:
+        """What a person types: ``stock-quotes/0/17@3f9a2b1c``; the part after the @ tells re-created topics apart."""
+        return f"{self.topic}/{self.partition}/{self.offset}@{self.topic_id[:8]}"
+
+    @property
+    def origin(self) -> tuple[str, str, int, int]:
+        """The identity of the refused message."""
+        return self.topic, self.topic_id, self.partition, self.offset
+
+    @property
+    def reason(self) -> str:
+        """Why it was refused."""
+        return self.headers.get("reason", "no reason is given")
+
+    @property
+    def own_headers(self) -> dict[str, str]:
+        """The headers that the message had."""
+        return {name: text for name, text in self.headers.items() if name not in _ADDED}
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it is a batch that could not be decoded, and landed without a message in the dead-letter topic."""
+        told = read_count(self.headers.get("last_offset"))
+        return self.is_landed and self.origin == self.dlq and told is not None
+
+    @property
+    def last(self) -> int:
+        """The last offset that it stands for."""
+        return max(self.offset, int(self.headers["last_offset"])) if self.is_batch else self.offset
+
+    @property
+    def count(self) -> int:
+        """How many messages it stands for."""
+        return self.last - self.offset + 1
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the consumer wrote it; else a stranger did."""
+        return self.origin != self.dlq or self.is_batch
+
+    @property
+    def is_landed(self) -> bool:
+        """Whether its letter is in the lake."""
+        return self.place != _BEYOND
+
+    @property
+    def day(self) -> date | None:
+        """The New York date of the refused message's timestamp; None where that is no instant, or not known."""
+        return None if self.is_batch else day_of(self.timestamp_ms)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether only the beginning of its payload was kept."""
+        return "full_bytes" in self.headers
+
+    @cached_property
+    def event(self) -> tuple[str, str, int] | None:
+        """(run, symbol, seq) of the refused message; None for a stranger's."""
+        run_id, seq = self.headers.get("run_id"), event_seq(self.headers)
+        return (run_id, self.key, seq) if run_id and self.key and seq is not None else None
+
+    @classmethod
+    def of_message(cls, message: Message) -> "DeadLetter":
+        """A message of the dead-letter topic that has not landed."""
+        dlq = (message.topic, message.topic_id, message.partition, message.offset)
+        return cls(*_origin(message.headers, dlq), *message[4:6], message.headers, message.value, dlq, _BEYOND)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any], *, place: str) -> "DeadLetter":
+        """A landed line of dead_letters; ``ValueError`` for a line that no consumer of ours wrote."""
+        where = (read_count(record.get("partition")), read_count(record.get("offset")))
+        if where[0] is None or where[0] > _LAST_PARTITION or where[1] is None or not record.get("topic"):
+            raise ValueError("it does not say its topic, partition and offset")
+        dlq = (str(record["topic"]), str(record.get("topic_id") or ""), where[0], where[1])
+        found = record.get("headers") or {}
+        if not isinstance(found, dict):
+            raise ValueError("its headers are no object")
+        headers = {str(name): str(text) for name, text in found.items()}
+        payload, packed = record.get("payload"), record.get("payload_base64")
+        value = None if payload is None else str(payload).encode()
+        if value is None and packed:
+            value = base64.b64decode(str(packed))
+        key = None if record.get("key") is None else str(record["key"])
+        # strangers' messages may have none, which is -1
+        told = str(record.get("timestamp"))
+        timestamp_ms = (read_count(told.removeprefix("-")) or 0) * (-1 if told.startswith("-") else 1)
+        return cls(*_origin(headers, dlq), timestamp_ms, key, headers, value, dlq, place)
+
+
+def day_of(timestamp_ms: int) -> date | None:
+    """The New York date of a record's timestamp; strangers write any number there.
+
+    >>> day_of(1355495400000), day_of(2**62)
+    (datetime.date(2012, 12, 14), None)
+    """
+    try:
+        return new_york_date(from_epoch(timestamp_ms / 1000))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def read_count(value: Any) -> int | None:
+    """A whole number from 0 that 64 bits hold, as a number or its digits; None for anything else.
+
+    >>> read_count(17), read_count("17"), read_count("²"), read_count(True), read_count("9" * 5000)
+    (17, 17, None, None, None)
+    """
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(_LARGEST)):
+        value = int(value)
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
+    return value if is_count else None
+
+
+def landed_letters(records: Iterable[Mapping[str, Any]], *, place: str) -> list[DeadLetter]:
+    """The letters among landed lines of dead_letters; what else is there is logged and left out."""
+    letters, strange, why = [], 0, ""
+    for record in records:
+        try:
+            letters.append(DeadLetter.of_record(record, place=place))
+        except ValueError as error:
+            strange, why = strange + 1, why or str(error)
+    if strange:
+        log.warning("%d lines of dead_letters (%s) are no dead letters: %s; they are left out", strange, place, why)
+    return letters
+
+
+def loaded_letters(warehouse: Warehouse) -> list[DeadLetter]:
+    """The letters in RAW."""
+    return landed_letters(_loaded(warehouse), place="in RAW")
+
+
+def _loaded(warehouse: Warehouse) -> Iterator[dict[str, Any]]:
+    for row in warehouse.records("dead_letters", _FIELDS):
+        record = dict(zip(_FIELDS, row, strict=True))
+        try:
+            record["headers"] = orjson.loads(record["headers"] or "{}")
+        except orjson.JSONDecodeError:
+            # a text: the letter is judged by what it is
+            log.debug("headers that are no JSON: %s", record["headers"])
+        yield record
+
+
+def read_letters(settings: Settings, *, landed: bool = False) -> list[DeadLetter]:
+    """The letters that Kafka holds: those that have not landed, or all of them with ``landed``."""
+    letters: list[DeadLetter] = []
+    with Inspector(settings) as onlooker:
+        for position in onlooker.positions([settings.kafka_dlq_topic]):
+            first = position.first if landed else position.committed
+            found = onlooker.read(position, first=first, end=position.end)
+            letters += [DeadLetter.of_message(one) for one in found if isinstance(one, Message)]
+    return letters
+
+
+def once(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """Each refused message once, however often it was refused, in the order of origin; the first letter is taken."""
+    best: dict[tuple[str, str, int, int], DeadLetter] = {}
+    for letter in letters:
+        best.setdefault(letter.origin, letter)
+    return [best[origin] for origin in sorted(best)]
+
+
+def _origin(headers: Mapping[str, str], dlq: tuple[str, str, int, int]) -> tuple[str, str, int, int]:
+    topic, topic_id, partition, offset = (headers.get(name, "") for name in _ORIGIN)
+    number, at = read_count(partition), read_count(offset)
+    if not (topic and topic_id) or number is None or at is None or number > _LAST_PARTITION:
+        return dlq
+    return topic, topic_id, number, at

@@ -1,0 +1,107 @@
+"""The gate before the publish: what was built since readers last saw a version must be whole, each event once.
+
+It asks the warehouse alone, and its cost follows what is new; heartbeats and Kafka are asked only where a number of a
+run is missing, which may never have been confirmed, or have become a dead letter. What a full ledger found, and
+recorded, stops the publish as well until a later one balances.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+
+from stocklib.errors import LedgerUnbalanced, StreamError
+from stocklib.pipeline.reconcile import ledger_queries, object_checks
+from stocklib.pipeline.reconcile.balance import Problem
+from stocklib.pipeline.reconcile.comparison import judge_silver, lost_seqs, proven
+from stocklib.pipeline.reconcile.dead_letters import DeadLetter, loaded_letters, read_letters
+from stocklib.pipeline.reconcile.evidence import read_confirmed
+from stocklib.pipeline.reconcile.ledger import accepted, recorded_problems
+from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream
+from stocklib.pipeline.reconcile.ranges import Ranges
+from stocklib.settings import Settings
+from stocklib.warehouse import DATASETS, Warehouse
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 10
+
+
+def check(settings: Settings, warehouse: Warehouse, *, since: int, upto: int, gaps: bool = True) -> None:
+    """``LedgerUnbalanced`` names what is missing or doubled among the loads after ``since`` up to ``upto``.
+
+    Without ``gaps``, runs may lack seqs: somebody chose to do without an object.
+    """
+    span = Span(since=since, upto=upto)
+    with warehouse.writing():
+        problems = _miscounted(warehouse)
+        for stream in STREAMS:
+            problems += _silver(warehouse, stream, span)
+            if gaps:
+                problems += _gaps(settings, warehouse, stream, span)
+        problems += recorded_problems(warehouse)
+        known = set(accepted(warehouse)) if problems else set()
+    if wrong := {one.id: one for one in problems if one.id not in known}:
+        raise LedgerUnbalanced(_explain(list(wrong.values())))
+
+
+def _miscounted(warehouse: Warehouse) -> list[Problem]:
+    counts = ledger_queries.row_counts(warehouse.read, DATASETS)
+    wrong = [name for name, (loaded, rows) in counts.items() if loaded != rows]
+    return object_checks.miscounted(warehouse, None, datasets=wrong) if wrong else []
+
+
+def _silver(warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
+    ask = warehouse.read
+    # an event that was known before is not among the new ones: only then are all looked at
+    among = f"where load_id > {span.since:d}"
+    missing = ledger_queries.missing_events(ask, stream, span, among=among)
+    if missing and span.since:
+        missing = ledger_queries.missing_events(ask, stream, span)
+    miscounted = ledger_queries.miscounted_states(ask, stream, span)
+    return judge_silver(stream.dataset, missing=missing, doubled=[], miscounted=miscounted)
+
+
+def _gaps(settings: Settings, warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
+    """Gaps in what the runs that brought something had confirmed, but for what became a dead letter."""
+    missing: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for run_id, symbol, before, seq in ledger_queries.first_of_gaps(warehouse.read, stream, span):
+        missing[run_id, symbol].append((before + 1, seq - 1))
+    gaps = {event: Ranges.over(pairs) for event, pairs in missing.items()}
+    if gaps:
+        confirmed, _ = read_confirmed(settings.home, {str(settings.kafka_topic), str(settings.kafka_trades_topic)})
+        # without a heartbeat it depends on how much of the run is there
+        seen = {e: ledger_queries.count_of_run(warehouse.read, stream, *e) for e in gaps if e not in confirmed}
+        proved = {e: proven(gap, confirmed.get(e), seen=seen.get(e, 0)) for e, gap in gaps.items()}
+        gaps = {event: gap for event, gap in proved.items() if gap}
+    if gaps:
+        gaps = _without(gaps, loaded_letters(warehouse))
+    if gaps:
+        gaps = _without(gaps, _letters_in_kafka(settings))
+    return [problem for event, gap in gaps.items() for problem in lost_seqs(*event, gap)]
+
+
+def _without(gaps: dict[tuple[str, str], Ranges], letters: Iterable[DeadLetter]) -> dict[tuple[str, str], Ranges]:
+    dead: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for letter in letters:
+        if letter.event:
+            dead[letter.event[:2]].append(letter.event[2])
+    left = {event: gap - Ranges.of(dead[event]) for event, gap in gaps.items()}
+    return {event: gap for event, gap in left.items() if gap}
+
+
+def _letters_in_kafka(settings: Settings) -> list[DeadLetter]:
+    try:
+        return read_letters(settings, landed=True)
+    except StreamError as error:
+        log.warning("Kafka could not be asked whether what is missing became a dead letter: %s", error)
+        return []
+
+
+def _explain(problems: list[Problem]) -> str:
+    shown = "\n".join(f"  {problem}" for problem in problems[:_SHOWN])
+    more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    return (
+        f"the ledger does not balance, and readers still see the last good version:\n{shown}{more}\n"
+        "`stocks ledger` shows it all and clears what was mended; `stocks ledger --accept` takes note of a loss that "
+        "cannot be mended"
+    )

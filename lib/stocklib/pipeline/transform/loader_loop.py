@@ -1,0 +1,171 @@
+"""lake → gold, again and again: what landed is taken in batch by batch, saying how it is in a heartbeat.
+
+What may pass by itself (S3 out of reach, another writer, a test that failed or a gap that is there until the rest of
+the data comes) is said, counted and tried again, ever less often; anything else ends the run.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from stocklib.clocks import Lively
+from stocklib.errors import (
+    BudgetSpent,
+    LakeError,
+    LedgerUnbalanced,
+    StocksError,
+    TransformFailed,
+    WarehouseBusy,
+    WarehouseError,
+)
+from stocklib.monitoring.heartbeat import Heartbeat, name_run
+from stocklib.pipeline.loading import LoadSummary
+from stocklib.pipeline.transform.micro_batches import MicroBatches, PublishedBatch
+from stocklib.settings import Settings
+from stocklib.warehouse import open_warehouse
+from stocklib.warehouse.cost import next_midnight
+
+log = logging.getLogger(__name__)
+
+# A load of everything, or dbt's work on it, says nothing before it is done.
+_PATIENCE = 1800.0
+# How often the lake is asked whether something landed.
+_LOOK_SECONDS = 0.25
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+
+
+def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[PublishedBatch], None]) -> None:
+    """Take in what lands until ``stop`` is set, and once more then; a batch begins at most every ``LOAD_SECONDS``.
+
+    ``on_batch`` is told of each batch that brought something.
+    """
+    health = LoaderHealth(settings)
+    lively = Lively(stop)
+    lively.meanwhile = health.beat
+    batches = MicroBatches(settings, on_step=health.step)
+    ended, failures = "error", 0
+    try:
+        while True:
+            began, is_last = time.monotonic(), stop.is_set()
+            try:
+                batch = batches.take()
+            except BudgetSpent as error:
+                if is_last:
+                    raise
+                log.error("%s", error)
+                health.failed(error)
+                # nothing is asked until the next day's budget begins: a question would cost, too
+                now = datetime.now(UTC)
+                lively.wait((next_midnight(now) - now).total_seconds())
+                continue
+            except (LakeError, WarehouseBusy, TransformFailed, LedgerUnbalanced) as error:
+                if is_last:
+                    raise
+                pause = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
+                failures += 1
+                log.error("%s; trying again in %g s", error, pause)
+                health.failed(error)
+                lively.wait(pause)
+                continue
+            failures = 0
+            health.took(batch)
+            if not batch.is_empty:
+                log.info("%s", batch)
+                on_batch(batch)
+            if is_last:
+                ended, health.state = "stopped", "stopped as asked"
+                return
+            health.step("waiting for what is new")
+            lively.wait(settings.load_seconds - (time.monotonic() - began))
+            while not stop.is_set() and not batches.is_due():
+                stop.wait(_LOOK_SECONDS)
+                health.beat()
+    except StocksError:
+        health.state = "ended by an error"
+        raise
+    except KeyboardInterrupt:
+        ended, health.state = "stopped", "stopped as asked"
+        raise
+    finally:
+        health.end(ended)
+
+
+class LoaderHealth:
+    """What a process that loads and publishes says of itself: its heartbeat, and its metrics.
+
+    Call ``loaded`` and ``published`` when that is done, ``failed`` when it was not, ``beat`` in between.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.state = "starting"
+        self._settings = settings
+        self._counts = {"messages": 0, "objects": 0, "loads": 0, "errors": 0}
+        # what the last round failed of, until one succeeds
+        self._trouble: str | None = None
+        self._published_at: float | None = None
+        self._last_event_at: float | None = None
+        self._batch_seconds: float | None = None
+        run_id = name_run("loader")
+        self._heartbeat = Heartbeat(settings.home, role="loader", run_id=run_id, metrics_port=settings.metrics_port)
+
+    def took(self, batch: PublishedBatch) -> None:
+        """A batch is done."""
+        if batch.loaded.objects:
+            self.loaded(batch.loaded)
+        self._batch_seconds = round(sum(batch.seconds.values()), 3)
+        if not batch.is_empty or self._published_at is None:
+            self.published()
+        self._trouble = None
+
+    def step(self, state: str) -> None:
+        """What is done now."""
+        self.state = state
+        self.beat()
+
+    def loaded(self, summary: LoadSummary) -> None:
+        """Lines are in RAW."""
+        self._counts["messages"] += summary.rows
+        self._counts["objects"] += summary.objects
+        self._counts["loads"] += 1
+
+    def published(self) -> None:
+        """Readers see new gold, or the old one that needed no change."""
+        self._trouble = None
+        self._published_at = time.time()
+        try:
+            newest = open_warehouse(self._settings).query("select max(fetched_at) as newest from gold.gold_kpi")
+        except WarehouseError as error:
+            log.debug("asking gold for its newest quote: %s", error)
+            return
+        if not newest["newest"].isna().all():
+            self._last_event_at = newest["newest"].iloc[0].tz_localize("UTC").timestamp()
+
+    def failed(self, error: StocksError) -> None:
+        """A step failed, and will be tried again."""
+        self._counts["errors"] += 1
+        self._trouble = str(error)
+
+    def beat(self, *, now: bool = False) -> None:
+        """Write the heartbeat."""
+        self._heartbeat.beat(self._facts, now=now)
+
+    def end(self, ended: str) -> None:
+        """Write the last heartbeat."""
+        self._heartbeat.end(self._facts, ended=ended)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "source": None,
+            "topic": None,
+            "patience": _PATIENCE,
+            "trouble": self._trouble,
+            "published_at": self._published_at,
+            "batch_seconds": self._batch_seconds,
+            "last_event_at": self._last_event_at,
+            "lag": None,
+            **self._counts,
+        }

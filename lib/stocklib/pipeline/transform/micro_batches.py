@@ -1,0 +1,169 @@
+"""lake → gold, every few seconds: what has landed is loaded, built, tested and published, at the cost of what is new.
+
+A batch of quotes and trades builds the models below them and tests the rows that it touched: bronze of its loads,
+silver of its events' trade days, gold from the first changed day on, small tables whole. A batch of anything else
+(history, splits, profiles), a change of the models, and one batch an hour take the whole way of ``transform``, whose
+tests look at whole tables. On either way readers see only versions whose tests passed.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from stocklib.errors import LakeError, TransformFailed
+from stocklib.lake import Lake
+from stocklib.pipeline.loading.cost_limit import stay_within_budget
+from stocklib.pipeline.loading.loader import LoadSummary, load_objects
+from stocklib.pipeline.loading.new_objects import Listing
+from stocklib.pipeline.reconcile import prepublish_check
+from stocklib.pipeline.transform.builds import TransformSummary, build_whole, explain, is_same, recorded, wanted_build
+from stocklib.settings import Settings
+from stocklib.warehouse import Build, Touched, Warehouse, open_warehouse
+
+log = logging.getLogger(__name__)
+
+# What a stream brings: nothing else changes a day that is over, or a symbol's past.
+STREAMED = {"stock_quotes", "stock_trades", "dead_letters"}
+WHOLE_TESTS_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class PublishedBatch:
+    """What one batch brought, and how long each step took, in seconds."""
+
+    loaded: LoadSummary
+    built: TransformSummary
+    seconds: dict[str, float]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was new."""
+        return not self.loaded.objects and not self.built.models
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
+        whole = "whole tables" if self.built.is_whole else "what they touch"
+        return (
+            f"{self.loaded.rows:,} lines of {self.loaded.objects} objects, {self.built.models} models, "
+            f"{self.built.tests} tests of {whole}; seconds: {steps}"
+        )
+
+
+class MicroBatches:
+    """One loader: what it knows from one batch to the next."""
+
+    def __init__(self, settings: Settings, *, on_step: Callable[[str], None] | None = None) -> None:
+        self._settings = settings
+        self._on_step = on_step
+        self._lake = Lake(settings)
+        self._warehouse = open_warehouse(settings)
+        self._listing = Listing(settings, self._lake)
+        self._lake.ensure_bucket()
+
+    def is_due(self) -> bool:
+        """Whether something has landed, or whatever else may be new is to be looked for."""
+        try:
+            return self._listing.is_new()
+        except LakeError as error:
+            log.debug("listing: %s", error)
+            return True
+
+    def take(self) -> PublishedBatch:
+        """Load what has landed, build, test, publish."""
+        took = _Timer(self._on_step)
+        with self._warehouse.writing():
+            self._warehouse.initialise()
+            stay_within_budget(self._settings, self._warehouse)
+            new = self._listing.new_objects(self._warehouse)
+            took.note("list")
+            loaded = load_objects(self._lake, self._warehouse, new) if new else LoadSummary(None, 0, 0, 0)
+            self._listing.took(new)
+            took.note("load")
+            built = self._build(took)
+        return PublishedBatch(loaded, built, took.seconds)
+
+    def _build(self, took: "_Timer") -> TransformSummary:
+        warehouse = self._warehouse
+        wanted = wanted_build(self._settings, warehouse)
+        last, published = warehouse.last_build(), warehouse.published_build()
+        if is_same(wanted, last) and last == published:
+            return TransformSummary(0, 0, 0.0)
+        datasets = warehouse.loaded_since(last.load_id) if last else set()
+        is_small = (
+            last is not None
+            and published is not None
+            and (last.logic, last.inputs) == (published.logic, published.inputs) == (wanted.logic, wanted.inputs)
+            and datasets <= STREAMED
+            # more loads than this warehouse has: readers see one from before a rebuild
+            and published.load_id <= last.load_id
+            and last.whole_at is not None
+            and (wanted.finished_at - last.whole_at).total_seconds() < WHOLE_TESTS_SECONDS
+        )
+        # dead letters have no models below them
+        nothing_below = datasets <= {"dead_letters"}
+        if is_small and nothing_below and last == published:
+            return TransformSummary(0, 0, 0.0)
+        # a batch that the gate stopped is built, and waits to be published
+        is_small = is_small and not nothing_below
+        touched: Touched | None = None
+        with recorded(warehouse, "micro-batch" if is_small else "transform"):
+            small = (
+                _build_touched(self._settings, warehouse, wanted, last, datasets, took) if is_small and last else None
+            )
+            if small and published:
+                done, touched = small
+                prepublish_check.check(self._settings, warehouse, since=published.load_id, upto=wanted.load_id)
+                if published != last:
+                    # what a gate had stopped goes along; what is not a stream's changes more than it touches
+                    is_streamed = warehouse.loaded_since(published.load_id) <= STREAMED
+                    touched = warehouse.touched_since(published.load_id) if is_streamed else None
+                took.note("ledger")
+            else:
+                done = build_whole(self._settings, warehouse, wanted_build(self._settings, warehouse))
+                took.note("build and test")
+        warehouse.publish(touched=touched)
+        took.note("publish")
+        return done
+
+
+def _build_touched(
+    settings: Settings, warehouse: Warehouse, wanted: Build, last: Build, datasets: set[str], took: "_Timer"
+) -> tuple[TransformSummary, Touched] | None:
+    """What was built and what it touched; None when a rename came into force, which changes more than that."""
+    began = time.monotonic()
+    below = [f"source:raw.{dataset}+" for dataset in sorted(datasets - {"dead_letters"})]
+    # a view is what it was, and so are splits and dividends: only a rename that comes into force changes them
+    run = warehouse.dbt(
+        ["run", "--select", *below, "--exclude", "config.materialized:view", "dim_corporate_action"], keep=True
+    )
+    took.note("build")
+    if not run.success:
+        raise TransformFailed(explain(run))
+    if wanted_build(settings, warehouse).logic != wanted.logic:
+        return None
+    touched = warehouse.touched_since(last.load_id)
+    result = warehouse.test(below, touched)
+    took.note("test")
+    if not result.success:
+        raise TransformFailed(explain(result))
+    warehouse.record_build(replace(wanted, whole_at=last.whole_at))
+    passed = result.counts.get("pass", 0) + result.counts.get("warn", 0)
+    seconds = time.monotonic() - began
+    return TransformSummary(run.counts.get("success", 0), passed, seconds, is_whole=False), touched
+
+
+class _Timer:
+    """Seconds by step, from one note to the next."""
+
+    def __init__(self, on_step: Callable[[str], None] | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._on_step = on_step
+        self._since = time.monotonic()
+
+    def note(self, step: str) -> None:
+        now = time.monotonic()
+        self.seconds[step] = round(now - self._since, 3)
+        self._since = now
+        if self._on_step:
+            self._on_step(step)

@@ -1,0 +1,130 @@
+"""Looking on: where each partition begins, how far the group has committed, where it ends, and what it holds.
+
+An onlooker is no member of the group: it moves no offset, and no member notices it.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from stocklib.errors import StreamError
+from stocklib.settings import Settings
+from stocklib.stream.broker import connect, failures, topic_ids, translated
+from stocklib.stream.messages import Message, UnreadableBatch, read_into_messages
+
+_PATIENCE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A partition now: its messages have the offsets ``first`` to ``end`` - 1; those before ``committed`` are done."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    first: int
+    committed: int
+    end: int
+
+
+class Inspector:
+    """Reads what is there, as nobody's consumer; to be used from one thread, in a ``with`` block."""
+
+    def __init__(self, settings: Settings) -> None:
+        from kafka import KafkaConsumer
+
+        self._settings = settings
+        self._client: Any = connect(
+            settings,
+            KafkaConsumer,
+            group_id=settings.kafka_group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=4 * 2**20,
+            fetch_max_wait_ms=100,
+            isolation_level="read_committed",
+        )
+        self._ids: dict[str, str] = {}
+        read_into_messages(self._client, self._ids, up_to_open=True)
+
+    def positions(self, topics: Iterable[str]) -> list[Position]:
+        """Where every partition of these topics stands; a topic that does not exist has none."""
+        ids = topic_ids(self._settings, topics)
+        with translated(self._settings, "asking for positions"):
+            natives = [_native(topic, number) for topic in ids for number in self._numbers(topic)]
+            if not natives:
+                return []
+            begins = self._client.beginning_offsets(natives)
+            marks = {native: self._committed(native, ids[native.topic], begins[native]) for native in natives}
+            self._client.assign(natives)
+            for native in natives:
+                self._client.seek(native, max(marks[native], begins[native]))
+            ends = self._ends(natives)
+        return [
+            Position(n.topic, ids[n.topic], n.partition, begins[n], min(marks[n], ends[n]), ends[n]) for n in natives
+        ]
+
+    def read(self, position: Position, *, first: int, end: int) -> Iterator[Message | UnreadableBatch]:
+        """The messages of a partition with the offsets ``first`` to ``end`` - 1, those that are there."""
+        if first >= end:
+            return
+        self._ids[position.topic] = position.topic_id
+        native = _native(position.topic, position.partition)
+        with translated(self._settings, f"reading {position.topic}"):
+            self._client.assign([native])
+            self._client.seek(native, first)
+            heard = time.monotonic()
+            while self._client.position(native) < end:
+                for record in self._client.poll(timeout_ms=200, max_records=5000).get(native, []):
+                    heard = time.monotonic()
+                    if record.offset >= end:
+                        return
+                    yield record
+                if time.monotonic() - heard > _PATIENCE:
+                    raise StreamError(
+                        f"{position.topic}/{position.partition} gave nothing from offset "
+                        f"{self._client.position(native)} on, and should up to {end - 1}; is Kafka well?"
+                    )
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with suppress(*failures()):
+            self._client.close(autocommit=False, timeout_ms=5000)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _numbers(self, topic: str) -> list[int]:
+        return sorted(self._client.partitions_for_topic(topic) or ())
+
+    def _committed(self, native: Any, topic_id: str, begin: int) -> int:
+        """What the group committed; of a topic that was deleted it says nothing about the successor."""
+        mark = self._client.committed(native, metadata=True, timeout_ms=10_000)
+        if mark is None or (mark.metadata and mark.metadata != topic_id):
+            return begin
+        return max(begin, int(mark.offset))
+
+    def _ends(self, natives: list[Any]) -> dict[Any, int]:
+        # end_offsets is wrong on brokers that count batches; what came with the first fetch is right on all
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            self._client.poll(timeout_ms=100, max_records=1)
+            ends = {native: self._client.highwater(native) for native in natives}
+            if all(end is not None for end in ends.values()):
+                return {native: int(end) for native, end in ends.items()}
+            if time.monotonic() > deadline:
+                raise StreamError(f"Kafka at {self._settings.kafka_broker} does not say how long its topics are")
+
+
+def _native(topic: str, number: int) -> Any:
+    from kafka import TopicPartition
+
+    return TopicPartition(topic, number)

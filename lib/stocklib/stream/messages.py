@@ -1,0 +1,384 @@
+"""Batches of records as messages, twice as fast as the client makes records of them.
+
+What a broker sends is unpacked straight into ``Message``: reading is what bounds how fast quotes land. The form is that
+of https://kafka.apache.org/documentation/#recordbatch (its second version, which every broker since 0.11 speaks);
+fetching stays the client's. What cannot be unpacked is an ``UnreadableBatch`` with its bytes, in its place among the
+messages: reading goes on behind it.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
+
+from stocklib.stream.codecs import decompress
+
+# Offset and length, which say where the next batch begins; and all that stands before the records.
+_PREFIX = struct.Struct(">qi")
+_HEADER = struct.Struct(">qiibIhiqqqhii")
+_MAGIC_AT, _CHECKED_FROM, _VERSION = 16, 21, 2
+_CODEC, _APPEND_TIME, _TRANSACTION, _CONTROL = 0x07, 0x08, 0x10, 0x20
+# Before version 2 a batch was one message, with at least so many bytes behind its prefix.
+_LEAST_BYTES = 14
+# No run of ours counts further: a seq beyond it is a stranger's.
+MAX_SEQ = 10**12
+# As it is written by us, so that no two texts are one event.
+_SEQ = re.compile(r"[1-9][0-9]{0,12}")
+# No number of a record is longer.
+_VARINT_BITS = 70
+# A poll returns no more bytes of payload than this, and one message: a small batch may grow to a large one.
+_POLL_BYTES = 64 * 2**20
+# Where nobody can say how far unreadable bytes go, so many of them are kept.
+_SAMPLE_BYTES = 64 * 2**10
+
+
+class Message(NamedTuple):
+    """What was read. ``timestamp_ms`` is the record's own; in key and headers, bytes that are no UTF-8 are escaped."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: str | None
+    value: bytes | None
+    headers: dict[str, str]
+
+    @property
+    def last(self) -> int:
+        """The last offset that it takes up: its own."""
+        return self.offset
+
+
+def event_seq(headers: Mapping[str, Any]) -> int | None:
+    """The number of an event in its run and symbol, where a message has all of our headers; None of a stranger's.
+
+    >>> event_seq({"run_id": "replay-1", "source": "replay", "seq": "17"})
+    17
+    >>> event_seq({"run_id": "replay-1", "source": "replay", "seq": "-1"}), event_seq({"run_id": "r", "seq": "17"})
+    (None, None)
+    """
+    seq = headers.get("seq")
+    if not (headers.get("run_id") and headers.get("source") and isinstance(seq, str) and _SEQ.fullmatch(seq)):
+        return None
+    return int(seq) if int(seq) <= MAX_SEQ else None
+
+
+class UnreadableBatch(NamedTuple):
+    """The messages ``offset`` to ``last`` of a partition, which cannot be told apart: why, and the bytes that came."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    offset: int
+    last: int
+    reason: str
+    raw: bytes
+
+
+class RecordBatch(NamedTuple):
+    """What stands before the records of a batch, in the order in which it is sent."""
+
+    offset: int
+    length: int
+    leader_epoch: int
+    magic: int
+    crc: int
+    attributes: int
+    last_delta: int
+    first_timestamp: int
+    max_timestamp: int
+    producer_id: int
+    producer_epoch: int
+    sequence: int
+    records: int
+
+    @property
+    def last(self) -> int:
+        """Its last offset, whether a message is left there or not."""
+        return self.offset + self.last_delta
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it marks the end of a transaction, which is for the brokers themselves."""
+        return bool(self.attributes & _CONTROL)
+
+    @property
+    def is_transactional(self) -> bool:
+        """Whether it belongs to a transaction."""
+        return bool(self.attributes & _TRANSACTION)
+
+
+def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool = False) -> None:
+    """Have a ``KafkaConsumer`` return messages and unreadable batches from ``poll``.
+
+    ``ids`` are those of the topics, as they are then. What is unreadable is fetched again, once, before it
+    is believed. With ``up_to_open`` a partition's high watermark is where the first transaction that is still open
+    begins: nobody can read further now.
+    """
+    from kafka.errors import KafkaError
+    from kafka.record import MemoryRecords
+
+    fetcher = client._fetcher
+    parse, own, append = fetcher._parse_fetched_data, fetcher.PartitionRecords, fetcher._append
+    doubted: dict[Any, tuple[int, int]] = {}
+    room = _POLL_BYTES
+
+    class PartitionMessages(own):  # type: ignore[misc, valid-type]
+        end: int | None = None
+        next_fetch_offset: int
+
+        def take(self, n: int | None = None) -> list[Message | UnreadableBatch]:
+            nonlocal room
+            self._maybe_raise_next_inline_exception()
+            found: list[Message | UnreadableBatch] = []
+            try:
+                for one in islice(self.record_iterator, n):
+                    found.append(one)
+                    room -= len(one[6] or b"")
+                    if room <= 0:
+                        break
+            except Exception as error:
+                if not found:
+                    raise
+                # raised by the next call
+                self._next_inline_exception = error
+            return found
+
+        def _unpack_records(self, partition: Any, records: Any, *_: Any) -> Iterator[Message | UnreadableBatch]:
+            data = bytes(records._buffer)
+            place = TopicIdPartition(partition.topic, ids.get(partition.topic, ""), partition.partition)
+            for found in read_batches(data, place, since=self.fetch_offset, end=self.end, skips=self._is_aborted):
+                if isinstance(found, Message):
+                    self.records_read += 1
+                    self.next_fetch_offset = found[3] + 1
+                    yield found
+                    continue
+                if isinstance(found, RecordBatch):
+                    # beyond the last message, where the batch was compacted
+                    self.next_fetch_offset = max(self.next_fetch_offset, found.last + 1)
+                    self.leader_epoch = found.leader_epoch
+                    continue
+                mark = found.offset, hash(found.raw)
+                if doubted.get(partition) != mark:
+                    doubted[partition] = mark
+                    break
+                self.next_fetch_offset = found.last + 1
+                yield found
+            self.bytes_read += len(data)
+            self.drain()
+
+        def _is_aborted(self, batch: RecordBatch) -> bool:
+            """Whether it belongs to a transaction that was aborted, as far as the broker was asked for that."""
+            self._consume_aborted_transactions_up_to(batch.last)
+            if batch.is_control:
+                self.aborted_producer_ids.discard(batch.producer_id)
+            return batch.is_transactional and batch.producer_id in self.aborted_producer_ids
+
+    def parse_fetched_data(completed: Any) -> Any:
+        data = completed.partition_data.records
+        try:
+            found = parse(completed)
+        except KafkaError:
+            if completed.partition_data.error_code or not data:
+                raise
+            # the first batch is not all there: the client would ask for it for ever
+            found = fetcher.PartitionRecords(
+                completed.fetched_offset,
+                completed.topic_partition,
+                MemoryRecords(data),
+                metric_aggregator=completed.metric_aggregator,
+                on_drain=fetcher._on_partition_records_drain,
+            )
+        if found is not None:
+            found.end = completed.partition_data.high_watermark
+            stable = completed.partition_data.last_stable_offset
+            if up_to_open and 0 <= stable < found.end:
+                fetcher._subscriptions.assignment[completed.topic_partition].highwater = stable
+        return found
+
+    def append_messages(drained: Any, part: Any, most: int, *rest: Any) -> int:
+        """How much of a poll is used up: all of it where there is no room for more."""
+        nonlocal room
+        if not drained:
+            room = _POLL_BYTES
+        taken: int = append(drained, part, most, *rest)
+        return taken if room > 0 else most
+
+    fetcher._append = append_messages
+    fetcher.PartitionRecords = PartitionMessages
+    fetcher._parse_fetched_data = parse_fetched_data
+
+
+class TopicIdPartition(NamedTuple):
+    """A partition of one creation of a topic, as Kafka names it."""
+
+    topic: str
+    topic_id: str
+    partition: int
+
+
+def read_batches(
+    data: bytes,
+    place: TopicIdPartition,
+    *,
+    since: int,
+    end: int | None = None,
+    skips: Callable[[RecordBatch], bool] = lambda batch: False,
+) -> Iterator[Message | UnreadableBatch | RecordBatch]:
+    """Return what a broker sent, in order: messages, unreadable batches, and each readable batch once it is over.
+
+    ``since`` is the offset that was asked for, ``end`` the first that the partition does not have yet. A batch that
+    ``skips`` names has no messages. A rest that is no whole batch is left out: it comes with the next answer.
+    """
+    at, reached, last = 0, since, -1
+    while at < len(data):
+        raw = _cut_batch(data, at)
+        if raw is None:
+            if at == 0:
+                yield _unreadable(place, data, since, "it is cut off", before=max(end or 2**62, since + 1))
+            return
+        at += len(raw)
+        following = _PREFIX.unpack_from(data, at)[0] if len(data) - at >= _PREFIX.size else None
+        # where it cannot reach, whatever it says
+        bound = min(number for number in (end, following, 2**62) if number is not None and number > reached)
+        behind = reached
+        try:
+            batch = _open_batch(raw, after=last)
+            if not (skips(batch) or batch.is_control):
+                for message in unpack(batch, raw, place):
+                    yield message
+                    behind = message[3] + 1
+        except (ValueError, IndexError) as error:
+            reached = max(reached, behind)
+            lost = _unreadable(place, raw, reached, str(error), before=bound, is_sure=bound == following)
+            reached, last = lost.last + 1, lost.last
+            yield lost
+        else:
+            last = batch.last if batch.last < bound else max(reached, behind) - 1
+            reached = max(reached, last + 1)
+            yield batch._replace(last_delta=last - batch.offset)
+
+
+def unpack(batch: RecordBatch, raw: bytes, place: TopicIdPartition) -> Iterator[Message]:
+    """The messages of a batch, one after the other; ``IndexError`` or ``ValueError`` where it is damaged."""
+    data, at = decompress(batch.attributes & _CODEC, raw[_HEADER.size :]), 0
+    topic, topic_id, partition = place
+    base, since, before = batch.offset, batch.first_timestamp, batch.offset - 1
+    # a topic may keep the time of the brokers, which is one a batch
+    appended = batch.max_timestamp if batch.attributes & _APPEND_TIME else None
+    for left in range(batch.records - 1, -1, -1):
+        length, at = _varint(data, at)
+        end = at + length
+        time, at = _varint(data, at + 1)
+        offset, at = _varint(data, at)
+        size, at = _varint(data, at)
+        key = None
+        if size >= 0:
+            key = data[at : at + size].decode("utf-8", "backslashreplace")
+            at += size
+        size, at = _varint(data, at)
+        value = None
+        if size >= 0:
+            value = data[at : at + size]
+            at += size
+        count, at = _varint(data, at)
+        headers = {}
+        for _ in range(count):
+            size, at = _varint(data, at)
+            if size < 0:
+                raise ValueError("a header without a name")
+            name = _name(data[at : at + size])
+            at += size
+            size, at = _varint(data, at)
+            headers[name] = "" if size < 0 else data[at : at + size].decode("utf-8", "backslashreplace")
+            at += max(0, size)
+        if at != end or not before < base + offset <= batch.last:
+            raise ValueError(f"the record at byte {end - length} is damaged")
+        before = base + offset
+        # what is wrong with the rest is noticed while an offset is left that can stand for it
+        if (at != len(data)) is not bool(left) or (left and before == batch.last):
+            raise ValueError(f"{left} records are missing behind the one of offset {before}, in {len(data) - at} bytes")
+        timestamp = since + time if appended is None else appended
+        yield Message(topic, topic_id, partition, before, timestamp, key, value, headers)
+    if batch.records <= 0 and data:
+        raise ValueError(f"{batch.records} records in {len(data)} bytes")
+
+
+def _cut_batch(data: bytes, at: int) -> bytes | None:
+    """The bytes of the batch that begins here; None where they are not all there."""
+    if len(data) - at < _PREFIX.size:
+        return None
+    end = at + _PREFIX.size + _PREFIX.unpack_from(data, at)[1]
+    return data[at:end] if at + _PREFIX.size + _LEAST_BYTES <= end <= len(data) else None
+
+
+def _open_batch(raw: bytes, *, after: int) -> RecordBatch:
+    """What stands before the records; ``ValueError`` where that is wrong already. It begins behind ``after``."""
+    from kafka.record.util import calc_crc32c
+
+    if (magic := raw[_MAGIC_AT]) < _VERSION:
+        raise ValueError("it was written for Kafka before 0.11: copy it to a new topic")
+    if magic > _VERSION or len(raw) < _HEADER.size:
+        raise ValueError(f"its form is unknown (version {magic}, {len(raw)} bytes)")
+    batch = RecordBatch._make(_HEADER.unpack_from(raw))
+    if calc_crc32c(memoryview(raw)[_CHECKED_FROM:]) != batch.crc:
+        raise ValueError("its checksum is wrong")
+    if batch.last_delta < 0 or batch.offset <= after:
+        raise ValueError(f"its offsets {batch.offset} to {batch.last} are wrong")
+    return batch
+
+
+def _unreadable(
+    place: TopicIdPartition, raw: bytes, since: int, reason: str, *, before: int, is_sure: bool = False
+) -> UnreadableBatch:
+    """The batch as one that is unreadable from ``since`` on, if not later.
+
+    It ends where it says, as long as that is ``before`` what comes next. One that lies about it ends there, where it
+    ``is_sure`` that a batch follows, or else after one message: what is behind that is asked for.
+    """
+    first = last = _PREFIX.unpack_from(raw)[0] if len(raw) >= _PREFIX.size else -1
+    if len(raw) >= _HEADER.size and raw[_MAGIC_AT] >= _VERSION:
+        last = RecordBatch._make(_HEADER.unpack_from(raw)).last
+    if since <= last < before and first <= last:
+        return UnreadableBatch(*place, max(first, since), last, reason, raw)
+    last = before - 1 if is_sure else since
+    return UnreadableBatch(*place, since, last, reason, raw if is_sure else raw[:_SAMPLE_BYTES])
+
+
+def to_message(record: Any, topic_id: str) -> Message:
+    """The client's record as a message of the topic with this id."""
+    return Message(
+        record.topic,
+        topic_id,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        None if record.key is None else record.key.decode("utf-8", "backslashreplace"),
+        record.value,
+        {name: (text or b"").decode("utf-8", "backslashreplace") for name, text in record.headers},
+    )
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of variable length and zigzag sign, and where it ends."""
+    byte = data[at]
+    if byte < 0x80:
+        return (byte >> 1) ^ -(byte & 1), at + 1
+    number, shift = byte & 0x7F, 7
+    while True:
+        at += 1
+        byte = data[at]
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (number >> 1) ^ -(number & 1), at + 1
+        shift += 7
+        if shift > _VARINT_BITS:
+            raise ValueError(f"the number at byte {at} has no end")
+
+
+@lru_cache(maxsize=1024)
+def _name(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")

@@ -1,0 +1,136 @@
+"""What was refused: dlq list, show, readmit."""
+
+import base64
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from workbench.cli.base import Lazy, main, print_table
+
+
+@main.group()
+def dlq() -> None:
+    """Messages that were refused: list them, look at one, re-admit them after a fix."""
+
+
+def _chosen(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which dead letters."""
+    command = click.option("--reason", help="Only those whose reason has this text in it.")(command)
+    return click.option("--symbol", help="Only those of this symbol.")(command)
+
+
+@dlq.command(name="list")
+@_chosen
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
+@click.pass_obj
+def list_letters(lazy: Lazy, reason: str | None, symbol: str | None, limit: int, as_json: bool) -> None:
+    """The refused messages, each once, wherever they are: in RAW, in the lake, or in Kafka alone."""
+    import orjson
+    import pandas as pd
+
+    from stocklib.pipeline.readmission import read_everywhere
+
+    known = read_everywhere(lazy.settings())
+    letters = _filtered(known.letters, reason, symbol)
+    rows = [
+        {
+            "id": letter.id,
+            "fetched": None if letter.day is None else letter.day.isoformat(),
+            "symbol": letter.key,
+            "reason": letter.reason,
+            "state": "readmitted" if known.is_readmitted(letter) else "dead",
+            "messages": letter.count,
+            "bytes": len(letter.payload or b""),
+            "place": letter.place,
+        }
+        for letter in letters[:limit]
+    ]
+    if as_json:
+        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+    elif rows:
+        print_table(pd.DataFrame(rows))
+    if not as_json:
+        more = f", of which {limit} are shown" if len(letters) > limit else ""
+        click.echo(f"{len(letters)} dead letters{more}")
+    for note in known.notes:
+        click.echo(note, err=True)
+
+
+@dlq.command(name="show")
+@click.argument("letter_id", metavar="ID")
+@click.pass_obj
+def show_letter(lazy: Lazy, letter_id: str) -> None:
+    """One refused message: why, where it was, its headers, its payload."""
+    from stocklib.pipeline.readmission import read_everywhere
+
+    known = read_everywhere(lazy.settings())
+    letter = known.find(letter_id)
+    topic, topic_id, partition, offset = letter.origin
+    click.echo(f"refused   {letter.reason}")
+    offsets = f"offsets {offset} to {letter.last}" if letter.is_batch else f"offset {offset}"
+    click.echo(f"was       {topic}/{partition} {offsets}, topic id {topic_id}")
+    click.echo(f"is        {letter.place}{', and re-admitted' if known.is_readmitted(letter) else ''}")
+    click.echo(f"symbol    {letter.key}, fetched on {letter.day}")
+    for name, text in letter.own_headers.items():
+        click.echo(f"header    {name}: {text}")
+    click.echo(f"payload   {len(letter.payload or b''):,} bytes{', of more' if letter.is_cut else ''}:")
+    if letter.is_batch:
+        click.echo(base64.b64encode(letter.payload or b""))
+    else:
+        click.echo((letter.payload or b"").decode("utf-8", "backslashreplace"))
+
+
+@dlq.command(name="readmit")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_chosen
+@click.option("--all", "everything", is_flag=True, help="Every dead letter.")
+@click.option(
+    "--payload-file", type=click.File("rb"), help="The mended payload of the one letter, in place of the one it has."
+)
+@click.option("--quarantined", is_flag=True, help="Have silver judge the quarantined rows again, and publish.")
+@click.pass_obj
+def readmit_letters(
+    lazy: Lazy,
+    ids: tuple[str, ...],
+    reason: str | None,
+    symbol: str | None,
+    everything: bool,
+    payload_file: Any,
+    quarantined: bool,
+) -> None:
+    """Judge refused messages again, and land those that are good now under the identity that they had.
+
+    Repeat it as you like: nothing doubles. What landed is loaded by the next load. Exit status 1 when one is still bad.
+    """
+    from stocklib.pipeline.readmission import read_everywhere, readmit, rejudge_quarantined
+
+    settings = lazy.settings()
+    if quarantined:
+        before, after, done = rejudge_quarantined(settings)
+        click.echo(f"{done}\n{before:,} quotes were quarantined, {after:,} are now")
+        return
+    if not (ids or reason or symbol or everything):
+        raise click.UsageError("which ones? IDs, --reason, --symbol or --all")
+    known = read_everywhere(settings)
+    letters = [known.find(one) for one in ids] if ids else _filtered(known.letters, reason, symbol)
+    outcomes = readmit(settings, letters, known=known, payload=payload_file.read() if payload_file else None)
+    for outcome in outcomes:
+        click.echo(outcome)
+    counts = Counter(outcome.state for outcome in outcomes)
+    told = f"{counts['readmitted']} re-admitted, {counts['already']} were already, {counts['refused']} refused"
+    click.echo(f"{told}{'; next: stocks load && stocks transform' if counts['readmitted'] else ''}")
+    for note in known.notes:
+        click.echo(note, err=True)
+    sys.exit(1 if counts["refused"] else 0)
+
+
+def _filtered(letters: Sequence[Any], reason: str | None, symbol: str | None) -> list[Any]:
+    return [
+        letter
+        for letter in letters
+        if (reason is None or reason in letter.reason) and (symbol is None or symbol == letter.key)
+    ]

@@ -1,0 +1,86 @@
+"""Is everything accounted for? ledger."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from stocklib.pipeline.reconcile.balance import OF_EVENTS, OF_MESSAGES, Balance
+from workbench.cli.base import DATE, Lazy, day_of, main, print_table, progress
+
+# More rows than this are summed up: by day, then by topic.
+_ROWS = 40
+# Of a name that a stranger made up, so many characters are shown.
+_WIDTH = 80
+
+
+@main.command()
+@click.option("--day", type=DATE, help="Only messages that were fetched on this day.")
+@click.option("--since", type=DATE, help="Only messages that were fetched on this day or later.")
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON, for machines.")
+@click.option("--detail", is_flag=True, help="A row for every partition, day and symbol, however many there are.")
+@click.option("--accept", is_flag=True, help="Take what does not balance now as known: it no longer stops the publish.")
+@click.pass_obj
+def ledger(lazy: Lazy, day: Any, since: Any, as_json: bool, detail: bool, accept: bool) -> None:
+    """Say whether every message is accounted for, from the producer to silver.
+
+    Reads the identity of every message in the warehouse, the lake's listing, and what Kafka holds beyond the committed
+    offsets; --day and --since make it quicker. Exit status: 0 it balances, 1 it does not, 2 nothing wrong was found but
+    a hop could not be checked.
+    """
+    import orjson
+
+    from stocklib.pipeline.reconcile import balance, record
+
+    if day and since:
+        raise click.UsageError("either --day or --since")
+    settings = lazy.settings()
+    with progress("steps") as advance:
+        found = balance(settings, day=day_of(day), since=day_of(since), on_progress=advance)
+        if day is None and since is None:
+            found = record(settings, found, accept=accept)
+    if as_json:
+        click.echo(orjson.dumps(found.to_json(), option=orjson.OPT_INDENT_2, default=str))
+    else:
+        _show(found, detail=detail)
+    sys.exit(found.exit_status)
+
+
+def _show(found: Balance, *, detail: bool) -> None:
+    for name, rows, keys, counts in (
+        ("rows", found.rows, ("topic", "partition", "day", "symbol"), OF_MESSAGES),
+        ("runs", found.runs, ("run_id", "symbol"), OF_EVENTS),
+    ):
+        if rows:
+            print_table(_frame(rows, keys, counts, most=10**9 if detail else _ROWS))
+            click.echo()
+        else:
+            click.echo(f"no {name} yet")
+    for line in (*found.problems, *found.remarks):
+        click.echo(line)
+    for hop, reason in found.unchecked.items():
+        click.echo(f"not checked: {hop}: {reason}")
+    click.echo(found)
+
+
+def _frame(rows: Sequence[Any], keys: tuple[str, ...], counts: tuple[str, ...], *, most: int) -> Any:
+    """The rows as a table of at most so many: the last keys are summed over until it fits."""
+    import pandas as pd
+
+    shown = list(keys)
+    while True:
+        sums: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(counts, 0))
+        for row in rows:
+            into = sums[tuple(getattr(row, key) for key in shown)]
+            for name in counts:
+                into[name] += getattr(row, name) or 0
+        if len(sums) <= most or len(shown) == 1:
+            break
+        shown.pop()
+    table = [
+        [*("" if part is None else str(part)[:_WIDTH] for part in key), *(f"{into[name]:,}" for name in counts)]
+        for key, into in sums.items()
+    ]
+    return pd.DataFrame(table, columns=[*shown, *(name.replace("_", " ") for name in counts)])

@@ -1,0 +1,145 @@
+"""Everything at once, and the embedded stack: demo, lab, up, status, down, doctor, replay."""
+
+import json
+import logging
+import signal
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stocklib.settings import Settings, read_settings
+from workbench.cli.base import DATE, Lazy, main
+
+if TYPE_CHECKING:
+    from stocklib.monitoring.health import Health
+
+
+@main.command()
+@click.option("--day", type=DATE, help="The session to replay. Default: 2012-12-14, of today's companies 2026-06-30.")
+@click.option(
+    "--companies",
+    type=click.Choice(["recorded", "today"]),
+    default="recorded",
+    show_default=True,
+    help="The five recorded ones, or ten of today's size over made-up bars, in a home of their own.",
+)
+@click.pass_obj
+def demo(lazy: Lazy, day: Any, companies: str) -> None:
+    """Run the whole pipeline on the embedded stack over recorded market data, then write the report."""
+    from workbench.demo import DAYS, make_market, run_demo
+
+    lazy.demo = True
+    if companies == "today":
+        make_market()
+    lazy.settings()
+    for_real = not lazy.verbose
+    if for_real:
+        logging.getLogger().setLevel(logging.WARNING)
+    # a supervisor's SIGTERM stops the servers as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    run_demo(day=day.date() if day else DAYS[companies], say=click.echo)
+
+
+@main.command()
+@click.option("--port", type=int, default=8888, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="In a container: 0.0.0.0.")
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+@click.pass_obj
+def lab(lazy: Lazy, port: int, host: str, no_browser: bool) -> None:
+    """Open JupyterLab on the notebooks, on loopback, with a token (that of JUPYTER_TOKEN, else a generated one)."""
+    from workbench.runner import open_lab
+
+    sys.exit(open_lab(lazy.settings(), host=host, port=port, browser=not no_browser))
+
+
+@main.command()
+@click.pass_obj
+def up(lazy: Lazy) -> None:
+    """Start the embedded servers that the settings do not point elsewhere."""
+    from workbench import embedded
+
+    embedded.up(lazy.settings(), on_progress=click.echo)
+    _print_status(read_settings(demo=lazy.demo))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.pass_obj
+def status(lazy: Lazy, as_json: bool) -> None:
+    """What runs, where, whether it answers, and how old its news is; exit status 1 when something is an alarm."""
+    from stocklib.monitoring.doubtful_answers import doubts
+    from stocklib.monitoring.health import examine
+
+    settings = lazy.settings()
+    health = examine(settings)
+    # a question to Snowflake would wake its warehouse: there the evening's `quality` asks
+    alarms = [*health.alarms, *(doubts(settings) if settings.warehouse == "local" else [])]
+    if as_json:
+        _print_json(settings, health, alarms)
+    else:
+        _print_status(settings)
+        for process in health.processes:
+            click.echo(process)
+        for alarm in alarms:
+            click.echo(f"{click.style('ALARM', fg='red')}  {alarm}")
+    sys.exit(1 if alarms else 0)
+
+
+@main.command()
+@click.pass_obj
+def down(lazy: Lazy) -> None:
+    """Stop the embedded servers; their data stays."""
+    from workbench import embedded
+
+    embedded.down(lazy.settings())
+    click.echo("the embedded servers are down")
+
+
+@main.command()
+@click.pass_obj
+def doctor(lazy: Lazy) -> None:
+    """Say for every system of the current settings whether it is reachable, and which setting is wrong."""
+    from workbench import embedded
+    from workbench.doctor import examine
+
+    settings = lazy.settings()
+    needed = embedded.wanted(settings)
+    findings = examine(settings, stopped=[name for name in needed if not embedded.is_alive(settings, name)])
+    for finding in findings:
+        mark = click.style("ok  ", fg="green") if finding.ok else click.style("FAIL", fg="red")
+        click.echo(f"{mark}  {finding.system:<12} {finding.text}")
+    sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def replay(lazy: Lazy, arguments: tuple[str, ...]) -> None:
+    """Run the replay server alone: Finnhub's API over recorded bars (--help shows its options)."""
+    from finnhub_replay.__main__ import main as serve
+
+    settings = lazy.settings()
+    own = [f"--data={settings.root / Path(settings.replay_data).expanduser()}"] if settings.replay_data else []
+    sys.exit(serve([*own, *arguments]))
+
+
+def _print_json(settings: Settings, health: "Health", alarms: list[str]) -> None:
+    from workbench import embedded
+
+    said = {
+        "servers": [asdict(server) for server in embedded.status(settings)],
+        **asdict(health),
+        "alarms": alarms,
+    }
+    click.echo(json.dumps(said, indent=2, default=lambda o: o.isoformat() if isinstance(o, datetime) else str(o)))
+
+
+def _print_status(settings: Settings) -> None:
+    from workbench import embedded
+
+    for server in embedded.status(settings):
+        click.echo(server)

@@ -1,0 +1,72 @@
+"""What goes through Kafka: produce, consume."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from workbench.cli.base import Lazy, main, progress, stop_signal
+
+
+def _bounds(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options with which a running verb ends by itself."""
+    command = click.option(
+        "--max-quotes", "--max-trades", "max_quotes", type=click.IntRange(1), help="Stop after this many."
+    )(command)
+    return click.option("--duration", type=float, help="Stop after this many seconds.")(command)
+
+
+@main.command()
+@_bounds
+@click.option("--until-close", is_flag=True, help="Stop after the last round of today's session.")
+@click.option(
+    "--source",
+    type=click.Choice(["quotes", "trades"]),
+    default="quotes",
+    help="Poll quotes (the default), or listen to every trade on the websocket.",
+)
+@click.pass_obj
+def produce(lazy: Lazy, duration: float | None, max_quotes: int | None, until_close: bool, source: str) -> None:
+    """Publish Finnhub's quotes, or its trades, to Kafka."""
+    from stocklib.pipeline.ingest import produce, produce_trades
+
+    settings = lazy.settings()
+    with progress(source) as advance, stop_signal() as stop:
+        bounds: dict[str, Any] = {"duration": duration, "until_close": until_close, "stop": stop}
+        if source == "trades":
+            click.echo(produce_trades(settings, max_trades=max_quotes, on_progress=advance, **bounds))
+        else:
+            click.echo(produce(settings, max_quotes=max_quotes, on_progress=advance, **bounds))
+
+
+@main.command()
+@_bounds
+@click.option("--until-idle", type=float, help="Stop when nothing came for this many seconds.")
+@click.option("--until-close", is_flag=True, help="Stop when the last quotes of the session have landed.")
+@click.pass_obj
+def consume(
+    lazy: Lazy, duration: float | None, max_quotes: int | None, until_idle: float | None, until_close: bool
+) -> None:
+    """Land Kafka's messages in the lake, in batches."""
+    from stocklib.pipeline.landing import LandedBatch, land
+
+    landed = 0
+
+    with progress("messages") as advance, stop_signal() as stop:
+
+        def show(batch: LandedBatch) -> None:
+            nonlocal landed
+            landed += batch.messages
+            if advance:
+                advance(landed, max_quotes, batch.dataset)
+
+        result = land(
+            lazy.settings(),
+            duration=duration,
+            max_quotes=max_quotes,
+            until_idle=until_idle,
+            until_close=until_close,
+            stop=stop,
+            on_batch=show,
+        )
+    click.echo(result)

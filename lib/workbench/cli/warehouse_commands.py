@@ -1,0 +1,134 @@
+"""History, and what the warehouse makes: backfill, daily, load, transform, rebuild, dbt."""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from workbench.cli.base import DATE, Lazy, day_of, listed, main, progress, stop_signal
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Print the SQL for an administrator, and touch nothing.")
+@click.pass_obj
+def init(lazy: Lazy, dry_run: bool) -> None:
+    """Make what the warehouse needs once: on Snowflake databases, roles with their grants, a monitor."""
+    from stocklib.warehouse import open_warehouse
+
+    settings = lazy.settings()
+    if settings.warehouse == "snowflake" or dry_run:
+        from stocklib.warehouse.snowflake_setup import names_of, script, set_up
+
+        if dry_run:
+            click.echo(script(names_of(settings)), nl=False)
+            return
+        taken, refused = set_up(settings)
+        click.echo(f"{taken} statements taken")
+        for one in refused:
+            click.echo(f"refused: {one.statement};\n  {one.reason}", err=True)
+        if refused:
+            click.echo(f"{len(refused)} are left for an administrator: stocks init --dry-run", err=True)
+            sys.exit(1)
+    open_warehouse(settings).initialise()
+    click.echo("the tables are there")
+
+
+def _symbols(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--symbols", help="AAPL,MSFT,…; default: the watchlist.")(command)
+
+
+@main.command()
+@_symbols
+@click.option(
+    "--from",
+    "start",
+    type=DATE,
+    help="First trade date; default: the last session of the year before.",
+)
+@click.option("--to", "end", type=DATE, help="Last trade date; default: the last finished session.")
+@click.pass_obj
+def backfill(lazy: Lazy, symbols: str | None, start: Any, end: Any) -> None:
+    """Fetch the daily bars, splits and dividends that the warehouse does not have."""
+    from stocklib.pipeline.history import backfill
+
+    with progress("symbols") as advance:
+        result = backfill(
+            lazy.settings(),
+            symbols=listed(symbols),
+            start=day_of(start),
+            end=day_of(end),
+            on_progress=advance,
+        )
+    click.echo(result)
+    click.echo("next: stocks load && stocks transform")
+    sys.exit(1 if result.failed else 0)
+
+
+@main.command()
+@_symbols
+@click.option("--day", type=DATE, help="Trade date; default: the last session that is final.")
+@click.pass_obj
+def daily(lazy: Lazy, symbols: str | None, day: Any) -> None:
+    """Fetch one trade date's bars; a weekend or a holiday is nothing to do."""
+    from stocklib.pipeline.history import daily
+
+    result = daily(lazy.settings(), day_of(day), symbols=listed(symbols))
+    click.echo(result)
+    sys.exit(1 if result.failed else 0)
+
+
+@main.command()
+@click.option("--follow", is_flag=True, help="Load, transform and publish every LOAD_SECONDS until stopped.")
+@click.pass_obj
+def load(lazy: Lazy, follow: bool) -> None:
+    """Load what is new in the lake into the warehouse."""
+    from stocklib.pipeline.loading import load
+    from stocklib.pipeline.transform import loader_loop
+
+    settings = lazy.settings()
+    if not follow:
+        with progress("objects") as advance:
+            result = load(settings, on_progress=advance)
+        click.echo(result)
+        sys.exit(1 if result.corrupt else 0)
+    with stop_signal() as stop:
+        loader_loop.follow(settings, stop=stop, on_batch=click.echo)
+
+
+@main.command()
+@click.option("--select", help="dbt's selection; default: every model.")
+@click.option("--full-refresh", is_flag=True, help="Build incremental models anew.")
+@click.pass_obj
+def transform(lazy: Lazy, select: str | None, full_refresh: bool) -> None:
+    """Build and test bronze, silver and gold with dbt; publish when the tests pass."""
+    from stocklib.pipeline.transform import transform
+
+    click.echo(transform(lazy.settings(), select=select, full_refresh=full_refresh))
+
+
+@main.command()
+@click.option("--without-corrupt", is_flag=True, help="Leave objects out that cannot be read; later loads try again.")
+@click.pass_obj
+def rebuild(lazy: Lazy, without_corrupt: bool) -> None:
+    """Make the whole warehouse again from the lake alone; the embedded servers run meanwhile where they hold it."""
+    from stocklib.pipeline.transform import rebuild
+    from workbench import embedded
+
+    settings = lazy.settings()
+    is_ours = "s3" in embedded.wanted(settings)
+    lake = embedded.running(settings, on_progress=click.echo) if is_ours else contextlib.nullcontext()
+    with lake, progress("objects") as advance:
+        result = rebuild(lazy.settings(), without_corrupt=without_corrupt, on_progress=advance)
+    click.echo(result)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def dbt(lazy: Lazy, arguments: tuple[str, ...]) -> None:
+    """Pass anything on to dbt, with our profile: stocks dbt -- test --select silver."""
+    from stocklib.pipeline.transform import run_dbt
+
+    sys.exit(run_dbt(lazy.settings(), list(arguments)))
