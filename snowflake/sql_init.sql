@@ -36,7 +36,7 @@ create table if not exists STOCKS_BUILD.raw.company_profiles (record variant not
 create table if not exists STOCKS_BUILD.raw.corporate_actions (record variant not null, object_key varchar not null, line_no integer not null, load_id bigint not null, loaded_at timestamp_ntz not null);
 create table if not exists STOCKS_BUILD.raw.load_history (dataset varchar, object_key varchar, load_id bigint, lines bigint, loaded_lines bigint, rejected_lines bigint, bytes bigint, loaded_at timestamp_ntz);
 create table if not exists STOCKS_BUILD.raw.rejected_lines (dataset varchar, object_key varchar, line_no integer, raw_text varchar, reason varchar, load_id bigint, loaded_at timestamp_ntz);
-create table if not exists STOCKS_BUILD.raw.trading_sessions (calendar_date date, is_trading_day boolean, is_early_close boolean, session_open timestamp_ntz, session_close timestamp_ntz, holiday varchar, session_number integer);
+create table if not exists STOCKS_BUILD.raw.trading_sessions (calendar_date date, is_trading_day boolean, is_early_close boolean, session_open timestamp_ntz, session_close timestamp_ntz, holiday varchar, session_number integer, calendar varchar);
 create table if not exists STOCKS_BUILD.ops.schema_version (version integer, calendar varchar);
 create table if not exists STOCKS_BUILD.ops.warehouse_source (kind varchar, first_object varchar);
 create table if not exists STOCKS_BUILD.ops.model_loads (model varchar, load_id bigint, finished_at timestamp_ntz);
@@ -50,6 +50,7 @@ create table if not exists STOCKS_BUILD.ops.ledger_problems (checked_at timestam
 create table if not exists STOCKS_BUILD.ops.ledger_unchecked (checked_at timestamp_ntz, hop varchar, reason varchar);
 create table if not exists STOCKS_BUILD.ops.ledger_accepted (problem varchar, accepted_at timestamp_ntz, what varchar);
 alter table STOCKS_BUILD.raw.trading_sessions add column if not exists session_number integer;
+alter table STOCKS_BUILD.raw.trading_sessions add column if not exists calendar varchar;
 create table if not exists STOCKS_BUILD.PUBLIC.writer_lock (holder varchar, token varchar, since timestamp_ntz, expires_at timestamp_ntz);
 create schema if not exists STOCKS_REBUILD.raw;
 create schema if not exists STOCKS_REBUILD.bronze;
@@ -67,7 +68,7 @@ create table if not exists STOCKS_REBUILD.raw.company_profiles (record variant n
 create table if not exists STOCKS_REBUILD.raw.corporate_actions (record variant not null, object_key varchar not null, line_no integer not null, load_id bigint not null, loaded_at timestamp_ntz not null);
 create table if not exists STOCKS_REBUILD.raw.load_history (dataset varchar, object_key varchar, load_id bigint, lines bigint, loaded_lines bigint, rejected_lines bigint, bytes bigint, loaded_at timestamp_ntz);
 create table if not exists STOCKS_REBUILD.raw.rejected_lines (dataset varchar, object_key varchar, line_no integer, raw_text varchar, reason varchar, load_id bigint, loaded_at timestamp_ntz);
-create table if not exists STOCKS_REBUILD.raw.trading_sessions (calendar_date date, is_trading_day boolean, is_early_close boolean, session_open timestamp_ntz, session_close timestamp_ntz, holiday varchar, session_number integer);
+create table if not exists STOCKS_REBUILD.raw.trading_sessions (calendar_date date, is_trading_day boolean, is_early_close boolean, session_open timestamp_ntz, session_close timestamp_ntz, holiday varchar, session_number integer, calendar varchar);
 create table if not exists STOCKS_REBUILD.ops.schema_version (version integer, calendar varchar);
 create table if not exists STOCKS_REBUILD.ops.warehouse_source (kind varchar, first_object varchar);
 create table if not exists STOCKS_REBUILD.ops.model_loads (model varchar, load_id bigint, finished_at timestamp_ntz);
@@ -81,6 +82,7 @@ create table if not exists STOCKS_REBUILD.ops.ledger_problems (checked_at timest
 create table if not exists STOCKS_REBUILD.ops.ledger_unchecked (checked_at timestamp_ntz, hop varchar, reason varchar);
 create table if not exists STOCKS_REBUILD.ops.ledger_accepted (problem varchar, accepted_at timestamp_ntz, what varchar);
 alter table STOCKS_REBUILD.raw.trading_sessions add column if not exists session_number integer;
+alter table STOCKS_REBUILD.raw.trading_sessions add column if not exists calendar varchar;
 create table if not exists STOCKS_REBUILD.PUBLIC.writer_lock (holder varchar, token varchar, since timestamp_ntz, expires_at timestamp_ntz);
 create schema if not exists STOCKS.raw;
 create schema if not exists STOCKS.bronze;

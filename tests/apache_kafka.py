@@ -162,7 +162,7 @@ def _start(folder: Path, *, java: str, jars: Path, wanted: Mapping[str, int], gu
     program = [java, *_JVM, "-cp", f"{jars}/*"]
     if not data.exists():
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [*program, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        tool = [*program, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)]
         for name, password in guard.users.items() if guard else ():
             tool += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
         formatted = subprocess.run(tool, cwd=folder, capture_output=True, text=True, check=False, timeout=60)

@@ -228,8 +228,9 @@ class Stage:
         properties = home / "server.properties"
         properties.write_text("".join(f"{key.lower().replace('_', '.')}={value}\n" for key, value in own.items()))
         java = [apache_kafka.find_java(), *heap, "-Dlog4j2.level=WARN", "-cp", f"{apache_kafka.fetch()}/*"]
-        form = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", environ["CLUSTER_ID"]]
-        subprocess.run([*form, "-c", str(properties)], check=True, capture_output=True, cwd=home)
+        form = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted"]
+        form += [f"--cluster-id={environ['CLUSTER_ID']}", "-c", str(properties)]
+        subprocess.run(form, check=True, capture_output=True, cwd=home)
         return [*java, "kafka.Kafka", str(properties)]
 
     def _postgres(self, environ: dict[str, str]) -> list[str]:

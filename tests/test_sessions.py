@@ -1,11 +1,17 @@
 """The trading calendar: what New York did, in UTC."""
 
+import ast
+import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import yaml
+from mirrors import ROOT
 
 from stocklib import sessions
-from stocklib.errors import DateRangeError
+from stocklib.errors import DateRangeError, InputError
+from stocklib.sessions import XNYS, Calendar
 
 
 def utc(*parts: int) -> datetime:
@@ -76,3 +82,35 @@ def test_the_calendar_has_every_day_once_and_names_its_holidays() -> None:
 def test_a_date_beyond_the_calendar_is_one_clear_error() -> None:
     with pytest.raises(DateRangeError, match="2000-01-01"):
         sessions.session(date(1999, 12, 31))
+
+
+def test_a_calendar_that_is_not_supported_is_named() -> None:
+    with pytest.raises(InputError, match="calendar 'XLON' is not supported; choose one of XNYS"):
+        Calendar("XLON")
+
+
+def test_a_session_has_the_number_that_its_row_has() -> None:
+    rows = {row["calendar_date"]: row for row in XNYS.days(date(2012, 10, 22), date(2012, 11, 2))}
+    assert {day: XNYS.number(day) for day in rows} == {day: row["session_number"] for day, row in rows.items()}
+    assert {row["calendar"] for row in rows.values()} == {"XNYS"}
+
+
+def test_new_york_and_its_252_sessions_have_one_home() -> None:
+    project = (ROOT / "dbt_stocks" / "dbt_project.yml").read_text(encoding="utf-8")
+    variables = yaml.safe_load(project)["vars"]
+    assert (variables["time_zone"], variables["periods_a_year"]) == (XNYS.zone.key, XNYS.periods_a_year)
+    named = [
+        str(path.relative_to(ROOT))
+        for folder in ("lib", "dags", "dbt_stocks/models", "dbt_stocks/macros")
+        for path in (ROOT / folder).rglob("*.*")
+        if path.suffix in (".py", ".sql") and {252, XNYS.zone.key} & constants(path)
+    ]
+    assert named == ["lib/stocklib/sessions.py"]
+
+
+def constants(path: Path) -> set[object]:
+    """Every number and text that stands in a file's code."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        return {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+    return {*re.findall(r"'([^']*)'", text), *map(int, re.findall(r"\b\d+\b", text))}

@@ -30,11 +30,11 @@
 {% macro new_york_date(instant) -%} {{ adapter.dispatch("new_york_date")(instant) }} {%- endmacro %}
 
 {% macro duckdb__new_york_date(instant) -%}
-    cast(timezone('America/New_York', timezone('UTC', {{ instant }})) as date)
+    cast(timezone('{{ var("time_zone") }}', timezone('UTC', {{ instant }})) as date)
 {%- endmacro %}
 
 {% macro snowflake__new_york_date(instant) -%}
-    cast(convert_timezone('UTC', 'America/New_York', {{ instant }}) as date)
+    cast(convert_timezone('UTC', '{{ var("time_zone") }}', {{ instant }}) as date)
 {%- endmacro %}
 
 

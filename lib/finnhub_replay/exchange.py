@@ -138,7 +138,7 @@ class Exchange:
             "holiday": holiday(day),
             "isOpen": today is not None and today.contains(now),
             "session": _trading_period(today, now),
-            "timezone": "America/New_York",
+            "timezone": NEW_YORK.key,
             "t": int(now.timestamp()),
         }
 
@@ -153,7 +153,7 @@ class Exchange:
                 rows.append({"eventName": "Early close", "atDate": when.isoformat(), "tradingHour": "09:30-13:00"})
             elif found["holiday"] and (found["holiday"] != "Exchange closed" or when <= day):
                 rows.append({"eventName": found["holiday"], "atDate": when.isoformat(), "tradingHour": ""})
-        return {"data": rows[::-1], "exchange": "US", "timezone": "America/New_York"}
+        return {"data": rows[::-1], "exchange": "US", "timezone": NEW_YORK.key}
 
     def _prints_of(self, bar: Bar) -> Prints:
         return session_prints(bar, self._path(bar))

@@ -232,10 +232,12 @@ def test_the_calendar_knows_the_closed_days_and_does_not_depend_on_today(setting
 def test_sessions_are_numbered_without_a_gap_in_a_calendar_of_an_older_release_too(settings: Settings) -> None:
     with duckdb.connect(settings.home / "warehouse" / "build.duckdb") as con:
         con.execute("alter table raw.trading_sessions drop column session_number")
+        con.execute("alter table raw.trading_sessions drop column calendar")
         con.execute("update ops.schema_version set calendar = '4.13'")
     open_warehouse(settings).initialise()
     numbered = "select {} from raw.trading_sessions where is_trading_day"
     assert rows(settings, numbered.format("count(*) = max(session_number), min(session_number)")) == [(True, 1)]
+    assert rows(settings, "select distinct calendar from raw.trading_sessions") == [("XNYS",)]
     # Hurricane Sandy closed the exchange for two days
     days = numbered.format("calendar_date, session_number - 3227") + " and calendar_date between '{}' and '{}'"
     assert rows(settings, days.format("2012-10-26", "2012-10-31")) == [(date(2012, 10, 26), 0), (date(2012, 10, 31), 1)]

@@ -153,7 +153,8 @@ windows_of_sessions as (
     select
         *,
         {{ as_percent(quotient("exact_close", "close_30_before") ~ " - 1") }} as momentum_30day_percent,
-        {{ as_percent(moving_stddev("daily_return", 30) ~ " * sqrt(252)") }} as volatility_30day_percent
+        {%- set annual = "sqrt(" ~ var("periods_a_year") ~ ")" %}
+        {{ as_percent(moving_stddev("daily_return", 30) ~ " * " ~ annual) }} as volatility_30day_percent
     from returns
 
 ),

@@ -16,8 +16,9 @@ from stocklib.indicators.columns import (
     numbers_of,
     read_prices,
 )
+from stocklib.sessions import XNYS
 
-_ANNUAL_PERCENT = 100 * math.sqrt(252)
+_ANNUAL_PERCENT = 100 * math.sqrt(XNYS.periods_a_year)
 
 
 def rolling_volatility(prices: Values, window: int = 30) -> Values:

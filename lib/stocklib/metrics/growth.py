@@ -8,8 +8,9 @@ import pandas as pd
 from stocklib.errors import InputError
 from stocklib.indicators.columns import LARGEST, SMALLEST, to_doubles
 from stocklib.indicators.times import in_order, read_times, session_days
+from stocklib.sessions import XNYS
 
-SESSIONS_A_YEAR = 252
+SESSIONS_A_YEAR = XNYS.periods_a_year
 
 
 def returns(prices: pd.Series) -> pd.Series:

@@ -50,8 +50,8 @@ SCHEMA_VERSION = 2
 
 
 def calendar_version() -> str:
-    """Which trading calendar a warehouse holds: the library that knows it, and the columns that we make of it."""
-    return f"{version('exchange-calendars')} with session numbers"
+    """Return which trading calendar a warehouse holds: the library's version, and the columns that we make of it."""
+    return f"{version('exchange-calendars')} with session numbers and calendar"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ create table if not exists raw.{name} (
 _CALENDAR = """
 create or replace table raw.trading_sessions (
     calendar_date date, is_trading_day boolean, is_early_close boolean, session_open timestamp,
-    session_close timestamp, holiday varchar, session_number integer
+    session_close timestamp, holiday varchar, session_number integer, calendar varchar
 )
 """
 
@@ -138,6 +138,7 @@ def _calendar_rows() -> Any:
             "session_close": pa.array([_naive(day["session_close"]) for day in days], pa.timestamp("us")),
             "holiday": pa.array([day["holiday"] for day in days], pa.string()),
             "session_number": pa.array([day["session_number"] for day in days], pa.int32()),
+            "calendar": pa.array([day["calendar"] for day in days], pa.string()),
         }
     )
 

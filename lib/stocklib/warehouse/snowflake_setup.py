@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse.snowflake_session import SnowflakeSession, connect
-from stocklib.warehouse.snowflake_tables import NUMBERED, SCHEMAS
+from stocklib.warehouse.snowflake_tables import ADDED_TO_CALENDAR, SCHEMAS
 from stocklib.warehouse.snowflake_tables import statements as table_statements
 
 _CREDITS_A_MONTH = 30
@@ -131,7 +131,8 @@ def _tables(names: Names, database: str) -> Iterator[str]:
     for statement in table_statements():
         verb, _, rest = statement.partition(" if not exists ")
         yield f"{verb} if not exists {database}.{rest}"
-    yield f"alter table {database}.{NUMBERED}"
+    for column in ADDED_TO_CALENDAR:
+        yield f"alter table {database}.{column}"
     yield f"create table if not exists {database}.{names.schema}.writer_lock ({_lock_columns()})"
 
 

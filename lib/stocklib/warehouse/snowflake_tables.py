@@ -18,8 +18,11 @@ _RECORD = (
     "loaded_at timestamp_ntz not null"
 )
 
-# What a calendar of an older release lacks.
-NUMBERED = "raw.trading_sessions add column if not exists session_number integer"
+# The columns that a calendar of an older release lacks.
+ADDED_TO_CALENDAR = tuple(
+    f"raw.trading_sessions add column if not exists {column}"
+    for column in ("session_number integer", "calendar varchar")
+)
 
 # The columns of each table. RAW's datasets all have the same.
 TABLES: dict[str, str] = {
@@ -29,7 +32,8 @@ TABLES: dict[str, str] = {
     "raw.rejected_lines": "dataset varchar, object_key varchar, line_no integer, raw_text varchar, reason varchar, "
     "load_id bigint, loaded_at timestamp_ntz",
     "raw.trading_sessions": "calendar_date date, is_trading_day boolean, is_early_close boolean, "
-    "session_open timestamp_ntz, session_close timestamp_ntz, holiday varchar, session_number integer",
+    "session_open timestamp_ntz, session_close timestamp_ntz, holiday varchar, session_number integer, "
+    "calendar varchar",
     "ops.schema_version": "version integer, calendar varchar",
     "ops.warehouse_source": "kind varchar, first_object varchar",
     "ops.model_loads": "model varchar, load_id bigint, finished_at timestamp_ntz",
@@ -88,18 +92,19 @@ def _fill_calendar(session: SnowflakeSession, calendar: str) -> None:
     rows = _calendar_json()
     there = session.row(
         "select count(*) from information_schema.columns where lower(table_schema) = 'raw' "
-        "and lower(table_name) = 'trading_sessions' and lower(column_name) = 'session_number'"
+        "and lower(table_name) = 'trading_sessions' and lower(column_name) = 'calendar'"
     )
-    # one of an older release lacks it; whoever only loads may not alter a table that has it
+    # a role that only loads may not alter a table; one that has the column needs no change
     if not there or not there[0]:
-        session.run(f"alter table {NUMBERED}")
+        for column in ADDED_TO_CALENDAR:
+            session.run(f"alter table {column}")
     with session.transaction():
         session.run("delete from raw.trading_sessions")
         for text in rows:
             session.run(
                 "insert into raw.trading_sessions select value[0]::varchar::date, value[1]::varchar::boolean, "
                 "value[2]::varchar::boolean, value[3]::varchar::timestamp_ntz, value[4]::varchar::timestamp_ntz, "
-                "value[5]::varchar, value[6]::integer from table(flatten(parse_json(?)))",
+                "value[5]::varchar, value[6]::integer, value[7]::varchar from table(flatten(parse_json(?)))",
                 [text],
             )
         # another calendar can change what was built: the next transform builds everything anew
@@ -114,7 +119,7 @@ def _calendar_json() -> list[str]:
     from stocklib.sessions import FIRST_DATE, LAST_DATE, calendar_days
 
     names = ["calendar_date", "is_trading_day", "is_early_close", "session_open", "session_close", "holiday"]
-    names += ["session_number"]
+    names += ["session_number", "calendar"]
     days = [[_plain(day[name]) for name in names] for day in calendar_days(FIRST_DATE, LAST_DATE)]
     # a bound text is at most 16 MB; a year at a time would be fifty statements
     return [orjson.dumps(days[start : start + 5000]).decode() for start in range(0, len(days), 5000)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import Asset, CronTriggerTimetable
 
-from stocklib.sessions import FIRST_DATE
+from stocklib.sessions import FIRST_DATE, NEW_YORK
 from stocklib.settings import Settings, read_settings
 from workbench.airflow import alerts
 
@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
 def schedule(name: str) -> Any:
     """The timetable of ``SCHEDULE_<name>``; None where it is off."""
     cron = _settings().values[f"SCHEDULE_{name}"]
-    return None if cron == "off" else CronTriggerTimetable(cron, timezone="America/New_York")
+    return None if cron == "off" else CronTriggerTimetable(cron, timezone=NEW_YORK.key)
 
 
 def first_date() -> datetime:

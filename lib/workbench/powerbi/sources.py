@@ -6,6 +6,7 @@ a query; Power BI asks for it and keeps it. A Parquet file is read whole, so the
 
 from collections.abc import Sequence
 
+from stocklib.sessions import NEW_YORK
 from stocklib.settings import Settings
 from workbench.powerbi.model import Parameter, Table
 from workbench.powerbi.star import ADDED, CANDLES, QUARANTINE
@@ -18,16 +19,16 @@ _QUARANTINED = {
     "actions": "quarantined_actions",
     "profiles": "quarantined_profiles",
 }
+_LOCAL_TIME = f"convert_timezone('UTC', '{NEW_YORK.key}', c.CANDLE_TIME)"
 # A bar of a day starts at 00:00 UTC of its date, any other at its instant.
-_CANDLES_SQL = (
-    "select c.*, case when c.RESOLUTION = '1d' then cast(c.CANDLE_TIME as date) else "
-    "cast(convert_timezone('UTC', 'America/New_York', c.CANDLE_TIME) as date) end as CANDLE_DATE, "
+_CANDLES_SQL = (  # no value of a user's
+    "select c.*, case when c.RESOLUTION = '1d' then cast(c.CANDLE_TIME as date) else "  # noqa: S608
+    f"cast({_LOCAL_TIME} as date) end as CANDLE_DATE, "
     "case when c.RESOLUTION <> '1d' then "
-    "hour(convert_timezone('UTC', 'America/New_York', c.CANDLE_TIME)) * 60 "
-    "+ minute(convert_timezone('UTC', 'America/New_York', c.CANDLE_TIME)) end as MINUTE_OF_DAY, f.SPLIT_FACTOR "
+    f"hour({_LOCAL_TIME}) * 60 + minute({_LOCAL_TIME}) end as MINUTE_OF_DAY, f.SPLIT_FACTOR "
     'from """ & GoldSchema & """.GOLD_CANDLESTICK c left join """ & GoldSchema & """.FACT_DAILY_STOCK_QUOTES f '
     "on f.SYMBOL = c.SYMBOL and f.QUOTE_DATE = case when c.RESOLUTION = '1d' then cast(c.CANDLE_TIME as date) else "
-    "cast(convert_timezone('UTC', 'America/New_York', c.CANDLE_TIME) as date) end"
+    f"cast({_LOCAL_TIME} as date) end"
 )
 # The regular session opens at 09:30, which is minute 570 of the day.
 _OPEN_MINUTE = 570
