@@ -22,7 +22,7 @@ def stop_all(homes: list[str]) -> None:
                 if daemon:
                     room.stop(daemon)
         with contextlib.suppress(Exception):
-            orphans.end_strays(Path(home) / "embedded")
+            orphans.end_orphans(Path(home) / "embedded")
 
 
 if __name__ == "__main__":

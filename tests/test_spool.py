@@ -153,7 +153,7 @@ def seqs(settings: Settings, count: int) -> dict[tuple[str, str], list[int]]:
 
 def has_failed(producer: SpoolingProducer) -> bool:
     """Whether the client has found out that its broker is gone."""
-    producer.tend()
+    producer.maintain()
     return producer._failure is not None
 
 
@@ -206,7 +206,7 @@ def test_while_kafka_is_away_publishing_goes_on_and_then_everything_goes_out_in_
         # memory holds the first ones only
         assert len(sender._open) == 50
         start_again(spare_home)
-        wait_for(lambda: sender.tend() is None and sender.unconfirmed == 0, seconds=60)
+        wait_for(lambda: sender.maintain() is None and sender.unconfirmed == 0, seconds=60)
         assert sender.confirmed == {"AAPL": 410, "MSFT": 410}
         assert (sender.spooled, sender.trouble) == (0, None)
     assert "does not confirm: quotes wait in" in caplog.text
@@ -232,7 +232,7 @@ def test_a_spool_that_is_full_or_cannot_be_written_ends_the_run_and_the_next_one
     for sender in (full, unwritable):
         sender.publish(spare.kafka_topic, "AAPL", b"{}", timestamp=T0)
         wait_for(partial(has_failed, sender))
-    with pytest.raises(StreamError, match=r"full\.spool holds all that it may, see PRODUCER_SPOOL_MB.*{'AAPL': 1}"):
+    with pytest.raises(StreamError, match=r"full\.spool is full, see PRODUCER_SPOOL_MB.*{'AAPL': 1}"):
         publish(full, spare.kafka_topic, 1000, symbols=("AAPL",), padding=10_000)
     kept = full.spooled
     assert 90 < kept < 110
@@ -262,7 +262,7 @@ def test_a_full_disk_stops_no_stream_as_long_as_kafka_takes_it(
         sender.flush()
         assert sender.confirmed == {"AAPL": 25, "MSFT": 25}
         assert sender.spooled == 0
-    assert caplog.text.count("a kill now loses what is on its way") == 1
+    assert caplog.text.count("a kill now loses the events in flight") == 1
     assert len(drain(settings, count=50)) == 50
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from finnhub_replay.reference_files import read_beside
+from finnhub_replay.reference_files import read_companion
 from finnhub_replay.tape import Bar, Dividend, Split, Tape
 from stocklib.errors import EmbeddedError, SymbolError
 from stocklib.quotes import check_symbol
@@ -39,13 +39,13 @@ def read_tape(path: Path | None = None) -> Tape:
     """The tape of a file of bars (None: the recorded ones); ``EmbeddedError`` names what is wrong in it, and where."""
     path = path or RECORDED
     tape = Tape(bars={str(symbol): _bars(rows) for symbol, rows in read_bars(path).groupby("symbol", sort=True)})
-    for row in read_beside(path.parent / "splits.csv"):
+    for row in read_companion(path.parent / "splits.csv"):
         split = Split(row["symbol"], row["date"], row["fromFactor"], row["toFactor"])
         tape.splits.setdefault(split.symbol, []).append(split)
-    for row in read_beside(path.parent / "dividends.csv"):
+    for row in read_companion(path.parent / "dividends.csv"):
         paid = Dividend(row["symbol"], row["date"], row["amount"])
         tape.dividends.setdefault(paid.symbol, []).append(paid)
-    tape.companies = {row["ticker"]: row for row in read_beside(path.parent / "companies.csv")}
+    tape.companies = {row["ticker"]: row for row in read_companion(path.parent / "companies.csv")}
     return tape
 
 

@@ -34,7 +34,7 @@ _MUST: dict[str, dict[str, _Read]] = {
 _MAY: dict[str, _Read] = {"ipo": date.fromisoformat, "shareOutstanding": _positive}
 
 
-def read_beside(path: Path) -> list[dict[str, Any]]:
+def read_companion(path: Path) -> list[dict[str, Any]]:
     """The rows of one of these files, none when there is no such file; ``EmbeddedError`` names line and column."""
     if not path.exists():
         return []

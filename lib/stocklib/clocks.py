@@ -44,13 +44,13 @@ class Deadline:
 
 
 class Lively:
-    """A stop during whose waits ``meanwhile``, once set, is called every two seconds: a long wait is no silence."""
+    """Stop event that calls ``keep_alive``, where one is set, every two seconds while it waits."""
 
     _EVERY_SECONDS = 2.0
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
-        self.meanwhile: Callable[[], None] | None = None
+        self.keep_alive: Callable[[], None] | None = None
 
     def is_set(self) -> bool:
         """Whether the stop was asked for."""
@@ -62,8 +62,8 @@ class Lively:
         while (left := ends - time.monotonic()) > self._EVERY_SECONDS:
             if self._stop.wait(self._EVERY_SECONDS):
                 return True
-            if self.meanwhile:
-                self.meanwhile()
+            if self.keep_alive:
+                self.keep_alive()
         return self._stop.wait(max(0.0, left))
 
 

@@ -25,7 +25,7 @@
     ├── WarehouseError           DuckDB or Snowflake
     │   ├── WarehouseBusy        another process holds it
     │   ├── VersionChanged       another version was published while one was read
-    │   ├── BudgetSpent          the day's credits are spent
+    │   ├── CostLimitReached     the day's credits are spent
     │   ├── UnknownName          a query names a table or column that is not there
     │   ├── OtherRelease         another release made the warehouse, or what is published of it
     │   ├── WrongSource          live data into a replayed warehouse, or the other way round
@@ -161,7 +161,7 @@ class VersionChanged(WarehouseError):
     """Another version was published while one was read: what was read is of both, and is asked for again."""
 
 
-class BudgetSpent(WarehouseError):
+class CostLimitReached(WarehouseError):
     """The warehouse has cost what it may cost a day; the message says when work goes on."""
 
 

@@ -82,7 +82,7 @@ def test_a_line_is_one_json_object_whatever_key_and_headers_hold(
     ],
 )
 def test_a_message_that_is_no_quote_is_refused_with_the_reason(value: bytes | None, reason: str) -> None:
-    assert reason in (validation.judge_quote(value) or "")
+    assert reason in (validation.validate_quote(value) or "")
 
 
 def test_what_looks_odd_and_is_a_quote_is_accepted() -> None:
@@ -94,12 +94,12 @@ def test_what_looks_odd_and_is_a_quote_is_accepted() -> None:
         quote(more={"a": [1]}),
         b" " + quote() + b"\r\n",
     ):
-        assert validation.judge_quote(value) is None
+        assert validation.validate_quote(value) is None
     trade = {"s": "AAPL", "p": 510.59, "t": 1355495400123, "v": 100, "c": ["1"], "fetched_at": 1355495400.5}
-    assert validation.judge_trade(orjson.dumps(trade)) is None
-    assert "s is missing" in (validation.judge_trade(quote()) or "")
-    assert "symbol malformed" in (validation.judge_trade(orjson.dumps({**trade, "s": "aapl"})) or "")
-    assert validation.judge_trade(orjson.dumps({**trade, "s": "BINANCE:BTCUSDT"})) is None
+    assert validation.validate_trade(orjson.dumps(trade)) is None
+    assert "s is missing" in (validation.validate_trade(quote()) or "")
+    assert "symbol malformed" in (validation.validate_trade(orjson.dumps({**trade, "s": "aapl"})) or "")
+    assert validation.validate_trade(orjson.dumps({**trade, "s": "BINANCE:BTCUSDT"})) is None
 
 
 # ── what lands ────────────────────────────────────────────────────────────────────────────────────────────────────────

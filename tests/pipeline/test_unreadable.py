@@ -35,8 +35,8 @@ DAMAGED = [
 
 def done(settings: Settings) -> dict[int, int]:
     """Up to which offset each partition of the quotes is committed."""
-    with Inspector(settings) as onlooker:
-        return {one.partition: one.committed for one in onlooker.positions([settings.kafka_topic])}
+    with Inspector(settings) as inspector:
+        return {one.partition: one.committed for one in inspector.positions([settings.kafka_topic])}
 
 
 def ask(environ: dict[str, str], *arguments: str) -> Result:
@@ -100,7 +100,7 @@ def test_a_batch_that_cannot_be_decoded_is_a_dead_letter_and_what_is_around_it_l
     assert "4 dead letters" in said.output, said.output
     refused = ask(environ, "dlq", "readmit", "--all")
     assert refused.exit_code == 1
-    assert refused.output.count("cannot be decoded: mend its producer") == 4
+    assert refused.output.count("which cannot be decoded: mend its producer") == 4
     shown = ask(environ, "dlq", "show", f"{direct.kafka_topic}/0/1")
     assert "offsets 1 to 3" in shown.output
     assert letters[0]["payload_base64"] in shown.output

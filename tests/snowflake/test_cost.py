@@ -10,8 +10,8 @@ from landed import DAY, Bar, landed, messages, polls_of
 from mirrors import ROOT
 from snowflake_emulator import Emulator, environ_of
 
-from stocklib.errors import BudgetSpent
-from stocklib.pipeline.loading.cost_limit import stay_within_budget
+from stocklib.errors import CostLimitReached
+from stocklib.pipeline.loading.cost_limit import stay_within_cost_limit
 from stocklib.pipeline.transform import transform
 from stocklib.report.cost_section import section
 from stocklib.settings import Settings, read_settings
@@ -108,11 +108,13 @@ def test_a_spent_budget_stops_work_with_a_sentence_and_a_larger_one_lets_it_go_o
         return read_settings(environ={**environ_of(loaded), "SNOWFLAKE_CREDITS_A_DAY": credits})
 
     warehouse = open_warehouse(loaded)
-    stay_within_budget(loaded, warehouse)
-    stay_within_budget(with_budget("24"), warehouse)
-    with pytest.raises(BudgetSpent, match=r"have cost about 0\.\d\d credits, and SNOWFLAKE_CREDITS_A_DAY is 0\.01"):
-        stay_within_budget(with_budget("0.01"), warehouse)
-    with pytest.raises(BudgetSpent):
+    stay_within_cost_limit(loaded, warehouse)
+    stay_within_cost_limit(with_budget("24"), warehouse)
+    with pytest.raises(
+        CostLimitReached, match=r"have cost about 0\.\d\d credits, and SNOWFLAKE_CREDITS_A_DAY is 0\.01"
+    ):
+        stay_within_cost_limit(with_budget("0.01"), warehouse)
+    with pytest.raises(CostLimitReached):
         transform(with_budget("0.011"))
     assert warehouse.last_build() is None
 
@@ -129,7 +131,7 @@ def test_stocks_cost_says_it_by_day_run_and_part(loaded: Settings, monkeypatch: 
 def test_the_local_warehouse_costs_nothing(tmp_path: Path) -> None:
     settings = read_settings(environ={"STOCKS_HOME": str(tmp_path), "SNOWFLAKE_CREDITS_A_DAY": "0.01"})
     assert open_warehouse(settings).costs(since=NOON) == []
-    stay_within_budget(settings, open_warehouse(settings))
+    stay_within_cost_limit(settings, open_warehouse(settings))
 
 
 def test_the_report_says_what_each_day_cost_and_nothing_where_it_costs_nothing() -> None:

@@ -51,7 +51,7 @@ class Connection:
         self._address = urlsplit(str(settings.finnhub_base_url))
         self._base = self._address.geturl()
         self._stop = stop
-        self._budget = RateBudget(
+        self._rate_limit = RateBudget(
             per_minute=settings.finnhub_calls_per_minute, per_second=settings.finnhub_calls_per_second
         )
         self._attempts = attempts
@@ -98,7 +98,7 @@ class Connection:
         return self.clock.see(read_epoch(self._replay_clock("POST", orjson.dumps(move))["now"], "its clock"))
 
     def _ask(self, path: str, subject: str) -> tuple[Any, datetime]:
-        self._budget.spend(self._stop.wait)
+        self._rate_limit.spend(self._stop.wait)
         response = self._send("GET", self._base + path, self._headers)
         if response.status_code != 200:
             self._refuse(response, path.partition("?")[0], subject)

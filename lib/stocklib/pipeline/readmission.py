@@ -34,18 +34,18 @@ _LINES = 5000
 class DeadLetters:
     """Every refused message, which of them have been re-admitted, and which places could not be asked."""
 
-    letters: list[DeadLetter]
+    dead_letters: list[DeadLetter]
     admitted: dict[TopicIdPartition, Ranges]
     notes: list[str]
 
-    def is_readmitted(self, letter: DeadLetter) -> bool:
+    def is_readmitted(self, dead_letter: DeadLetter) -> bool:
         """Whether the message is in its dataset by now."""
-        there = self.admitted.get(TopicIdPartition(*letter.origin[:3]), Ranges())
-        return letter.is_ours and not letter.is_batch and letter.offset in there
+        there = self.admitted.get(TopicIdPartition(*dead_letter.origin[:3]), Ranges())
+        return dead_letter.is_ours and not dead_letter.is_batch and dead_letter.offset in there
 
     def find(self, wanted: str) -> DeadLetter:
         """The letter with this id; what follows the @ may be left out where it is not needed."""
-        found = [one for one in self.letters if one.id == wanted or one.id.partition("@")[0] == wanted]
+        found = [one for one in self.dead_letters if one.id == wanted or one.id.partition("@")[0] == wanted]
         if len(found) != 1:
             what = "no dead letter has" if not found else f"{', '.join(one.id for one in found)} all have"
             raise InputError(f"{what} the id {wanted}; `stocks dlq list` shows the ids")
@@ -56,19 +56,19 @@ class DeadLetters:
 class Outcome:
     """What became of a letter: ``readmitted`` in the object ``key``, ``already`` there, or ``refused`` for a reason."""
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     state: str
     reason: str = ""
     key: str = ""
 
     def __str__(self) -> str:
-        return f"{self.letter.id}: {self.state}" + "".join(f": {text}" for text in (self.reason, self.key) if text)
+        return f"{self.dead_letter.id}: {self.state}" + "".join(f": {text}" for text in (self.reason, self.key) if text)
 
 
 def read_everywhere(settings: Settings) -> DeadLetters:
     """The letters in RAW, in the lake and in Kafka; a place that is down is noted, and the others are read."""
     lake, warehouse = Lake(settings), open_warehouse(settings)
-    notes, letters = [], []
+    notes, dead_letters = [], []
     in_kafka: list[DeadLetter] = []
     try:
         in_kafka = read_letters(settings)
@@ -82,7 +82,7 @@ def read_everywhere(settings: Settings) -> DeadLetters:
         notes.append(f"letters that are not loaded are not shown: {error}")
     with warehouse.writing():
         warehouse.initialise()
-        letters = loaded_letters(warehouse)
+        dead_letters = loaded_letters(warehouse)
         loaded = {dataset: set(ledger_queries.loaded_keys(warehouse.read, dataset)) for dataset in listed}
         built = warehouse.last_build() is not None
         rows = [row for one in STREAMS if built for row in ledger_queries.offset_ranges(warehouse.read, one, Span())]
@@ -94,7 +94,7 @@ def read_everywhere(settings: Settings) -> DeadLetters:
     for sighting in (sighting for found in landed.sightings.values() for sighting in found):
         admitted[TopicIdPartition(*sighting.place)].append((sighting.offset, sighting.offset))
     found = {place: Ranges.over(pairs) for place, pairs in admitted.items()}
-    return DeadLetters(once([*letters, *landed.letters, *in_kafka]), found, notes)
+    return DeadLetters(once([*dead_letters, *landed.letters, *in_kafka]), found, notes)
 
 
 def readmit(
@@ -108,22 +108,22 @@ def readmit(
         raise InputError(f"a payload belongs to one dead letter, and {len(chosen)} were chosen")
     lake, outcomes = Lake(settings), []
     good: dict[tuple[str, TopicIdPartition], list[tuple[DeadLetter, bytes]]] = defaultdict(list)
-    for letter in chosen:
-        if known.is_readmitted(letter):
-            outcomes.append(Outcome(letter, "already", "it is in its dataset"))
+    for dead_letter in chosen:
+        if known.is_readmitted(dead_letter):
+            outcomes.append(Outcome(dead_letter, "already", "it is in its dataset"))
             continue
         try:
-            dataset, line = _judge(settings, letter, payload)
+            dataset, line = _validate_letter(settings, dead_letter, payload)
         except InputError as error:
-            outcomes.append(Outcome(letter, "refused", str(error)))
+            outcomes.append(Outcome(dead_letter, "refused", str(error)))
         else:
-            good[dataset, TopicIdPartition(*letter.origin[:3])].append((letter, line))
+            good[dataset, TopicIdPartition(*dead_letter.origin[:3])].append((dead_letter, line))
     for (dataset, place), found in good.items():
         outcomes += _land(lake, dataset, place, found)
     return outcomes
 
 
-def rejudge_quarantined(settings: Settings) -> tuple[int, int, TransformSummary]:
+def revalidate_quarantined(settings: Settings) -> tuple[int, int, TransformSummary]:
     """Have silver judge everything again by the rules of now; how many quotes were quarantined, and are now."""
     before = _quarantined(settings)
     done = transform(settings, full_refresh=True)
@@ -139,27 +139,29 @@ def _quarantined(settings: Settings) -> int:
         return int(warehouse.read("select count(*) from silver.quarantined_quotes")[0][0])
 
 
-def _judge(settings: Settings, letter: DeadLetter, payload: bytes | None) -> tuple[str, bytes]:
+def _validate_letter(settings: Settings, dead_letter: DeadLetter, payload: bytes | None) -> tuple[str, bytes]:
     """The dataset and the line of a letter that is good now; ``InputError`` says why it is not."""
     takers = {
-        settings.kafka_topic: ("stock_quotes", validation.judge_quote, "symbol"),
-        settings.kafka_trades_topic: ("stock_trades", validation.judge_trade, "s"),
+        settings.kafka_topic: ("stock_quotes", validation.validate_quote, "symbol"),
+        settings.kafka_trades_topic: ("stock_trades", validation.validate_trade, "s"),
     }
-    if letter.is_batch:
+    if dead_letter.is_batch:
         raise InputError(
-            f"it is no message but the bytes of a batch of {letter.count}, which cannot be decoded: mend its producer, "
-            "and have it send them again"
+            f"it is the bytes of a batch of {dead_letter.count} messages, which cannot be decoded: mend its "
+            "producer, and let it send them again"
         )
-    if not letter.is_ours or letter.topic not in takers:
+    if not dead_letter.is_ours or dead_letter.topic not in takers:
         raise InputError(f"it did not come from {' or '.join(takers)}, and no other topic has a dataset")
-    dataset, judge, name = takers[letter.topic]
-    message = Message(*letter.origin, letter.timestamp_ms, letter.key, letter.payload, letter.own_headers)
+    dataset, validate, name = takers[dead_letter.topic]
+    message = Message(
+        *dead_letter.origin, dead_letter.timestamp_ms, dead_letter.key, dead_letter.payload, dead_letter.own_headers
+    )
     if payload is not None:
         message = message._replace(value=payload)
-    elif letter.is_cut:
-        message = _original(settings, letter)
+    elif dead_letter.is_cut:
+        message = _original(settings, dead_letter)
     line = validation.format_line(message)
-    if reason := judge(message.value) or validation.judge_line(line):
+    if reason := validate(message.value) or validation.validate_line(line):
         raise InputError(f"still bad: {reason}")
     symbol = orjson.loads(message.value or b"")[name]
     if message.key is not None and symbol != message.key:
@@ -167,14 +169,16 @@ def _judge(settings: Settings, letter: DeadLetter, payload: bytes | None) -> tup
     return dataset, line
 
 
-def _original(settings: Settings, letter: DeadLetter) -> Message:
+def _original(settings: Settings, dead_letter: DeadLetter) -> Message:
     """The message itself, of which the letter kept the beginning: from Kafka, where it still is."""
     missing = "only the beginning of its payload was kept, and Kafka lacks the rest: give it with --payload-file"
     try:
-        with Inspector(settings) as onlooker:
-            for position in onlooker.positions([letter.topic]):
-                if (position.topic_id, position.partition) == letter.origin[1:3]:
-                    found = onlooker.read(position, first=letter.offset, end=min(letter.offset + 1, position.end))
+        with Inspector(settings) as inspector:
+            for position in inspector.positions([dead_letter.topic]):
+                if (position.topic_id, position.partition) == dead_letter.origin[1:3]:
+                    found = inspector.read(
+                        position, first=dead_letter.offset, end=min(dead_letter.offset + 1, position.end)
+                    )
                     original = next(found)
                     if isinstance(original, Message):
                         return original
@@ -192,5 +196,5 @@ def _land(
         what = name_batch(place.topic, place.partition, first=first, last=last)
         key = lake.write(dataset, what, [line for _, line in some], landed=datetime.now(UTC))
         log.info("re-admitted %d dead letters of %s/%d in %s", len(some), place.topic, place.partition, key)
-        for letter, _ in some:
-            yield Outcome(letter, "readmitted", "", key)
+        for dead_letter, _ in some:
+            yield Outcome(dead_letter, "readmitted", "", key)

@@ -1,7 +1,7 @@
 """box: Kafka. Messages are keyed by symbol, confirmed by the brokers, and say which run sent them, with which number.
 
 ``Producer`` publishes and confirms in the background, ``SpoolingProducer`` through outages too; ``Consumer`` reads in
-polls and commits only what it is told to; ``Inspector`` reads what is there without being a member of any group.
+polls and commits only the offsets that its caller passes; ``Inspector`` reads a topic without joining a group.
 Delivery is at least once: a message is (topic id, partition, offset), an event is (run_id, symbol, seq), and an event
 that had to be sent again keeps its seq. ``StreamError`` names the broker and the setting to look at.
 """

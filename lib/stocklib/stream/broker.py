@@ -1,4 +1,4 @@
-"""How Kafka is reached: addresses and security from the settings, topics, and errors that say what to mend."""
+"""Connections to Kafka: addresses and security from the settings, topics, and errors that say what to mend."""
 
 import logging
 import socket
@@ -24,7 +24,7 @@ def create_topics(settings: Settings) -> None:
         settings.kafka_trades_topic: settings.kafka_partitions,
         settings.kafka_dlq_topic: 1,
     }
-    # Kafka deletes by the record's timestamp, and that of a replayed 2012 is old
+    # Kafka deletes by the record's timestamp, and that of a replay of 2012 is old
     wanted = {name: {"num_partitions": n, "configs": {"retention.ms": "-1"}} for name, n in partitions.items()}
     with _admin(settings, "creating topics") as admin:
         answers = admin.create_topics(wanted, raise_errors=False)["topics"]
@@ -38,7 +38,7 @@ def create_topics(settings: Settings) -> None:
 
 
 def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
-    """The id that Kafka gave each topic when it was created; a topic that is made anew gets another one."""
+    """Return the id that Kafka gave each topic when it was created; a topic that is created again gets a new one."""
     names = list(topics)
     with _admin(settings, f"asking for the topics {', '.join(names)}") as admin:
         return {
@@ -47,17 +47,17 @@ def topic_ids(settings: Settings, topics: Iterable[str]) -> dict[str, str]:
 
 
 def check(settings: Settings) -> str:
-    """One sentence about Kafka, for the doctor; ``StreamError`` says which setting is wrong."""
+    """Return one sentence about Kafka, for the doctor; ``StreamError`` says which setting is wrong."""
     topic = str(settings.kafka_topic)
     found = topic in topic_ids(settings, [topic])
-    holds = f"topic {topic} is there" if found else f"topic {topic} is not there yet: the first run makes it"
+    holds = f"topic {topic} is there" if found else f"topic {topic} does not exist yet: the first run makes it"
     return f"{settings.kafka_broker} answers ({settings.kafka_security_protocol}); {holds}"
 
 
 def connect(settings: Settings, make: Callable[..., Any], **options: Any) -> Any:
-    """A client made by ``make`` with the addresses and the security of the settings; ``StreamError`` if it cannot be.
+    """Return a client made by ``make`` with the addresses and the security of the settings; else ``StreamError``.
 
-    The client itself says no more than that it could not begin: the reason is only in what it logs.
+    The client's own error says only that it could not start; the reason is in what it logs.
     """
     from kafka.net.compat import KafkaNetClient
 
@@ -68,17 +68,17 @@ def connect(settings: Settings, make: Callable[..., Any], **options: Any) -> Any
         begun.append(KafkaNetClient(**configuration))
         return begun[-1]
 
-    with _said() as said:
+    with _captured_log() as captured:
         try:
             return make(**_security(settings), bootstrap_timeout_ms=_CONNECT_MS, kafka_client=begin, **options)
         except failures() as error:
-            # what was begun would leave its thread behind
+            # a client that started would leave its thread behind
             for client in begun:
                 client.close()
                 client._net.stop(timeout_ms=2000)
-            # a last attempt that only ran out of time would hide that others were refused
-            refused = [line for line in said if "authentication" in line.lower()]
-            reason = "; ".join(dict.fromkeys((refused or said)[-3:])) or str(error)
+            # a last attempt that timed out would hide that earlier ones were refused
+            refused = [line for line in captured if "authentication" in line.lower()]
+            reason = "; ".join(dict.fromkeys((refused or captured)[-3:])) or str(error)
             sasl = (
                 "" if "SASL" not in settings.kafka_security_protocol else ", KAFKA_SASL_MECHANISM, _USERNAME, _PASSWORD"
             )
@@ -90,7 +90,7 @@ def connect(settings: Settings, make: Callable[..., Any], **options: Any) -> Any
 
 @contextmanager
 def translated(settings: Settings, what: str) -> Iterator[None]:
-    """Errors of the client as ``StreamError``."""
+    """Turn errors of the client into ``StreamError``."""
     try:
         yield
     except failures() as error:
@@ -98,7 +98,7 @@ def translated(settings: Settings, what: str) -> Iterator[None]:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What the client raises, a missing certificate file and a mechanism that it does not know included."""
+    """Return what the client raises, also for a missing certificate file and for an unknown mechanism."""
     from kafka.errors import KafkaError
 
     return (KafkaError, ValueError, OSError)
@@ -134,7 +134,7 @@ def _security(settings: Settings) -> dict[str, Any]:
 
 
 def _reach(settings: Settings) -> None:
-    """Whether any broker takes a connection: the plainest error comes first, and at once."""
+    """Raise ``StreamError`` at once where no broker takes a connection: the plainest error comes first."""
     wrong = []
     for address in settings.kafka_broker.split(","):
         host, _, port = address.strip().rpartition(":")
@@ -153,7 +153,7 @@ def _reach(settings: Settings) -> None:
 
 
 def _shake_hands(settings: Settings, connection: socket.socket, host: str) -> None:
-    """Try TLS where it is asked for: against a broker without it, the client itself waits for ever."""
+    """Try TLS where the settings ask for it: against a broker without TLS the client waits for ever."""
     if "SSL" not in settings.kafka_security_protocol:
         return
     try:
@@ -167,13 +167,13 @@ def _shake_hands(settings: Settings, connection: socket.socket, host: str) -> No
 
 
 @contextmanager
-def _said() -> Iterator[list[str]]:
-    """What the client logs while it connects, kept from the log itself."""
-    said: list[str] = []
+def _captured_log() -> Iterator[list[str]]:
+    """Capture what the client logs while it connects, and keep it out of the log."""
+    captured: list[str] = []
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage()[:300])
+            captured.append(record.getMessage()[:300])
 
     keep, logger = Keep(logging.WARNING), logging.getLogger("kafka")
     level, propagate = logger.level, logger.propagate
@@ -181,7 +181,7 @@ def _said() -> Iterator[list[str]]:
     logger.setLevel(logging.WARNING)
     logger.propagate = False
     try:
-        yield said
+        yield captured
     finally:
         logger.removeHandler(keep)
         logger.setLevel(level)

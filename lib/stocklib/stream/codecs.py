@@ -1,4 +1,4 @@
-"""What a batch was compressed with: bytes in, bytes out, never more of them than a batch can honestly hold.
+"""Decompression of batches: bytes in, bytes out, never more of them than a batch can hold.
 
 Kafka knows five forms (https://kafka.apache.org/documentation/#recordbatch): none, gzip, snappy, lz4, zstd. A producer
 chooses, so that all of them must be readable here. ``ValueError`` says why bytes are not what they claim to be.
@@ -7,7 +7,7 @@ chooses, so that all of them must be readable here. ``ValueError`` says why byte
 import struct
 import zlib
 
-# A batch of messages has a few megabytes; what grows beyond this is a mistake, or a bomb.
+# A batch of messages has a few megabytes; a larger one is a mistake or an attack.
 MAX_BYTES = 128 * 2**20
 # Xerial's framing of snappy, which Kafka's Java clients write: a header, then blocks with their sizes before them.
 _XERIAL, _XERIAL_HEADER = b"\x82SNAPPY\0", 16
@@ -73,7 +73,7 @@ def _snappy(data: bytes, limit: int) -> bytes | None:
 def _snappy_block(data: bytes, limit: int) -> bytes | None:
     import snappy
 
-    # the size comes first, seven bits a byte: believed, it would be allocated
+    # the size comes first, seven bits a byte; the library allocates it, so check it first
     size = sum((byte & 0x7F) << (7 * n) for n, byte in enumerate(data[: _varint_size(data)]))
     return None if size > limit else bytes(snappy.uncompress(data))
 

@@ -15,11 +15,11 @@ from stocklib.stream.messages import Message, UnreadableBatch, read_into_message
 
 log = logging.getLogger(__name__)
 
-# How often a running consumer asks whether a topic was made anew under its name.
+# How often a running consumer asks whether a topic was deleted and created again.
 _IDENTITY_SECONDS = 30.0
-# How soon a client notices that a topic got more partitions: until then nobody reads those.
+# How soon a client notices new partitions of a topic; until then no member reads them.
 _METADATA_MS = 10_000
-# A group that has not settled for so long is worth a word; after so long, or a session, a new client joins.
+# A group that has not settled after the first time is reported; after the second, or a session, a new client joins.
 _TROUBLE_SECONDS, _REPLACE_SECONDS = 15.0, 30.0
 
 
@@ -34,7 +34,7 @@ class Consumer:
     """A member of the group ``KAFKA_GROUP``, to be used from one thread.
 
     ``on_lost`` is called with the partitions that this member no longer owns, while it is inside ``poll`` or ``close``:
-    what was read from them and not committed will be read again, here or elsewhere, and is to be forgotten.
+    forget what was read from them and not committed; a member of the group reads it again.
     """
 
     _client: Any
@@ -54,14 +54,14 @@ class Consumer:
         self._asked = time.monotonic()
         # since when the group has not settled, and since when this client has tried
         self._joining_since = self._client_since = self._asked
-        # why Kafka did not answer when it was last asked about the topics, every half minute
+        # why Kafka did not answer the last question about the topics, asked every half minute
         self._unanswered: str | None = None
-        self._anew: set[str] = set()
-        # where each partition goes on, as far as this member has read it
+        self._recreated: set[str] = set()
+        # the next offset of each partition that this member reads
         self._next: dict[Partition, int] = {}
-        # topics that were there, and are not any more
+        # topics that were deleted
         self.missing: list[str] = []
-        # what Kafka deleted before it was read, by partition: the first and the last offset
+        # first and last offsets that Kafka deleted before they were read, by partition
         self.deleted: dict[Partition, list[tuple[int, int]]] = {}
         self._join()
 
@@ -72,17 +72,14 @@ class Consumer:
 
     @property
     def is_joining(self) -> bool:
-        """Whether the group has not settled yet who reads what."""
+        """Whether the group has not yet assigned the partitions."""
         return not self._settled
 
     @property
     def trouble(self) -> str | None:
-        """What keeps this member from reading, if anything does."""
+        """Return what keeps this member from reading; None while nothing does."""
         if self.missing:
-            return (
-                f"Kafka has no topic {', '.join(self.missing)} any more: whoever deleted it has to make it again, or "
-                "start `stocks produce`"
-            )
+            return f"Kafka has no topic {', '.join(self.missing)} any more: create it again, or start `stocks produce`"
         joining = time.monotonic() - self._joining_since
         if not self.is_joining or joining < _TROUBLE_SECONDS:
             return self._unanswered
@@ -92,20 +89,20 @@ class Consumer:
         )
 
     def poll(self, seconds: float, *, limit: int = 5000) -> dict[Partition, list[Message | UnreadableBatch]]:
-        """What has come, in the order of offsets; waits up to ``seconds`` when nothing has.
+        """Return what has come, in the order of offsets; wait up to ``seconds`` when nothing has.
 
-        A batch that cannot be decoded stands in its place among the messages.
+        A batch that cannot be decoded keeps its position among the messages.
         """
         with translated(self._settings, "reading"):
             records = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
             if self.is_joining and self._help_joining():
                 return {}
             is_due = bool(self._assigned) or time.monotonic() - self._asked > _IDENTITY_SECONDS
-            # offsets that begin again may be another topic's
+            # offsets that start again may belong to another topic of this name
             is_due = is_due or any(found[0].offset < self._next.get(_partition(p), 0) for p, found in records.items())
-            # never in the middle of a join: the embedded broker would have a leader that has left, and wait for it
+            # never during a join: the embedded broker would wait for a leader that has left
             if is_due and not self.is_joining and not self._check_identity():
-                self._begin_anew()
+                self._rejoin()
                 return {}
             if self._assigned:
                 records = self._begin_assigned(records)
@@ -118,22 +115,22 @@ class Consumer:
     def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Tell Kafka that everything before these offsets is safe.
 
-        False when Kafka did not take it (the group is changing, or the broker is away): the next commit covers it, or
-        the messages come again. So it is with a partition that somebody else reads now.
+        Return False when Kafka refused (the group is changing, or the broker is away) and for a partition that another
+        member reads now: the next commit covers it, or the messages come again.
         """
         from kafka import OffsetAndMetadata
 
-        # the brokers ask only whether the member is one, not whose the partition is
+        # brokers check only that the member belongs to the group, not which partitions it owns
         if lost := set(offsets) - self.assigned:
             log.warning("not committed, since another member reads it now: %s", ", ".join(map(_name, lost)))
             offsets = {p: offset for p, offset in offsets.items() if p not in lost}
 
-        # the topic's id goes along, so that an offset of a deleted topic is not taken for one of its successor
+        # with the topic's id, so that an offset of a deleted topic is not used for its successor
         marks = {_native(p): OffsetAndMetadata(offset, self._ids.get(p.topic, ""), -1) for p, offset in offsets.items()}
         try:
             self._client.commit(marks, timeout_ms=10_000)
         except failures() as error:
-            log.warning("Kafka at %s did not take a commit: %r", self._settings.kafka_broker, error)
+            log.warning("Kafka at %s refused a commit: %r", self._settings.kafka_broker, error)
             return False
         return not lost
 
@@ -146,13 +143,13 @@ class Consumer:
         self._client.resume(*self._client.paused())
 
     def lag(self) -> dict[Partition, int]:
-        """How many messages each partition has beyond what was read; known after the first poll that asked for it."""
+        """Return how many unread messages each partition has; known after the first poll of a partition."""
         behind = {}
         for native in self._client.assignment():
             end = self._client.highwater(native)
             if end is not None:
                 with translated(self._settings, "asking for a position"):
-                    # None while where to begin is being asked
+                    # None while the client still asks where to begin
                     position = self._client.position(native, timeout_ms=1000)
                     if position is not None:
                         behind[_partition(native)] = max(0, end - position)
@@ -160,7 +157,7 @@ class Consumer:
 
     @property
     def unread(self) -> int | None:
-        """How many messages are there that were not read; None while Kafka has not said it of each partition."""
+        """The number of unread messages; None until Kafka has reported each partition."""
         behind = self.lag()
         return None if self.is_joining or behind.keys() != self.assigned else sum(behind.values())
 
@@ -171,16 +168,16 @@ class Consumer:
 
     @property
     def _patience(self) -> float:
-        """How long a client may take to join: a member that was killed is waited for until its session has expired."""
+        """How long a client may take to join: the group waits for a killed member until its session expires."""
         session: float = self._settings.kafka_session_timeout_ms / 1000
         return max(_REPLACE_SECONDS, session)
 
     def _help_joining(self) -> bool:
-        """Join with a new client where this one gets nowhere; whether it was replaced."""
+        """Join with a new client where this one cannot; return whether it was replaced."""
         now = time.monotonic()
         if now - max(self._asked, self._joining_since) > _TROUBLE_SECONDS:
             self._asked = now
-            # a group does not settle on a topic that is gone
+            # a group does not settle on a deleted topic
             self.missing = self._without_id(topic_ids(self._settings, self._topics))
         if now - self._client_since > self._patience:
             log.warning("%s; joining it with a new client", self.trouble)
@@ -189,7 +186,7 @@ class Consumer:
             return True
         if now < self._watch_at:
             return False
-        # of several members that see the same leader gone, one is the first
+        # random, so that of several members that miss the same leader one is first
         self._watch_at = now + random.uniform(0.2, 2.0)  # noqa: S311 - no secret
         if leader := self._watch.gone_leader():
             self._drop_client()
@@ -197,32 +194,32 @@ class Consumer:
         return leader is not None
 
     def _begin_assigned(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
-        """Read what was just assigned from where it is committed; what this poll brought of it comes again.
+        """Seek the new partitions to their committed offsets, and drop what this poll brought of them.
 
-        The client keeps its position in a partition that stays with it over a rebalance, although ``on_lost`` was told
-        of it and what was read is forgotten: without this, that would be skipped.
+        The client keeps its position in a partition that it keeps over a rebalance, although ``on_lost`` dropped what
+        was read of it: without the seek those messages would be skipped.
         """
         fresh, self._assigned = self._assigned, set()
         self._next = {partition: offset for partition, offset in self._next.items() if partition not in fresh}
         for partition in fresh:
             native = _native(partition)
             mark = self._client.committed(native, metadata=True, timeout_ms=10_000)
-            # the offset of a topic that was deleted says nothing about its successor
+            # the offset of a deleted topic means nothing in its successor
             stale = mark and mark.metadata and mark.metadata != self._ids.get(partition.topic)
-            if mark is None or stale or (partition.topic in self._anew and not mark.metadata):
+            if mark is None or stale or (partition.topic in self._recreated and not mark.metadata):
                 self._client.seek_to_beginning(native)
                 self._next[partition] = 0
             else:
                 self._client.seek(native, mark.offset)
                 self._next[partition] = mark.offset
         self._find_deleted(fresh)
-        self._anew -= {partition.topic for partition in fresh}
+        self._recreated -= {partition.topic for partition in fresh}
         return {native: found for native, found in records.items() if _partition(native) not in fresh}
 
     def _find_deleted(self, partitions: Iterable[Partition]) -> None:
-        """Compare where each of these goes on with the first offset that Kafka still has, and remember what is between.
+        """Record the offsets that Kafka deleted between the next one to read and the first that it still has.
 
-        The client itself goes on at the first one without a word.
+        The client itself skips them silently.
         """
         natives = {_native(partition): partition for partition in partitions if partition in self._next}
         if not natives:
@@ -243,13 +240,13 @@ class Consumer:
         return [topic for topic in self._topics if topic not in ids]
 
     def _check_identity(self) -> bool:
-        """Whether the topics are still those that were read so far."""
+        """Return whether the topics are still the same creations."""
         self._asked = time.monotonic()
         try:
             ids = topic_ids(self._settings, self._topics)
         except StreamError as error:
             if self._assigned:
-                # where to begin in what was just assigned depends on it
+                # where to begin in a new partition depends on it
                 raise
             log.debug("asking for topic ids: %s", error)
             self._unanswered = str(error)
@@ -257,15 +254,15 @@ class Consumer:
         self._unanswered = None
         self.missing = self._without_id(ids)
         changed = {topic for topic, topic_id in ids.items() if topic_id != self._ids.get(topic)}
-        # a topic that is gone, or another one, has no such offsets
+        # a deleted or replaced topic has no such offsets
         self._find_deleted(p for p in self.assigned if p.topic in ids and p.topic not in changed)
         self._ids |= ids
-        self._anew |= changed
+        self._recreated |= changed
         return not changed
 
-    def _begin_anew(self) -> None:
-        """Join again with a new client: the old one would notice minutes later that a topic is another one."""
-        log.warning("%s was created anew: reading it from its start", ", ".join(self._anew))
+    def _rejoin(self) -> None:
+        """Join again with a new client: the old one would notice a new topic only minutes later."""
+        log.warning("%s was created again: reading it from its start", ", ".join(self._recreated))
         self._drop_client()
         self._joining_since = time.monotonic()
         self._join()
@@ -288,7 +285,7 @@ class Consumer:
         with translated(self._settings, "subscribing"):
             self._client.subscribe(self._topics, listener=_listener(self))
             for topic in self._topics:
-                # known before the first join, or the group would settle on nothing first, and then once more
+                # known before the first join, or the group would settle first on no partitions and then again
                 self._client.partitions_for_topic(topic)
 
 
@@ -307,7 +304,7 @@ def _connect(settings: Settings) -> Any:
         max_partition_fetch_bytes=4 * 2**20,
         fetch_max_wait_ms=200,
         metadata_max_age_ms=_METADATA_MS,
-        # where a broker knows of transactions (the embedded one does not), those that were aborted are no messages
+        # skips aborted transactions, where a broker supports transactions (the embedded one does not)
         isolation_level="read_committed",
     )
 
@@ -346,4 +343,4 @@ def _native(partition: Partition) -> Any:
 
 
 def _ignore(partitions: set[Partition]) -> None:
-    """Where nobody buffers."""
+    """Default of ``on_lost``."""

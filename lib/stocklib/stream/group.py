@@ -1,12 +1,12 @@
-"""Getting into a group: what its client throws away is kept, and a leader who has left is noticed and replaced.
+"""Joining a group: keep an answer that the client would drop, and replace a leader that has left.
 
-The client waits for the answer to a join in the caller's polls, and forgets one that comes between two of them: it then
-joins from the start, three seconds more on the embedded broker, each time that a busy machine makes it so.
+The client waits for the answer to a join in the caller's polls, and drops one that comes between two polls: it then
+joins from the start. On a busy machine that costs three seconds each time with the embedded broker.
 
-The embedded broker goes on naming a leader who left, or slept past its session, while another member was joining: each
-later member is told to wait for what that one hands out, for ever. A broker that answers a heartbeat of the leader it
-names with "unknown member" is in that state, and takes whoever joins under that name for the leader. Apache Kafka never
-names a leader whom it does not know, and would refuse such a name.
+The embedded broker may keep a leader that left, or slept past its session, while another member was joining: each later
+member then waits for that leader's assignment for ever. A broker in that state answers "unknown member" to a heartbeat
+of the leader that it names, and accepts a member that joins under the leader's name. Apache Kafka never names an
+unknown leader, and would refuse such a name.
 """
 
 import logging
@@ -17,12 +17,12 @@ from stocklib.stream.broker import failures
 
 log = logging.getLogger(__name__)
 
-# A leader who is slow to hand out the partitions is named once; one who is gone, every time.
+# A slow leader is named once; one that is gone, every time.
 _TIMES = 2
 
 
 def keep_joined(client: Any) -> None:
-    """Have a client take what a join brought, also where that came while nobody polled."""
+    """Have a client use the answer to a join, also where it came between two polls."""
     coordinator = client._coordinator
     join = coordinator.join_group_async
 
@@ -39,7 +39,7 @@ def keep_joined(client: Any) -> None:
 
 
 class JoinWatch:
-    """Whom the brokers name as the leader when this client joins its group."""
+    """Record which leader the brokers name when this client joins its group."""
 
     def __init__(self, client: Any) -> None:
         self._coordinator = client._coordinator
@@ -54,7 +54,7 @@ class JoinWatch:
         self._coordinator._process_join_group_response = note
 
     def gone_leader(self) -> str | None:
-        """The member that the group waits for and does not know; None where there is none."""
+        """Return the unknown member that the group waits for; None where there is none."""
         if self._times < _TIMES or not self._leader:
             return None
         from kafka.errors import UnknownMemberIdError
@@ -81,7 +81,7 @@ class JoinWatch:
 
 
 def take_place(client: Any, member: str) -> None:
-    """Have a client that has not joined yet do so in the place of this member."""
+    """Have a client join under the name of this member; call it before the first join."""
     from kafka.coordinator.base import Generation
     from kafka.protocol.consumer import DEFAULT_GENERATION_ID
 

@@ -1,6 +1,6 @@
-"""Looking on: where each partition begins, how far the group has committed, where it ends, and what it holds.
+"""The inspector: where each partition begins and ends, how far the group has committed, and the messages.
 
-An onlooker is no member of the group: it moves no offset, and no member notices it.
+It is not a member of the group: it moves no offset, and no member notices it.
 """
 
 import time
@@ -20,7 +20,7 @@ _PATIENCE = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A partition now: its messages have the offsets ``first`` to ``end`` - 1; those before ``committed`` are done."""
+    """A partition now: its messages have the offsets ``first`` to ``end`` - 1; those before ``committed`` landed."""
 
     topic: str
     topic_id: str
@@ -31,7 +31,7 @@ class Position:
 
 
 class Inspector:
-    """Reads what is there, as nobody's consumer; to be used from one thread, in a ``with`` block."""
+    """Reads topics without joining a group; use it from one thread, in a ``with`` block."""
 
     def __init__(self, settings: Settings) -> None:
         from kafka import KafkaConsumer
@@ -51,7 +51,7 @@ class Inspector:
         read_into_messages(self._client, self._ids, up_to_open=True)
 
     def positions(self, topics: Iterable[str]) -> list[Position]:
-        """Where every partition of these topics stands; a topic that does not exist has none."""
+        """Return the position of every partition of these topics; a topic that does not exist has none."""
         ids = topic_ids(self._settings, topics)
         with translated(self._settings, "asking for positions"):
             natives = [_native(topic, number) for topic in ids for number in self._numbers(topic)]
@@ -68,7 +68,7 @@ class Inspector:
         ]
 
     def read(self, position: Position, *, first: int, end: int) -> Iterator[Message | UnreadableBatch]:
-        """The messages of a partition with the offsets ``first`` to ``end`` - 1, those that are there."""
+        """Yield the messages of a partition whose offsets are ``first`` to ``end`` - 1, as far as they exist."""
         if first >= end:
             return
         self._ids[position.topic] = position.topic_id
@@ -76,21 +76,21 @@ class Inspector:
         with translated(self._settings, f"reading {position.topic}"):
             self._client.assign([native])
             self._client.seek(native, first)
-            heard = time.monotonic()
+            last_seen = time.monotonic()
             while self._client.position(native) < end:
                 for record in self._client.poll(timeout_ms=200, max_records=5000).get(native, []):
-                    heard = time.monotonic()
+                    last_seen = time.monotonic()
                     if record.offset >= end:
                         return
                     yield record
-                if time.monotonic() - heard > _PATIENCE:
+                if time.monotonic() - last_seen > _PATIENCE:
                     raise StreamError(
                         f"{position.topic}/{position.partition} gave nothing from offset "
-                        f"{self._client.position(native)} on, and should up to {end - 1}; is Kafka well?"
+                        f"{self._client.position(native)} on, but has messages up to {end - 1}; check that Kafka runs"
                     )
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         with suppress(*failures()):
             self._client.close(autocommit=False, timeout_ms=5000)
 
@@ -106,14 +106,14 @@ class Inspector:
         return sorted(self._client.partitions_for_topic(topic) or ())
 
     def _committed(self, native: Any, topic_id: str, begin: int) -> int:
-        """What the group committed; of a topic that was deleted it says nothing about the successor."""
+        """Return the committed offset; one of a deleted topic means nothing in its successor."""
         mark = self._client.committed(native, metadata=True, timeout_ms=10_000)
         if mark is None or (mark.metadata and mark.metadata != topic_id):
             return begin
         return max(begin, int(mark.offset))
 
     def _ends(self, natives: list[Any]) -> dict[Any, int]:
-        # end_offsets is wrong on brokers that count batches; what came with the first fetch is right on all
+        # end_offsets is wrong on brokers that count batches; the high watermark of a fetch is right on all
         deadline = time.monotonic() + _PATIENCE
         while True:
             self._client.poll(timeout_ms=100, max_records=1)

@@ -1,9 +1,9 @@
-"""Batches of records as messages, twice as fast as the client makes records of them.
+"""Batches of records decoded as messages, twice as fast as the client decodes them.
 
-What a broker sends is unpacked straight into ``Message``: reading is what bounds how fast quotes land. The form is that
-of https://kafka.apache.org/documentation/#recordbatch (its second version, which every broker since 0.11 speaks);
-fetching stays the client's. What cannot be unpacked is an ``UnreadableBatch`` with its bytes, in its place among the
-messages: reading goes on behind it.
+The bytes of a broker become ``Message`` directly, since reading limits how fast quotes land. The format is version 2 of
+https://kafka.apache.org/documentation/#recordbatch, which every broker since 0.11 sends; the client does the fetching.
+Bytes that cannot be unpacked become an ``UnreadableBatch`` at their position among the messages, and reading goes on
+after it.
 """
 
 import re
@@ -15,27 +15,27 @@ from typing import Any, NamedTuple
 
 from stocklib.stream.codecs import decompress
 
-# Offset and length, which say where the next batch begins; and all that stands before the records.
+# Offset and length, which say where the next batch begins; and the whole header before the records.
 _PREFIX = struct.Struct(">qi")
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _MAGIC_AT, _CHECKED_FROM, _VERSION = 16, 21, 2
 _CODEC, _APPEND_TIME, _TRANSACTION, _CONTROL = 0x07, 0x08, 0x10, 0x20
 # Before version 2 a batch was one message, with at least so many bytes behind its prefix.
 _LEAST_BYTES = 14
-# No run of ours counts further: a seq beyond it is a stranger's.
+# Our runs do not count further: a larger seq comes from another program.
 MAX_SEQ = 10**12
-# As it is written by us, so that no two texts are one event.
+# Only as we write it, so that two texts never name the same event.
 _SEQ = re.compile(r"[1-9][0-9]{0,12}")
 # No number of a record is longer.
 _VARINT_BITS = 70
 # A poll returns no more bytes of payload than this, and one message: a small batch may grow to a large one.
 _POLL_BYTES = 64 * 2**20
-# Where nobody can say how far unreadable bytes go, so many of them are kept.
+# How many unreadable bytes are kept where their end is unknown.
 _SAMPLE_BYTES = 64 * 2**10
 
 
 class Message(NamedTuple):
-    """What was read. ``timestamp_ms`` is the record's own; in key and headers, bytes that are no UTF-8 are escaped."""
+    """A message as read. ``timestamp_ms`` is the record's own; invalid UTF-8 in key and headers is escaped."""
 
     topic: str
     topic_id: str
@@ -48,12 +48,12 @@ class Message(NamedTuple):
 
     @property
     def last(self) -> int:
-        """The last offset that it takes up: its own."""
+        """Its last offset, which is its own."""
         return self.offset
 
 
 def event_seq(headers: Mapping[str, Any]) -> int | None:
-    """The number of an event in its run and symbol, where a message has all of our headers; None of a stranger's.
+    """Return an event's number in its run and symbol; None where a message lacks one of our headers.
 
     >>> event_seq({"run_id": "replay-1", "source": "replay", "seq": "17"})
     17
@@ -67,7 +67,7 @@ def event_seq(headers: Mapping[str, Any]) -> int | None:
 
 
 class UnreadableBatch(NamedTuple):
-    """The messages ``offset`` to ``last`` of a partition, which cannot be told apart: why, and the bytes that came."""
+    """Messages ``offset`` to ``last`` of a partition that cannot be decoded: the reason and the bytes."""
 
     topic: str
     topic_id: str
@@ -79,7 +79,7 @@ class UnreadableBatch(NamedTuple):
 
 
 class RecordBatch(NamedTuple):
-    """What stands before the records of a batch, in the order in which it is sent."""
+    """The header of a batch, in the order in which it is sent."""
 
     offset: int
     length: int
@@ -97,12 +97,12 @@ class RecordBatch(NamedTuple):
 
     @property
     def last(self) -> int:
-        """Its last offset, whether a message is left there or not."""
+        """Its last offset, whether a message still has it or not."""
         return self.offset + self.last_delta
 
     @property
     def is_control(self) -> bool:
-        """Whether it marks the end of a transaction, which is for the brokers themselves."""
+        """Whether it marks the end of a transaction, which only brokers need."""
         return bool(self.attributes & _CONTROL)
 
     @property
@@ -114,9 +114,9 @@ class RecordBatch(NamedTuple):
 def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool = False) -> None:
     """Have a ``KafkaConsumer`` return messages and unreadable batches from ``poll``.
 
-    ``ids`` are those of the topics, as they are then. What is unreadable is fetched again, once, before it
-    is believed. With ``up_to_open`` a partition's high watermark is where the first transaction that is still open
-    begins: nobody can read further now.
+    ``ids`` maps topics to their ids, and may change later. Unreadable bytes are fetched a second time before they are
+    reported. With ``up_to_open`` a partition's high watermark is where its first open transaction begins: no reader can
+    read further yet.
     """
     from kafka.errors import KafkaError
     from kafka.record import MemoryRecords
@@ -171,7 +171,7 @@ def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool 
             self.drain()
 
         def _is_aborted(self, batch: RecordBatch) -> bool:
-            """Whether it belongs to a transaction that was aborted, as far as the broker was asked for that."""
+            """Whether it belongs to an aborted transaction, where the broker was asked for those."""
             self._consume_aborted_transactions_up_to(batch.last)
             if batch.is_control:
                 self.aborted_producer_ids.discard(batch.producer_id)
@@ -184,7 +184,7 @@ def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool 
         except KafkaError:
             if completed.partition_data.error_code or not data:
                 raise
-            # the first batch is not all there: the client would ask for it for ever
+            # the first batch is incomplete: the client would ask for it for ever
             found = fetcher.PartitionRecords(
                 completed.fetched_offset,
                 completed.topic_partition,
@@ -200,7 +200,7 @@ def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool 
         return found
 
     def append_messages(drained: Any, part: Any, most: int, *rest: Any) -> int:
-        """How much of a poll is used up: all of it where there is no room for more."""
+        """Return how much of a poll is used: all of it where there is no room for more."""
         nonlocal room
         if not drained:
             room = _POLL_BYTES
@@ -230,8 +230,8 @@ def read_batches(
 ) -> Iterator[Message | UnreadableBatch | RecordBatch]:
     """Return what a broker sent, in order: messages, unreadable batches, and each readable batch once it is over.
 
-    ``since`` is the offset that was asked for, ``end`` the first that the partition does not have yet. A batch that
-    ``skips`` names has no messages. A rest that is no whole batch is left out: it comes with the next answer.
+    ``since`` is the requested offset, ``end`` the first that the partition does not have yet. A batch for which
+    ``skips`` is true has no messages. An incomplete last batch is left out: it comes with the next answer.
     """
     at, reached, last = 0, since, -1
     while at < len(data):
@@ -242,7 +242,7 @@ def read_batches(
             return
         at += len(raw)
         following = _PREFIX.unpack_from(data, at)[0] if len(data) - at >= _PREFIX.size else None
-        # where it cannot reach, whatever it says
+        # it cannot reach that far, although it says so
         bound = min(number for number in (end, following, 2**62) if number is not None and number > reached)
         behind = reached
         try:
@@ -263,11 +263,11 @@ def read_batches(
 
 
 def unpack(batch: RecordBatch, raw: bytes, place: TopicIdPartition) -> Iterator[Message]:
-    """The messages of a batch, one after the other; ``IndexError`` or ``ValueError`` where it is damaged."""
+    """Yield the messages of a batch; ``IndexError`` or ``ValueError`` where it is damaged."""
     data, at = decompress(batch.attributes & _CODEC, raw[_HEADER.size :]), 0
     topic, topic_id, partition = place
     base, since, before = batch.offset, batch.first_timestamp, batch.offset - 1
-    # a topic may keep the time of the brokers, which is one a batch
+    # a topic may keep the brokers' time, one for a whole batch
     appended = batch.max_timestamp if batch.attributes & _APPEND_TIME else None
     for left in range(batch.records - 1, -1, -1):
         length, at = _varint(data, at)
@@ -298,9 +298,9 @@ def unpack(batch: RecordBatch, raw: bytes, place: TopicIdPartition) -> Iterator[
         if at != end or not before < base + offset <= batch.last:
             raise ValueError(f"the record at byte {end - length} is damaged")
         before = base + offset
-        # what is wrong with the rest is noticed while an offset is left that can stand for it
+        # damage behind a record is noticed while an offset is left to report it under
         if (at != len(data)) is not bool(left) or (left and before == batch.last):
-            raise ValueError(f"{left} records are missing behind the one of offset {before}, in {len(data) - at} bytes")
+            raise ValueError(f"{left} records are missing after the one of offset {before}, in {len(data) - at} bytes")
         timestamp = since + time if appended is None else appended
         yield Message(topic, topic_id, partition, before, timestamp, key, value, headers)
     if batch.records <= 0 and data:
@@ -308,7 +308,7 @@ def unpack(batch: RecordBatch, raw: bytes, place: TopicIdPartition) -> Iterator[
 
 
 def _cut_batch(data: bytes, at: int) -> bytes | None:
-    """The bytes of the batch that begins here; None where they are not all there."""
+    """Return the bytes of the batch that begins here; None where it is incomplete."""
     if len(data) - at < _PREFIX.size:
         return None
     end = at + _PREFIX.size + _PREFIX.unpack_from(data, at)[1]
@@ -316,7 +316,7 @@ def _cut_batch(data: bytes, at: int) -> bytes | None:
 
 
 def _open_batch(raw: bytes, *, after: int) -> RecordBatch:
-    """What stands before the records; ``ValueError`` where that is wrong already. It begins behind ``after``."""
+    """Return the header of a batch that begins behind offset ``after``; ``ValueError`` where it is wrong."""
     from kafka.record.util import calc_crc32c
 
     if (magic := raw[_MAGIC_AT]) < _VERSION:
@@ -334,10 +334,10 @@ def _open_batch(raw: bytes, *, after: int) -> RecordBatch:
 def _unreadable(
     place: TopicIdPartition, raw: bytes, since: int, reason: str, *, before: int, is_sure: bool = False
 ) -> UnreadableBatch:
-    """The batch as one that is unreadable from ``since`` on, if not later.
+    """Return the batch as unreadable from ``since`` or its own first offset on, whichever is later.
 
-    It ends where it says, as long as that is ``before`` what comes next. One that lies about it ends there, where it
-    ``is_sure`` that a batch follows, or else after one message: what is behind that is asked for.
+    It ends where its header says, as long as that is ``before`` what comes next. Else it ends there where
+    ``is_sure`` says that a batch follows, or after one message: the next fetch asks for what is behind it.
     """
     first = last = _PREFIX.unpack_from(raw)[0] if len(raw) >= _PREFIX.size else -1
     if len(raw) >= _HEADER.size and raw[_MAGIC_AT] >= _VERSION:
@@ -349,7 +349,7 @@ def _unreadable(
 
 
 def to_message(record: Any, topic_id: str) -> Message:
-    """The client's record as a message of the topic with this id."""
+    """Return the client's record as a message of the topic with this id."""
     return Message(
         record.topic,
         topic_id,
@@ -363,7 +363,7 @@ def to_message(record: Any, topic_id: str) -> Message:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of variable length and zigzag sign, and where it ends."""
+    """Return a number of variable length and zigzag sign, and where it ends."""
     byte = data[at]
     if byte < 0x80:
         return (byte >> 1) ^ -(byte & 1), at + 1

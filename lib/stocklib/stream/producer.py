@@ -1,4 +1,4 @@
-"""Publishing: keyed, numbered, confirmed in the background, and sent again with the same number where that failed."""
+"""The producer: publish with a key and a number, confirm in the background, send again under the same number."""
 
 import logging
 import threading
@@ -20,20 +20,21 @@ from stocklib.stream.sent import Sent
 log = logging.getLogger(__name__)
 
 MAX_UNCONFIRMED = 10_000
-# Without any progress for this long, a publish or a flush fails; in a run that is to end, sooner.
+# A publish or a flush fails after so long without progress; in a run that ends, sooner.
 _PATIENCE, _PATIENCE_AT_THE_END = 60.0, 10.0
-# When a client gives a request up, and when a message: it is replaced then, and sends again.
+# After how long a client gives up a request, and a message; a new client then sends again.
 _REQUEST_MS, _DELIVERY_MS = 10_000, 30_000
-# What is forwarded may be as large as a message that was read, and have more headers; the brokers have the last word.
+# A forwarded message may be as large as a message that was read, and has more headers; the brokers set the limit.
 _MAX_BYTES = 4 * 2**20
 
 
 class Producer:
-    """Publishes and confirms in the background; blocks while too much is unconfirmed. For one thread.
+    """Publishes and confirms in the background; blocks while too much is unconfirmed. Use it from one thread.
 
-    Messages are taken for confirmed in the order in which they were published, so that of each symbol everything up to
-    ``confirmed`` is. A client that failed for good is replaced, and what it did not confirm is sent again, same seq.
-    A producer that raised ``StreamError`` has given up, and says so from then on; once ``stop`` is set, it does sooner.
+    Messages count as confirmed in the order in which they were published: every event of a symbol up to its seq in
+    ``confirmed`` is. A new client replaces one that failed, and sends what it did not confirm again, with the same seq.
+    A producer that raised ``StreamError`` has given up and raises it from then on; it gives up sooner once ``stop`` is
+    set.
     """
 
     def __init__(self, settings: Settings, *, source: str, run_id: str | None = None, stop: Stop | None = None) -> None:
@@ -51,9 +52,9 @@ class Producer:
         self._client = _connect(settings)
 
     def publish(self, topic: str, symbol: str, value: bytes, *, timestamp: datetime) -> int:
-        """Send an event of a symbol on its way and return its seq; ``timestamp`` is when it was fetched.
+        """Publish an event of a symbol and return its seq; ``timestamp`` is when it was fetched.
 
-        That is the source's clock; the header ``received_at`` is this machine's, in milliseconds: how old it is.
+        ``timestamp`` is the source's clock. The header ``received_at`` is this machine's, in milliseconds.
         """
         seq = self._last.get(symbol, 0) + 1
         headers = [*self._stamp, ("seq", b"%d" % seq), ("received_at", b"%d" % round(time.time() * 1000))]
@@ -64,35 +65,35 @@ class Producer:
     def forward(
         self, topic: str, key: str | None, value: bytes | None, *, timestamp_ms: int, headers: Mapping[str, str]
     ) -> None:
-        """Send a message that has its headers already, such as a dead letter.
+        """Publish a message that already has its headers, such as a dead letter.
 
-        One that is too large for the brokers is cut to its beginning, and gets headers that say so.
+        A message that is too large for the brokers is cut to its beginning, and gets headers that say so.
         """
         self._make_room()
         packed = [(name, text.encode()) for name, text in headers.items()]
         if key is None and value is None:
-            # the client refuses to send nothing at all
+            # the client refuses a message without any value
             value = b""
         self._send(Sent(topic, None if key is None else key.encode(), value, timestamp_ms, packed))
 
     @property
     def confirmed(self) -> dict[str, int]:
-        """Of each symbol the seq up to which everything is confirmed."""
+        """The seq of each symbol up to which every event is confirmed."""
         self._settle()
         return {symbol: self._confirmed.get(symbol, 0) for symbol in self._last}
 
     @property
     def unconfirmed(self) -> int:
-        """How many messages are on their way."""
+        """The number of messages that are sent and not confirmed."""
         self._settle()
         return self._left
 
     def flush(self) -> None:
-        """Wait until everything is confirmed; ``StreamError`` says how much is not."""
+        """Wait until every message is confirmed; ``StreamError`` says how many are not."""
         self._wait(0)
 
     def close(self, *, flush: bool = True) -> None:
-        """Flush, then let go of the connection."""
+        """Flush, then close the connection."""
         try:
             if flush:
                 self.flush()
@@ -107,7 +108,7 @@ class Producer:
         if kind is None:
             self.close()
         else:
-            # the error that ends the block is the one to be seen
+            # the error that ends the block must be the one that is raised
             with suppress(StreamError):
                 self.close()
 
@@ -116,7 +117,7 @@ class Producer:
         return len(self._open)
 
     def _accept(self, message: Sent) -> None:
-        """Take in an event: send it, once there is room."""
+        """Send an event once there is room."""
         self._make_room()
         self._send(message)
 
@@ -144,17 +145,17 @@ class Producer:
                 self._failure = self._failure or error
 
     def _cut(self, messages: Iterable[Sent]) -> bool:
-        """Cut the largest of these that can be: no event of ours, and not cut yet. Whether there was one."""
+        """Cut the largest uncut dead letter among these; return whether there was one."""
         candidates = [message for message in messages if not message.seq and not message.is_cut]
         if not candidates:
             return False
         largest = max(candidates, key=lambda message: message.size)
-        log.warning("a message of %d bytes is too large for %s: it is cut", largest.size, largest.topic)
+        log.warning("a message of %d bytes is too large for %s and is cut", largest.size, largest.topic)
         largest.cut()
         return True
 
     def _settle(self) -> None:
-        """Strike off what is confirmed, up to the first message that is not."""
+        """Acknowledge the confirmed messages up to the first that is not."""
         while self._open and self._failure is None:
             first = self._open[0]
             if first.promise is None or not first.promise.is_done:
@@ -165,10 +166,10 @@ class Producer:
             if first.is_doubtful:
                 self._send_doubtful_again()
                 return
-            self._strike_off()
+            self._acknowledge()
 
-    def _strike_off(self) -> None:
-        """The first message is confirmed."""
+    def _acknowledge(self) -> None:
+        """Acknowledge the first message."""
         first = self._open.popleft()
         if first.seq:
             self._confirmed[first.symbol] = first.seq
@@ -180,7 +181,7 @@ class Producer:
             self._send(message, again=True)
 
     def _wait(self, most: int) -> None:
-        """Wait until at most so many are unconfirmed, replacing a client that failed, while there is progress."""
+        """Wait until at most ``most`` are unconfirmed, while there is progress; replace a client that fails."""
         if self._given_up:
             raise self._given_up
         left, since = self._left, time.monotonic()
@@ -205,7 +206,7 @@ class Producer:
         return time.monotonic() - since > (_PATIENCE_AT_THE_END if self._stop.is_set() else _PATIENCE)
 
     def _replace_client(self, failure: Exception, *, since: float) -> None:
-        """Make a new client, as soon as there can be one."""
+        """Make a new client as soon as Kafka accepts one."""
         self._let_go(failure)
         pause = 0.2
         while True:
@@ -221,8 +222,8 @@ class Producer:
                 pause = min(pause * 2, 5.0)
 
     def _let_go(self, failure: Exception) -> None:
-        """Drop the client that failed, unless another one would meet the same."""
-        # a broker that refuses one message fails all that are on their way, and does not say which it was
+        """Drop the client that failed, unless another one would fail in the same way."""
+        # a broker that refuses one message fails all that are in flight, and does not say which it refused
         is_mended = isinstance(failure, _too_large()) and self._cut(self._open)
         if isinstance(failure, _final()) and not is_mended:
             raise self._give_up(failure) from failure
@@ -232,7 +233,7 @@ class Producer:
         self._client = None
 
     def _renew(self) -> None:
-        """Make a new client, and send again, in order, what the old one did not confirm."""
+        """Make a new client, and send what the old one did not confirm again, in order."""
         self._client = _connect(self._settings)
         self._failure = None
         for message in self._open:
@@ -248,7 +249,7 @@ class Producer:
         return self._given_up
 
     def _aside(self) -> str:
-        """What else is to be said of what is not confirmed."""
+        """Return what else the error must say about unconfirmed messages."""
         return ""
 
 
@@ -272,21 +273,21 @@ def _connect(settings: Settings) -> Any:
 
 def _drop(client: Any, *, at_once: bool) -> None:
     if at_once:
-        # close() begins with a flush that will not come, and would leave a thread behind that sends on
+        # close() starts with a flush that never ends, and would leave a thread behind that keeps sending
         client._sender.force_close()
     with suppress(*failures()):
         client.close(timeout=5)
 
 
 def _final() -> tuple[type[Exception], ...]:
-    """What another client would meet as well."""
+    """Return the errors that a new client would raise as well."""
     from kafka import errors
 
     return (
         errors.AuthorizationError,
         errors.SaslAuthenticationFailedError,
         errors.InvalidTopicError,
-        # of a clock that is more than an hour ahead of the broker's
+        # from a clock more than an hour ahead of the broker's
         errors.InvalidTimestampError,
         *_too_large(),
     )

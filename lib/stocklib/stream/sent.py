@@ -1,17 +1,17 @@
-"""A message on its way to the brokers, and what is left of it where they find it too large."""
+"""A message in flight to the brokers, and its cut form where they refuse its size."""
 
 import hashlib
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-# What every broker takes: they limit a message to 1 MiB, or to what whoever runs them chose.
+# What every broker accepts: the default limit is 1 MiB a message.
 _VALUE_BYTES, _HEADER_BYTES, _TEXT_BYTES = 64 * 1024, 32 * 1024, 2048
 
 
 @dataclass(slots=True)
 class Sent:
-    """What it takes to send a message again, and the client's promise."""
+    """A message with all that sending it again needs, and the client's future."""
 
     topic: str
     key: bytes | None
@@ -27,10 +27,10 @@ class Sent:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether it was confirmed without an offset: as one that a broker says it has seen before.
+        """Whether a broker confirmed it without an offset, as a duplicate that it has seen before.
 
-        After a kill -9 between taking note of a batch and writing it, the embedded broker says so of messages that it
-        does not have. Sending again is safe: they keep their seq.
+        The embedded broker says so of messages that it lost to a kill -9 between recording a batch and writing it.
+        Sending them again is safe: they keep their seq.
         """
         return bool(
             self.promise and self.promise.is_done and self.promise.succeeded() and self.promise.value.offset < 0
@@ -38,14 +38,14 @@ class Sent:
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
+        """Its size in bytes."""
         headers = sum(len(name) + len(text) for name, text in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
 
     def cut(self) -> None:
-        """Keep the beginning, and say in headers of how much: ``full_bytes`` and ``full_sha256`` are of the value.
+        """Keep the beginning of the value; the headers ``full_bytes`` and ``full_sha256`` describe the whole one.
 
-        Of its headers the last ones are kept: they say where the message came from.
+        The last headers are kept: they say where the message came from.
         """
         value = self.value or b""
         note = {"full_bytes": str(len(value)), "full_sha256": hashlib.sha256(value).hexdigest()}
@@ -64,7 +64,7 @@ class Sent:
 
 
 def _begin(text: bytes, limit: int) -> bytes:
-    """The first bytes, without half a character at their end.
+    """Return the first bytes, without half a character at their end.
 
     >>> _begin("né".encode(), 2), _begin(b"ne", 2)
     (b'n', b'ne')

@@ -1,8 +1,8 @@
-"""What is on its way to Kafka, on disk until Kafka has it: one append-only file a run, under ``STOCKS_HOME/spool``.
+"""The spool: messages on disk until Kafka has confirmed them, one append-only file a run in ``STOCKS_HOME/spool``.
 
-A message is written before it is sent, so that neither an outage nor a kill -9 loses one; what is confirmed is removed.
-While Kafka is away messages wait here alone, and ``take`` hands them out later, in order. What a run left behind is
-found by the next one with ``abandoned``, and keeps the run id and the seq under which it may have arrived already.
+A message is written before it is sent, so that neither an outage nor a kill -9 loses one; a confirmed one is removed.
+While Kafka is away messages wait only here, and ``take`` returns them later, in order. The next run finds the file of
+an ended run with ``abandoned``; its messages keep their run id and seq, under which some may have arrived already.
 """
 
 import logging
@@ -25,14 +25,14 @@ from stocklib.stream.sent import Sent
 log = logging.getLogger(__name__)
 
 _SYNC_SECONDS = 1.0
-# A file whose beginning is confirmed is written anew from so many bytes on.
+# A file whose beginning is confirmed is compacted from so many bytes on.
 _COMPACT_BYTES = 1_000_000
 
 
 class Spool:
-    """The file of one run, locked while the run lives. ``OSError`` where the disk refuses a message: it is not there.
+    """The file of one run, locked while the run lives. ``OSError`` where the disk refuses a message.
 
-    ``held`` counts the messages that are not confirmed, ``waiting`` those of them that were not handed out yet.
+    ``held`` counts the messages that are not confirmed, ``waiting`` those of them that ``take`` has not returned yet.
     """
 
     def __init__(self, home: Path, *, run_id: str) -> None:
@@ -40,28 +40,28 @@ class Spool:
         self.waiting = 0
         self._sizes: deque[int] = deque()
         self._written = self._confirmed = 0
-        # in bytes: where the confirmed ones end, where the waiting ones begin, and where the file ends
+        # byte offsets: the end of the confirmed messages, the start of the waiting ones, the end of the file
         self._gone = self._next = self._end = 0
         self._synced = 0.0
-        # how much is confirmed when it is written anew; more after that failed, since it costs as much each time
+        # confirmed bytes at which it is compacted; doubled after a failure, since each try costs the same
         self._compact_at = _COMPACT_BYTES
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _open_locked(self.path)
-        # what is synced to a file whose name a power cut takes away is lost
+        # a power cut may lose the name of a new file, and with it what was synced
         sync_folder(self.path.parent)
 
     @property
     def held(self) -> int:
-        """How many messages are not confirmed."""
+        """The number of messages that are not confirmed."""
         return len(self._sizes)
 
     @property
     def size(self) -> int:
-        """How many bytes they take."""
+        """Their size in bytes."""
         return self._end - self._gone
 
     def append(self, message: Sent, *, waits: bool) -> None:
-        """Write a message; one that does not wait is sent by the caller at once, which needs that none waits before."""
+        """Write a message; the caller sends one that does not wait at once, which requires that no other waits."""
         line = encode(message, number=self._written + 1, confirmed=self._confirmed)
         try:
             if os.write(self._file, line) < len(line):
@@ -78,17 +78,17 @@ class Spool:
             self._next = self._end
 
     def take(self) -> Sent:
-        """The first message that waits, to be sent now."""
+        """Return the first message that waits; the caller sends it."""
         line = _read_line(self._file, self._next)
         self._next += len(line)
         self.waiting -= 1
         record = decode(line)
         if record is None:
-            raise OSError(f"{self.path} was changed by somebody else")
+            raise OSError(f"{self.path} was changed by another process")
         return _message(record)
 
     def confirm(self) -> None:
-        """The first message that was handed out is confirmed: it need not be kept."""
+        """Drop the first unconfirmed message: Kafka has confirmed it."""
         self._gone += self._sizes.popleft()
         self._confirmed += 1
         if not self._sizes:
@@ -99,32 +99,32 @@ class Spool:
             self._compact()
 
     def sync(self) -> None:
-        """Have the disk itself keep what was written, at most once a second: for outages that take the power along."""
+        """Sync the file to disk at most once a second, for outages that include the power."""
         if time.monotonic() - self._synced >= _SYNC_SECONDS:
             os.fsync(self._file)
             self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Let go of the file; it stays where it holds something."""
+        """Close the file; it stays where it holds messages."""
         if not self._sizes:
             discard(self.path)
         os.close(self._file)
 
     def _compact(self) -> None:
-        """Write what is not confirmed to a new file in place of this one."""
+        """Replace the file by one with the unconfirmed messages."""
         fresh = self.path.with_suffix(".tmp")
         kept = os.pread(self._file, self._end - self._gone, self._gone)
         file = None
         try:
             file = _open_locked(fresh)
-            # a disk that is nearly full takes a part of it, and says nothing
+            # a nearly full disk writes only a part, without an error
             if os.write(file, kept) < self._end - self._gone:
                 raise OSError(f"only a part of it could be written to {fresh}")
             os.fsync(file)
             fresh.replace(self.path)
             sync_folder(self.path.parent)
         except OSError as error:
-            log.warning("%s cannot be written anew (%s): it grows", self.path, error)
+            log.warning("%s cannot be compacted (%s) and grows", self.path, error)
             if file is not None:
                 os.close(file)
             with suppress(OSError):
@@ -138,7 +138,7 @@ class Spool:
 
 
 def encode(message: Sent, *, number: int, confirmed: int) -> bytes:
-    """A record: one line that begins with its checksum. ``confirmed`` says how many of those before need no sending."""
+    """Return a record: a line that begins with its checksum. ``confirmed`` is how many earlier ones are confirmed."""
     body = orjson.dumps(
         {
             "number": number,
@@ -155,7 +155,7 @@ def encode(message: Sent, *, number: int, confirmed: int) -> bytes:
 
 
 def decode(line: bytes) -> dict[str, Any] | None:
-    """The record of a line; None when the line is torn, or is none of ours."""
+    """Return the record of a line; None when the line is torn, or was written by another program."""
     checksum, _, body = line.rstrip(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % crc32(body):
         return None
@@ -170,23 +170,23 @@ def decode(line: bytes) -> dict[str, Any] | None:
 
 
 def read_spool(path: Path) -> Iterator[Sent]:
-    """The messages of a file that are not known to be confirmed, in order; torn lines are left out."""
+    """Yield the messages of a file that may be unconfirmed, in order; torn lines are left out."""
     confirmed = max((record["confirmed"] for record in _records(path)), default=0)
     for record in _records(path):
         if record["number"] > confirmed:
-            # they count for the run that is over, not for the one that sends them
+            # they count for the run that wrote them, not for the one that sends them
             yield replace(_message(record), symbol="", is_spooled=False)
 
 
 def count_torn(path: Path) -> int:
-    """How many lines of a file are torn: what they held is lost, unless Kafka had it."""
+    """Return how many lines of a file are torn: their events are lost, unless Kafka had them."""
     with path.open("rb") as lines:
         return sum(decode(line) is None for line in lines)
 
 
 @contextmanager
 def abandoned(home: Path) -> Iterator[list[Path]]:
-    """The files of runs that are no more, locked within this block; to be read, sent and given to ``discard``."""
+    """Yield the files of ended runs, locked within the block: read them, send them and call ``discard``."""
     files: list[int] = []
     found: list[Path] = []
     try:
@@ -213,14 +213,14 @@ def discard(path: Path) -> None:
 
 
 def keep_torn(path: Path) -> None:
-    """Keep a file of which the whole lines are sent: what the torn ones held is lost, and nobody shall forget it."""
+    """Rename a file whose whole lines are sent: its torn lines are lost, and ``stocks status`` reports them."""
     path.with_suffix(".tmp").unlink(missing_ok=True)
     path.replace(path.with_suffix(".torn"))
 
 
 def damaged_spools(home: Path) -> list[str]:
-    """A sentence for each file that held events which nobody can send any more, or that cannot be read."""
-    told = [
+    """Return a sentence for each file that lost events or that cannot be read."""
+    damages = [
         f"{path} had lines that were torn (a power cut?): the events in them were not confirmed, and are lost; "
         "delete it to take note of that"
         for path in sorted((home / "spool").glob("*.torn"))
@@ -231,14 +231,14 @@ def damaged_spools(home: Path) -> list[str]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            told.append(f"{path} cannot be read ({error.strerror or error}): what it holds is not sent")
-    return told
+            damages.append(f"{path} cannot be read ({error.strerror or error}): what it holds is not sent")
+    return damages
 
 
 def _open_locked(path: Path) -> int:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        # whoever looked for abandoned files may have been quicker, and have deleted it
+        # a process that looked for abandoned files may have deleted it first
         with suppress(FileNotFoundError):
             if lock(file, wait=5) and path.stat().st_ino == os.fstat(file).st_ino:
                 return file

@@ -1,4 +1,4 @@
-"""Publishing through outages: what Kafka has not confirmed is on disk, and a run goes on while Kafka is away."""
+"""The producer with a spool: unconfirmed events are on disk, and a run goes on while Kafka is away."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ from stocklib.stream.spool import Spool, abandoned, count_torn, discard, keep_to
 
 log = logging.getLogger(__name__)
 
-# Kafka is said to be away when a message is not confirmed for so long; how often it is then tried to be reached again.
+# Kafka counts as away when a message is unconfirmed for so long; the pauses between tries to reach it again.
 _AWAY_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
@@ -20,16 +20,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 class SpoolingProducer(Producer):
     """A producer whose events are on disk until they are confirmed, ``PRODUCER_SPOOL_MB`` of them at most.
 
-    ``publish`` does not wait while Kafka is away: events go to the spool alone, and out in order once it is back
-    (``tend`` sees to that). Where the spool is full, or cannot be written then, it raises ``StreamError`` as one that
-    has given up. What runs before this one left on disk is sent first of all, under their run ids and seqs. With 0 MB
-    nothing goes to disk.
+    ``publish`` does not wait while Kafka is away: events go to the spool, and ``maintain`` sends them in order once it
+    is back. Where the spool is full, or cannot be written then, it raises ``StreamError`` and has given up. Events that
+    earlier runs left on disk are sent first, under their own run ids and seqs. With 0 MB nothing goes to disk.
     """
 
     def __init__(self, settings: Settings, *, source: str, run_id: str | None = None, stop: Stop | None = None) -> None:
         super().__init__(settings, source=source, run_id=run_id, stop=stop)
         self._limit = settings.producer_spool_mb * 1_000_000
-        self._said_away = self._said_unwritable = self._is_stuck = False
+        self._was_away = self._is_unwritable = self._is_stuck = False
         self._next_try, self._pause = 0.0, _FIRST_PAUSE
         try:
             self._spool = Spool(settings.home, run_id=self.run_id)
@@ -45,18 +44,18 @@ class SpoolingProducer(Producer):
 
     @property
     def spooled(self) -> int:
-        """How many events wait on disk alone: all that are not confirmed while Kafka is away, else those not yet sent.
+        """The number of events that are only on disk: all unconfirmed ones while Kafka is away, else the unsent ones.
 
-        What is on its way to a Kafka that is well is not among them, though it is on disk too.
+        Events in flight to a healthy Kafka do not count, though they are on disk too.
         """
         self._settle()
         return self._spool.held if self.is_away else self._spool.waiting
 
     @property
     def is_away(self) -> bool:
-        """Whether Kafka has confirmed nothing for a while that it should have, and nothing since then.
+        """Whether Kafka is late with a confirmation, and has confirmed nothing since.
 
-        A broker that takes a new client and confirms nothing is still away.
+        A broker that accepts a new client and confirms nothing is still away.
         """
         late = bool(self._open) and time.monotonic() - self._open[0].since > _AWAY_SECONDS
         self._is_stuck = self._failure is not None or (bool(self._open) and (self._is_stuck or late))
@@ -64,26 +63,26 @@ class SpoolingProducer(Producer):
 
     @property
     def trouble(self) -> str | None:
-        """What keeps events from Kafka, as a sentence; None while nothing does."""
+        """Return a sentence about what keeps events from Kafka; None while nothing does."""
         if not (self.is_away and self._spool.held):
             return None
         return f"Kafka at {self._settings.kafka_broker} confirms nothing: {self._spool.held:,} events wait on disk"
 
-    def tend(self) -> None:
-        """What there is to do without waiting, to be called now and then: reach Kafka again, send what waits."""
+    def maintain(self) -> None:
+        """Do non-blocking maintenance (reconnect, drain the spool); call it in the poll loop."""
         self._settle()
         if self._failure and not self._given_up and time.monotonic() >= self._next_try:
             self._try_again(self._failure)
             self._settle()
-        if self.is_away != self._said_away:
-            self._said_away = not self._said_away
-            if self._said_away:
+        if self.is_away != self._was_away:
+            self._was_away = not self._was_away
+            if self._was_away:
                 log.error("%s does not confirm: quotes wait in %s", self._settings.kafka_broker, self._spool.path)
             else:
                 log.warning("%s confirms again; %d quotes wait to go out", self._settings.kafka_broker, self._left)
 
     def close(self, *, flush: bool = True) -> None:
-        """Flush, then let go of the connection and of the file, which stays where it holds something."""
+        """Flush, then close the connection and the file, which stays where it holds messages."""
         try:
             super().close(flush=flush)
         finally:
@@ -104,12 +103,12 @@ class SpoolingProducer(Producer):
         message.is_spooled = self._write(message, waits=waits)
         if not waits:
             self._send(message)
-        self.tend()
+        self.maintain()
         if self._spool.size >= self._limit:
-            raise self._give_up(f"{self._spool.path} holds all that it may, see PRODUCER_SPOOL_MB")
+            raise self._give_up(f"{self._spool.path} is full, see PRODUCER_SPOOL_MB")
 
     def _write(self, message: Sent, *, waits: bool) -> bool:
-        """Whether an event is on disk now; that it is not is an error where Kafka cannot take it either."""
+        """Return whether an event is on disk; raise where it is not and Kafka cannot take it either."""
         try:
             self._spool.append(message, waits=waits)
             if waits or self.is_away:
@@ -117,9 +116,9 @@ class SpoolingProducer(Producer):
         except OSError as error:
             if waits or self.is_away:
                 raise self._give_up(f"and {self._spool.path} cannot be written: {error}") from error
-            if not self._said_unwritable:
-                log.error("%s cannot be written (%s): a kill now loses what is on its way", self._spool.path, error)
-            self._said_unwritable = True
+            if not self._is_unwritable:
+                log.error("%s cannot be written (%s): a kill now loses the events in flight", self._spool.path, error)
+            self._is_unwritable = True
             return False
         return True
 
@@ -128,14 +127,14 @@ class SpoolingProducer(Producer):
         while self._spool.waiting and not self._failure and len(self._open) < MAX_UNCONFIRMED:
             self._send(self._spool.take())
 
-    def _strike_off(self) -> None:
+    def _acknowledge(self) -> None:
         if self._open[0].is_spooled:
             self._spool.confirm()
-        super()._strike_off()
+        super()._acknowledge()
         self._is_stuck = False
 
     def _try_again(self, failure: Exception) -> None:
-        """One attempt to replace the client that failed; the next one after a pause, longer each time."""
+        """Try once to replace the client that failed; each next try waits longer."""
         self._let_go(failure)
         began = time.monotonic()
         try:
@@ -145,7 +144,7 @@ class SpoolingProducer(Producer):
             log.debug("Kafka is still away: %s", error)
             took = time.monotonic() - began
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-            # attempts that hang do not take most of the run's time
+            # so that attempts that hang do not use most of the run's time
             self._next_try = time.monotonic() + max(self._pause, 3 * took)
 
     def _send_abandoned(self) -> None:
@@ -165,7 +164,7 @@ class SpoolingProducer(Producer):
                     super()._accept(message)
                     count += 1
                 self.flush()
-                log.warning("%d quotes that a run before could not send are in Kafka now (%s)", count, path.stem)
+                log.warning("%d quotes that an earlier run could not send are in Kafka now (%s)", count, path.stem)
                 if torn:
                     keep_torn(path)
                 else:

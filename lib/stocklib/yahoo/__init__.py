@@ -61,7 +61,7 @@ class Yahoo:
         self._stop = stop or threading.Event()
         self._session = session
         self._cache: Path = settings.home / "yfinance"
-        self._budget = RateBudget(per_minute=60, per_second=2)
+        self._rate_limit = RateBudget(per_minute=60, per_second=2)
         self._last: Answer | None = None
         self._retrying = Retrying(
             retry=retry_if_exception_type((SourceUnavailable, RateLimited)),
@@ -156,7 +156,7 @@ class Yahoo:
         import yfinance
         from yfinance.exceptions import YFException, YFRateLimitError, YFTickerMissingError
 
-        self._budget.spend(self._stop.wait)
+        self._rate_limit.spend(self._stop.wait)
         _keep_cache(self._cache)
         try:
             with _raising():

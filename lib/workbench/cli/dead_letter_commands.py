@@ -27,7 +27,7 @@ def _chosen(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
 @click.pass_obj
-def list_letters(lazy: Lazy, reason: str | None, symbol: str | None, limit: int, as_json: bool) -> None:
+def list_dead_letters(lazy: Lazy, reason: str | None, symbol: str | None, limit: int, as_json: bool) -> None:
     """The refused messages, each once, wherever they are: in RAW, in the lake, or in Kafka alone."""
     import orjson
     import pandas as pd
@@ -35,53 +35,53 @@ def list_letters(lazy: Lazy, reason: str | None, symbol: str | None, limit: int,
     from stocklib.pipeline.readmission import read_everywhere
 
     known = read_everywhere(lazy.settings())
-    letters = _filtered(known.letters, reason, symbol)
+    dead_letters = _filtered(known.dead_letters, reason, symbol)
     rows = [
         {
-            "id": letter.id,
-            "fetched": None if letter.day is None else letter.day.isoformat(),
-            "symbol": letter.key,
-            "reason": letter.reason,
-            "state": "readmitted" if known.is_readmitted(letter) else "dead",
-            "messages": letter.count,
-            "bytes": len(letter.payload or b""),
-            "place": letter.place,
+            "id": dead_letter.id,
+            "fetched": None if dead_letter.day is None else dead_letter.day.isoformat(),
+            "symbol": dead_letter.key,
+            "reason": dead_letter.reason,
+            "state": "readmitted" if known.is_readmitted(dead_letter) else "dead",
+            "messages": dead_letter.count,
+            "bytes": len(dead_letter.payload or b""),
+            "place": dead_letter.place,
         }
-        for letter in letters[:limit]
+        for dead_letter in dead_letters[:limit]
     ]
     if as_json:
         click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
     elif rows:
         print_table(pd.DataFrame(rows))
     if not as_json:
-        more = f", of which {limit} are shown" if len(letters) > limit else ""
-        click.echo(f"{len(letters)} dead letters{more}")
+        more = f", of which {limit} are shown" if len(dead_letters) > limit else ""
+        click.echo(f"{len(dead_letters)} dead letters{more}")
     for note in known.notes:
         click.echo(note, err=True)
 
 
 @dlq.command(name="show")
-@click.argument("letter_id", metavar="ID")
+@click.argument("dead_letter_id", metavar="ID")
 @click.pass_obj
-def show_letter(lazy: Lazy, letter_id: str) -> None:
+def show_dead_letter(lazy: Lazy, dead_letter_id: str) -> None:
     """One refused message: why, where it was, its headers, its payload."""
     from stocklib.pipeline.readmission import read_everywhere
 
     known = read_everywhere(lazy.settings())
-    letter = known.find(letter_id)
-    topic, topic_id, partition, offset = letter.origin
-    click.echo(f"refused   {letter.reason}")
-    offsets = f"offsets {offset} to {letter.last}" if letter.is_batch else f"offset {offset}"
+    dead_letter = known.find(dead_letter_id)
+    topic, topic_id, partition, offset = dead_letter.origin
+    click.echo(f"refused   {dead_letter.reason}")
+    offsets = f"offsets {offset} to {dead_letter.last}" if dead_letter.is_batch else f"offset {offset}"
     click.echo(f"was       {topic}/{partition} {offsets}, topic id {topic_id}")
-    click.echo(f"is        {letter.place}{', and re-admitted' if known.is_readmitted(letter) else ''}")
-    click.echo(f"symbol    {letter.key}, fetched on {letter.day}")
-    for name, text in letter.own_headers.items():
+    click.echo(f"is        {dead_letter.place}{', and re-admitted' if known.is_readmitted(dead_letter) else ''}")
+    click.echo(f"symbol    {dead_letter.key}, fetched on {dead_letter.day}")
+    for name, text in dead_letter.own_headers.items():
         click.echo(f"header    {name}: {text}")
-    click.echo(f"payload   {len(letter.payload or b''):,} bytes{', of more' if letter.is_cut else ''}:")
-    if letter.is_batch:
-        click.echo(base64.b64encode(letter.payload or b""))
+    click.echo(f"payload   {len(dead_letter.payload or b''):,} bytes{', of more' if dead_letter.is_cut else ''}:")
+    if dead_letter.is_batch:
+        click.echo(base64.b64encode(dead_letter.payload or b""))
     else:
-        click.echo((letter.payload or b"").decode("utf-8", "backslashreplace"))
+        click.echo((dead_letter.payload or b"").decode("utf-8", "backslashreplace"))
 
 
 @dlq.command(name="readmit")
@@ -93,7 +93,7 @@ def show_letter(lazy: Lazy, letter_id: str) -> None:
 )
 @click.option("--quarantined", is_flag=True, help="Have silver judge the quarantined rows again, and publish.")
 @click.pass_obj
-def readmit_letters(
+def readmit_dead_letters(
     lazy: Lazy,
     ids: tuple[str, ...],
     reason: str | None,
@@ -106,18 +106,18 @@ def readmit_letters(
 
     Repeat it as you like: nothing doubles. What landed is loaded by the next load. Exit status 1 when one is still bad.
     """
-    from stocklib.pipeline.readmission import read_everywhere, readmit, rejudge_quarantined
+    from stocklib.pipeline.readmission import read_everywhere, readmit, revalidate_quarantined
 
     settings = lazy.settings()
     if quarantined:
-        before, after, done = rejudge_quarantined(settings)
+        before, after, done = revalidate_quarantined(settings)
         click.echo(f"{done}\n{before:,} quotes were quarantined, {after:,} are now")
         return
     if not (ids or reason or symbol or everything):
         raise click.UsageError("which ones? IDs, --reason, --symbol or --all")
     known = read_everywhere(settings)
-    letters = [known.find(one) for one in ids] if ids else _filtered(known.letters, reason, symbol)
-    outcomes = readmit(settings, letters, known=known, payload=payload_file.read() if payload_file else None)
+    dead_letters = [known.find(one) for one in ids] if ids else _filtered(known.dead_letters, reason, symbol)
+    outcomes = readmit(settings, dead_letters, known=known, payload=payload_file.read() if payload_file else None)
     for outcome in outcomes:
         click.echo(outcome)
     counts = Counter(outcome.state for outcome in outcomes)
@@ -128,9 +128,9 @@ def readmit_letters(
     sys.exit(1 if counts["refused"] else 0)
 
 
-def _filtered(letters: Sequence[Any], reason: str | None, symbol: str | None) -> list[Any]:
+def _filtered(dead_letters: Sequence[Any], reason: str | None, symbol: str | None) -> list[Any]:
     return [
-        letter
-        for letter in letters
-        if (reason is None or reason in letter.reason) and (symbol is None or symbol == letter.key)
+        dead_letter
+        for dead_letter in dead_letters
+        if (reason is None or reason in dead_letter.reason) and (symbol is None or symbol == dead_letter.key)
     ]

@@ -15,7 +15,7 @@ from stocklib.settings import END, ENDS, Settings
 from stocklib.state_files import write_promise
 from workbench.embedded import kafka, processes, replay_server, s3
 from workbench.embedded.home import folder_of, locked, read_keys
-from workbench.embedded.orphans import end_strays
+from workbench.embedded.orphans import end_orphans
 from workbench.embedded.processes import Daemon
 from workbench.embedded.s3 import Keys
 
@@ -66,7 +66,7 @@ def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
     """
     say = on_progress or _silent
     with locked(settings):
-        end_strays(folder_of(settings))
+        end_orphans(folder_of(settings))
         ours = _ours(settings)
         keys = read_keys(settings)
         storage: Daemon | None = None
@@ -111,7 +111,7 @@ def down(settings: Settings) -> None:
             daemon = processes.recall(folder_of(settings, name), port=name)
             if daemon:
                 room.stop(daemon)
-        end_strays(folder_of(settings))
+        end_orphans(folder_of(settings))
         if settings.embedded_env.exists():
             # an address that nobody listens on: the old port may be somebody else's by tomorrow
             write_promise(settings.embedded_env, _env(settings, read_keys(settings), up=False).encode(), private=True)

@@ -10,7 +10,7 @@ import psutil  # type: ignore[import-untyped]
 from workbench.embedded import processes
 
 
-def end_strays(folder: Path) -> None:
+def end_orphans(folder: Path) -> None:
     """End every server of a stack's folder that is not the one in its record; the data it wrote stays.
 
     Each was given the folder of its own as HOME, in a session of its own. Two servers over the same data would harm it.

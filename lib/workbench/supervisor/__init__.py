@@ -1,7 +1,7 @@
 """The whole pipeline without a scheduler: producing, landing, loading and publishing at once, supervised.
 
-Each part is a process of its own. One that dies is started again, and so is a server of the embedded stack; the end is
-in the order of the data, so that what was fetched is published. No process outlives the supervisor, however it ends.
+Each role runs in a process of its own. The supervisor restarts one that dies, and so a server of the embedded stack.
+The processes end in the order of the data, so that what was fetched is published. None outlives the supervisor.
 """
 
 from workbench.supervisor.plan import Plan

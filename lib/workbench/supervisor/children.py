@@ -15,13 +15,13 @@ from workbench.supervisor.plan import DONE, HOPELESS, Plan
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-# A part that ran for so long was well: the next pause is the first again.
+# A process that ran for this long was healthy: its next pause is the shortest again.
 _WELL_SECONDS = 60.0
 _LOG_BYTES = 20_000_000
 
 
 class Child:
-    """One part of a stream. ``restarts`` counts how often it was started again."""
+    """One process of a stream. ``restarts`` counts how often it was restarted."""
 
     def __init__(self, role: str, settings: Settings, plan: Plan) -> None:
         self.role = role
@@ -31,20 +31,20 @@ class Child:
         self._plan = plan
         self._log = settings.home / "logs" / f"stream-{role}.log"
         self._process: subprocess.Popen[bytes] | None = None
-        # the process that ran last, also when it has ended
+        # the latest process, even after it ended
         self.pid: int | None = None
         self._began = self._due = 0.0
         self._failures = 0
 
     def watch(self) -> None:
-        """Start it where it does not run and its pause is over; ``StocksError`` where that is of no use."""
+        """Start it where it does not run and its pause is over; ``StocksError`` where a restart would fail again."""
         if self._process is not None and self._process.poll() is not None:
-            self._bury()
+            self._reap()
         if self._process is None and not self.is_done and time.monotonic() >= self._due:
             self._start()
 
-    def ask(self) -> None:
-        """Tell it to end in order."""
+    def request_stop(self) -> None:
+        """Ask it to end in order."""
         if self._process and self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.write(b"stop\n")
@@ -59,7 +59,7 @@ class Child:
         if self._process is None:
             return
         if self._process.poll() is None:
-            log.warning("the %s did not end in time: it is killed; the next run makes good what it left", self.role)
+            log.warning("the %s did not end in time and is killed; the next run finishes its work", self.role)
             self._process.kill()
         self._process.wait()
         if self._process.stdin:
@@ -83,13 +83,13 @@ class Child:
             if self._log.stat().st_size > _LOG_BYTES:
                 self._log.replace(self._log.with_name(f"{self._log.name}.1"))
         with self._log.open("ab") as out:
-            # of its own group: Ctrl-C is for the supervisor, and what the part starts ends with it
+            # in its own process group: Ctrl-C reaches only the supervisor, and what the process starts ends with it
             self._process = subprocess.Popen(  # noqa: S603
                 command, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, env=dict(os.environ)
             )
             self.pid = self._process.pid
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return

@@ -1,4 +1,4 @@
-"""What a stream is to do, as its parts are told: symbols, when to end, how long a batch stays open."""
+"""The plan of a stream, which each of its processes gets: symbols, when to end, how long a batch stays open."""
 
 import json
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, replace
 
 from stocklib.settings import Settings
 
-# What a stream uses where nothing is stated. The settings' own defaults suit a loader that runs from time to time; on
-# Snowflake they stay, since a statement every few seconds would keep a warehouse awake all day.
+# The defaults of a stream. The settings' own defaults suit a loader that runs from time to time; on Snowflake they
+# stay, since a statement every few seconds would keep a warehouse awake all day.
 LAND_SECONDS, LOAD_SECONDS = 2.0, 3.0
 _STATED = ("environment", ".env")
-# How a part ended: its work is done; it failed and is to be started again; it would fail again.
+# Exit codes of a process: its work is done; it failed and must be restarted; a restart would fail again.
 DONE, FAILED, HOPELESS = 0, 1, 3
 
 
@@ -27,7 +27,7 @@ class Plan:
 
     @property
     def producers(self) -> list[str]:
-        """The parts that produce: ``producer`` polls quotes, ``trades`` listens to the websocket."""
+        """The roles that produce: ``producer`` polls quotes, ``trades`` listens to the websocket."""
         return {"quotes": ["producer"], "trades": ["trades"], "both": ["producer", "trades"]}[self.source]
 
     def to_json(self) -> str:
@@ -45,7 +45,7 @@ class Plan:
 
 
 def choose_seconds(settings: Settings, name: str, *, given: float | None) -> float:
-    """How long a batch of a stream takes: as given, else as stated, else what suits a stream."""
+    """Return how long a batch takes: as given, else as set by the user, else the default of a stream."""
     if given is not None:
         return given
     if settings.origins[name] in _STATED or settings.warehouse != "local":

@@ -1,7 +1,7 @@
-"""The parts of a stream, each run as ``python -m workbench.supervisor.roles ROLE DEMO PLAN`` by the supervisor.
+"""The roles of a stream, each run as ``python -m workbench.supervisor.roles ROLE DEMO PLAN`` by the supervisor.
 
-A part ends in order when it reads the word ``stop`` on its standard input, and also when that ends: then the supervisor
-is gone. Its exit status is 0 when it is done, 3 when trying again is of no use, 1 otherwise.
+A role ends in order when it reads the word ``stop`` on its standard input, or when that input ends, since then the
+supervisor is gone. Its exit status is 0 when it is done, 3 when a restart would fail again, 1 otherwise.
 """
 
 import json
@@ -27,16 +27,16 @@ _AFTER_THE_PARTS = 60.0
 
 
 def main(role: str, demo: str, plan: str) -> int:
-    """Be one part until told to end, or until its work is done; the exit status."""
-    # Ctrl-C reaches every process of a terminal; the supervisor is the one that decides
+    """Run one role until it is asked to end or its work is done; return the exit status."""
+    # Ctrl-C reaches every process of a terminal; the supervisor decides when they end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    told, gone = threading.Event(), threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: told.set())
-    threading.Thread(target=_hear, args=(told, gone), daemon=True).start()
+    stop_requested, supervisor_gone = threading.Event(), threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: stop_requested.set())
+    threading.Thread(target=_read_commands, args=(stop_requested, supervisor_gone), daemon=True).start()
     try:
         settings = Plan.from_json(plan).applied_to(read_settings(demo=demo == "demo"))
         write_log(sys.stderr, level=settings.stocks_log, secrets=settings.secrets())
-        _ROLES[role](settings, Plan.from_json(plan), told, gone)
+        _ROLES[role](settings, Plan.from_json(plan), stop_requested, supervisor_gone)
     except (InputError, KeyRefused, SettingsError, WrongSource) as error:
         log.error("%s", error)
         return HOPELESS
@@ -46,55 +46,57 @@ def main(role: str, demo: str, plan: str) -> int:
     return DONE
 
 
-def _produce(settings: Settings, plan: Plan, told: threading.Event, gone: threading.Event) -> None:
+def _produce(settings: Settings, plan: Plan, stop_requested: threading.Event, supervisor_gone: threading.Event) -> None:
     from stocklib.pipeline.ingest import produce
 
     symbols = list(plan.symbols) if plan.symbols else None
-    produce(settings, until_close=plan.until_close, symbols=symbols, stop=told)
+    produce(settings, until_close=plan.until_close, symbols=symbols, stop=stop_requested)
 
 
-def _listen_to_trades(settings: Settings, plan: Plan, told: threading.Event, gone: threading.Event) -> None:
+def _listen_to_trades(
+    settings: Settings, plan: Plan, stop_requested: threading.Event, supervisor_gone: threading.Event
+) -> None:
     from stocklib.pipeline.ingest import produce_trades
 
     symbols = list(plan.symbols) if plan.symbols else None
     # where quotes are polled too, they move a stepping clock
     alone = plan.producers == ["trades"]
-    produce_trades(settings, until_close=plan.until_close, symbols=symbols, stop=told, moves_clock=alone)
+    produce_trades(settings, until_close=plan.until_close, symbols=symbols, stop=stop_requested, moves_clock=alone)
 
 
-def _consume(settings: Settings, plan: Plan, told: threading.Event, gone: threading.Event) -> None:
+def _consume(settings: Settings, plan: Plan, stop_requested: threading.Event, supervisor_gone: threading.Event) -> None:
     from stocklib.pipeline.landing import LandedBatch, land
 
-    tell = _events(settings, "consumer")
+    write_event = _events(settings, "consumer")
 
     def landed(batch: LandedBatch) -> None:
-        tell(
+        write_event(
             key=batch.key, topic=batch.topic, partition=batch.partition, first=batch.first, last=batch.last,
             messages=batch.messages,
         )  # fmt: skip
 
-    land(settings, stop=gone, drain=told, on_batch=landed)
+    land(settings, stop=supervisor_gone, drain=stop_requested, on_batch=landed)
 
 
-def _load(settings: Settings, plan: Plan, told: threading.Event, gone: threading.Event) -> None:
+def _load(settings: Settings, plan: Plan, stop_requested: threading.Event, supervisor_gone: threading.Event) -> None:
     from stocklib.pipeline.transform import follow
     from stocklib.pipeline.transform.micro_batches import PublishedBatch
 
-    tell = _events(settings, "loader")
+    write_event = _events(settings, "loader")
 
-    def took(batch: PublishedBatch) -> None:
-        tell(
+    def published(batch: PublishedBatch) -> None:
+        write_event(
             load_id=batch.loaded.load_id, objects=batch.loaded.objects, rows=batch.loaded.rows,
             models=batch.built.models, tests=batch.built.tests, whole=batch.built.is_whole, seconds=batch.seconds,
         )  # fmt: skip
 
-    follow(settings, stop=told, on_batch=took)
+    follow(settings, stop=stop_requested, on_batch=published)
 
 
-def _keep(settings: Settings, plan: Plan, told: threading.Event, gone: threading.Event) -> None:
-    """Stop the embedded servers that the stream started when the supervisor cannot do it any more."""
-    told.wait()
-    if not gone.is_set():
+def _keep(settings: Settings, plan: Plan, stop_requested: threading.Event, supervisor_gone: threading.Event) -> None:
+    """Stop the embedded servers that the stream started when the supervisor is gone."""
+    stop_requested.wait()
+    if not supervisor_gone.is_set():
         return
     from stocklib.monitoring.heartbeat import read_heartbeats
     from workbench import embedded
@@ -115,28 +117,28 @@ _ROLES: dict[str, Callable[[Settings, Plan, threading.Event, threading.Event], N
 }
 
 
-def _hear(told: threading.Event, gone: threading.Event) -> None:
+def _read_commands(stop_requested: threading.Event, supervisor_gone: threading.Event) -> None:
     if not sys.stdin.readline():
-        gone.set()
-    told.set()
-    # also one that was told to end does so sooner when the supervisor is gone
+        supervisor_gone.set()
+    stop_requested.set()
+    # a role that was asked to end ends sooner when the supervisor is gone
     while sys.stdin.readline():
         pass
-    gone.set()
+    supervisor_gone.set()
 
 
 def _events(settings: Settings, role: str) -> Callable[..., None]:
-    """Writes what happened as lines of JSON with the wall clock, for whoever measures: ``logs/stream-<role>.jsonl``."""
+    """Return a writer of events with the wall clock, for measurements: JSON lines in ``logs/stream-<role>.jsonl``."""
     path = settings.home / "logs" / f"stream-{role}.jsonl"
     with suppress(FileNotFoundError):
         if path.stat().st_size > _EVENTS_BYTES:
             path.replace(path.with_name(f"{path.name}.1"))
 
-    def tell(**facts: Any) -> None:
+    def write_event(**facts: Any) -> None:
         with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"at": time.time(), **facts}) + "\n")
 
-    return tell
+    return write_event
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The embedded servers beneath a stream: started when down, brought back when they die, stopped if it started them."""
+"""The embedded servers of a stream: started when down, restarted when they die, stopped if the stream started them."""
 
 import logging
 import threading
@@ -15,13 +15,13 @@ from workbench import embedded
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS, _LONGEST_PAUSE = 1.0, 30.0
-# A server that lives and does not answer is looked for this often: that is a few requests, and it may be busy.
+# Seconds between requests to a running server, which may only be busy when it does not answer.
 _ASK_SECONDS = 20.0
 _ADDRESSES = ("KAFKA_BROKER", "MINIO_ENDPOINT", "FINNHUB_BASE_URL")
 
 
 class Servers:
-    """Looks after the servers in a thread of its own; ``moved`` is set when their addresses have changed."""
+    """Watch the servers in a thread; ``moved`` is set when their addresses have changed."""
 
     def __init__(self, settings: Settings, *, say: Callable[[str], None]) -> None:
         self._settings = settings
@@ -35,7 +35,7 @@ class Servers:
         self.started_here = bool(self._wanted) and not any(embedded.is_alive(settings, name) for name in self._wanted)
 
     def begin(self) -> Settings:
-        """Start what is wanted and down; the settings with the addresses."""
+        """Start the servers that are needed and down; return the settings with their addresses."""
         if self._wanted:
             embedded.up(self._settings, on_progress=self._say)
             self._settings = read_settings(demo=self._settings.demo)
@@ -43,7 +43,7 @@ class Servers:
         return self._settings
 
     def end(self) -> None:
-        """Look after them no longer, and stop them if they were down before."""
+        """Stop watching them, and stop them if they were down before."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -54,21 +54,21 @@ class Servers:
         pause, asked = _LOOK_SECONDS, time.monotonic()
         while not self._ended.wait(pause):
             try:
-                asks = time.monotonic() - asked >= _ASK_SECONDS
-                asked = time.monotonic() if asks else asked
-                if not self._is_well(asks=asks):
+                must_answer = time.monotonic() - asked >= _ASK_SECONDS
+                asked = time.monotonic() if must_answer else asked
+                if not self._is_well(must_answer=must_answer):
                     self._bring_back()
                 pause = _LOOK_SECONDS
             except StocksError as error:
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 log.error("%s; next try in %.0f s", error, pause)
 
-    def _is_well(self, *, asks: bool) -> bool:
+    def _is_well(self, *, must_answer: bool) -> bool:
         if not all(embedded.is_alive(self._settings, name) for name in self._wanted):
             return False
-        if asks:
+        if must_answer:
             mute = [server.name for server in embedded.status(self._settings) if server.alive and not server.answering]
-            # twice: one answer that is late is no death
+            # twice: one late answer does not mean that the server is dead
             self._mute = self._mute + 1 if mute else 0
             return self._mute < 2
         return True
@@ -78,7 +78,7 @@ class Servers:
         before = [self._settings.values[name] for name in _ADDRESSES]
         self._mute = 0
         self.restarts += 1
-        log.warning("a server of the embedded stack died: starting it again")
+        log.warning("a server of the embedded stack died: restarting it")
         embedded.up(self._settings, on_progress=lambda text: log.info("%s", text))
         self._settings = read_settings(demo=self._settings.demo)
         if replay_died:
@@ -87,7 +87,7 @@ class Servers:
             self.moved.set()
 
     def _set_clock(self) -> None:
-        """A replay that starts again would start at its beginning: it goes on where the last quote was."""
+        """Set a restarted replay to the time of the last quote: it would start at its beginning."""
         seen = [beat.facts.get("last_event_at") for beat in read_heartbeats(self._settings.home, past=True)]
         latest = max((at for at in seen if at), default=None)
         if latest:

@@ -1,4 +1,4 @@
-"""How a stream is, in one line: what its parts say in their heartbeats, and how often they had to be started again."""
+"""The status of a stream in one line: the heartbeats of its processes, and how often they were restarted."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _UNITS = {"producer": "quotes", "trades": "trades"}
 
 @dataclass(frozen=True)
 class Status:
-    """What the status line says; the facts of a part that has not spoken yet are empty."""
+    """What the status line shows; the facts of a process without a heartbeat yet are empty."""
 
     producers: Mapping[str, Mapping[str, Any]]
     consumer: Mapping[str, Any]
@@ -35,25 +35,25 @@ class Status:
             f"{self.consumer.get('messages', 0):,} landed, lag {_or_unknown(self.consumer.get('lag'))}",
             f"{self.loader.get('messages', 0):,} published{_age(self.loader)}",
         ]
-        parts = {**self.producers, "consumer": self.consumer, "loader": self.loader}
+        children = {**self.producers, "consumer": self.consumer, "loader": self.loader}
         troubled = [
             f"{name}: {trouble}"
-            for name, facts in parts.items()
+            for name, facts in children.items()
             if (trouble := facts.get("trouble") or facts.get("failing"))
         ]
         restarts = [f"{self.restarts} restarts"] if self.restarts else []
         return " | ".join([*filter(None, said), *troubled, *restarts])
 
 
-def read_status(settings: Settings, parts: Mapping[str, Child], servers: Servers) -> Status:
-    """How the parts that run now are."""
+def read_status(settings: Settings, children: Mapping[str, Child], servers: Servers) -> Status:
+    """Return the status of the processes that run now."""
     beats = {beat.pid: beat.facts for beat in read_heartbeats(settings.home)}
-    facts = {role: beats.get(child.pid or -1, {}) for role, child in parts.items()}
+    facts = {role: beats.get(child.pid or -1, {}) for role, child in children.items()}
     return Status(
-        producers={role: facts[role] for role in _UNITS if role in parts},
+        producers={role: facts[role] for role in _UNITS if role in children},
         consumer=facts.get("consumer", {}),
         loader=facts.get("loader", {}),
-        restarts=servers.restarts + sum(child.restarts for child in parts.values()),
+        restarts=servers.restarts + sum(child.restarts for child in children.values()),
     )
 
 

@@ -1,4 +1,4 @@
-"""The supervisor: starts the parts of a stream, keeps them running, says how they are, and ends them in order."""
+"""The supervisor: start the processes of a stream, keep them running, report their status, end them in order."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ from workbench.supervisor.status_line import Status, read_status
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
-# How long each part may take to end in order: the producer flushes, the consumer reads to the end and writes, the
+# How long each role may take to end in order: the producer flushes, the consumer reads to the end and writes, the
 # loader makes one more batch.
 _PATIENCE = {"producer": 20.0, "trades": 20.0, "consumer": 40.0, "loader": 120.0}
 
@@ -29,32 +29,32 @@ def run_stream(
 ) -> Status:
     """Run everything until ``stop`` is set, the plan's ``duration`` is over or, with ``until_close``, the session is.
 
-    Then the producer ends first, the consumer when it has landed everything, the loader when that is published.
-    ``StocksError`` when a part says that trying again is of no use.
+    The producer ends first, then the consumer when it has landed everything, then the loader when that is published.
+    ``StocksError`` when a process reports that another try would fail too.
     """
     servers = Servers(settings, say=say)
     keeper = Child("keeper", settings, plan)
-    parts: dict[str, Child] = {}
+    children: dict[str, Child] = {}
     try:
         if servers.started_here:
             keeper.watch()
         settings = servers.begin()
-        parts = {role: Child(role, settings, plan) for role in ("loader", "consumer", *plan.producers)}
+        children = {role: Child(role, settings, plan) for role in ("loader", "consumer", *plan.producers)}
         began = time.monotonic()
-        while not _is_over([parts[role] for role in plan.producers], plan, stop, began):
-            _watch(parts, servers)
-            on_status(read_status(settings, parts, servers))
+        while not _is_over([children[role] for role in plan.producers], plan, stop, began):
+            _watch(children, servers)
+            on_status(read_status(settings, children, servers))
             stop.wait(_LOOK_SECONDS)
         for role in plan.producers:
-            parts[role].ask()
+            children[role].request_stop()
         for role in (*plan.producers, "consumer", "loader"):
-            _finish(parts[role], on_wait=lambda: on_status(read_status(settings, parts, servers)))
-        return read_status(settings, parts, servers)
+            _finish(children[role], on_wait=lambda: on_status(read_status(settings, children, servers)))
+        return read_status(settings, children, servers)
     finally:
-        for child in parts.values():
+        for child in children.values():
             child.end()
         servers.end()
-        keeper.ask()
+        keeper.request_stop()
         while not keeper.has_ended():
             time.sleep(_LOOK_SECONDS)
         keeper.end()
@@ -65,19 +65,19 @@ def _is_over(producers: Sequence[Child], plan: Plan, stop: threading.Event, bega
     return stop.is_set() or is_late or all(producer.is_done for producer in producers)
 
 
-def _watch(parts: dict[str, Child], servers: Servers) -> None:
+def _watch(children: dict[str, Child], servers: Servers) -> None:
     if servers.moved.is_set():
         servers.moved.clear()
-        log.warning("the embedded servers have other addresses now: starting every part again")
-        for child in parts.values():
+        log.warning("the embedded servers have other addresses now: restarting every process")
+        for child in children.values():
             child.restart()
-    for child in parts.values():
+    for child in children.values():
         child.watch()
 
 
 def _finish(child: Child, *, on_wait: Callable[[], None]) -> None:
     deadline = time.monotonic() + _PATIENCE[child.role]
-    child.ask()
+    child.request_stop()
     while not child.has_ended() and time.monotonic() < deadline:
         on_wait()
         time.sleep(0.05)

@@ -87,7 +87,7 @@ def produce(
             producer = stack.enter_context(SpoolingProducer(settings, source=finnhub.source, stop=ends))
         heartbeat.name(producer.run_id)
         run = _Run(settings, finnhub, producer, heartbeat, listed, lively, max_quotes, on_progress or _quiet)
-        lively.meanwhile = run.beat
+        lively.keep_alive = run.beat
         try:
             run.state = run.follow(until_close=until_close)
             producer.flush()
@@ -150,7 +150,7 @@ class _Run:
 
     def beat(self, *, now: bool = False) -> None:
         """Say in the heartbeat file how far the run is, and see to what waits for Kafka."""
-        self.producer.tend()
+        self.producer.maintain()
         self.heartbeat.beat(self._facts, now=now)
 
     def end(self, ended: str) -> None:

@@ -34,7 +34,7 @@ def beginning(settings: Settings, lively: Lively, *, role: str, topic: str) -> I
         said["trouble"] = f"the source at {where} has not answered yet: `stocks doctor` says why"
         heartbeat.beat(lambda: said)
 
-    lively.meanwhile = wait
+    lively.keep_alive = wait
     heartbeat.beat(lambda: said, now=True)
     try:
         yield heartbeat

@@ -96,7 +96,7 @@ def produce_trades(
         run = _Run(settings, finnhub, producer, heartbeat, symbols or settings.symbols, lively, max_trades)
         run.on_progress = on_progress or run.on_progress
         run.stepper = run.stepper if moves_clock else None
-        lively.meanwhile = run.beat
+        lively.keep_alive = run.beat
         try:
             run.state = run.follow(until_close=until_close)
             producer.flush()
@@ -164,7 +164,7 @@ class _Run:
 
     def beat(self, *, now: bool = False) -> None:
         """Say in the heartbeat file how far the run is, and see to what waits for Kafka."""
-        self._producer.tend()
+        self._producer.maintain()
         self._heartbeat.beat(self._facts, now=now)
 
     def end(self, ended: str) -> None:

@@ -208,8 +208,8 @@ class _Landing:
         self._on_batch = on_batch
         # which dataset a topic lands in, which messages it may hold, and what their lines look like
         self._topics = {
-            settings.kafka_topic: ("stock_quotes", validation.judge_quote, validation.format_line),
-            settings.kafka_trades_topic: ("stock_trades", validation.judge_trade, validation.format_line),
+            settings.kafka_topic: ("stock_quotes", validation.validate_quote, validation.format_line),
+            settings.kafka_trades_topic: ("stock_trades", validation.validate_trade, validation.format_line),
             settings.kafka_dlq_topic: ("dead_letters", validation.accept, validation.format_dead_letter),
         }
         self._open: dict[Partition, OpenBatch] = {}
@@ -296,7 +296,7 @@ class _Landing:
 
     def _take(self, partition: Partition, messages: list[Message | UnreadableBatch]) -> None:
         """Add messages to the partition's batch, and close it where it is full."""
-        dataset, judge, form = self._topics[partition.topic]
+        dataset, validate, form = self._topics[partition.topic]
         batch = self._open.get(partition)
         # what says to be of later is wrong, and says nothing about the session
         latest = (time.time() + _AHEAD_SECONDS) * 1000
@@ -310,8 +310,8 @@ class _Landing:
                 batch = None
             if batch is None:
                 batch = self._open[partition] = OpenBatch(dataset, partition, message.topic_id, message.offset)
-            if reason := judge(message.value) or validation.judge_line(line := form(message)):
-                self._bury(message, reason)
+            if reason := validate(message.value) or validation.validate_line(line := form(message)):
+                self._send_to_dlq(message, reason)
             else:
                 batch.add(message, line)
                 if self._ends.newest_ms < message.timestamp_ms <= latest:
@@ -322,7 +322,7 @@ class _Landing:
                 batch = None
         self._ends.read += len(messages)
 
-    def _bury(self, message: Message, reason: str) -> None:
+    def _send_to_dlq(self, message: Message, reason: str) -> None:
         """Send a message that is not what it should be to the dead letters, with the reason and where it was."""
         if self._dead_letters is None:
             self._dead_letters = Producer(self._settings, source="landing")
@@ -341,9 +341,9 @@ class _Landing:
         """
         if partition in self._open:
             self._close(partition)
-        letter = OpenBatch("dead_letters", partition, found.topic_id, found.last + 1)
-        letter.add(found, validation.format_unreadable(found))
-        self._uploads.add(letter)
+        dead_letter = OpenBatch("dead_letters", partition, found.topic_id, found.last + 1)
+        dead_letter.add(found, validation.format_unreadable(found))
+        self._uploads.add(dead_letter)
         self.result.dead_letters += found.last - found.offset + 1
         log.error(
             "%s/%d offsets %d to %d cannot be decoded, and become a dead letter with their bytes: %s",
@@ -456,14 +456,14 @@ class _Landing:
         """Close the consumer; what is not committed is read again by whoever comes next."""
         self._forget({*self._open, *self._uploads.partitions})
         consumer, self._consumer = self._consumer, None
-        letters, self._dead_letters = self._dead_letters, None
+        dead_letters, self._dead_letters = self._dead_letters, None
         with suppress(StreamError):
             if consumer:
                 consumer.close()
         with suppress(StreamError):
-            if letters:
+            if dead_letters:
                 # those that matter were flushed before a commit
-                letters.close(flush=False)
+                dead_letters.close(flush=False)
 
     def _forget(self, partitions: set[Partition]) -> None:
         """These partitions are read elsewhere or anew: what is held of them must not be committed."""

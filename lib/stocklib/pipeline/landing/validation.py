@@ -29,19 +29,19 @@ _RAW_BYTES = 8_000_000
 _SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 
-def judge_quote(value: bytes | None) -> str | None:
+def validate_quote(value: bytes | None) -> str | None:
     """Why this is not a quote's message: not UTF-8, not one JSON object, a key twice, no symbol, a number that is none.
 
-    >>> judge_quote(b'{"symbol":"AAPL","c":1.5,"h":2,"l":1,"o":1,"pc":1,"t":1355495400,"fetched_at":1355495400}')
-    >>> judge_quote(b'{"symbol":"AAPL","c":NaN}')[:8]
+    >>> validate_quote(b'{"symbol":"AAPL","c":1.5,"h":2,"l":1,"o":1,"pc":1,"t":1355495400,"fetched_at":1355495400}')
+    >>> validate_quote(b'{"symbol":"AAPL","c":NaN}')[:8]
     'not JSON'
     """
-    return _judge(value, *_QUOTE)
+    return _validate(value, *_QUOTE)
 
 
-def judge_trade(value: bytes | None) -> str | None:
+def validate_trade(value: bytes | None) -> str | None:
     """Why this is not a trade's message."""
-    return _judge(value, *_TRADE)
+    return _validate(value, *_TRADE)
 
 
 def accept(value: bytes | None) -> str | None:
@@ -54,10 +54,10 @@ def format_line(message: Message) -> bytes:
     return b'%b,"payload":%b}' % (_envelope(message), (message.value or b"").translate(_SPACES))
 
 
-def judge_line(line: bytes) -> str | None:
+def validate_line(line: bytes) -> str | None:
     """Why this line would be too much for RAW: a message with its key and headers may be small only while compressed.
 
-    >>> judge_line(b"{}"), judge_line(bytes(5_000_000))
+    >>> validate_line(b"{}"), validate_line(bytes(5_000_000))
     (None, 'too long: 5,000,000 bytes with its key and headers, 4,000,000 at most')
     """
     if len(line) <= MAX_LINE_BYTES:
@@ -72,11 +72,11 @@ def format_dead_letter(message: Message) -> bytes:
     too long a line is cut as it would be on its way to that topic.
     """
     message = message._replace(headers={name: text for name, text in message.headers.items() if name != "last_offset"})
-    line = _letter(message)
-    return _letter(_cut(message)) if judge_line(line) else line
+    line = _dead_letter_of(message)
+    return _dead_letter_of(_cut(message)) if validate_line(line) else line
 
 
-def _letter(message: Message) -> bytes:
+def _dead_letter_of(message: Message) -> bytes:
     payload: dict[str, Any] = {"reason": message.headers.get("reason", "")}
     try:
         payload["payload"] = None if message.value is None else message.value.decode()
@@ -126,7 +126,7 @@ def _say_origin(found: Message | UnreadableBatch, reason: str) -> dict[str, str]
     }
 
 
-def _judge(value: bytes | None, symbol: str, numbers: tuple[str, ...]) -> str | None:
+def _validate(value: bytes | None, symbol: str, numbers: tuple[str, ...]) -> str | None:
     if value is None:
         return "no value"
     try:

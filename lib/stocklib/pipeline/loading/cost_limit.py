@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 
-from stocklib.errors import BudgetSpent
+from stocklib.errors import CostLimitReached
 from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse
 from stocklib.warehouse.cost import midnight, next_midnight
@@ -13,8 +13,8 @@ _ASK_SECONDS = 300.0
 _asked: dict[tuple[str, float], float] = {}
 
 
-def stay_within_budget(settings: Settings, warehouse: Warehouse) -> None:
-    """Raise ``BudgetSpent`` when this UTC day's statements have cost ``SNOWFLAKE_CREDITS_A_DAY``; 0 is no limit."""
+def stay_within_cost_limit(settings: Settings, warehouse: Warehouse) -> None:
+    """Raise ``CostLimitReached`` when this UTC day's statements cost ``SNOWFLAKE_CREDITS_A_DAY``; 0 is no limit."""
     limit = float(settings.snowflake_credits_a_day)
     key = (str(settings.home), limit)
     if not limit or time.monotonic() < _asked.get(key, 0.0):
@@ -24,7 +24,7 @@ def stay_within_budget(settings: Settings, warehouse: Warehouse) -> None:
     spent = sum(cost.credits for cost in found)
     if spent >= limit:
         about = "about " if any(cost.is_estimated for cost in found) else ""
-        raise BudgetSpent(
+        raise CostLimitReached(
             f"not run: today's statements have cost {about}{spent:.2f} credits, and SNOWFLAKE_CREDITS_A_DAY is "
             f"{limit:g}. Nothing is lost: what lands stays in the lake, and the first run after "
             f"{next_midnight(now):%Y-%m-%d %H:%M} UTC loads it. `stocks cost` says what "

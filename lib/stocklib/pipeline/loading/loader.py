@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from stocklib.lake import Lake, LakeObject, parse_key, start_of_hour
-from stocklib.pipeline.loading.cost_limit import stay_within_budget
+from stocklib.pipeline.loading.cost_limit import stay_within_cost_limit
 from stocklib.settings import Settings
 from stocklib.warehouse import DATASETS, LandedObject, Warehouse, open_warehouse
 
@@ -54,7 +54,7 @@ def load(settings: Settings, *, on_progress: OnProgress | None = None) -> LoadSu
     warehouse = open_warehouse(settings)
     with warehouse.writing():
         warehouse.initialise()
-        stay_within_budget(settings, warehouse)
+        stay_within_cost_limit(settings, warehouse)
         return load_objects(lake, warehouse, list_new(lake, warehouse), on_progress=on_progress)
 
 

@@ -193,10 +193,10 @@ def _loaded(warehouse: Warehouse) -> Iterator[dict[str, Any]]:
 def read_letters(settings: Settings, *, landed: bool = False) -> list[DeadLetter]:
     """The letters that Kafka holds: those that have not landed, or all of them with ``landed``."""
     letters: list[DeadLetter] = []
-    with Inspector(settings) as onlooker:
-        for position in onlooker.positions([settings.kafka_dlq_topic]):
+    with Inspector(settings) as inspector:
+        for position in inspector.positions([settings.kafka_dlq_topic]):
             first = position.first if landed else position.committed
-            found = onlooker.read(position, first=first, end=position.end)
+            found = inspector.read(position, first=first, end=position.end)
             letters += [DeadLetter.of_message(one) for one in found if isinstance(one, Message)]
     return letters
 

@@ -87,15 +87,15 @@ def find_unknown_runs(home: Path, runs: Iterable[str]) -> list[str]:
 def look_at_kafka(settings: Settings) -> KafkaEvidence:
     """What Kafka shows; ``StreamError`` when it cannot be asked."""
     evidence = KafkaEvidence()
-    with Inspector(settings) as onlooker:
+    with Inspector(settings) as inspector:
         # the dead letters last: they are written before the message that they replace counts as done
-        evidence.positions = onlooker.positions([settings.kafka_topic, settings.kafka_trades_topic])
+        evidence.positions = inspector.positions([settings.kafka_topic, settings.kafka_trades_topic])
         for position in evidence.positions:
-            beyond = onlooker.read(position, first=position.committed, end=position.end)
+            beyond = inspector.read(position, first=position.committed, end=position.end)
             evidence.waiting += itertools.chain.from_iterable(map(_sightings, beyond))
-        for position in onlooker.positions([settings.kafka_dlq_topic]):
+        for position in inspector.positions([settings.kafka_dlq_topic]):
             evidence.positions.append(position)
-            beyond = onlooker.read(position, first=position.committed, end=position.end)
+            beyond = inspector.read(position, first=position.committed, end=position.end)
             evidence.letters += [DeadLetter.of_message(found) for found in beyond if isinstance(found, Message)]
     return evidence
 
@@ -105,7 +105,7 @@ def find_holes(
 ) -> dict[tuple[str, str, int], Ranges]:
     """Which of these offsets Kafka would still hold and does not: no message ever had them. Reads what lies there."""
     holes = {}
-    with Inspector(settings) as onlooker:
+    with Inspector(settings) as inspector:
         for position in positions:
             place = (position.topic, position.topic_id, position.partition)
             retained = Ranges.over([(position.first, position.end - 1)])
@@ -113,7 +113,7 @@ def find_holes(
             held = Ranges.over(
                 (found.offset, found.last)
                 for first, last in asked.pairs
-                for found in onlooker.read(position, first=first, end=last + 1)
+                for found in inspector.read(position, first=first, end=last + 1)
             )
             if asked - held:
                 holes[place] = asked - held

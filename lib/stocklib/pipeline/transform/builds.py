@@ -16,7 +16,7 @@ from typing import Any
 
 from stocklib.errors import CorruptObject, StocksError, TransformFailed, WarehouseError
 from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
-from stocklib.pipeline.loading.cost_limit import stay_within_budget
+from stocklib.pipeline.loading.cost_limit import stay_within_cost_limit
 from stocklib.pipeline.reconcile import prepublish_check
 from stocklib.reference_data import check_sectors, read_symbol_changes
 from stocklib.settings import Settings
@@ -66,9 +66,9 @@ def transform(
     full_refresh: bool = False,
     on_node: Callable[[str], None] | None = None,
 ) -> TransformSummary:
-    """Build and test what the new loads touch, then publish. ``TransformFailed`` says which model or test failed,
-    ``LedgerUnbalanced`` which messages are missing or doubled, ``BudgetSpent`` that the day's credits are; readers then
-    keep the last good version.
+    """Build and test what the new loads touch, then publish. On an error readers keep the last good version:
+    ``TransformFailed`` names the model or test that failed, ``LedgerUnbalanced`` the messages that are missing or
+    doubled, ``CostLimitReached`` the credits that the day has cost.
 
     ``select`` is dbt's selection, for a look at one model: it is built and tested, and nothing is published. The
     default builds every model, and does nothing when nothing changed.
@@ -76,7 +76,7 @@ def transform(
     warehouse = open_warehouse(settings)
     with warehouse.writing():
         warehouse.initialise()
-        stay_within_budget(settings, warehouse)
+        stay_within_cost_limit(settings, warehouse)
         wanted = wanted_build(settings, warehouse)
         last = warehouse.last_build()
         # a rebuild counts its loads from one again: only the very build that readers see is the same

@@ -13,7 +13,7 @@ from typing import Any
 
 from stocklib.clocks import Lively
 from stocklib.errors import (
-    BudgetSpent,
+    CostLimitReached,
     LakeError,
     LedgerUnbalanced,
     StocksError,
@@ -44,7 +44,7 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
     """
     health = LoaderHealth(settings)
     lively = Lively(stop)
-    lively.meanwhile = health.beat
+    lively.keep_alive = health.beat
     batches = MicroBatches(settings, on_step=health.step)
     ended, failures = "error", 0
     try:
@@ -52,7 +52,7 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
             began, is_last = time.monotonic(), stop.is_set()
             try:
                 batch = batches.take()
-            except BudgetSpent as error:
+            except CostLimitReached as error:
                 if is_last:
                     raise
                 log.error("%s", error)

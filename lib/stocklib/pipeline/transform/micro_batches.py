@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from stocklib.errors import LakeError, TransformFailed
 from stocklib.lake import Lake
-from stocklib.pipeline.loading.cost_limit import stay_within_budget
+from stocklib.pipeline.loading.cost_limit import stay_within_cost_limit
 from stocklib.pipeline.loading.loader import LoadSummary, load_objects
 from stocklib.pipeline.loading.new_objects import Listing
 from stocklib.pipeline.reconcile import prepublish_check
@@ -74,7 +74,7 @@ class MicroBatches:
         took = _Timer(self._on_step)
         with self._warehouse.writing():
             self._warehouse.initialise()
-            stay_within_budget(self._settings, self._warehouse)
+            stay_within_cost_limit(self._settings, self._warehouse)
             new = self._listing.new_objects(self._warehouse)
             took.note("list")
             loaded = load_objects(self._lake, self._warehouse, new) if new else LoadSummary(None, 0, 0, 0)
