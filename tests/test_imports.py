@@ -20,6 +20,7 @@ RULES: dict[Callable[[Path], list[str]], tuple[str, str]] = {
         "lib/stocklib/metrics/risk.py",
         'import_module("stocklib.pipeline.landing.lander")',
     ),
+    import_rules.upwards: ("lib/stocklib/settings/secret.py", "from stocklib.market import prices"),
     import_rules.dags: ("dags/reports.py", "import pandas"),
     import_rules.notebooks: ("notebooks/analysis/risk.ipynb", "from stocklib.pipeline.landing import land"),
 }
@@ -44,6 +45,8 @@ def tree(tmp_path: Path) -> Path:
         ignored = shutil.ignore_patterns("__pycache__", "data", "*.parquet")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "architecture.md", tmp_path / "docs")
     return tmp_path
 
 

@@ -78,6 +78,18 @@ def test_every_room_is_on_the_map() -> None:
     assert not [name for name in top if not any(room.startswith(name) for room in named)]
 
 
+def test_every_reason_to_quarantine_a_row_is_on_its_page() -> None:
+    sql = [*(ROOT / "dbt_stocks" / "models" / "silver").glob("*.sql"), ROOT / "dbt_stocks" / "macros" / "ranges.sql"]
+    cases = re.findall(
+        r"\bcase\b(?:(?!\bend\b).)*\bend as reject_reason|macro \w+_fault.*?endmacro",
+        "".join(path.read_text(encoding="utf-8") for path in sorted(sql)),
+        re.DOTALL,
+    )
+    reasons = {reason for case in cases for reason in re.findall(r"then '([a-z ]+)'", case)}
+    assert len(reasons) > 20
+    assert not [reason for reason in reasons if f"`{reason}`" not in page("docs/numbers.md")]
+
+
 def test_the_glossary_is_short_in_order_and_near_at_hand() -> None:
     _, _, words = page("docs/architecture.md").partition("## Words")
     terms = re.findall(r"^\| ([^|]+?) \|", words, re.MULTILINE)[1:]
