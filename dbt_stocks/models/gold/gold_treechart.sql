@@ -67,8 +67,8 @@ compared as (
 
     select
         *,
-        {{ as_wide(quotient("volatility_30day_percent", "median(volatility_30day_percent) over ()")) }}
-            as relative_volatility
+        {%- set median = "median(case when not is_stale then volatility_30day_percent end) over ()" %}
+        {{ as_wide(quotient("volatility_30day_percent", median)) }} as relative_volatility
     from described
 
 )
