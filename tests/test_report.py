@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import duckdb
 import pandas as pd
 import pytest
 import two_places
-from recorded_gold import SYMBOLS, copy, published
+from recorded_gold import LAST, SYMBOLS, copy, published
 
 from stocklib import market
 from stocklib.errors import StocksError, VersionChanged, WarehouseError
 from stocklib.report import write_report
 from stocklib.report.facts import gather
+from stocklib.report.shell import part
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import Reader
 
@@ -358,3 +360,15 @@ def test_in_a_browser_a_symbol_and_a_range_can_be_chosen(page: chromium.Page, re
     assert page.ask(f"{candles}.data[0].x.length") == 78
     page.ask("document.querySelector('.kpi[data-symbol=IBM]').click()")
     page.wait_for(f"{candles}.data[0].name === 'IBM'")
+
+
+def test_a_template_escapes_all_but_json_scripts_style_and_finished_parts() -> None:
+    folder = files("stocklib.report") / "templates"
+    texts = [path.read_text(encoding="utf-8") for path in folder.iterdir() if path.name.endswith(".html")]
+    named = [name for text in texts for name in re.findall(r"(\w+) \| safe", text)]
+    assert set(named) == {"style", "drawing", "plotly", "figures", "templates", "charts", "sections"}
+    assert sum(len(re.findall(r"\bsafe\b|autoescape", text)) for text in texts) == len(named)
+    bar = {"symbol": "<b>'&", "quote_date": LAST, "close_price": 9.5, "previous_close": None, "next_close": 1}
+    assert "<li>&lt;b&gt;&#39;&amp; on 14 December 2012: 9.50 between – and 1.00</li>" in part(
+        "suspects.html", count=1, bars=[bar]
+    )

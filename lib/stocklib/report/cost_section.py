@@ -1,26 +1,24 @@
 """What the warehouse cost: the costs of the last week in, a card of the report out. Nothing where it costs nothing."""
 
 from collections.abc import Sequence
-from html import escape
 
+from stocklib.report.shell import part
 from stocklib.warehouse.cost import Cost
 
 _SHOWN = 5
 
 
 def section(costs: Sequence[Cost]) -> str:
-    """The card: what each day cost, and what most of it went for."""
+    """Return the card: what each day cost, and what most of it went for."""
     if not costs:
         return ""
-    days = sorted({cost.day for cost in costs})
-    tiles = "".join(
-        _tile(f"{day:%-d %B}", _credits(of_day := [c for c in costs if c.day == day]), _meaning(of_day)) for day in days
+    by_day = {day: [c for c in costs if c.day == day] for day in sorted({cost.day for cost in costs})}
+    return part(
+        "cost.html",
+        most=_most(costs),
+        is_estimated=any(cost.is_estimated for cost in costs),
+        days=[(f"{day:%-d %B}", _credits(of_day), _meaning(of_day)) for day, of_day in by_day.items()],
     )
-    about = "Credits are estimated from when statements ran." if any(cost.is_estimated for cost in costs) else ""
-    return f"""<section class="card wide" id="cost"><h2>Warehouse</h2>
-<p class="note">{escape(f"Credits by day (UTC). Most of them went for {_most(costs)}. {about}".strip())}</p>
-<div class="tiles">{tiles}</div>
-</section>"""
 
 
 def _credits(costs: Sequence[Cost]) -> str:
@@ -38,10 +36,3 @@ def _most(costs: Sequence[Cost]) -> str:
         by_part[cost.part] = by_part.get(cost.part, 0.0) + cost.credits
     largest = sorted(by_part.items(), key=lambda one: (-one[1], one[0]))[:_SHOWN]
     return ", ".join(f"{part} ({credits:.2f})" for part, credits in largest)
-
-
-def _tile(label: str, count: str, meaning: str) -> str:
-    return (
-        f'<div class="tile"><span class="small">{escape(label)}</span><span class="count">{count}</span>'
-        f'<span class="meaning">{escape(meaning)}</span></div>'
-    )

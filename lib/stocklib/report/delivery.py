@@ -1,10 +1,10 @@
-"""The report's word on delivery: what the last ledger counted from the producer to silver, and whether it balanced."""
+"""The report's card of delivery: what the last ledger counted from the producer to silver, and whether it balanced."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 
 from stocklib import market
+from stocklib.report.shell import part
 from stocklib.settings import Settings
 
 # what is counted, what it is called, and what it means
@@ -57,37 +57,7 @@ def read_delivery(settings: Settings) -> Delivery | None:
 
 
 def section(delivery: Delivery | None) -> str:
-    """The card; nothing where no ledger was made."""
+    """Return the card; nothing where no ledger was made."""
     if delivery is None:
         return ""
-    verdict = "balances" if delivery.is_balanced else "does not balance"
-    mark = "up" if delivery.is_balanced else "down"
-    flow, rest = ("".join(_tile(delivery, *one) for one in names) for names in (_FLOW, _REST))
-    return f"""<section class="card wide" id="delivery">
-<div class="bar"><h2>Delivery</h2><span class="verdict {mark}">the ledger {verdict}</span></div>
-<p class="note">{escape(_note(delivery))}</p>
-<div class="tiles flow">{flow}</div><div class="tiles">{rest}</div>
-</section>"""
-
-
-def _note(delivery: Delivery) -> str:
-    when = f"{delivery.checked_at:%-d %B %Y, %H:%M} UTC"
-    told = [f"Quotes and trades, counted on {when} from what Kafka, the lake and the warehouse hold."]
-    if delivery.problems:
-        told.append(f"What is wrong ({delivery.problems}) is named by “stocks ledger”.")
-    if delivery.accepted:
-        told.append(f"Known and accepted: {delivery.accepted}.")
-    if delivery.unchecked:
-        told.append(f"{delivery.unchecked} of 4 hops could not be checked.")
-    return " ".join(told)
-
-
-def _tile(delivery: Delivery, name: str, label: str, meaning: str) -> str:
-    count = delivery.counts[name]
-    # a run whose heartbeat is not on this machine has confirmed what nobody here knows
-    shown = "–" if name == "confirmed" and not count else f"{count:,}"
-    alarm = " down" if name == "lost" and count else ""
-    return (
-        f'<div class="tile{alarm}"><span class="small">{label}</span><span class="count">{shown}</span>'
-        f'<span class="meaning">{meaning}</span></div>'
-    )
+    return part("delivery.html", delivery=delivery, flow=_FLOW, rest=_REST)

@@ -1,16 +1,15 @@
 """The report's HTML: cards, a table, and the figures as JSON that the page's own script draws when they are seen."""
 
 from datetime import UTC, datetime
-from html import escape
 from typing import Any
 
 from stocklib import plots
 from stocklib.indicators import ema, sma
 from stocklib.report import cost_section, suspects
-from stocklib.report.cards import card, day_text, table_row, text
+from stocklib.report.cards import card, day_text, text
 from stocklib.report.delivery import section
 from stocklib.report.facts import Facts
-from stocklib.report.shell import as_json, fill, plain
+from stocklib.report.shell import as_json, page, plain
 from stocklib.report.stale import left_out
 from stocklib.sessions import NEW_YORK
 
@@ -20,39 +19,29 @@ _CHART_BYTES = 2_400_000
 _COMPARED, _BARS = 12, 30
 _POLLED = "Bars within the session show what polling saw: a print between two polls is not in them."
 _RECONSTRUCTED = "Within a replayed session the path is reconstructed from the day's open, high, low and close."
-_TERMS = (
-    "The recorded bars that ship with the workbench are public domain (Quandl WIKI). Finnhub's free plan and Yahoo's "
-    "data are for personal use: ask before you redistribute a report made from them. None of this is advice to buy or "
-    "sell."
-)
 
 
 def render(facts: Facts, *, written_at: datetime) -> str:
     """The whole page."""
-    charts, left_out = _charts(facts)
-    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in facts.symbols.to_dict("records")]
+    charts, no_room = _charts(facts)
     figures = _panels(facts)
-    parts = {
-        "title": f"Market report, {day_text(facts.session_date)}",
-        "date": day_text(facts.session_date),
-        "status": _status(facts),
-        "banner": _banner(facts),
-        "cards": "\n".join(card(row, facts) for row in rows),
-        "panels": "\n".join(_panel(name, title, note) for name, title, note in _panel_texts(facts) if name in figures),
-        "options": "".join(f'<option value="{escape(s)}">{escape(_label(facts, s))}</option>' for s in charts),
-        "left_out": escape(f"No room on this page for {', '.join(left_out)}.") if left_out else "",
-        "session_note": "" if facts.session.empty else escape(_RECONSTRUCTED if facts.is_replay else _POLLED),
-        "intraday": "" if facts.session.empty else " has-session",
-        "rows": "\n".join(table_row(row) for row in rows),
-        "delivery": suspects.section(facts.suspects) + section(facts.delivery) + cost_section.section(facts.costs),
-        "unit": escape(facts.currency),
-        "terms": escape(_TERMS),
-        "version": escape(facts.data_version),
-        "written": f"{written_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
-        "as_of_epoch": "" if facts.is_replay else f"{facts.as_of.timestamp():.0f}",
-        "charts": as_json(charts),
-    }
-    return fill("market.html", parts, figures=figures)
+    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in facts.symbols.to_dict("records")]
+    parts = (suspects.section(facts.suspects), section(facts.delivery), cost_section.section(facts.costs))
+    return page(
+        "market.html",
+        figures=figures,
+        facts=facts,
+        status=_status(facts),
+        as_of_epoch="" if facts.is_replay else f"{facts.as_of.timestamp():.0f}",
+        rows=[card(row, facts) for row in rows],
+        panels=[panel for panel in _panel_texts(facts) if panel[0] in figures],
+        options=[(symbol, _label(facts, symbol)) for symbol in charts],
+        session_note="" if facts.session.empty else _RECONSTRUCTED if facts.is_replay else _POLLED,
+        left_out=no_room,
+        sections="".join(parts),
+        written=f"{written_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
+        charts=as_json(charts),
+    )
 
 
 def _panel_texts(facts: Facts) -> list[tuple[str, str, str]]:
@@ -119,22 +108,6 @@ def _status(facts: Facts) -> str:
     when = facts.as_of.astimezone(NEW_YORK)
     state = "session final" if facts.is_final else "session not final"
     return f"As of {when:%H:%M:%S} New York time, {when:%-d %B %Y} · {state} · {len(facts.symbols)} symbols"
-
-
-def _banner(facts: Facts) -> str:
-    if not facts.is_replay:
-        return ""
-    return (
-        f'<p class="banner"><strong>Replayed market data: {day_text(facts.session_date)}.</strong> '
-        f"{escape(facts.replayed)} ({facts.daily['date'].min():%-d %B %Y} to {facts.daily['date'].max():%-d %B %Y}), "
-        "streamed again as if it were that day. Nothing here is about today's market.</p>"
-    )
-
-
-def _panel(name: str, title: str, note: str) -> str:
-    wide = " wide" if name in ("comparison", "treemap") else ""
-    return f"""<section class="card{wide}" id="{name}"><h2>{title}</h2><p class="note">{escape(note)}</p>
-<div class="figure" data-figure="{name}"></div></section>"""
 
 
 def _label(facts: Facts, symbol: str) -> str:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -13,8 +12,8 @@ from stocklib.backtest.result import by_session
 from stocklib.errors import InputError
 from stocklib.indicators.columns import check_type
 from stocklib.indicators.times import session_days
-from stocklib.report.cards import day_text, direction, number
-from stocklib.report.shell import fill, plain
+from stocklib.report.cards import day_text, number
+from stocklib.report.shell import page, plain
 
 # More candles or trades than these are left to the notebooks, which keeps the page under 8 MB and quick on a phone.
 _CANDLES, _TRADES = 2_600, 250
@@ -47,27 +46,25 @@ def render_sheet(
     days, table = session_days(result.equity.index).unique(), _table(results)
     returns = [name for name in table.index if name.endswith(" return %")]
     panels = _PANELS | {"candles": ("Trades", f"{_CANDLES_OF[_adjusted(result)]}; where round trips began and ended.")}
-    parts = {
-        "title": escape(title),
-        "symbols": escape(_symbols(result, prices)),
-        "period": f"{day_text(days[0])} to {day_text(days[-1])}, {len(days):,} sessions",
-        "tiles": "".join(_tile(name, table, unit) for name in (*returns, *_TILES)),
-        "panels": "\n".join(_panel(name, *panels[name]) for name in figures),
-        "heads": "".join(f"<th>{escape(name)}</th>" for name in results),
-        "metrics": "\n".join(_row(name, row) for name, row in table.iterrows()),
-        "trades": "\n".join(_trade(row) for row in result.trades.tail(_TRADES).to_dict("records")),
-        "trades_note": _trades_note(result),
-        "parameters": "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in parameters.items()),
-        "costs": _costs(result, unit),
-        "unit": escape(unit),
-        "basis": _basis(result),
-        "version": escape(str(result.equity.attrs.get("data_version", "not said"))),
-        "written": f"{written_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
-        "ruined": ""
-        if result.ruined is None
-        else f'<p class="banner">The account was ruined on {result.ruined:%-d %B %Y}.</p>',
-    }
-    return fill("tearsheet.html", parts, figures=figures)
+    return page(
+        "tearsheet.html",
+        figures=figures,
+        result=result,
+        title=title,
+        symbols=_symbols(result, prices),
+        period=f"{day_text(days[0])} to {day_text(days[-1])}, {len(days):,} sessions",
+        tiles=[_tile(name, table, unit) for name in (*returns, *_TILES)],
+        panels=[(name, *panels[name]) for name in figures],
+        metrics=table,
+        trades=[_trade(row) for row in result.trades.tail(_TRADES).to_dict("records")],
+        trades_note=_trades_note(result),
+        parameters=parameters,
+        costs=_costs(result, unit),
+        unit=unit,
+        basis=_RETURNS_OF[_adjusted(result)],
+        version=result.equity.attrs.get("data_version", "not said"),
+        written=f"{written_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
+    )
 
 
 _PANELS = {
@@ -97,10 +94,6 @@ _RETURNS_OF = {
 def _adjusted(result: backtest.Result) -> str:
     said = str(result.bars.attrs.get("adjust", ""))
     return said if said in _RETURNS_OF else ""
-
-
-def _basis(result: backtest.Result) -> str:
-    return _RETURNS_OF[_adjusted(result)]
 
 
 def _check_sessions(result: backtest.Result, benchmark: backtest.Result) -> None:
@@ -154,33 +147,14 @@ def _more(result: backtest.Result) -> dict[str, float]:
     }
 
 
-def _tile(name: str, table: pd.DataFrame, unit: str) -> str:
+def _tile(name: str, table: pd.DataFrame, unit: str) -> tuple[str, float, float | None]:
+    """A figure's label, its value, and the benchmark's where there is one."""
     value, *others = table.T[name].tolist()
-    label = f"{name}, {unit}" if name == "costs" else name
-    against = f'<span class="small">benchmark {number(others[0], 2)}</span>' if others else ""
-    return (
-        f'<div class="card kpi"><span class="name">{escape(label)}</span>'
-        f'<span class="price">{number(value, 2)}</span>{against}</div>'
-    )
+    return f"{name}, {unit}" if name == "costs" else name, value, others[0] if others else None
 
 
-def _row(name: Any, row: pd.Series) -> str:
-    digits = 0 if name == "trades" else 2
-    return f'<tr><th scope="row">{escape(str(name))}</th>{"".join(f"<td>{number(v, digits)}</td>" for v in row)}</tr>'
-
-
-def _trade(row: dict[Any, Any]) -> str:
-    left = "open" if pd.isna(row["exit_date"]) else f"{row['exit_date']:%Y-%m-%d}"
-    cells = [
-        f'<th scope="row">{escape(str(row["symbol"]))}</th>',
-        f'<td class="left">{escape(row["side"])}</td>',
-        f"<td>{row['entry_date']:%Y-%m-%d}</td><td>{number(row['entry_price'], 2)}</td>",
-        f"<td>{left}</td><td>{number(row['exit_price'], 2)}</td>",
-        f"<td>{number(row['shares'], 2)}</td><td>{number(row['costs'], 2)}</td>",
-        *(f'<td class="{direction(row[k])}">{number(row[k], 2, sign=True)}</td>' for k in ("profit", "return_percent")),
-        f'<td class="left">{escape(row["ended_by"])}</td>',
-    ]
-    return f"<tr>{''.join(cells)}</tr>"
+def _trade(row: dict[Any, Any]) -> dict[Any, Any]:
+    return row | {"left": "open" if pd.isna(row["exit_date"]) else row["exit_date"].date()}
 
 
 def _trades_note(result: backtest.Result) -> str:
@@ -194,7 +168,7 @@ def _trades_note(result: backtest.Result) -> str:
 def _costs(result: backtest.Result, unit: str) -> str:
     fees, slipped = float(result.fills["fee"].sum()), float(result.fills["slippage"].sum())
     return (
-        f"{len(result.fills):,} fills cost {number(fees, 2)} {escape(unit)} in commissions and {number(slipped, 2)} in "
+        f"{len(result.fills):,} fills cost {number(fees, 2)} {unit} in commissions and {number(slipped, 2)} in "
         f"slippage, at a turnover of {number(result.turnover_percent, 0)} % a year."
     )
 
@@ -205,11 +179,3 @@ def _symbols(result: backtest.Result, prices: pd.DataFrame | None) -> str:
     else:
         names = sorted(set(result.trades["symbol"]))
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-
-
-def _panel(name: str, title: str, note: str) -> str:
-    wide = "" if name in ("months", "returns") else " wide"
-    return (
-        f'<section class="card{wide}" id="{name}"><h2>{escape(title)}</h2><p class="note">{escape(note)}</p>'
-        f'<div class="figure" data-figure="{name}"></div></section>'
-    )

@@ -1,26 +1,32 @@
-"""A page that needs nothing else: a template with the shared head and style, the drawing script, plotly.js, figures."""
+"""A page that needs nothing else: a template filled in, with style, drawing script, plotly.js and figures inside it."""
 
 import json
-import re
 from collections.abc import Mapping
-from importlib.resources import files
+from functools import cache
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from stocklib import plots
+from stocklib.report import cards
 
 
-def fill(template: str, parts: Mapping[str, str], *, figures: Mapping[str, Any]) -> str:
-    """The page of a template; ``parts`` are HTML already, ``figures`` are drawn where ``data-figure`` names them."""
-    shared = {
-        "style": _read("style.css"),
-        "drawing": _read("drawing.js"),
-        "figures": as_json(dict(figures)),
-        "templates": as_json({name: plain(plots.template(dark=name == "dark")) for name in ("light", "dark")}),
-        "plotly": plots.library().replace("</script", "<\\/script"),
-    }
-    known = {**parts, **shared}
-    page = _read(template).replace("{{head}}", _read("head.html"))
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: known[found.group(1)], page)
+def page(template: str, *, figures: Mapping[str, Any], **values: Any) -> str:
+    """Return the page of a template; ``figures`` are drawn where ``data-figure`` names them."""
+    return part(
+        template,
+        style=_read("style.css"),
+        drawing=_read("drawing.js"),
+        figures=as_json(dict(figures)),
+        templates=as_json({name: plain(plots.template(dark=name == "dark")) for name in ("light", "dark")}),
+        plotly=plots.library().replace("</script", "<\\/script"),
+        **values,
+    )
+
+
+def part(template: str, **values: Any) -> str:
+    """Return a template's HTML; every value is escaped unless the template calls it ``safe``."""
+    return _environment().get_template(template).render(values)
 
 
 def plain(figure: Any) -> dict[str, Any]:
@@ -36,5 +42,22 @@ def as_json(value: Any) -> str:
     return made.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("stocklib.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = (cards.number, cards.text, cards.direction, cards.arrow)
+    made.filters |= {filter.__name__: filter for filter in shown} | {"day": cards.day_text}
+    return made
+
+
 def _read(name: str) -> str:
-    return (files("stocklib.report") / name).read_text(encoding="utf-8")
+    # not as a template: braces of CSS and JavaScript mean nothing to Jinja
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]

@@ -109,7 +109,7 @@ def _slack(settings: Settings, title: str, text: str, context: Any) -> bool:
     connection = {"conn_type": "slackwebhook", "password": settings.alert_slack_webhook.reveal()}
     # a notifier that is called renders its text as a template, and an error's words are none
     with environment({"AIRFLOW_CONN_STOCKS_ALERTS_SLACK": json.dumps(connection)}):
-        escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        escaped = html.escape(text, quote=False)
         SlackWebhookNotifier(
             slack_webhook_conn_id="stocks_alerts_slack", text=f"*{title}*\n{escaped}", timeout=15
         ).notify(context)
