@@ -1,8 +1,8 @@
-"""Fetch daily bars, splits and dividends that are missing, a task a symbol, then load them; the transform follows.
+"""Fetch missing daily bars, splits and dividends, one task a symbol, then load them; the transform follows.
 
-By hand: `symbols` (empty: the watchlist), `from` (empty: the last session of the year before) and `to` (empty: the
-last finished session on the source's clock). One symbol at a time asks the source, so that the rate budget holds.
-Running it again fetches what is still missing. Nothing is caught up, since it has no schedule.
+Triggered by hand, with `symbols` (empty: the watchlist), `from` (empty: the last session of the year before) and `to`
+(empty: the last finished session on the source's clock). It fetches one symbol at a time to keep the rate limit. A
+second run fetches what is still missing. It has no schedule, so it catches nothing up.
 """
 
 from datetime import timedelta

@@ -1,10 +1,12 @@
-"""The bars of one trade date, fetched and loaded; the transform follows.
+"""Fetch and load the bars of one trade date; the transform follows.
 
-18:00 in New York, Monday to Friday (`SCHEDULE_DAILY`), two hours after the close; on a holiday the run is skipped
-and says which. A schedule after midnight works too: a run is about the last session that was final by then, so Saturday
-01:00 is Friday. To run a day again clear its run, or trigger with the Param `day`. Missed days are caught up where
-`SCHEDULE_SINCE` says from when on, since each run is about its own day; without it only the newest is run, with the
-session before it where that one is missing, and a backfill fetches the rest. One run at a time, oldest first.
+Runs at 18:00 in New York, Monday to Friday (`SCHEDULE_DAILY`), two hours after the close. On a holiday the run is
+skipped and names the holiday. A schedule after midnight works too: a run is about the last session that is final by
+then, so Saturday 01:00 fetches Friday. To run a day again, clear its run or trigger with the Param `day`.
+
+With `SCHEDULE_SINCE`, missed days since then are caught up, each in its own run. Without it only the newest day runs,
+and fetches the session before it too if that one is missing; a backfill fetches the rest. Runs are one at a time,
+oldest first.
 """
 
 from datetime import timedelta

@@ -1,8 +1,8 @@
-"""New objects of the lake into the warehouse's RAW; the transform follows.
+"""Load new objects of the lake into RAW; the transform follows.
 
-Every 5 minutes from 9:00 to 17:55 in New York, Monday to Friday (`SCHEDULE_LOAD`): from half an hour before the
-opening bell to an hour after the close, early closes included; else the run is skipped and says why. Nothing is
-caught up, since one load takes everything that is new. Running it again loads nothing twice.
+Runs every 5 minutes from 9:00 to 17:55 in New York, Monday to Friday (`SCHEDULE_LOAD`). It loads from half an hour
+before the opening bell to an hour after the close, early closes included; at other times the run is skipped and says
+why. It catches nothing up, since one load takes everything that is new. A second run loads nothing twice.
 """
 
 from datetime import timedelta

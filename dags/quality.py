@@ -1,9 +1,8 @@
-"""Is every message accounted for, is gold up to date, did every schedule run? Each question is a task; a no is an
-alert.
+"""Check the ledger, the freshness of gold and the schedules, one task each; a failed check is an alert.
 
-20:30 in New York, Monday to Friday (`SCHEDULE_QUALITY`). The ledger compares the lake's full listing with the
-warehouse and is published with gold; one that does not balance stops the publish until it does. Nothing is caught
-up: it asks about now.
+Runs at 20:30 in New York, Monday to Friday (`SCHEDULE_QUALITY`). The ledger compares the full listing of the lake with
+the warehouse and is published with gold. A ledger that does not balance stops the publish until it balances. It catches
+nothing up, since it checks the present state.
 """
 
 from datetime import timedelta

@@ -1,8 +1,8 @@
-"""The analysis notebooks, executed up to one session, and the market report of it, one HTML file kept by its date.
+"""Execute the analysis notebooks up to one session, and write its market report, one HTML file named by its date.
 
-18:45 in New York, Monday to Friday (`SCHEDULE_REPORTS`), when the day's bars are in gold; on a holiday the run is
-skipped; up to the closing bell it is about the last finished session. To make a report again clear its run, or
-trigger with the Param `day`. Nothing is caught up: a missed report is asked for by its `day` when somebody wants it.
+Runs at 18:45 in New York, Monday to Friday (`SCHEDULE_REPORTS`), when the day's bars are in gold. On a holiday the run
+is skipped. Before the closing bell it is about the last finished session. To write a report again, clear its run or
+trigger with the Param `day`. It catches nothing up: request a missed report by its `day`.
 """
 
 from datetime import timedelta

@@ -1,6 +1,6 @@
-"""Make what the warehouse needs once: RAW and ops, on Snowflake or in the local file, whichever the settings name.
+"""Create RAW and ops in the warehouse that the settings name: Snowflake or the local file.
 
-By hand, before anything else, and again after an upgrade: what is there already is left as it is.
+Triggered by hand, before every other DAG, and again after an upgrade. It leaves existing objects as they are.
 """
 
 from datetime import timedelta

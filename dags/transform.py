@@ -1,7 +1,7 @@
-"""dbt builds and tests bronze, silver and gold, and publishes them when every test passed; then Power BI reads them.
+"""Build and test bronze, silver and gold with dbt, publish when every test passes, then refresh Power BI.
 
-Whenever a load announces the asset `stocks_raw`; loads that end while it runs are one run more, not one each. By
-hand with `full_refresh` to build every incremental model anew. Running it again with nothing new changes nothing.
+Runs when a load updates the asset `stocks_raw`. Loads that end while it runs start one more run, not one each. Trigger
+it by hand with `full_refresh` to rebuild every incremental model. A run with nothing new changes nothing.
 """
 
 from datetime import timedelta
@@ -19,7 +19,7 @@ from workbench.airflow.steps import powerbi_refresh
     is_paused_upon_creation=False,
     dagrun_timeout=timedelta(hours=6),
     default_args=DEFAULTS,
-    params={"full_refresh": Param(False, type="boolean", description="Build every incremental model anew")},
+    params={"full_refresh": Param(False, type="boolean", description="Rebuild every incremental model")},
     doc_md=__doc__,
     tags=["stocks"],
 )

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the password of Airflow's user ``admin`` where its auth manager reads it, for its owner alone."""
+"""Write the password of Airflow's user ``admin`` to the file of its auth manager, readable by its owner only."""
 
 import json
 import os

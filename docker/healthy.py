@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What the health checks of docker-compose.yml ask, with the standard library alone, since they ask it all day.
+"""The health checks of docker-compose.yml. Standard library only, since they run every few seconds.
 
-``healthy http URL``             the address answers, and with no error
-``healthy replay URL``           the same, asked with the key of this container's replay server
+``healthy http URL``             the address answers without an error
+``healthy replay URL``           the same, with the key of this container's replay server
 ``healthy airflow PART URL``     Airflow's own health page calls this part healthy
 ``healthy heartbeat ROLE``       a process of this container wrote its heartbeat within half a minute
 """
@@ -19,7 +19,7 @@ _FRESH_SECONDS = 30
 
 
 def answers(url: str, **headers: str) -> str:
-    """The body of an answer that is no error."""
+    """Return the body of the answer; an HTTP error raises."""
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5) as answer:  # noqa: S310
         return str(answer.read(1_000_000), "utf-8")
 
@@ -39,14 +39,14 @@ def is_healthy(part: str, url: str) -> bool:
 
 def beats(role: str) -> bool:
     files = (Path(os.environ["STOCKS_HOME"]) / "heartbeats").glob(f"{role}*.json")
-    told = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    here = [beat for beat in told if beat["host"] == socket.gethostname() and not beat["ended"]]
-    return any(time.time() - beat["at"] < _FRESH_SECONDS for beat in here)
+    heartbeats = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    running = [beat for beat in heartbeats if beat["host"] == socket.gethostname() and not beat["ended"]]
+    return any(time.time() - beat["at"] < _FRESH_SECONDS for beat in running)
 
 
-def main(what: str, *given: str) -> int:
-    well = {"http": responds, "replay": replays, "airflow": is_healthy, "heartbeat": beats}[what](*given)
-    return 0 if well else 1
+def main(check: str, *arguments: str) -> int:
+    is_well = {"http": responds, "replay": replays, "airflow": is_healthy, "heartbeat": beats}[check](*arguments)
+    return 0 if is_well else 1
 
 
 if __name__ == "__main__":

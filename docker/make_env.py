@@ -1,7 +1,7 @@
-"""Write the secrets of docker-compose.yml into .env: those that are not there yet, or new ones for the names given.
+"""Write the secrets of docker-compose.yml into .env: the missing ones, and new ones for the given names.
 
 ``python docker/make_env.py`` adds; ``python docker/make_env.py --rotate JUPYTER_TOKEN`` replaces. Any Python 3 will do,
-and nothing needs to be installed. The file is readable by its owner alone; no value is ever printed.
+and nothing needs to be installed. Only its owner can read the file, and no value is printed.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def _word() -> str:
-    # letters and digits alone: it also stands in URLs
+    # only letters and digits: it is also part of URLs
     return secrets.token_hex(24)
 
 
@@ -22,7 +22,7 @@ def _fernet_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
-# docs/operations.md says what else to do when one of them is rotated.
+# docs/operations.md lists the further steps of each rotation.
 SECRETS: dict[str, Callable[[], str]] = {
     "POSTGRES_PASSWORD": _word,
     "MINIO_ROOT_USER": lambda: "stocks" + secrets.token_hex(4),
@@ -38,17 +38,17 @@ SECRETS: dict[str, Callable[[], str]] = {
 
 
 def write_env(path: Path, *, rotate: list[str]) -> list[str]:
-    """Complete the file, and return the names whose value is new."""
+    """Add what is missing to the file, and return the names with a new value."""
     # an editor may have left a byte order mark in front of the first name
     lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
     pairs = ((name.strip(), value.strip()) for name, _, value in (line.partition("=") for line in lines))
     there = {name: value for name, value in pairs if value}
     fresh = {name: make() for name, make in SECRETS.items() if name in rotate or name not in there}
     if "AIRFLOW_FERNET_KEY" in rotate and (old := there.get("AIRFLOW_FERNET_KEY")):
-        # what is encrypted with the old one stays readable until `airflow rotate-fernet-key` has been run
+        # the old key still decrypts older values until `airflow rotate-fernet-key` runs
         fresh["AIRFLOW_FERNET_KEY"] += f",{old.partition(',')[0]}"
     if "STACK_UID" not in there:
-        # containers write to volumes and to notebooks/ as you; never as root
+        # containers write to volumes and to notebooks/ as this user, never as root
         fresh["STACK_UID"] = str(os.getuid() or 1000) if hasattr(os, "getuid") else "1000"
     kept = [line for line in lines if line.partition("=")[0].strip() not in fresh]
     _write_private(path, "\n".join([*kept, *(f"{name}={value}" for name, value in fresh.items())]) + "\n")
@@ -60,7 +60,7 @@ def _write_private(path: Path, text: str) -> None:
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
         out.write(text)
-        # generated once: a power cut must not take the only copy
+        # the only copy: it must survive a power cut
         out.flush()
         os.fsync(out.fileno())
     partial.replace(path)

