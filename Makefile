@@ -51,10 +51,10 @@ ps:  ## show the state of the containers, with the PROFILES of up
 	@$(COMPOSE) ps --all
 
 rehearse: .venv-airflow/.made  ## run the same stack natively, without Docker: PostgreSQL, Kafka, MinIO, Airflow, a backfill
-	@.venv-airflow/bin/python tests/rehearse.py
+	@.venv-airflow/bin/python tools/rehearse.py
 
 smoke:  ## start the demo's stack in its own containers, check it, remove it (needs Docker)
-	@$(PYTHON) tests/smoke.py
+	@$(PYTHON) tools/smoke.py
 
 test: .venv/.made  ## run every test (WORKERS=4 files at a time)
 	@$(RUN)/pytest -n $(WORKERS)
@@ -75,7 +75,7 @@ test-peers: .venv-peers/.made  ## compare indicators, metrics and backtests with
 	@.venv-peers/bin/pytest -n 2 tests/peers
 
 powerbi: .venv/.made  ## rewrite powerbi/ from recorded bars and check it (POWERBI_SCHEMAS, ripbi: docs/powerbi.md)
-	@$(RUN)/python tests/powerbi_project.py
+	@$(RUN)/python tools/powerbi_project.py
 	@$(RUN)/pytest -p no:randomly tests/powerbi
 
 test-airflow: .venv-airflow/.made  ## test the DAGs: parse, run, fail, schedule
@@ -93,7 +93,7 @@ lint-python: .venv/.made
 lint-rest: .venv/.made
 	@STOCKS_WAREHOUSE_FILE=:memory: $(RUN)/sqlfluff lint --disable-progress-bar dbt_stocks/models dbt_stocks/tests
 	@$(RUN)/nbstripout --verify notebooks/*/*.ipynb
-	@$(RUN)/python tests/notebook_form.py
+	@$(RUN)/python tools/notebook_form.py
 
 format: .venv/.made  ## fix what the linters can fix
 	@$(RUN)/ruff check --fix-only .
@@ -101,7 +101,7 @@ format: .venv/.made  ## fix what the linters can fix
 	@STOCKS_WAREHOUSE_FILE=:memory: $(RUN)/sqlfluff fix --disable-progress-bar dbt_stocks/models dbt_stocks/tests
 
 notebooks: .venv/.made  ## rewrite the checked tables of the analysis notebooks from the demo's gold
-	@$(RUN)/python tests/notebook_form.py --refresh
+	@$(RUN)/python tools/notebook_form.py --refresh
 
 bench: .venv-peers/.made  ## run every benchmark; each prints ratios of one run
 	@for file in $(filter-out %/bench_check.py %/record.py,$(wildcard benchmarks/*.py)); do \
@@ -111,7 +111,7 @@ bench-check: .venv-peers/.made  ## fail if a ratio fell by more than a quarter a
 	@.venv-peers/bin/python benchmarks/bench_check.py $(if $(KEEP),--keep)
 
 soak: .venv/.made  ## kill every process 100 times, with faults on, then count every event (half an hour)
-	@$(RUN)/python tests/soak.py --kills 100 --between 20
+	@$(RUN)/python tools/soak.py --kills 100 --between 20
 
 clean:  ## stop the embedded servers; remove .venv and caches (data under .stocks/ stays)
 	@if [ -x $(RUN)/stocks ]; then $(RUN)/stocks --demo down; $(RUN)/stocks down; fi

@@ -234,7 +234,7 @@ def test_a_dockerfile_has_no_fault_that_hadolint_knows(path: Path) -> None:
 
 def test_the_smoke_test_is_skipped_with_a_reason_where_there_is_no_docker(tmp_path: Path) -> None:
     said = subprocess.run(
-        [sys.executable, ROOT / "tests" / "smoke.py"],
+        [sys.executable, ROOT / "tools" / "smoke.py"],
         env={"PATH": str(tmp_path)},
         capture_output=True,
         text=True,

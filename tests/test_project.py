@@ -29,15 +29,15 @@ def test_importing_the_library_is_quick_and_brings_no_vendor() -> None:
 
 
 def test_environment_yml_is_that_of_the_lock() -> None:
-    assert (ROOT / "environment.yml").read_text() == environment_yml(), "run: .venv/bin/python tests/mirrors.py"
+    assert (ROOT / "environment.yml").read_text() == environment_yml(), "run: .venv/bin/python tools/mirrors.py"
 
 
 def test_env_example_has_every_setting() -> None:
-    assert (ROOT / ".env.example").read_text() == env_example(), "run: .venv/bin/python tests/mirrors.py"
+    assert (ROOT / ".env.example").read_text() == env_example(), "run: .venv/bin/python tools/mirrors.py"
 
 
 def test_the_list_of_tables_is_that_of_the_models() -> None:
-    assert (ROOT / "docs" / "tables.md").read_text() == tables_md(), "run: .venv/bin/python tests/mirrors.py"
+    assert (ROOT / "docs" / "tables.md").read_text() == tables_md(), "run: .venv/bin/python tools/mirrors.py"
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)

@@ -1,6 +1,6 @@
 """The soak: kill -9 of whatever runs, again and again, with faults in the source's answers; then everything is counted.
 
-    .venv/bin/python tests/soak.py [--kills 100] [--between 20] [--seed 7] [--log soak.jsonl] [--json soak.json]
+    .venv/bin/python tools/soak.py [--kills 100] [--between 20] [--seed 7] [--log soak.jsonl] [--json soak.json]
 
 ``stocks stream`` runs on an embedded stack of its own. Victims (producer, consumer, loader, broker, S3) and instants
 are drawn from the seed. ``between`` is a consumer that is killed after an object of its was uploaded and before Kafka

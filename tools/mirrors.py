@@ -1,6 +1,6 @@
 """Files that mirror others: environment.yml (uv.lock), .env.example (the settings), docs/tables.md (dbt's YAML).
 
-``python tests/mirrors.py`` writes them anew; tests/test_project.py says when one is out of date.
+``python tools/mirrors.py`` writes them again; tests/test_project.py says when one is out of date.
 """
 
 import re
@@ -16,7 +16,7 @@ from stocklib.settings import describe
 ROOT = Path(__file__).parents[1]
 
 _ENVIRONMENT_HEAD = """\
-# The same packages, at the versions of uv.lock, for people who prefer conda. Written by `python tests/mirrors.py`; a
+# The same packages, at the versions of uv.lock, for people who prefer conda. Written by `python tools/mirrors.py`; a
 # test compares it with uv.lock. conda itself was not run on it: everything but Python comes by pip.
 name: stocks
 channels:
@@ -75,7 +75,7 @@ def env_example() -> str:
 _TABLES_HEAD = """\
 # The tables
 
-Every table of the warehouse with its grain and its columns. Written by `python tests/mirrors.py` from the descriptions
+Every table of the warehouse with its grain and its columns. Written by `python tools/mirrors.py` from the descriptions
 in `dbt_stocks/models`; `stocks dbt -- docs generate` and `stocks dbt -- docs serve` show the same with lineage.
 Instants are UTC, trading dates are New York's, prices are as traded unless a name says otherwise, percent columns
 are in percent.

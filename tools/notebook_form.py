@@ -1,6 +1,6 @@
 """The form that every notebook keeps, and the checked tables that some store.
 
-``python tests/notebook_form.py`` names what breaks it (exit 1); ``--refresh`` executes the analysis notebooks on the
+``python tools/notebook_form.py`` names what breaks it (exit 1); ``--refresh`` executes the analysis notebooks on the
 demo's gold and stores the tables marked to be checked. Everything else that is stored is nbstripout's business.
 """
 

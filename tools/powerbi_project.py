@@ -1,6 +1,6 @@
 """The Power BI project that is checked in: made from the models and from gold over recorded bars.
 
-``python tests/powerbi_project.py`` writes it anew; tests/powerbi/test_project_of_powerbi.py says when it is stale.
+``python tools/powerbi_project.py`` writes it again; tests/powerbi/test_project_of_powerbi.py says when it is stale.
 With ``--pictures`` it also draws each page's wireframe for docs/powerbi.md, where Chromium is.
 """
 
@@ -10,6 +10,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+# its gold, and the browser that draws, are those of the tests
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import chromium
 from recorded_gold import published
