@@ -59,6 +59,8 @@ _DEMO = {
     "POLL_SECONDS": "0",
     "CLOSE_SETTLE_SECONDS": "0",
     "BATCH_MAX_SECONDS": "5",
+    # the embedded broker writes an object to S3 for each request
+    "KAFKA_LINGER_MS": "250",
     "REPLAY_SPEED": "step",
 }
 

@@ -102,6 +102,9 @@ class KafkaSettings:
     kafka_session_timeout_ms: int = _setting(
         "45000", positive, "Kafka replaces a consumer that is silent for this long"
     )
+    kafka_linger_ms: int = _setting(
+        "20", count, "milliseconds that a message waits for others to be sent along with it"
+    )
     kafka_security_protocol: str = _setting(
         "PLAINTEXT",
         _upper(one_of("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")),

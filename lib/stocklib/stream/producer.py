@@ -262,7 +262,7 @@ def _connect(settings: Settings) -> Any:
         acks="all",
         enable_idempotence=True,
         compression_type="lz4",
-        linger_ms=20,
+        linger_ms=settings.kafka_linger_ms,
         batch_size=128 * 1024,
         max_request_size=_MAX_BYTES,
         max_block_ms=10_000,
