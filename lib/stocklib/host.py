@@ -1,6 +1,5 @@
-"""What the operating system lends: a lock on an open file, and an environment for the length of a block."""
+"""What differs between operating systems: a lock on an open file, whether a process lives; and an environment."""
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -11,19 +10,38 @@ _POLL_SECONDS = 0.1
 
 
 def lock(file: IO[Any] | int, *, wait: float) -> bool:
-    """Lock an open file or folder, waiting up to ``wait`` seconds for whoever holds it; whether it was to be had.
+    """Lock an open file or folder, waiting up to ``wait`` seconds for another holder; return whether it is locked.
 
-    The kernel keeps the lock: it is free again when the file is closed, or its process ends, however that happens.
+    The kernel keeps the lock (``flock``, on Windows ``LockFileEx``): it is free again when the file is closed, or its
+    process ends, however that happens.
     """
+    # not at import: it brings asyncio
+    from filelock import lock_descriptor
+
+    descriptor = file if isinstance(file, int) else file.fileno()
     deadline = time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_POLL_SECONDS)
+    while not lock_descriptor(descriptor, blocking=False):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def is_alive(pid: int, *, started: float | None = None) -> bool:
+    """Return whether a process runs; a zombie does not. One that is hidden from this user does.
+
+    With ``started``, its start as an epoch, a later process of the same pid is another one.
+    """
+    import psutil  # type: ignore[import-untyped]
+
+    if not psutil.pid_exists(pid):
+        return False
+    try:
+        process = psutil.Process(pid)
+        is_same = started is None or abs(process.create_time() - started) < 2
+        return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return started is None
 
 
 @contextmanager

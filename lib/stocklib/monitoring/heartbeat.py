@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import psutil  # type: ignore[import-untyped]
 
 from stocklib.errors import SettingsError, StateError
+from stocklib.host import is_alive
 from stocklib.monitoring.prometheus import MetricsServer
 from stocklib.state_files import Shape, read_record, sync_folder, write_state
 
@@ -106,12 +106,7 @@ class Beat:
             return False
         if self.host != socket.gethostname():
             return self.age < _FRESH_SECONDS
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < 2
-            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-        except psutil.Error:
-            return False
+        return is_alive(self.pid, started=self.started)
 
 
 class Heartbeat:
@@ -126,6 +121,9 @@ class Heartbeat:
     """
 
     def __init__(self, home: Path, *, role: str, run_id: str, metrics_port: int = 0) -> None:
+        # on Linux it needs a module that Windows lacks, and verbs that only read heartbeats do without
+        import psutil  # type: ignore[import-untyped]
+
         self.role = role
         self.run_id = run_id
         self.latest: Mapping[str, Any] = {}

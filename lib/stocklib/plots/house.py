@@ -193,6 +193,15 @@ def text(value: object) -> str:
     return escape(str(value), quote=False)
 
 
+def day_text(day: Any, form: str = "%B %Y") -> str:
+    """Return a date or a time without a zero before the day of the month, for which Windows has no code.
+
+    >>> day_text(pd.Timestamp("2012-12-04")), day_text(pd.Timestamp("2012-12-04 16:00"), "%b %H:%M")
+    ('4 December 2012', '4 Dec 16:00')
+    """
+    return f"{day.day} {day:{form}}"
+
+
 def library() -> str:
     """plotly.js, to be put into a page once."""
     from plotly.offline import get_plotlyjs

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from stocklib.errors import InputError
 from stocklib.indicators.columns import SMALLEST, check_window
-from stocklib.plots.house import figure, local, pen, signed, stamp, text, time_axis
+from stocklib.plots.house import day_text, figure, local, pen, signed, stamp, text, time_axis
 from stocklib.plots.inputs import need, read_dates, read_numbers
 from stocklib.plots.palette import DIVERGING, DOWN, LEVEL, PALETTE, UP
 
@@ -29,7 +29,7 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
     traces = []
     for number, (symbol, bars) in enumerate(closes.groupby("symbol", sort=True)):
         first = bars["date"].iloc[0]
-        late = f" since {first:%-d %b %Y}" if first > begin else ""
+        late = f" since {day_text(first, '%b %Y')}" if first > begin else ""
         traces.append(
             go.Scatter(
                 x=local(bars["date"]),
@@ -56,7 +56,7 @@ def ytd_bars(frame: pd.DataFrame, *, title: str | None = None) -> go.Figure:
     if "ytd_base_date" in rows:
         hover += " since %{customdata}"
         days = pd.to_datetime(rows["ytd_base_date"])
-        since = ["–" if pd.isna(day) else f"{day:%-d %b %Y}" for day in days]
+        since = ["–" if pd.isna(day) else day_text(day, "%b %Y") for day in days]
     return _bars(rows, "ytd_return_percent", signed(rows["ytd_return_percent"]), hover, "{:+.1f} %", title, since)
 
 
@@ -88,7 +88,7 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
     reach = max(1.0, *(abs(change) for change in changes if not math.isnan(change)), 0.0)
     known = ["no change known" if math.isnan(change) else f"{change:+.2f} %".replace("-", "−") for change in changes]
     last_bars = pd.to_datetime(rows["last_bar_date"] if "last_bar_date" in rows else pd.Series(pd.NaT, rows.index))
-    since = ["no bar" + ("" if pd.isna(day) else f" since {day:%-d %b %Y}") for day in last_bars]
+    since = ["no bar" + ("" if pd.isna(day) else f" since {day_text(day, '%b %Y')}") for day in last_bars]
     said = known[: len(sectors)]
     said += [s if is_gone else k for s, k, is_gone in zip(since, known[len(sectors) :], gone, strict=True)]
     drawn = figure(

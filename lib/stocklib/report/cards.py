@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from stocklib.plots.house import day_text
 from stocklib.report.stale import day_of
 from stocklib.sessions import NEW_YORK
 
@@ -21,8 +22,8 @@ def card(row: dict[str, Any], facts: "Facts") -> dict[str, Any]:
     closes = facts.daily.loc[facts.daily["symbol"] == row["symbol"], "close"].tail(60).tolist()
     as_of, age = row["as_of"].astimezone(NEW_YORK), ""
     if as_of.date() < facts.session_date:
-        age = f"no bar since {day_of(row)}" if row["is_stale"] else f"last price {as_of:%-d %b %Y}"
-    quoted = f"{as_of:%-d %b %Y}" if row["is_stale"] else f"{as_of:%-d %b %H:%M}"
+        age = f"no bar since {day_of(row)}" if row["is_stale"] else f"last price {day_text(as_of, '%b %Y')}"
+    quoted = day_text(as_of, "%b %Y" if row["is_stale"] else "%b %H:%M")
     return {**row, "sparkline": _sparkline(closes), "quoted": quoted, "age": age}
 
 
@@ -61,8 +62,3 @@ def direction(value: Any) -> str:
 def arrow(value: Any) -> str:
     """The arrow of a change."""
     return {"up": "▲", "down": "▼", "level": "■"}[direction(value)]
-
-
-def day_text(value: Any) -> str:
-    """14 December 2012."""
-    return f"{value:%-d %B %Y}"

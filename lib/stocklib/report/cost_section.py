@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from stocklib.plots.house import day_text
 from stocklib.report.shell import part
 from stocklib.warehouse.cost import Cost
 
@@ -17,7 +18,7 @@ def section(costs: Sequence[Cost]) -> str:
         "cost.html",
         most=_most(costs),
         is_estimated=any(cost.is_estimated for cost in costs),
-        days=[(f"{day:%-d %B}", _credits(of_day), _meaning(of_day)) for day, of_day in by_day.items()],
+        days=[(day_text(day, "%B"), _credits(of_day), _meaning(of_day)) for day, of_day in by_day.items()],
     )
 
 

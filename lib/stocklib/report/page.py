@@ -5,8 +5,9 @@ from typing import Any
 
 from stocklib import plots
 from stocklib.indicators import ema, sma
+from stocklib.plots.house import day_text
 from stocklib.report import cost_section, suspects
-from stocklib.report.cards import card, day_text, text
+from stocklib.report.cards import card, text
 from stocklib.report.delivery import section
 from stocklib.report.facts import Facts
 from stocklib.report.shell import as_json, page, plain
@@ -39,7 +40,7 @@ def render(facts: Facts, *, written_at: datetime) -> str:
         session_note="" if facts.session.empty else _RECONSTRUCTED if facts.is_replay else _POLLED,
         left_out=no_room,
         sections="".join(parts),
-        written=f"{written_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
+        written=f"{day_text(written_at.astimezone(UTC), '%B %Y, %H:%M')} UTC",
         charts=as_json(charts),
     )
 
@@ -107,7 +108,7 @@ def _daily_chart(facts: Facts, symbol: str) -> dict[str, Any]:
 def _status(facts: Facts) -> str:
     when = facts.as_of.astimezone(NEW_YORK)
     state = "session final" if facts.is_final else "session not final"
-    return f"As of {when:%H:%M:%S} New York time, {when:%-d %B %Y} · {state} · {len(facts.symbols)} symbols"
+    return f"As of {when:%H:%M:%S} New York time, {day_text(when)} · {state} · {len(facts.symbols)} symbols"
 
 
 def _label(facts: Facts, symbol: str) -> str:

@@ -12,7 +12,8 @@ from stocklib.backtest.result import by_session
 from stocklib.errors import InputError
 from stocklib.indicators.columns import check_type
 from stocklib.indicators.times import session_days
-from stocklib.report.cards import day_text, number
+from stocklib.plots.house import day_text
+from stocklib.report.cards import number
 from stocklib.report.shell import page, plain
 
 # More candles or trades than these are left to the notebooks, which keeps the page under 8 MB and quick on a phone.
@@ -63,7 +64,7 @@ def render_sheet(
         unit=unit,
         basis=_RETURNS_OF[_adjusted(result)],
         version=result.equity.attrs.get("data_version", "not said"),
-        written=f"{written_at.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
+        written=f"{day_text(written_at.astimezone(UTC), '%B %Y, %H:%M')} UTC",
     )
 
 

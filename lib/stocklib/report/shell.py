@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from stocklib import plots
+from stocklib.plots.house import day_text
 from stocklib.report import cards
 
 
@@ -52,7 +53,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     shown = (cards.number, cards.text, cards.direction, cards.arrow)
-    made.filters |= {filter.__name__: filter for filter in shown} | {"day": cards.day_text}
+    made.filters |= {filter.__name__: filter for filter in shown} | {"day": day_text}
     return made
 
 

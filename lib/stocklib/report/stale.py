@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stocklib.errors import DateRangeError
+from stocklib.plots.house import day_text
 from stocklib.sessions import sessions
 
 # A halt or a hole in a source lasts some sessions; what lasts longer is marked.
@@ -48,7 +49,7 @@ def left_out(symbols: pd.DataFrame) -> str:
 
 def day_of(row: Mapping[Any, Any]) -> str:
     """The date of a symbol's last bar, with its year."""
-    return f"{row['last_bar']:%-d %b %Y}"
+    return day_text(row["last_bar"], "%b %Y")
 
 
 def _missed(last: pd.Timestamp, session_date: date) -> int:

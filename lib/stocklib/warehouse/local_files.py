@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stocklib.errors import UnknownName, WarehouseBusy, WarehouseError
+from stocklib.host import is_alive
 
 # extensions are downloads: what is not built in is not used
 _CONFIG: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -54,7 +55,8 @@ def remove_strays(folder: Path) -> None:
     for stray in folder.glob(".publishing-*.tmp"):
         stray.unlink(missing_ok=True)
     for stray in folder.glob(".reading-*.tmp"):
-        if not _is_alive(stray.name.split("-")[1]):
+        pid = stray.name.split("-")[1]
+        if not (pid.isdecimal() and is_alive(int(pid))):
             stray.unlink(missing_ok=True)
 
 
@@ -119,13 +121,3 @@ def _reason(said: str) -> str:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True

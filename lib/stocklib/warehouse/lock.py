@@ -46,10 +46,11 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _holder(file: IO[bytes], path: Path) -> str:
-    file.seek(0)
     try:
+        file.seek(0)
         told = json.loads(file.read())
         who = f"process {told['pid']} has been writing to it since {told['since']}"
-    except (ValueError, KeyError, TypeError):
+    # Windows lets nobody else read a locked file
+    except (ValueError, KeyError, TypeError, OSError):
         who = "another process is writing to it"
     return f"the warehouse beside {path} is taken: {who}; wait for it to finish, or stop it, and try again"

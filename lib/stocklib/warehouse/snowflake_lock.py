@@ -14,9 +14,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from stocklib.errors import WarehouseBusy, WarehouseError
+from stocklib.host import is_alive
 from stocklib.warehouse.snowflake_session import SnowflakeSession
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class WriterLock:
             host, pid = str(told["host"]), int(told["pid"])
         except (ValueError, KeyError, TypeError):
             return f"{row[0]} has been writing since {row[2]} UTC"
-        if host == platform.node() and not _is_alive(pid):
+        if host == platform.node() and not is_alive(pid):
             log.warning("process %s held the warehouse and is dead: its lock is taken over", pid)
             session.run(f"update {self.table} set token = null where token = ?", [row[1]])  # noqa: S608
             return None
@@ -127,15 +127,3 @@ class WriterLock:
                 session = None
         if session is not None:
             session.close()
-
-
-def _is_alive(pid: int) -> bool:
-    """A killed process that nobody has waited for yet is dead too."""
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[-1].split()[0]
-    except ProcessLookupError:
-        return False
-    except (OSError, IndexError):
-        return True
-    return state != "Z"

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from stocklib.errors import EmbeddedError, StateError
+from stocklib.host import is_alive
 from stocklib.state_files import Shape, read_record, write_promise
 
 # A server that listens on P may listen on P + 10000 too (S3's does, for gRPC). Both stay below the ports that
@@ -53,12 +54,7 @@ class Daemon:
         if child is not None and child.poll() is not None:
             del _children[self.pid]
             return False
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < 2
-            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-        except psutil.Error:
-            return False
+        return is_alive(self.pid, started=self.started)
 
 
 def start(
