@@ -80,6 +80,15 @@ def test_each_contract_between_rooms_fails_on_a_mutant(tree: Path) -> None:
     assert set(MUTANTS) == contracts - {"stocks-workbench"}
 
 
+def test_a_backtest_imports_figures_and_pages_in_one_place(tree: Path) -> None:
+    for statement in ("import stocklib.plots", "import stocklib.report"):
+        add(tree / "lib/stocklib/backtest/engine.py", statement)
+    command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
+    done = subprocess.run(command, cwd=tree, env={"PYTHONPATH": str(tree / "lib")}, capture_output=True, text=True)
+    named = set(re.findall(r"stocklib\.backtest\.\w+ -> stocklib\.(?:plots|report)\b", done.stdout))
+    assert named == {"stocklib.backtest.engine -> stocklib.plots", "stocklib.backtest.engine -> stocklib.report"}
+
+
 def test_one_name_is_one_thing() -> None:
     assert import_rules.doubled_names(ROOT / "lib") == []
 

@@ -1,6 +1,8 @@
 """A tear sheet says what the backtest said, in one page that needs nothing else; so does the report of a session."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from html import unescape
@@ -100,6 +102,21 @@ def test_it_is_one_file_that_names_no_other_address(sheet: Path) -> None:
     assert not re.findall(r"https?://\S+", page)
     assert "default-src 'none'" in page
     assert [path.name for path in sheet.parent.iterdir()] == [sheet.name]
+
+
+def test_a_result_plots_sums_up_and_reports_itself(rule: Result, held: Result, tmp_path: Path) -> None:
+    drawn = rule.plot(benchmark=held, title="SMA", unit="EUR")
+    assert [trace.name for trace in drawn.data if trace.showlegend is not False] == ["strategy", "benchmark"]
+    assert list(drawn.data[0].y) == list(rule.equity)
+    assert rule.summary(held.equity).to_dict() == summary({"rule": rule}, held.equity)["rule"].to_dict()
+    page = rule.report(tmp_path / "own.html", title="Own <rule>", benchmark=held).read_text(encoding="utf-8")
+    assert "<h1>Own &lt;rule&gt; " in page
+
+
+def test_a_backtest_loads_neither_figures_nor_pages() -> None:
+    code = "import sys, stocklib.backtest; print({'plotly', 'jinja2', 'stocklib.report'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_without_a_benchmark_it_stands_alone(rule: Result, tmp_path: Path) -> None:

@@ -4,10 +4,6 @@ Weights say at a bar's close what to hold: 1 for all in, 0 for out. They are tra
 decided with a price that was not yet known; ``check_no_look_ahead`` shows that of a strategy.
 """
 
-from importlib import import_module
-from pathlib import Path
-from typing import Any
-
 from stocklib.backtest.bar_arrays import Bars, read_bars
 from stocklib.backtest.built_in import (
     buy_and_hold,
@@ -21,6 +17,7 @@ from stocklib.backtest.built_in import (
 from stocklib.backtest.engine import run
 from stocklib.backtest.guard import check_no_look_ahead
 from stocklib.backtest.result import Result, summary
+from stocklib.backtest.shown import report
 from stocklib.backtest.sweeps import sweep, walk_forward
 
 __all__ = [
@@ -41,10 +38,3 @@ __all__ = [
     "volatility_target",
     "walk_forward",
 ]
-
-
-def report(result: Result, path: Path | str, **options: Any) -> Path:
-    """Write a result's tear sheet; ``options`` are those of ``stocklib.tearsheet``."""
-    # found when it is asked for, since reports are made of backtests
-    written: Path = import_module("stocklib.report").tearsheet(result, path, **options)
-    return written

@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from stocklib import metrics
+from stocklib.backtest import shown
 from stocklib.backtest.bar_arrays import Bars, Floats
 from stocklib.backtest.kernel import Book
 from stocklib.backtest.trade_list import REASONS, round_trips
@@ -118,6 +120,18 @@ class Result:
         traded = float(np.abs(self.book.fills[:, 2] * self.book.fills[:, 3]).sum())
         years = session_days(self.bars.times[lived]).nunique() / metrics.SESSIONS_A_YEAR
         return 100 * traded / 2 / float(np.maximum(self.book.equity[lived], 0).mean()) / years
+
+    def summary(self, benchmark: pd.Series | None = None) -> pd.Series:
+        """Return the figures that ``backtest.summary`` has of this result, by name."""
+        return summary({"result": self}, benchmark)["result"]
+
+    def plot(self, *, benchmark: "Result | None" = None, **options: Any) -> Any:
+        """Return a Plotly figure of value and drawdown; ``options`` are those of ``plots.equity_curve``."""
+        return shown.plot(self, benchmark=benchmark, **options)
+
+    def report(self, path: Path | str, **options: Any) -> Path:
+        """Write the tear sheet and return its path; ``options`` are those of ``stocklib.tearsheet``."""
+        return shown.report(self, path, **options)
 
     @cached_property
     def _last_closes(self) -> Floats:
