@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
 WORKERS ?= 4
-KAFKA_TESTS := tests/test_stream.py tests/test_apache_kafka.py tests/test_kafka_security.py tests/pipeline/test_landing.py \
+KAFKA_TESTS := tests/stream/test_stream.py tests/stream/test_apache_kafka.py tests/stream/test_kafka_security.py tests/pipeline/test_landing.py \
 	tests/pipeline/test_exactly_once.py tests/pipeline/test_produce.py tests/pipeline/test_ends.py
 # do not touch the virtual environment of the caller
 export UV_PROJECT_ENVIRONMENT = .venv
