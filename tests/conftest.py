@@ -5,6 +5,7 @@
 ``settings``         the same, read
 ``spare``            settings of the test's own on a second pair, whose servers may be killed
 ``project``          a folder for a process of its own
+``gold``             settings that read gold over recorded bars, made once for all processes of a run
 ``replay``           starts a replay server and returns settings that point at it
 """
 
@@ -49,20 +50,18 @@ KAFKA = os.environ.get("STOCKS_TEST_KAFKA", "")
 
 # What is built once for several files: these run in one process, one file after the other.
 GROUPS = {
-    "gold": (
-        "test_indicators.py",
-        "test_market.py",
-        "test_metrics.py",
-        "test_plots.py",
-        "test_project_of_powerbi.py",
-        "test_report.py",
-    ),
-    "dbt": ("test_descriptions.py", "test_oracle.py", "test_retractions.py", "test_splits.py", "test_trades.py"),
+    "year": ("test_descriptions.py", "test_oracle.py"),
 }
 
 
-# The longest files: a run with several processes begins with them.
-LONG = ("test_demo.py", "test_stream.py", "test_microbatch.py", "test_transform.py", "test_ledger.py")
+# The files of more than half a minute, the longest first: a run with several processes begins with them.
+LONG = (
+    *("test_demo.py", "test_ledger.py", "test_transform.py", "test_microbatch.py", "test_landing.py"),
+    *("test_supervisor.py", "test_renames.py", "test_splits.py", "test_trades.py", "test_faults.py"),
+    *("test_exactly_once.py", "test_oracle.py", "test_stream.py", "test_health.py", "test_history.py"),
+    *("test_stack.py", "test_retractions.py", "test_outages.py", "test_ends.py", "test_readmit.py"),
+    *("test_sweeps.py", "test_properties.py", "test_loading.py", "test_publish.py", "test_spool.py"),
+)
 
 
 # Modules, dbt's project and tables stay: looking for garbage among them took a tenth of a test run.
@@ -82,7 +81,8 @@ def pytest_unconfigure() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """After the shuffle."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    order = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -240,6 +240,15 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "checkout" / "dbt_stocks").mkdir(parents=True)
     (tmp_path / "checkout" / "dbt_stocks" / "dbt_project.yml").touch()
     return tmp_path / "checkout"
+
+
+@pytest.fixture(scope="session")
+def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """What reads the recorded gold of this test run; a test that changes it takes a ``recorded_gold.copy``."""
+    # dbt, which few processes need
+    from recorded_gold import shared
+
+    return shared(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

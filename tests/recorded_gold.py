@@ -1,12 +1,12 @@
 """Gold over recorded bars, made by the real load and the real models: for tests of what only reads it.
 
 The year 2012 up to the session of 14 December, whose bars are made from quotes, and AAPL around its split of 28
-February 2005. Made once a test run; a test that changes something takes a ``copy`` of its own.
+February 2005. Made once a test run, whatever processes it has; a test that changes something takes a ``copy``.
 """
 
+import os
 import shutil
 from datetime import date
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import duckdb
 import pandas as pd
 from landed import RECORDED_SPLITS, actions, candles, landed, load, messages, polls_of, profile, recorded_bars, utc
 
+from stocklib import host
 from stocklib.pipeline.transform import transform
 from stocklib.settings import Settings, read_settings
 
@@ -24,10 +25,30 @@ SPLIT = date(2005, 2, 28)
 NAMES = {"IBM": "International <b>Business</b> & Machines <script>alert(1)</script>", "AAPL": "Apple Inc"}
 
 
-@cache
+def shared(folder: Path) -> Settings:
+    """Return the settings that read the gold of this test run; the first process that asks makes it.
+
+    ``folder`` is this process's own temporary folder.
+    """
+    home = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "recorded-gold"
+    made = home / "made"
+    home.mkdir(parents=True, exist_ok=True)
+    with (home.parent / "recorded-gold.lock").open("w") as file:
+        assert host.lock(file, wait=240), "another process makes the recorded gold, and does not end"
+        if not made.exists():
+            shutil.rmtree(home)
+            published(home)
+            made.touch()
+    return _settings(home)
+
+
+def _settings(home: Path) -> Settings:
+    return read_settings(environ={"STOCKS_HOME": str(home), "CLOSE_SETTLE_SECONDS": "0"})
+
+
 def published(home: Path) -> Settings:
-    """Load and transform everything under ``home``; the settings that read it."""
-    settings = read_settings(environ={"STOCKS_HOME": str(home), "CLOSE_SETTLE_SECONDS": "0"})
+    """Load and transform everything under ``home``; return the settings that read it."""
+    settings = _settings(home)
     fetched = utc("2012-12-14T09:00:00")
     bars = [bar for bar in recorded_bars(FIRST, LAST) if bar.day != LAST]
     bars += recorded_bars(date(2005, 2, 14), date(2005, 3, 11), ["AAPL"])

@@ -6,9 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from recorded_gold import published
-
 from stocklib.settings import Settings
 
 # What Windows' Python lacks: modules, and names of the module os.
@@ -28,11 +25,6 @@ for name in LACKS:
 for name in ("fork", "getsid", "geteuid", "getuid", "killpg", "pread", "setsid", "statvfs"):
     delattr(os, name)
 """
-
-
-@pytest.fixture(scope="session")
-def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
 
 
 def without_posix(code: str, *arguments: str, home: Path) -> "subprocess.CompletedProcess[str]":

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_bars import walk
-from recorded_gold import SYMBOLS, published
+from recorded_gold import SYMBOLS
 
 from stocklib import indicators, market
 from stocklib.errors import InputError
@@ -17,11 +17,6 @@ from stocklib.settings import Settings
 
 values = st.lists(st.floats(0.5, 2000), min_size=1, max_size=60)
 windows = st.integers(1, 20)
-
-
-@pytest.fixture(scope="session")
-def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
 
 
 @settings(max_examples=80, deadline=None)

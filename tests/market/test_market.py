@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from landed import recorded
-from recorded_gold import FIRST, LAST, SPLIT, SYMBOLS, copy, published
+from recorded_gold import FIRST, LAST, SPLIT, SYMBOLS, copy
 
 import stocklib
 from stocklib import market
@@ -16,11 +16,6 @@ from stocklib.errors import DateRangeError, InputError, SettingsError, SymbolErr
 from stocklib.market.adjusting import adjusted, dividend_factors
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
-
-
-@pytest.fixture(scope="session")
-def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
 
 
 def as_recorded(symbol: str, first: date, last: date) -> pd.DataFrame:

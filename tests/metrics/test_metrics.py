@@ -6,18 +6,13 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from recorded_gold import SYMBOLS, published
+from recorded_gold import SYMBOLS
 
 from stocklib import market, metrics
 from stocklib.errors import InputError
 from stocklib.settings import Settings
 
 EVERY = [metrics.returns, metrics.total_return, metrics.cagr, metrics.volatility, metrics.sharpe, metrics.max_drawdown]
-
-
-@pytest.fixture(scope="session")
-def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
 
 
 def test_the_volatility_of_gold_is_this_one(gold: Settings) -> None:

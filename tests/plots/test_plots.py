@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from recorded_gold import LAST, SYMBOLS, published
+from recorded_gold import LAST, SYMBOLS
 
 from stocklib import market, metrics, plots
 from stocklib.backtest import buy_and_hold, run, sma_crossover
@@ -16,11 +16,6 @@ from stocklib.errors import InputError
 from stocklib.indicators import sma
 from stocklib.plots.palette import LEVEL
 from stocklib.settings import Settings
-
-
-@pytest.fixture(scope="session")
-def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
 
 
 def left_out(figure: Any) -> list[str]:

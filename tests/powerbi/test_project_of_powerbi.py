@@ -18,7 +18,7 @@ import pytest
 import sqlfluff
 from click.testing import CliRunner
 from powerbi_project import FOLDER, ROOT, TOOLS, drawn, wireframe
-from recorded_gold import copy, published
+from recorded_gold import copy
 
 from stocklib import metrics
 from stocklib.errors import InputError, WarehouseError
@@ -43,11 +43,6 @@ from workbench.powerbi.visuals import literal
 DEFINITION = f"{NAME}.SemanticModel/definition"
 # the first test loads, transforms and has dbt parse the project
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="session")
-def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
 
 
 @pytest.fixture(scope="session")

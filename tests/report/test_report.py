@@ -16,7 +16,8 @@ import duckdb
 import pandas as pd
 import pytest
 import two_places
-from recorded_gold import LAST, SYMBOLS, copy, published
+from page_parts import SCROLL_THROUGH, json_in, own_text
+from recorded_gold import LAST, SYMBOLS, copy
 
 from stocklib import market
 from stocklib.errors import StocksError, VersionChanged, WarehouseError
@@ -27,25 +28,9 @@ from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import Reader
 
 
-@pytest.fixture(scope="session")
-def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
-
-
 @pytest.fixture(scope="module")
 def report(gold: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(gold, path=tmp_path_factory.mktemp("report") / "market.html")
-
-
-def own_text(page: str) -> str:
-    """The page without the library that it carries."""
-    return re.sub(r"<script>/\*\*\s*\* plotly\.js.*?</script>", "", page, flags=re.S)
-
-
-def json_in(page: str, name: str) -> dict[str, object]:
-    found = re.search(rf'<script type="application/json" id="data-{name}">(.*?)</script>', page, re.S)
-    assert found
-    return dict(json.loads(found.group(1)))
 
 
 def test_it_is_one_file_under_8_megabytes(report: Path) -> None:
@@ -314,14 +299,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
         pytest.skip("no Chromium on this machine, so the report was not looked at in a browser")
     with chromium.browser(tmp_path_factory.mktemp("chromium")) as opened:
         yield opened
-
-
-SCROLL_THROUGH = """(async () => {
-    for (let y = 0; y < document.body.scrollHeight; y += 300) {
-        scrollTo({top: y, behavior: "instant"});
-        await new Promise((done) => setTimeout(done, 30));
-    }
-})()"""
 
 
 @pytest.mark.browser

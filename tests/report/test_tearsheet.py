@@ -12,8 +12,8 @@ import chromium
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from recorded_gold import SYMBOLS, copy, published
-from test_report import SCROLL_THROUGH, json_in, own_text
+from page_parts import SCROLL_THROUGH, json_in, own_text
+from recorded_gold import SYMBOLS, copy
 
 from stocklib import backtest, market
 from stocklib.backtest import Result, buy_and_hold, run, sma_crossover, summary
@@ -25,11 +25,6 @@ from stocklib.settings import Settings
 from workbench.cli import main
 
 COSTS = {"commission_bps": 5.0, "slippage_bps": 5.0}
-
-
-@pytest.fixture(scope="session")
-def gold(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return published(tmp_path_factory.getbasetemp() / "recorded-gold")
 
 
 @pytest.fixture(scope="module")
