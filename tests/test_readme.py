@@ -1,5 +1,6 @@
 """What the README tells people to type, edit and read is there."""
 
+import pkgutil
 import re
 import subprocess
 
@@ -9,20 +10,27 @@ from mirrors import ROOT
 from stocklib.settings import describe
 from workbench.cli import main
 
-PAGES = ["README.md", "CONTRIBUTING.md"]
-PAGES += [f"docs/{name}.md" for name in ("architecture", "numbers", "embedded", "scale", "analytics")]
-PAGES += [f"docs/{name}.md" for name in ("snowflake", "airflow", "operations")]
+PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 SETTINGS = {name for name, _, _ in describe()}
-# capitals with an underscore that are no setting: files, SQL types, constants of tests, values of settings
-OTHER = {"NBVAL_CHECK_OUTPUT", "STOCKS_REPLAY_KEY", "SASL_SSL", "AIRFLOW_CONN_MINIO", "POWERBI_DATASET_ID"}
-# … and what Snowflake's databases and roles are called by default
+# names in capitals that are not settings: files, SQL types, constants of tests, values of settings
+OTHER = {"NBVAL_CHECK_OUTPUT", "STOCKS_REPLAY_KEY", "SASL_SSL", "AIRFLOW_CONN_MINIO", "POWERBI_SCHEMAS"}
+# … the default names of Snowflake's databases and roles
 OTHER |= {f"STOCKS_{name}" for name in ("BUILD", "REBUILD", "LOADER", "TRANSFORMER", "REPORTER", "TEST_")}
-# what docker-compose.yml asks of .env beside the settings
+# … and what docker-compose.yml reads from .env
 OTHER |= set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text(encoding="utf-8")))
 
 
 def page(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
+
+
+def exists(dotted: str) -> bool:
+    """Return whether a module, or a name in it, can be imported."""
+    try:
+        pkgutil.resolve_name(dotted)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -47,9 +55,20 @@ def test_every_setting_that_is_named_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_file_that_is_named_exists(name: str) -> None:
-    named = re.findall(r"`((?:lib|docs|config|notebooks|dbt_stocks|tests|benchmarks)/[\w./*-]*)`", page(name))
+    folders = "|".join(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
+    named = re.findall(rf"[`\s]((?:{folders})/[\w./*-]*\w/?)[`\s]", page(name))
     named += re.findall(r"\]\((docs/[^)]+)\)", page(name))
     assert not [path for path in named if not list(ROOT.glob(path.rstrip("/")))]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_module_that_is_named_exists(name: str) -> None:
+    # the old names warn
+    named = set(re.findall(r"`((?:stocklib|workbench)(?:\.\w+)+)", page(name))) - {
+        "stocklib.airflow",
+        "stocklib.runner",
+    }
+    assert [dotted for dotted in named if not exists(dotted)] == []
 
 
 def test_every_verb_is_in_the_readme() -> None:

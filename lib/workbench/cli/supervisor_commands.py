@@ -38,9 +38,11 @@ def stream(
     land_seconds: float | None,
     load_seconds: float | None,
 ) -> None:
-    """Produce, land, load, transform and publish continuously, supervised: quotes are in gold seconds later.
+    """Start a producer, a consumer and a loader, and restart those that die: quotes are in gold seconds later.
 
-    What dies is started again. Ctrl-C publishes what was fetched and ends; twice, it ends at once.
+    The producer publishes quotes to Kafka, the consumer lands them in the lake, the loader loads, builds, tests and
+    publishes gold; each is a process. It also starts embedded servers that are down. Ctrl-C publishes what was fetched
+    and ends; a second Ctrl-C ends at once.
     """
     from workbench.supervisor import Plan, run_stream
     from workbench.supervisor.plan import choose_seconds

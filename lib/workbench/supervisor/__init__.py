@@ -1,4 +1,4 @@
-"""The whole pipeline without a scheduler: producing, landing, loading and publishing at once, supervised.
+"""The whole pipeline without a scheduler: a producer, a consumer and a loader at once, supervised.
 
 Each role runs in a process of its own. The supervisor restarts one that dies, and so a server of the embedded stack.
 The processes end in the order of the data, so that what was fetched is published. None outlives the supervisor.
