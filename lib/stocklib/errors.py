@@ -2,6 +2,7 @@
 
     StocksError
     ├── SettingsError            a setting, .env or a file under config/ is missing or malformed
+    ├── MissingExtra             a package of an extra of the wheel is not installed
     ├── StateError               a file that the project keeps for itself is empty, torn or something else
     ├── InputError               what the caller asked for makes no sense
     │   ├── SymbolError          a symbol that is malformed, or that nobody knows
@@ -53,6 +54,12 @@ class StocksError(Exception):
 
 class SettingsError(StocksError):
     """A setting is missing or malformed; the message names it and where to set it."""
+
+    is_hopeless = True
+
+
+class MissingExtra(StocksError):
+    """A package of one of the wheel's extras is not installed; the message has the command that installs it."""
 
     is_hopeless = True
 

@@ -1,10 +1,12 @@
-"""What differs between operating systems: a lock on an open file, whether a process lives; and an environment."""
+"""What a machine differs in: file locks, which processes live, which extras are installed; and an environment."""
 
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
+
+from stocklib.errors import MissingExtra
 
 _POLL_SECONDS = 0.1
 
@@ -42,6 +44,15 @@ def is_alive(pid: int, *, started: float | None = None) -> bool:
         return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return started is None
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Raise ``MissingExtra`` where an import in this block finds no package: it comes with this extra of the wheel."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{error.name} is not installed: run pip install 'stocks-workbench[{name}]'") from error
 
 
 @contextmanager

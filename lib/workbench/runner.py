@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stocklib.errors import NotebookFailed, ParameterError, SettingsError
-from stocklib.host import environment
+from stocklib.host import environment, extra
 from stocklib.settings import Settings
 from stocklib.state_files import write_state
 from workbench.notebook_files import prepare
@@ -249,6 +250,8 @@ def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser:
     import subprocess
     import sys
 
+    with extra("lab"):
+        import_module("jupyterlab")
     command = [sys.executable, "-m", "jupyterlab", f"--ip={host}", f"--port={port}"]
     command += [f"--ServerApp.root_dir={settings.root / 'notebooks'}", f"--LabApp.user_settings_dir={_lab(settings)}"]
     command.append("--KernelManager.transport=ipc")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stocklib.errors import UnknownName, WarehouseBusy, WarehouseError
+from stocklib.host import extra
 from stocklib.settings import Settings
 from stocklib.warehouse.snowflake_signin import SignIn, sign_in
 from stocklib.warehouse.snowflake_trouble import explain
@@ -88,7 +89,8 @@ class SnowflakeSession:
 
 def connect(settings: Settings, *, database: str, purpose: str) -> SnowflakeSession:
     """Sign in; ``WarehouseError`` says which setting, or which statement of an administrator, mends a refusal."""
-    import snowflake.connector
+    with extra("snowflake"):
+        import snowflake.connector
 
     who = sign_in(settings)
     timeout = int(settings.snowflake_timeout_seconds)

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stocklib.errors import SettingsError
+from stocklib.host import extra
 from stocklib.settings import Settings
 from stocklib.text_files import read_text
 
@@ -104,7 +105,8 @@ def sign_in(settings: Settings) -> SignIn:
 
 def read_key(path: Path, passphrase: str) -> bytes:
     """The private key of a PEM file as the connector takes it; ``SettingsError`` says what is wrong with it."""
-    from cryptography.hazmat.primitives import serialization
+    with extra("snowflake"):
+        from cryptography.hazmat.primitives import serialization
 
     at = path.expanduser()
     try:

@@ -28,6 +28,7 @@ from stocklib.errors import (
     SourceUnavailable,
     SymbolError,
 )
+from stocklib.host import extra
 from stocklib.quotes import Candle, CompanyProfile, CorporateAction, check_symbol
 from stocklib.rate_limit import RateBudget
 from stocklib.sessions import new_york_date
@@ -153,8 +154,9 @@ class Yahoo:
         return Answer(symbol, start, asked_at, frame)
 
     def _call(self, symbol: str, ask: Any) -> Any:
-        import yfinance
-        from yfinance.exceptions import YFException, YFRateLimitError, YFTickerMissingError
+        with extra("yahoo"):
+            import yfinance
+            from yfinance.exceptions import YFException, YFRateLimitError, YFTickerMissingError
 
         self._rate_limit.spend(self._stop.wait)
         _keep_cache(self._cache)
