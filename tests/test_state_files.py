@@ -185,7 +185,7 @@ def test_a_heartbeat_with_a_field_of_another_type_is_damaged(change: dict[str, o
 def test_a_record_of_a_server_without_its_port_is_damaged(ports: object, tmp_path: Path) -> None:
     path = start_server(tmp_path)
     path.write_bytes(orjson.dumps(orjson.loads(path.read_bytes()) | {"ports": ports}))
-    with pytest.raises(StateError, match="has no 'ports' that can be used: delete it"):
+    with pytest.raises(StateError, match="has no valid 'ports': delete it"):
         embedded.status(settings_in(tmp_path))
 
 

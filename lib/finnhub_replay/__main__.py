@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         faults = Faults(options.faults, seed=options.fault_seed)
         address = f"http://{options.host}:{options.port}/api/v1"
-        said = f"replaying {', '.join(tape.symbols[:8])} at {address}; Ctrl-C ends it"
-        ready = partial(print, said, flush=True)
+        announcement = f"replaying {', '.join(tape.symbols[:8])} at {address}; Ctrl-C ends it"
+        ready = partial(print, announcement, flush=True)
         serve(Exchange(tape), clock, port=options.port, host=options.host, rules=rules, faults=faults, on_ready=ready)
     except EmbeddedError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201

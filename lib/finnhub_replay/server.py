@@ -103,8 +103,8 @@ class _Json(RequestHandler):
         self.clock, self.api, self.faults, self.feed = clock, api, faults, feed
 
     def prepare(self) -> None:
-        if said := refuse_page(self.request.headers, names=self.api.rules.names):
-            self.refuse(403, said)
+        if refusal := refuse_page(self.request.headers, names=self.api.rules.names):
+            self.refuse(403, refusal)
 
     @property
     def key(self) -> str:

@@ -44,7 +44,7 @@ class TradeStream:
         ping = ping or jumped or (self.clock.mode == "step" and minute != self._minute)
         self._minute = minute
         for listener in list(self.listeners):
-            listener.tell(now, jumped_to=self.clock.base if jumped else None, ping=ping)
+            listener.send_trades(now, jumped_to=self.clock.base if jumped else None, ping=ping)
 
 
 class TradesHandler(WebSocketHandler):
@@ -53,7 +53,7 @@ class TradesHandler(WebSocketHandler):
     def initialize(self, feed: TradeStream) -> None:
         self._feed = feed
         # of each symbol the instant up to which its trades were sent
-        self._heard: dict[str, datetime] = {}
+        self._covered_until: dict[str, datetime] = {}
         # messages that a fault made late
         self._held: list[bytes] = []
 
@@ -70,8 +70,8 @@ class TradesHandler(WebSocketHandler):
         self.clear_header("Server")
         self.set_header("Date", format_datetime(now, usegmt=True))
         self.set_header("X-Stocks-Source", "replay")
-        if said := refuse_page(self.request.headers, names=self._feed.rules.names):
-            self._refuse(403, said)
+        if refusal := refuse_page(self.request.headers, names=self._feed.rules.names):
+            self._refuse(403, refusal)
 
     def check_origin(self, origin: str) -> bool:
         """Every origin: ``prepare`` has refused the strangers', with a reason."""
@@ -91,19 +91,19 @@ class TradesHandler(WebSocketHandler):
             self.send({"type": "error", "msg": "Invalid message"})
             return
         if kind == "unsubscribe":
-            self._heard.pop(symbol, None)
+            self._covered_until.pop(symbol, None)
         elif kind == "subscribe":
             self._subscribe(symbol)
         else:
             self.send({"type": "error", "msg": "Invalid message type"})
 
-    def tell(self, now: datetime, *, jumped_to: datetime | None, ping: bool) -> None:
+    def send_trades(self, now: datetime, *, jumped_to: datetime | None, ping: bool) -> None:
         """Send the trades up to now: those since the last time, or since a jump of the clock."""
         found = []
-        for symbol, heard in self._heard.items():
-            since = heard if jumped_to is None else jumped_to
+        for symbol, covered_until in self._covered_until.items():
+            since = covered_until if jumped_to is None else jumped_to
             found += self._feed.exchange.trades(symbol, since, now)
-            self._heard[symbol] = now
+            self._covered_until[symbol] = now
         found.sort(key=lambda trade: trade["t"])
         for first in range(0, len(found), _TRADES_A_MESSAGE):
             trades = found[first : first + _TRADES_A_MESSAGE]
@@ -125,10 +125,10 @@ class TradesHandler(WebSocketHandler):
     def _subscribe(self, symbol: str) -> None:
         if symbol not in self._feed.exchange.tape.symbols:
             self.send({"type": "error", "msg": f"Invalid symbol {symbol}"})
-        elif symbol not in self._heard and len(self._heard) >= self._feed.rules.ws_symbols:
+        elif symbol not in self._covered_until and len(self._covered_until) >= self._feed.rules.ws_symbols:
             self.send({"type": "error", "msg": "Subscribing to too many symbols"})
         else:
-            self._heard.setdefault(symbol, self._feed.clock.now())
+            self._covered_until.setdefault(symbol, self._feed.clock.now())
 
     def _refuse(self, status: int, text: str) -> None:
         self.set_status(status)

@@ -1,7 +1,7 @@
-"""The source's clock: what time it is where the prices come from, and waiting as a function of it.
+"""The source's clock: the time where the prices come from, and waits in that time.
 
 "Today" and every wait follow the source, so that a replayed day behaves like a live one: live time runs with this
-machine's, a replay at ×N runs N times as fast, and a stepping replay stands still until somebody moves it.
+machine's, a replay at ×N runs N times as fast, and a stepping replay stands still until a process moves it.
 """
 
 import time
@@ -12,29 +12,29 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Protocol
 
-# The time that runs by itself and the clock on the wall part by less, but for a machine that slept.
+# The monotonic clock and the wall clock drift by less, except where the machine slept.
 _JUMP_SECONDS = 5.0
 
 
 class Stop(Protocol):
-    """What ends a run: a ``threading.Event``, or a ``Deadline`` around one."""
+    """An event that ends a run: a ``threading.Event``, or a ``Deadline`` around one."""
 
     def is_set(self) -> bool:
-        """Whether the run is to end."""
+        """Return whether the run must end."""
 
     def wait(self, timeout: float) -> bool:
-        """Wait for the end, ``timeout`` seconds at most; whether it has come."""
+        """Wait for the end, ``timeout`` seconds at most; return whether it has come."""
 
 
 class Deadline:
-    """A stop that also comes by itself, ``seconds`` of this machine's time from now (None: never)."""
+    """A stop that is also set ``seconds`` of this machine's time from now (None: never)."""
 
     def __init__(self, stop: Stop, *, seconds: float | None) -> None:
         self._stop = stop
         self._ends = float("inf") if seconds is None else time.monotonic() + seconds
 
     def is_set(self) -> bool:
-        """Whether the stop was asked for, or the time is up."""
+        """Return whether the stop is set or the time is up."""
         return self._stop.is_set() or time.monotonic() >= self._ends
 
     def wait(self, timeout: float) -> bool:
@@ -43,7 +43,7 @@ class Deadline:
         return self.is_set()
 
 
-class Lively:
+class KeepAliveStop:
     """Stop event that calls ``keep_alive``, where one is set, every two seconds while it waits."""
 
     _EVERY_SECONDS = 2.0
@@ -53,7 +53,7 @@ class Lively:
         self.keep_alive: Callable[[], None] | None = None
 
     def is_set(self) -> bool:
-        """Whether the stop was asked for."""
+        """Return whether the stop is set."""
         return self._stop.is_set()
 
     def wait(self, timeout: float) -> bool:
@@ -67,9 +67,9 @@ class Lively:
         return self._stop.wait(max(0.0, left))
 
 
-# The years of a market that a source may be in.
+# The years of which a source may have data.
 _FIRST_YEAR, _LAST_YEAR = 2000, 2099
-# A source's word on the time is believed this far from where it should be by now, and beyond it when repeated.
+# A source's time is accepted this close to the expected one, and beyond that when it is repeated.
 _LEEWAY_SECONDS, _LATENCY_SECONDS, _AGREEING = 60.0, 5.0, 3
 
 
@@ -82,9 +82,9 @@ class Pace:
 
 
 class SourceClock:
-    """The last instant that the source named, and the time since.
+    """The source's time: the last instant that it named, and the time since.
 
-    ``advance(seconds)`` moves a stepping replay and answers its new time.
+    ``advance(seconds)`` moves a stepping replay and returns its new time.
     """
 
     def __init__(self, stop: Stop, *, advance: Callable[[float], datetime]) -> None:
@@ -93,7 +93,7 @@ class SourceClock:
         self._advance = advance
         self._instant: datetime | None = None
         self._seen_at = self._seen_wall = 0.0
-        # how far off the last doubtful word was, and how many agreed on it
+        # how far off the last doubtful instant was, and how many agreed with it
         self._off = timedelta()
         self._agreed = 0
 
@@ -103,7 +103,7 @@ class SourceClock:
         return self._instant is not None
 
     def see(self, instant: datetime) -> datetime:
-        """Take note of an instant that the source just named."""
+        """Record an instant that the source just named."""
         self._instant = instant
         self._seen_at, self._seen_wall = time.monotonic(), time.time()
         self._agreed = 0
@@ -116,10 +116,10 @@ class SourceClock:
         return self.started and abs(time.time() - self._seen_wall - elapsed) > _JUMP_SECONDS
 
     def doubts(self, instant: datetime) -> timedelta | None:
-        """How far off an instant is that the source just named, where that is too far to be believed.
+        """Return how far off an instant of the source is where it is too far off to accept, else None.
 
-        A clock that jumped is believed when it says so three times in a row: a gateway's wrong ``Date`` does not date
-        a quote. After this machine slept it is believed at once.
+        A clock that jumped is accepted after three answers in a row, so that one wrong ``Date`` of a gateway does not
+        date a quote. After this machine slept it is accepted at once.
         """
         if self._instant is None or self.is_lost:
             return None
@@ -132,7 +132,7 @@ class SourceClock:
         return None if self._agreed >= _AGREEING else off
 
     def now(self) -> datetime:
-        """The source's time now, UTC; its last word plus the time since then at its pace."""
+        """Return the source's time now, UTC: its last instant plus the time since then at its pace."""
         if self._instant is None:
             return datetime.now(UTC)
         if self.pace.step:
@@ -140,7 +140,7 @@ class SourceClock:
         return self._instant + timedelta(seconds=(time.monotonic() - self._seen_at) * self.pace.speed)
 
     def wait(self, seconds: float) -> bool:
-        """Let ``seconds`` of the source's time pass; False when the run was stopped meanwhile."""
+        """Let ``seconds`` of the source's time pass; return False when the run was stopped before that."""
         if self._stop.is_set():
             return False
         if seconds <= 0:
@@ -153,7 +153,7 @@ class SourceClock:
 
 @lru_cache(maxsize=256)
 def read_http_date(text: str) -> datetime | None:
-    """The instant of an HTTP ``Date`` header, or None when it is none.
+    """Return the instant of an HTTP ``Date`` header; None when it is invalid.
 
     >>> read_http_date("Fri, 14 Dec 2012 14:30:00 GMT")
     datetime.datetime(2012, 12, 14, 14, 30, tzinfo=datetime.timezone.utc)

@@ -1,7 +1,7 @@
-"""``.env``: its lines, and what in it has no effect because a name is misspelt or a line is malformed.
+"""``.env``: its lines, and which of them have no effect because a name is misspelt or a line is malformed.
 
-A path in; names and values, or one remark a wrong line, out. A remark names the line and the setting that was meant,
-and never a value, which may be a secret.
+A path in; names and values, or one remark a wrong line, out. A remark names the line and the setting that was probably
+meant, never a value, which may be a secret.
 """
 
 import logging
@@ -17,9 +17,9 @@ from stocklib.text_files import read_text
 
 log = logging.getLogger(__name__)
 
-# Two names that are this alike are the same name, misspelt.
+# How similar a misspelt name is to the right one.
 _ALIKE = 0.75
-# What docker compose and our own processes read beside the settings.
+# What docker compose and our own processes read besides the settings.
 _OTHERS = frozenset({"STOCKS_DEMO", "STOCKS_DEMO_HOME", "STOCKS_REPLAY_KEY", "CALF_TANSU_BIN", "SNOWFLAKE_HOME"})
 _OTHER_PREFIXES = ("COMPOSE_", "AIRFLOW_", "JUPYTER_", "UV_")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -28,7 +28,7 @@ _COMPOSE_NAME = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 
 @dataclass(frozen=True)
 class EnvLine:
-    """One statement of the file: its line number, name and value; ``name`` is None where it is no ``NAME=VALUE``."""
+    """One statement of the file: its line number, name and value; ``name`` is None for an invalid line."""
 
     number: int
     name: str | None
@@ -37,7 +37,7 @@ class EnvLine:
 
 @dataclass(frozen=True)
 class Remarks:
-    """What a person should know of a file: ``wrong`` has no effect though it was meant to, ``others`` is not ours."""
+    """Remarks on a file: ``wrong`` lines have no effect, ``others`` are names that are not ours."""
 
     wrong: tuple[str, ...]
     others: tuple[str, ...]
@@ -47,7 +47,7 @@ def read_lines(path: Path) -> list[EnvLine]:
     """Return the statements of a file in order; none where there is no file. Raises ``SettingsError``."""
     from dotenv.parser import parse_stream
 
-    # docker makes a folder of a mounted file that is missing
+    # docker creates a folder where a mounted file is missing
     if not path.is_file():
         return []
     return [
@@ -67,7 +67,7 @@ def statements(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def remarks(path: Path, *, settings: Collection[str], compose: Path) -> Remarks:
-    """Return what of the file no setting of these names reads; ``compose`` is the compose file, whose names count."""
+    """Return remarks on lines that no setting reads; ``compose`` is the compose file, whose names are read too."""
     known = set(settings) | _OTHERS | _names_of(compose)
     wrong: list[str] = []
     others: list[str] = []
@@ -77,7 +77,7 @@ def remarks(path: Path, *, settings: Collection[str], compose: Path) -> Remarks:
             if line.value is None:
                 wrong.append(f"line {line.number}: {name} has no = and no effect")
         elif line.value is None or not _NAME.fullmatch(name):
-            # it is not shown: it may be a value, or hold one
+            # not shown: it may be a value, or hold one
             wrong.append(
                 f"line {line.number} is not NAME=VALUE and has no effect{f': did you mean {meant}=…?' if meant else ''}"
             )
@@ -92,7 +92,7 @@ def remarks(path: Path, *, settings: Collection[str], compose: Path) -> Remarks:
 
 
 def meant_by(name: str, settings: Collection[str]) -> str | None:
-    """Return the setting that a misspelt name means, None where it is like none.
+    """Return the setting that a misspelt name means, None where no setting is similar.
 
     >>> names = ["FINNHUB_API_KEY", "KAFKA_BROKER", "KAFKA_GROUP"]
     >>> meant_by("FINHUB_API_KEY", names), meant_by("kafka-brokers", names), meant_by("HTTP_PROXY", names)

@@ -5,7 +5,7 @@
     ├── MissingExtra             a package of an extra of the wheel is not installed
     ├── StateError               a file that the project keeps for itself is empty, torn or something else
     ├── InputError               what the caller asked for makes no sense
-    │   ├── SymbolError          a symbol that is malformed, or that nobody knows
+    │   ├── SymbolError          a symbol that is malformed or unknown
     │   ├── DateRangeError       an empty, reversed or future range
     │   ├── ParameterError       an unknown or ill-typed notebook parameter
     │   └── InvalidNotebook      a notebook's file that is cut off, damaged or not in Python
@@ -46,9 +46,9 @@ from pathlib import Path
 
 
 class StocksError(Exception):
-    """Anything that this project raises on purpose."""
+    """The base of every error that this project raises on purpose."""
 
-    # The same request fails again until a person changes something: a scheduler does not repeat it.
+    # True where the same request fails again until a person changes something: a scheduler does not repeat it.
     is_hopeless: bool = False
 
 
@@ -65,7 +65,7 @@ class MissingExtra(StocksError):
 
 
 class StateError(StocksError):
-    """A state file is damaged: ``path`` says which, ``damage`` how (a verb phrase), ``remedy`` what to do about it."""
+    """A state file is damaged: its ``path``, the ``damage`` (a verb phrase), and the ``remedy``."""
 
     def __init__(self, path: Path, damage: str, remedy: str) -> None:
         super().__init__(f"{path} {damage}: {remedy}")
@@ -137,7 +137,7 @@ class NoQuote(SourceError):
 
 
 class Interrupted(SourceError):
-    """The run is stopping, so a wait for the source (rate budget, retry) was given up."""
+    """The run is stopping, so a wait for the source (rate limit, retry) ended early."""
 
 
 class StreamError(StocksError):
@@ -165,11 +165,11 @@ class WarehouseBusy(WarehouseError):
 
 
 class VersionChanged(WarehouseError):
-    """Another version was published while one was read: what was read is of both, and is asked for again."""
+    """Another version was published during a read, which may hold rows of both; read again."""
 
 
 class CostLimitReached(WarehouseError):
-    """The warehouse has cost what it may cost a day; the message says when work goes on."""
+    """The warehouse has used the credits of the day; the message says when work goes on."""
 
 
 class UnknownName(WarehouseError):
@@ -215,7 +215,7 @@ class PowerBIError(StocksError):
 class NotebookFailed(StocksError):
     """A notebook raised; the message names the executed copy that holds the error.
 
-    ``raised`` is the name of the error's class in the notebook. It is hopeless where that class is one of ours and is.
+    ``raised`` is the name of the error's class in the notebook. ``is_hopeless`` is that class's, where it is ours.
     """
 
     def __init__(self, message: str, *, raised: str = "") -> None:

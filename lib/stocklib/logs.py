@@ -1,7 +1,7 @@
-"""What a process of ours logs, and how: our own words in full, those of the libraries only when something is wrong.
+"""What our processes log, and how: our own messages in full, those of libraries only when something is wrong.
 
-No line holds a credential: what the settings call a secret, and what looks like one in an address, is shown as ``***``,
-also at DEBUG, where libraries write out the addresses that they ask, and in tracebacks.
+No line holds a credential: the settings' secrets, and what looks like one in an address, are shown as ``***``, also at
+DEBUG, where libraries log the addresses that they call, and in tracebacks.
 """
 
 import logging
@@ -36,7 +36,7 @@ _PATTERNS = (
 
 
 def write_log(stream: TextIO, *, level: str, secrets: Collection[str] = ()) -> None:
-    """Log to a stream from ``level`` on, without ``secrets``; at DEBUG the libraries have their say too."""
+    """Log to a stream from ``level`` on, without ``secrets``; at DEBUG the libraries' messages too."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Scrubbed(secrets))
     logging.basicConfig(level=level, handlers=[handler])
@@ -57,7 +57,7 @@ def hide_secrets(text: str, secrets: Collection[str] = ()) -> str:
 
 
 class _Scrubbed(logging.Formatter):
-    """A line of the log, and the traceback below it, without a credential."""
+    """Formats a log line, and the traceback below it, without a credential."""
 
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
@@ -75,10 +75,10 @@ def _hide(text: str, known: "re.Pattern[str]") -> str:
 
 
 def _any_of(secrets: Collection[str]) -> "re.Pattern[str]":
-    """Finds the secrets as a text may spell them: as they are, as part of an address, an address by its path alone."""
+    """Return a pattern of the secrets as a text may hold them: as they are, quoted in an address, an address's path."""
     plain = {secret for secret in secrets if secret}
     paths = {path for secret in plain if "://" in secret and len(path := urlsplit(secret).path) > 1}
     spelt = plain | paths | {quote(secret, safe="") for secret in plain} | {quote_plus(secret) for secret in plain}
-    # a short one, such as "any" for a replay that takes any key, may be part of a word that is none
+    # a short one, such as "any" for a replay that takes any key, may be part of an ordinary word
     found = [re.escape(one) if len(one) >= _LONG else rf"\b{re.escape(one)}\b" for one in sorted(spelt, key=len)]
     return re.compile("|".join(reversed(found)) or r"(?!)")

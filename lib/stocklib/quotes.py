@@ -1,4 +1,4 @@
-"""The records: what one answer of a market data source means, and the JSON in which it travels.
+"""The records: one answer of a market data source, and its JSON form.
 
 Pure: mappings and bytes in, frozen records or bytes out. This is the only module where an instant is an epoch number;
 everywhere else it is a UTC-aware ``datetime``, and a trading date is a ``date`` of New York.
@@ -15,14 +15,14 @@ import orjson
 
 from stocklib.errors import BadAnswer, NoQuote, SymbolError
 
-# The years 2000 and 2100: no feed, live or replayed, is of an earlier or a later time.
+# The years 2000 and 2100: every feed, live or replayed, is between them.
 _FIRST_EPOCH, _LAST_EPOCH = 946_684_800, 4_102_444_800
 # Finnhub and Yahoo symbols: BRK.B, ^GSPC, EURUSD=X, BINANCE:BTCUSDT, RDS-A.
 _SYMBOL = re.compile(r"\^?[A-Z0-9][A-Z0-9.:=_-]{0,31}")
 
 
 def check_symbol(symbol: object) -> str:
-    """The symbol in upper case, or one clear error.
+    """Return the symbol in upper case; ``SymbolError`` where it is invalid.
 
     >>> check_symbol(" brk.b ")
     'BRK.B'
@@ -39,14 +39,14 @@ def check_symbol(symbol: object) -> str:
 
 
 def to_epoch(instant: datetime) -> float:
-    """Seconds since 1970 of a UTC-aware instant."""
+    """Return seconds since 1970 of a UTC-aware instant."""
     if instant.tzinfo is None:
         raise ValueError(f"{instant!r} has no time zone; instants here are UTC-aware")
     return instant.timestamp()
 
 
 def from_epoch(seconds: float) -> datetime:
-    """The UTC instant of an epoch number of seconds.
+    """Return the UTC instant of an epoch number of seconds.
 
     >>> from_epoch(1355495400)
     datetime.datetime(2012, 12, 14, 14, 30, tzinfo=datetime.timezone.utc)
@@ -55,26 +55,28 @@ def from_epoch(seconds: float) -> datetime:
 
 
 def read_epoch(seconds: object, what: str, *, first: int = 0) -> datetime:
-    """The UTC instant of an epoch number that a source answered for ``what``; ``BadAnswer`` where it is none.
+    """Return the UTC instant of an epoch number in an answer about ``what``; ``BadAnswer`` where it is invalid.
 
-    It lies after ``first`` and before 2100: milliseconds for seconds, or the reverse, are years away.
+    A valid one is after ``first`` and before 2100, so milliseconds for seconds, or the reverse, are invalid.
 
     >>> read_epoch(1355495400, "AAPL").year
     2012
     >>> read_epoch(1355495400000, "AAPL")
     Traceback (most recent call last):
         ...
-    stocklib.errors.BadAnswer: the source answered t=1355495400000 for AAPL, which is no time; nothing was stored
+    stocklib.errors.BadAnswer: the source answered t=1355495400000 for AAPL, which is not a time; nothing was stored
     """
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not is_number or not first < seconds < _LAST_EPOCH:  # type: ignore[operator]
-        raise BadAnswer(f"the source answered t={f'{seconds!r}'[:40]} for {what}, which is no time; nothing was stored")
+        raise BadAnswer(
+            f"the source answered t={f'{seconds!r}'[:40]} for {what}, which is not a time; nothing was stored"
+        )
     return from_epoch(float(seconds))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a symbol was worth at ``market_timestamp``, as Finnhub's /quote said it. Prices in the listing's currency.
+    """A symbol's price at ``market_timestamp``, from Finnhub's /quote, in the listing's currency.
 
     ``change_percent`` is in percent. ``fetched_at`` is on the source's clock.
     """
@@ -92,13 +94,13 @@ class Quote:
 
     @classmethod
     def parse(cls, symbol: str, answer: Mapping[str, Any], *, fetched_at: datetime) -> "Quote":
-        """The quote in a /quote answer. Zeros and nulls are ``NoQuote``; anything else unexpected is ``BadAnswer``."""
+        """Return the quote in a /quote answer. Zeros and nulls are ``NoQuote``; any other fault is ``BadAnswer``."""
         numbers = {name: _number(answer.get(name), name, symbol) for name in ("c", "h", "l", "o", "pc", "t", "d", "dp")}
         missing = [name for name in ("c", "h", "l", "o", "pc", "t") if not numbers[name]]
         if missing:
             raise NoQuote(
                 f"the source has no price for {symbol}: {', '.join(missing)} zero or null in its answer "
-                "(an unknown symbol, or a passing hiccup; the next poll asks again)"
+                "(an unknown symbol, or a temporary fault; the next poll asks again)"
             )
         negative = [name for name in ("c", "h", "l", "o", "pc", "t") if (numbers[name] or 0) < 0]
         if negative:
@@ -117,7 +119,7 @@ class Quote:
         )
 
     def to_json(self) -> bytes:
-        """The message's value: Finnhub's own names plus ``symbol`` and ``fetched_at`` (epoch seconds)."""
+        """Return the message's value: Finnhub's own names plus ``symbol`` and ``fetched_at`` (epoch seconds)."""
         return orjson.dumps(
             {
                 "symbol": self.symbol,
@@ -136,11 +138,11 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One trade, as Finnhub's websocket said it: ``volume`` in shares (a double: some markets trade fractions).
+    """One trade from Finnhub's websocket: ``volume`` in shares (a double: some markets trade fractions).
 
     ``conditions`` are the exchange's codes, untouched, or None. ``fetched_at`` is on the source's clock.
-    ``covered_since`` is when the feed that brought it began to bring every trade of the symbol, without interruption
-    up to this one; None where nobody knows.
+    ``covered_since`` is since when the feed has brought every trade of the symbol without interruption; None where it
+    is unknown.
     """
 
     symbol: str
@@ -153,7 +155,7 @@ class Trade:
 
     @classmethod
     def parse(cls, item: Any, *, fetched_at: datetime, covered_since: datetime | None = None) -> "Trade":
-        """A trade of a ``trade`` message; ``NoQuote`` where the price is none, else ``BadAnswer`` or ``SymbolError``.
+        """Return a trade of a ``trade`` message; ``NoQuote`` without a price, else ``BadAnswer`` or ``SymbolError``.
 
         >>> said = {"s": "AAPL", "p": 509.79, "t": 1355518800000, "v": 100, "c": ["1", "12"]}
         >>> trade = Trade.parse(said, fetched_at=from_epoch(1355518800.25), covered_since=from_epoch(1355495340))
@@ -164,16 +166,16 @@ class Trade:
         >>> Trade.parse({**said, "p": 0}, fetched_at=trade.fetched_at)
         Traceback (most recent call last):
             ...
-        stocklib.errors.NoQuote: the source said a trade of AAPL without a price (p=0); it was left out
+        stocklib.errors.NoQuote: the source sent a trade of AAPL without a price (p=0); it was left out
         """
         if not isinstance(item, Mapping):
-            raise BadAnswer(f"the source said a trade that is {type(item).__name__}, not an object; it was left out")
+            raise BadAnswer(f"the source sent a trade that is {type(item).__name__}, not an object; it was left out")
         symbol = check_symbol(item.get("s"))
         price, volume, instant = (_number(item.get(name), name, symbol) for name in ("p", "v", "t"))
         if price is None or price <= 0:
-            raise NoQuote(f"the source said a trade of {symbol} without a price (p={item.get('p')!r}); it was left out")
+            raise NoQuote(f"the source sent a trade of {symbol} without a price (p={item.get('p')!r}); it was left out")
         if volume is None or volume < 0 or not instant:
-            raise BadAnswer(f"the source said a trade of {symbol} with v={volume} at t={instant}; it was left out")
+            raise BadAnswer(f"the source sent a trade of {symbol} with v={volume} at t={instant}; it was left out")
         codes = item.get("c")
         return cls(
             symbol=symbol,
@@ -186,7 +188,7 @@ class Trade:
         )
 
     def to_json(self) -> bytes:
-        """The message's value: Finnhub's own names plus ``fetched_at`` and ``since`` (epoch seconds)."""
+        """Return the message's value: Finnhub's own names plus ``fetched_at`` and ``since`` (epoch seconds)."""
         return orjson.dumps(
             {
                 "s": self.symbol,
@@ -202,7 +204,7 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """One bar as its source answered it: split-adjusted as of ``fetched_at`` when daily.
+    """One bar of a source: split-adjusted as of ``fetched_at`` when daily.
 
     ``candle_time`` is the bar's start; for a daily bar it is 00:00 UTC of the New York trade date. Volume in shares (a
     double: sources divide it by splits too), None when the source has none.
@@ -225,7 +227,7 @@ class Candle:
         return self.candle_time.date()
 
     def to_record(self, *, source: str) -> dict[str, Any]:
-        """The line that lands in the lake. ``source`` is finnhub, replay or yfinance."""
+        """Return the line that lands in the lake. ``source`` is finnhub, replay or yfinance."""
         return {
             "symbol": self.symbol,
             "date": self.quote_date.isoformat(),
@@ -242,14 +244,14 @@ class Candle:
 
 @dataclass(frozen=True, slots=True)
 class CorporateAction:
-    """A split, a dividend, or the record of having asked for the one or the other.
+    """A split, a dividend, or the record of an asking for either.
 
     ``kind`` is ``split`` (``from_factor`` old shares became ``to_factor`` new ones on ``action_date``), ``dividend``
-    (``amount``, as it was paid on a share of the day, went ex on ``action_date``), or a record of asking, ``checked``
-    for splits and ``checked_dividends`` for dividends: the source answered for every date from ``action_date`` to
-    ``checked_to``, both included, and its answer is the other records of the same ``fetched_at``. Without such a record
-    a symbol's splits are unknown, which is not the same as none; what the source's newest answer over its date does not
-    repeat is retracted.
+    (``amount``, as paid on a share of the day, with ``action_date`` as ex date), or the record of an asking,
+    ``checked`` for splits and ``checked_dividends`` for dividends: the source answered for every date from
+    ``action_date`` to ``checked_to``, both included, and its answer is the other records of the same ``fetched_at``.
+    Without such a record a symbol's splits are unknown, which is not the same as none. An action that the newest answer
+    for its date no longer holds is retracted.
     """
 
     symbol: str
@@ -262,7 +264,7 @@ class CorporateAction:
     checked_to: date | None = None
 
     def to_record(self, *, source: str, data_source: str) -> dict[str, Any]:
-        """The line that lands in the lake."""
+        """Return the line that lands in the lake."""
         return {
             "symbol": self.symbol,
             "kind": self.kind,
@@ -279,14 +281,14 @@ class CorporateAction:
 
 @dataclass(frozen=True, slots=True)
 class CompanyProfile:
-    """Who is behind a symbol: the source's own fields, untouched, and when they were fetched."""
+    """The company of a symbol: the source's own fields, unchanged, and when they were fetched."""
 
     symbol: str
     fields: Mapping[str, Any]
     fetched_at: datetime
 
     def to_record(self, *, source: str, data_source: str) -> dict[str, Any]:
-        """The line that lands in the lake: Finnhub's /stock/profile2 names under ``profile``."""
+        """Return the line that lands in the lake: Finnhub's /stock/profile2 names under ``profile``."""
         return {
             "symbol": self.symbol,
             "profile": dict(self.fields),

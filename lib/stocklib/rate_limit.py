@@ -1,7 +1,7 @@
-"""The rate budget: how many calls a source allows a minute and a second, kept by waiting rather than by failing.
+"""The rate limit: how many calls a source allows a minute and a second; callers wait rather than fail.
 
-A sliding window a limit: no span of a minute (or of a second) ever sees more calls than allowed, whenever one looks.
-The budget runs on the wall clock, since it is the source's machine that counts.
+A sliding window a limit: no minute (or second) ever holds more calls than allowed, wherever it begins. The windows use
+this machine's clock, since the source counts in real time.
 """
 
 import threading
@@ -11,32 +11,33 @@ from collections.abc import Callable
 
 from stocklib.errors import Interrupted
 
-# The source counts calls as they arrive: this much wider, so that a late one does not meet the next window's first.
+# The source counts calls as they arrive: windows are this much wider, so that a late call does not fall into the next.
 _SLACK = 1.02
 
 
-class RateBudget:
-    """At most ``per_minute`` calls in any minute and ``per_second`` in any second; 0 lifts a limit."""
+class RateLimit:
+    """Allow at most ``per_minute`` calls in any minute and ``per_second`` in any second; 0 lifts a limit."""
 
     def __init__(self, *, per_minute: int, per_second: int) -> None:
         limits = ((per_minute, 60.0), (per_second, 1.0))
         self._windows = [_Window(limit, span * _SLACK) for limit, span in limits if limit > 0]
         self._lock = threading.Lock()
 
-    def spend(self, wait: Callable[[float], bool]) -> float:
-        """Take one call out of the budget, waiting until there is one; seconds waited.
+    def acquire(self, wait: Callable[[float], bool]) -> float:
+        """Wait until a call is allowed, count it, and return the seconds waited.
 
-        ``wait`` waits so many seconds and answers whether to stop: ``threading.Event().wait``. ``Interrupted`` when so.
+        ``wait`` waits so many seconds and returns whether to stop, like ``threading.Event().wait``; then
+        ``Interrupted``.
         """
         waited = 0.0
         while pause := self._take():
             waited += pause
             if wait(pause):
-                raise Interrupted("stopped while waiting for the source's rate budget")
+                raise Interrupted("stopped while waiting for the source's rate limit")
         return waited
 
     def _take(self) -> float:
-        """0 when a call was taken, else the seconds after which to ask again."""
+        """Return 0 when a call was counted, else the seconds after which to ask again."""
         if not self._windows:
             return 0.0
         with self._lock:

@@ -1,8 +1,8 @@
-"""State files: small files that the project keeps for itself, written whole, and read with a sentence about damage.
+"""State files: small files of the project, written whole, and read with a sentence about damage.
 
-A path and bytes in, a file that is the old one or the new one, never half of either. A power cut may still take back
-the last write, or leave a name without its content, unless the file is a promise: ``durable`` waits for the disk (one
-fsync of the file, one of its folder). ``read_record`` says which file is damaged, how, and what to do about it.
+A path and bytes in, a file that is the old or the new one, never half of either. A power cut may still undo the last
+write, or leave a name without its content, unless ``durable`` waits for the disk (one fsync of the file, one of its
+folder). ``read_record`` says which file is damaged, how, and what to do about it.
 """
 
 import itertools
@@ -22,10 +22,9 @@ Shape = Mapping[str, type | tuple[type, ...]]
 
 
 def write_state(path: Path, content: bytes, *, durable: bool, private: bool = False) -> None:
-    """Write a file whole, in place of the one that is there; ``OSError`` leaves that one as it was.
+    """Replace a file as a whole; ``OSError`` leaves the old one as it was.
 
-    ``private`` makes it readable by its owner alone. A caller that writes a promise often, and can do with the version
-    before the last, passes ``durable`` and syncs the folder once itself: see ``sync_folder``.
+    ``private`` makes it readable only by its owner.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}.tmp")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
@@ -43,14 +42,14 @@ def write_state(path: Path, content: bytes, *, durable: bool, private: bool = Fa
 
 
 def write_promise(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a file that must be there, whole, after a power cut that follows the return of this call."""
+    """Write a file that survives, whole, any power cut after this call returned."""
     write_state(path, content, durable=True, private=private)
     sync_folder(path.parent)
 
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """An ``OSError`` of the block says on which file: one of a write or a flush, as on a full disk, does not."""
+    """Name the file in an ``OSError`` of the block: one of a write or a flush, as on a full disk, does not."""
     try:
         yield
     except OSError as error:
@@ -59,8 +58,8 @@ def named(path: Path) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the disk keep the names in a folder: what was made, renamed or removed there; where it can."""
-    # some network and Windows file systems cannot sync a folder, and keep their names in other ways
+    """Sync the names in a folder to disk (what was made, renamed or removed), where the file system can."""
+    # some network and Windows file systems cannot sync a folder
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -72,8 +71,8 @@ def sync_folder(folder: Path) -> None:
 def read_record(path: Path, *, shape: Shape, remedy: str) -> dict[str, Any]:
     """Return the JSON object of a state file, with at least the fields of ``shape``, each of its type.
 
-    Raises ``FileNotFoundError`` where there is no such file, and ``StateError`` for one that is empty, torn, unreadable
-    or something else; ``remedy`` ends that sentence.
+    Raise ``FileNotFoundError`` where there is no such file, and ``StateError`` for one that is empty, torn, unreadable
+    or not such an object; ``remedy`` ends that sentence.
     """
     try:
         content = path.read_bytes()
@@ -91,12 +90,12 @@ def read_record(path: Path, *, shape: Shape, remedy: str) -> dict[str, Any]:
         raise StateError(path, "is not a JSON object", remedy)
     for name, kind in shape.items():
         if not _is(record.get(name), kind):
-            raise StateError(path, f"has no {name!r} that can be used", remedy)
+            raise StateError(path, f"has no valid {name!r}", remedy)
     return record
 
 
 def find_damage(content: bytes) -> str | None:
-    """What a power cut did to a file of text, as a verb phrase; None where it did nothing that shows.
+    """Return what a power cut did to a text file, as a verb phrase; None where it shows no damage.
 
     >>> find_damage(b""), find_damage(b"{}"), find_damage(bytes(9))
     ('is empty (a power cut, or a full disk?)', None, 'holds zero bytes (a power cut?)')

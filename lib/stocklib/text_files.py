@@ -1,8 +1,8 @@
 """The text of a file that a person edits, whatever editor saved it: UTF-8 with or without a byte order mark, any line
 ends.
 
-A path in, its text out. A file in another encoding is one ``SettingsError`` that names the encoding, or the first line
-that is not UTF-8, and says how to save the file.
+A path in, its text out. A file in another encoding raises a ``SettingsError`` that names the encoding, or the first
+line that is not UTF-8, and says how to save the file.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from stocklib.errors import SettingsError
 
 _MARK = "\ufeff"
-# the longer marks first: that of UTF-32 begins like that of UTF-16
+# longer marks first: the mark of UTF-32 begins like that of UTF-16
 _OTHERS = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),

@@ -9,7 +9,7 @@ from stocklib.text_files import read_text
 
 
 def read_watchlist(root: Path, chosen: str) -> list[str]:
-    """Return the symbols of the watchlist that ``STOCKS_WATCHLIST`` names: each checked, in order, none twice.
+    """Return the symbols of the watchlist that ``STOCKS_WATCHLIST`` names: each checked, in order, without duplicates.
 
     ``root`` is the project's folder. Raises ``SettingsError``.
     """
@@ -22,7 +22,7 @@ def read_watchlist(root: Path, chosen: str) -> list[str]:
 
 
 def read_symbols(path: Path) -> list[str]:
-    """Return the symbols of one watchlist's file: each checked, in order, none twice. Raises ``SettingsError``."""
+    """Return the symbols of one watchlist's file, each checked, without duplicates; ``SettingsError``."""
     try:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:

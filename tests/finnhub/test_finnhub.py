@@ -28,7 +28,7 @@ from stocklib.errors import (
     SymbolError,
 )
 from stocklib.finnhub import Finnhub
-from stocklib.rate_limit import RateBudget
+from stocklib.rate_limit import RateLimit
 from stocklib.settings import Settings, read_settings
 
 KEY = "sk-4242-never-to-be-seen"
@@ -445,12 +445,12 @@ def test_the_rate_budget_waits_and_then_goes_on(client: Client) -> None:
 
 
 def test_a_lifted_budget_waits_for_nothing() -> None:
-    budget = RateBudget(per_minute=0, per_second=0)
-    assert sum(budget.spend(threading.Event().wait) for _ in range(10_000)) == 0
+    rate_limit = RateLimit(per_minute=0, per_second=0)
+    assert sum(rate_limit.acquire(threading.Event().wait) for _ in range(10_000)) == 0
 
 
 def test_a_minute_of_the_budget_counts_beside_the_second() -> None:
-    budget = RateBudget(per_minute=3, per_second=100)
+    rate_limit = RateLimit(per_minute=3, per_second=100)
     waits: list[float] = []
 
     def wait(seconds: float) -> bool:
@@ -458,9 +458,9 @@ def test_a_minute_of_the_budget_counts_beside_the_second() -> None:
         return True
 
     for _ in range(3):
-        budget.spend(wait)
+        rate_limit.acquire(wait)
     with pytest.raises(Interrupted):
-        budget.spend(wait)
+        rate_limit.acquire(wait)
     assert 59 < waits[0] < 62
 
 

@@ -109,9 +109,9 @@ def test_a_replay_says_what_time_it_is_with_each_message(listen: Listen) -> None
         feed = listen(server)
         (trade,) = receive(feed, 1)
         assert (trade.fetched_at.timestamp(), trade.covered_since) == (later, NOW)
-        until(feed, lambda: feed.told)
-        assert feed.told is not None
-        assert feed.told.timestamp() == later + 1
+        until(feed, lambda: feed.complete_until)
+        assert feed.complete_until is not None
+        assert feed.complete_until.timestamp() == later + 1
 
 
 def test_a_lost_connection_is_replaced_and_subscribes_anew(listen: Listen, exchange: Exchange) -> None:

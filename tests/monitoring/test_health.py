@@ -23,7 +23,7 @@ from conftest import StartReplay
 from outages import Proxy, wait_for
 from prometheus_client.parser import text_string_to_metric_families
 
-from stocklib.clocks import Lively
+from stocklib.clocks import KeepAliveStop
 from stocklib.errors import Interrupted, SettingsError, SourceUnavailable
 from stocklib.finnhub import Finnhub
 from stocklib.monitoring.health import examine
@@ -248,7 +248,7 @@ def test_a_feed_whose_source_is_away_has_its_line_from_the_beginning(
 ) -> None:
     away = {"FINNHUB_API_KEY": "key", "FINNHUB_BASE_URL": "http://127.0.0.1:9/api/v1", "STOCKS_WATCHLIST": ""}
     settings = read_settings(environ={**service_environ, **away})
-    monkeypatch.setattr(Lively, "_EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(KeepAliveStop, "_EVERY_SECONDS", 0.1)
     stop = threading.Event()
     with ThreadPoolExecutor(1) as beside:
         running = beside.submit(feed, settings, symbols=["AAPL"], stop=stop)

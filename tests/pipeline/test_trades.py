@@ -87,12 +87,12 @@ def test_before_the_bell_it_waits_and_after_the_session_there_is_nothing(
     with Finnhub(settings) as finnhub:
         over = produce_trades(settings, until_close=True)
         assert (over.trades, over.ended) == (0, "the session of 2012-12-13 is over")
-        assert finnhub.look_at_clock() == new_york(16, 30, day=13)
+        assert finnhub.refresh_clock() == new_york(16, 30, day=13)
         texts: list[str] = []
         result = produce_trades(settings, max_trades=40, on_progress=lambda done, total, text: texts.append(text))
         assert (result.trades, result.first, result.ended) == (40, new_york(9, 30), "40 trades were asked for")
         assert texts[0] == "the market opens 2012-12-14 09:30:00 New York"
-        assert new_york(9, 30) <= finnhub.look_at_clock() <= new_york(9, 33)
+        assert new_york(9, 30) <= finnhub.refresh_clock() <= new_york(9, 33)
 
 
 def test_quotes_and_trades_side_by_side_share_one_clock(

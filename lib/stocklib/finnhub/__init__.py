@@ -1,8 +1,8 @@
 """The Finnhub client: quotes, candles, profiles, splits, dividends and the market's hours.
 
 What goes in: symbols and dates. What comes out: the records of ``quotes`` and ``answers``, each with ``fetched_at`` on
-the source's clock (the answer's ``Date`` header, which a replay server sets to its virtual time). How a call is made,
-repeated and refused is in ``connection``.
+the source's clock (the answer's ``Date`` header, which a replay server sets to its virtual time). ``rest`` makes the
+calls, repeats them and translates refusals.
 """
 
 import threading
@@ -28,13 +28,13 @@ _DAILY = ("D", "W", "M")
 
 
 class Finnhub:
-    """A client of Finnhub, or of a replay server that speaks like it. Use it in a ``with`` block.
+    """A client of Finnhub, or of a replay server with the same API. Use it in a ``with`` block.
 
     ``stop`` interrupts every wait (``Interrupted``). A call is tried ``attempts`` times in all; the first pause takes
     about ``first_pause`` seconds, the next ones twice as long each.
     """
 
-    # A replay speaks Finnhub's language, so its candles count as Finnhub's.
+    # A replay has Finnhub's API, so its candles count as Finnhub's.
     data_source = "finnhub"
 
     def __init__(
@@ -62,7 +62,7 @@ class Finnhub:
             try:
                 self.market_status()
             except BadAnswer:
-                # garbage, from somebody who said who it is
+                # an invalid answer, but its headers name the source
                 if self._source.replay is None:
                     raise
         return "replay" if self._source.replay else "finnhub"
@@ -84,27 +84,27 @@ class Finnhub:
         return self._source.clock.is_lost
 
     def wait(self, seconds: float) -> bool:
-        """Let ``seconds`` of the source's time pass; False when ``stop`` was set meanwhile."""
+        """Let ``seconds`` of the source's time pass; return False when ``stop`` was set before that."""
         self._read_pace()
         return self._source.clock.wait(seconds)
 
-    def look_at_clock(self) -> datetime:
-        """The source's time, asked for anew where it is a replay: others may have moved its clock."""
+    def refresh_clock(self) -> datetime:
+        """Return the source's time; ask a replay again, since another process may have moved its clock."""
         self._read_pace()
         if self.source == "replay":
             self._source.read_pace()
         return self._source.clock.now()
 
-    def hear_time(self, instant: datetime) -> datetime:
-        """Take note of an instant that the source named outside of an answer to a call."""
+    def note_time(self, instant: datetime) -> datetime:
+        """Record an instant that the source named outside of an answer to a call."""
         clock = self._source.clock
-        # what was said before a stepping replay was last moved may arrive after that
+        # a message from before the last move of a stepping replay may arrive after the move
         return instant if clock.pace.step and instant < clock.now() else clock.see(instant)
 
     def wait_until(self, instant: datetime) -> bool:
-        """Let the source's time pass until an instant; False when ``stop`` was set meanwhile.
+        """Let the source's time pass until an instant; return False when ``stop`` was set before that.
 
-        A stepping replay is moved there, unless others moved it further already.
+        It moves a stepping replay there, unless another process has moved it further.
         """
         self._read_pace()
         if not self.pace.step:
@@ -113,17 +113,18 @@ class Finnhub:
         return not self._source.is_stopped
 
     def set_clock(self, instant: datetime) -> datetime:
-        """Set the clock of a replay server on this machine; its new time."""
+        """Set the clock of a replay server on this machine; return its new time."""
         return self._source.move_replay(replay_move(instant))
 
     def quote(self, symbol: str) -> Quote:
-        """What a symbol is worth now; ``NoQuote`` when the source has no price for it."""
+        """Return the current quote of a symbol; ``NoQuote`` when the source has no price for it."""
         symbol = check_symbol(symbol)
         answer, fetched_at = self._source.get("/quote?symbol=" + url_quote(symbol, safe=""), symbol)
         return Quote.parse(symbol, _mapping(answer, f"the quote of {symbol}"), fetched_at=fetched_at)
 
     def candles(self, symbol: str, resolution: str, start: date | datetime, end: date | datetime) -> list[Candle]:
-        """The bars from ``start`` to ``end``, both included, split-adjusted when daily; empty when there are none.
+        """Return the bars from ``start`` to ``end``, both included, split-adjusted when daily; empty when there are
+        none.
 
         ``resolution`` is one of 1, 5, 15, 30, 60 (minutes), D, W, M. Dates are New York dates.
         """
@@ -137,7 +138,7 @@ class Finnhub:
         return found
 
     def profile(self, symbol: str) -> CompanyProfile:
-        """Who is behind a symbol; ``SymbolError`` when Finnhub does not know it."""
+        """Return the company of a symbol; ``SymbolError`` when Finnhub does not know it."""
         symbol = check_symbol(symbol)
         answer, fetched_at = self._source.get("/stock/profile2?" + urlencode({"symbol": symbol}), symbol)
         if not _mapping(answer, f"the profile of {symbol}"):
@@ -145,10 +146,10 @@ class Finnhub:
         return CompanyProfile(symbol, answer, fetched_at)
 
     def splits(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
-        """What is known of a symbol's splits from ``start`` to ``end``: that they were asked for, then each of them.
+        """Return a symbol's splits from ``start`` to ``end``, after a record that they were asked for.
 
-        The first record is the ``checked`` one. It reaches no further than the day of the answer: a split that is
-        announced for later is neither reported nor excluded.
+        The first record has the kind ``checked``. It covers dates up to the day of the answer: it says nothing about
+        splits that are announced for later.
         """
         symbol = check_symbol(symbol)
         answer, fetched_at = self._dated("/stock/split", symbol, start, end)
@@ -158,9 +159,9 @@ class Finnhub:
         return [checked, *(split for split in found if start <= split.action_date <= asked_to)]
 
     def dividends(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
-        """That the dividends of ``start`` to ``end`` were asked for, then each of them, in the amount that was paid.
+        """Return a symbol's dividends from ``start`` to ``end`` as paid, after a record that they were asked for.
 
-        The first record is the ``checked_dividends`` one; it reaches no further than the day of the answer.
+        The first record has the kind ``checked_dividends``. It covers dates up to the day of the answer.
         """
         symbol = check_symbol(symbol)
         answer, fetched_at = self._dated("/stock/dividend", symbol, start, end)
@@ -170,12 +171,12 @@ class Finnhub:
         return [checked, *(dividend for dividend in found if start <= dividend.action_date <= asked_to)]
 
     def market_status(self) -> MarketStatus:
-        """Whether the US exchanges are open."""
+        """Return whether the US exchanges are open."""
         answer, fetched_at = self._source.get("/stock/market-status?exchange=US", "the US exchanges")
         return answers.read_market_status(answer, fetched_at=fetched_at)
 
     def market_holidays(self) -> list[MarketHoliday]:
-        """The US exchanges' holidays that Finnhub knows, oldest first."""
+        """Return the US exchanges' holidays that Finnhub knows, oldest first."""
         answer, _ = self._source.get("/stock/market-holiday?exchange=US", "the US exchanges")
         return answers.read_market_holidays(answer)
 
@@ -190,7 +191,7 @@ class Finnhub:
 
 
 def replay_now(settings: Settings) -> datetime | None:
-    """What time a replay server on this machine says it is; None where none answers. It costs no call of a plan."""
+    """Return the time of a replay server on this machine; None where none answers. It counts as no call of the API."""
     if not is_on_this_machine(settings):
         return None
     source = Connection(settings, stop=threading.Event(), attempts=1, first_pause=0)
@@ -215,7 +216,7 @@ def _check_range(start: date, end: date, what: str) -> None:
 
 
 def _spans(resolution: str, start: date | datetime, end: date | datetime) -> Iterator[tuple[int, int]]:
-    """The from and to (epoch seconds) of each call that a range takes."""
+    """Yield from and to (epoch seconds) of each call that a range needs."""
     first, last = _edge(start, resolution, time.min), _edge(end, resolution, time.max)
     step = last - first if resolution in _DAILY else _INTRADAY_SPAN
     while first <= last:

@@ -1,7 +1,7 @@
-"""What Finnhub's answers mean, apart from the quote's (that one is in ``quotes``): parsed JSON in, records out.
+"""Finnhub's answers as records, except quotes and trades (see ``quotes``): parsed JSON in, records out.
 
-Strict: an answer that lacks something, or holds what cannot be a price, is ``BadAnswer`` as a whole, so that half of it
-never becomes history. Nothing here talks to the network.
+Strict: an answer that lacks a field, or holds an invalid price, is ``BadAnswer`` as a whole, so that half of it never
+becomes history. Nothing here uses the network.
 """
 
 import math
@@ -16,7 +16,7 @@ from stocklib.quotes import Candle, CorporateAction, read_epoch
 
 @dataclass(frozen=True, slots=True)
 class MarketStatus:
-    """Whether the exchange is open, as the source says. ``at`` is on the source's clock."""
+    """Whether the exchange is open, by the source. ``at`` is on the source's clock."""
 
     is_open: bool
     session: str | None
@@ -34,7 +34,7 @@ class MarketHoliday:
 
 
 def read_candles(symbol: str, resolution: str, answer: Any, *, fetched_at: datetime) -> list[Candle]:
-    """The bars of a /stock/candle answer, oldest first; none for ``no_data``."""
+    """Return the bars of a /stock/candle answer, oldest first; none for ``no_data``."""
     what = f"candles of {symbol}"
     status = _mapping(answer, what).get("s")
     if status == "no_data":
@@ -55,7 +55,7 @@ def read_candles(symbol: str, resolution: str, answer: Any, *, fetched_at: datet
 
 
 def read_splits(symbol: str, answer: Any, *, fetched_at: datetime) -> list[CorporateAction]:
-    """The splits of a /stock/split answer, oldest first."""
+    """Return the splits of a /stock/split answer, oldest first."""
 
     def split(row: dict[str, Any], day: date, what: str) -> CorporateAction:
         old, new = (_number(row.get(name), name, what) for name in ("fromFactor", "toFactor"))
@@ -67,7 +67,7 @@ def read_splits(symbol: str, answer: Any, *, fetched_at: datetime) -> list[Corpo
 
 
 def read_dividends(symbol: str, answer: Any, *, fetched_at: datetime) -> list[CorporateAction]:
-    """The dividends of a /stock/dividend answer by ex date, oldest first; amounts a share as they were paid."""
+    """Return the dividends of a /stock/dividend answer by ex date, oldest first; amounts a share as paid."""
 
     def dividend(row: dict[str, Any], day: date, what: str) -> CorporateAction:
         amount = _number(row.get("amount"), "amount", what)
@@ -79,7 +79,7 @@ def read_dividends(symbol: str, answer: Any, *, fetched_at: datetime) -> list[Co
 
 
 def read_market_status(answer: Any, *, fetched_at: datetime) -> MarketStatus:
-    """The status in a /stock/market-status answer."""
+    """Return the status in a /stock/market-status answer."""
     fields = _mapping(answer, "the market status")
     is_open, instant = fields.get("isOpen"), fields.get("t")
     if not isinstance(is_open, bool):
@@ -93,7 +93,7 @@ def read_market_status(answer: Any, *, fetched_at: datetime) -> MarketStatus:
 
 
 def read_market_holidays(answer: Any) -> list[MarketHoliday]:
-    """The holidays of a /stock/market-holiday answer, oldest first."""
+    """Return the holidays of a /stock/market-holiday answer, oldest first."""
     rows = _mapping(answer, "the market holidays").get("data")
     if not isinstance(rows, list):
         raise BadAnswer("the source answered market holidays without data")

@@ -1,7 +1,7 @@
-"""One connection to Finnhub, or to a replay server that speaks like it: paths in, parsed JSON and the time of it out.
+"""One connection to Finnhub, or to a replay server with the same API: paths in, parsed JSON and its time out.
 
-Calls stay within the plan's rate budget by waiting; 429, 5xx and a lost connection are tried again with growing pauses;
-whatever is left is one of ``errors`` and says what to do next. The key travels in one header and appears nowhere else.
+Calls wait to stay within the plan's rate limit. 429, 5xx and a lost connection are tried again with growing pauses; any
+other failure is one of ``errors`` and says what to do next. The key is in one header and nowhere else.
 """
 
 import logging
@@ -27,7 +27,7 @@ from stocklib.errors import (
     SourceUnavailable,
 )
 from stocklib.quotes import read_epoch, to_epoch
-from stocklib.rate_limit import RateBudget
+from stocklib.rate_limit import RateLimit
 from stocklib.settings import Secret, Settings
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _PREMIUM = {"/stock/candle", "/stock/split", "/stock/dividend"}
 
 
 class Connection:
-    """Asks one source. ``stop`` interrupts every wait with ``Interrupted``.
+    """A connection to one source. ``stop`` interrupts every wait with ``Interrupted``.
 
     A call is tried ``attempts`` times in all; the first pause is about ``first_pause`` seconds and doubles from there.
     ``clock`` is the source's; ``replay`` says whether the answers are recorded ones, None before the first answer.
@@ -51,7 +51,7 @@ class Connection:
         self._address = urlsplit(str(settings.finnhub_base_url))
         self._base = self._address.geturl()
         self._stop = stop
-        self._rate_limit = RateBudget(
+        self._rate_limit = RateLimit(
             per_minute=settings.finnhub_calls_per_minute, per_second=settings.finnhub_calls_per_second
         )
         self._attempts = attempts
@@ -72,7 +72,7 @@ class Connection:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the run is to end."""
+        """Whether the run must end."""
         return self._stop.is_set()
 
     def close(self) -> None:
@@ -80,13 +80,13 @@ class Connection:
         self._adapter.close()
 
     def get(self, path: str, subject: str) -> tuple[Any, datetime]:
-        """The answer to ``path`` (with its query) and the source's time of it. ``subject`` is for the error's text."""
+        """Return the answer to ``path`` (with its query) and the source's time. ``subject`` is for the error's text."""
         if self._stop.is_set():
             raise Interrupted(f"stopped before asking Finnhub for {subject}")
         return self._retrying(self._ask, path, subject)
 
     def read_pace(self) -> None:
-        """Learn how a replay's time runs; to be called once the source has answered something."""
+        """Read how a replay's time runs; call it after the source's first answer."""
         answer = self._replay_clock("GET", None)
         step = answer.get("mode") == "step"
         self._paced = True
@@ -94,11 +94,11 @@ class Connection:
         self.clock.see(read_epoch(answer["now"], "its clock"))
 
     def move_replay(self, move: dict[str, float]) -> datetime:
-        """Set (``now``) or advance (``advance``, seconds) a replay's clock; its new time."""
+        """Set (``now``) or advance (``advance``, seconds) a replay's clock; return its new time."""
         return self.clock.see(read_epoch(self._replay_clock("POST", orjson.dumps(move))["now"], "its clock"))
 
     def _ask(self, path: str, subject: str) -> tuple[Any, datetime]:
-        self._rate_limit.spend(self._stop.wait)
+        self._rate_limit.acquire(self._stop.wait)
         response = self._send("GET", self._base + path, self._headers)
         if response.status_code != 200:
             self._refuse(response, path.partition("?")[0], subject)
@@ -107,7 +107,7 @@ class Connection:
         if named and (self._paced or self.replay is False) and (off := self.clock.doubts(named)):
             raise SourceUnavailable(
                 f"{self._where} says that it is {named:%Y-%m-%d %H:%M:%S} UTC, {off.total_seconds():+,.0f} s from what "
-                f"its answers before said: its answer for {subject} is not taken"
+                f"its earlier answers imply: its answer for {subject} is rejected"
             )
         fetched_at = self.clock.see(named) if named else self.clock.now()
         self.replay = response.headers.get("X-Stocks-Source") == "replay"
@@ -143,30 +143,32 @@ class Connection:
 
     def _refuse(self, response: requests.Response, name: str, subject: str) -> NoReturn:
         status = response.status_code
-        said = f"{status}{self._said(response)}"
+        refusal = f"{status}{self._error_text(response)}"
         self._retry_after = _retry_after(response)
         if status == 401:
-            raise KeyRefused(f"Finnhub refused the key ({said}): check FINNHUB_API_KEY in .env or in the environment")
+            raise KeyRefused(
+                f"Finnhub refused the key ({refusal}): check FINNHUB_API_KEY in .env or in the environment"
+            )
         if status == 403:
             advice = (
                 "set HISTORY_SOURCE=yfinance" if name in _PREMIUM else "leave it out, or use a key of a larger plan"
             )
-            raise PlanRefused(f"Finnhub refused {name} for {subject} ({said}): the key's plan lacks it; {advice}")
+            raise PlanRefused(f"Finnhub refused {name} for {subject} ({refusal}): the key's plan lacks it; {advice}")
         if status == 429:
             raise RateLimited(
-                f"{self._where} says that it is asked too often, for {subject} now ({said}): lower "
-                "FINNHUB_CALLS_PER_MINUTE, or see who else uses this key, and try again in a minute"
+                f"{self._where} reports too many calls, at {subject} ({refusal}): lower "
+                "FINNHUB_CALLS_PER_MINUTE, or find who else uses this key, and try again in a minute"
             )
         if status >= 500:
-            raise SourceUnavailable(f"{self._where} failed on {name} for {subject} ({said}); {self._hint}")
+            raise SourceUnavailable(f"{self._where} failed on {name} for {subject} ({refusal}); {self._hint}")
         if 300 <= status < 400:
             raise BadAnswer(
                 f"{self._where} answered {name} with a redirect ({status}), which is not followed, so that the key "
                 "goes nowhere else: check FINNHUB_BASE_URL"
             )
-        raise BadAnswer(f"{self._where} answered {name} for {subject} with {said}: check FINNHUB_BASE_URL")
+        raise BadAnswer(f"{self._where} answered {name} for {subject} with {refusal}: check FINNHUB_BASE_URL")
 
-    def _said(self, response: requests.Response) -> str:
+    def _error_text(self, response: requests.Response) -> str:
         try:
             error = orjson.loads(response.content).get("error")
         except (orjson.JSONDecodeError, AttributeError):
@@ -184,11 +186,11 @@ class Connection:
     @property
     def _hint(self) -> str:
         if self._address.hostname in _LOOPBACK:
-            return "is the replay server up? `stocks status` says, `stocks up` starts it"
+            return "check with `stocks status` that the replay server runs; `stocks up` starts it"
         return "check the network and FINNHUB_BASE_URL, or try again later"
 
     def _backoff(self, state: RetryCallState) -> float:
-        """Seconds before the next try: doubling with jitter, four times as many after a 429, or what it says."""
+        """Return seconds before the next try: doubling with jitter, four times after a 429, or its Retry-After."""
         error = state.outcome.exception() if state.outcome else None
         patience = self._first_pause * (4 if isinstance(error, RateLimited) else 1)
         pause: float = patience * 2 ** (state.attempt_number - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
@@ -210,32 +212,32 @@ class Connection:
         if not isinstance(answer, dict) or not isinstance(answer.get("now"), int | float):
             raise BadAnswer(
                 f"{self._where} does not let its clock be read or moved ({response.status_code}"
-                f"{self._said(response)}): only a replay server does, with the key that it was started with"
+                f"{self._error_text(response)}): only a replay server does, with the key that it was started with"
             )
         return answer
 
 
 def replay_move(instant: datetime) -> dict[str, float]:
-    """The move that sets a replay's clock to an instant."""
+    """Return the request that sets a replay's clock to an instant."""
     return {"now": to_epoch(instant)}
 
 
 def is_on_this_machine(settings: Settings) -> bool:
-    """Whether the source is asked on loopback, as a replay server is."""
+    """Return whether the source's address is loopback, as a replay server's is."""
     return urlsplit(str(settings.finnhub_base_url)).hostname in _LOOPBACK
 
 
 def _headers(key: Secret) -> "CaseInsensitiveDict[str]":
     # checked here, since an HTTP library that rejects a header repeats it in its error
     if not all("!" <= letter <= "~" for letter in key.reveal()):
-        raise SettingsError("FINNHUB_API_KEY holds a space, a line break or a letter that no key has: copy it again")
+        raise SettingsError("FINNHUB_API_KEY holds a space, a line break or a character that no key has: copy it again")
     return CaseInsensitiveDict(
         {"X-Finnhub-Token": key.reveal(), "Accept": "application/json", "User-Agent": "stocks-workbench"}
     )
 
 
 def _route(base: str) -> dict[str, Any]:
-    """Proxies and certificates of this machine, read once; nothing of the kind for an address of its own."""
+    """Return this machine's proxies and certificates, read once; none for an address on this machine."""
     if urlsplit(base).hostname in _LOOPBACK:
         return {}
     with requests.Session() as session:

@@ -1,7 +1,7 @@
-"""Trades as they happen: symbols in, ``Trade`` records out, over a websocket that is replaced whenever it is lost.
+"""Trades as they happen: symbols in, ``Trade`` records out, over a websocket that reconnects when it is lost.
 
-Each trade says since when the feed has brought every one of them (``covered_since``): a connection that was lost, or a
-message that could not be read, begins that anew, so that whoever adds trades up knows where some are missing.
+Each trade carries ``covered_since``: since when the feed has brought every trade. A lost connection or an unreadable
+message resets it, so that a sum over trades shows where some are missing.
 """
 
 import json
@@ -26,18 +26,18 @@ from stocklib.settings import Settings
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-# A source that has not taken a single connection of so many is not down for a while: something is set up wrong.
+# A source that refused every one of so many first connections is not just down: a setting is wrong.
 _PATIENCE = 3
-# The source's clock is told in whole seconds: when a feed began is known that well.
+# The source reports its clock in whole seconds, so the start of a feed is known to a second.
 _CLOCK_DOUBT = timedelta(seconds=1)
 
 
 class TradeFeed:
     """The trades of some symbols. Symbols beyond ``FINNHUB_WS_SYMBOLS`` are left out, and named in a warning.
 
-    Counters: ``trades``, ``losses`` (of connections), ``reconnects``, ``rejected`` (what was no trade, by symbol),
-    ``garbled`` (messages that could not be read). ``told`` is the source's time up to which everything has come, as a
-    replay says; None live.
+    Counters: ``trades``, ``losses`` (of connections), ``reconnects``, ``rejected`` (invalid trades, by symbol),
+    ``garbled`` (messages that could not be read). ``complete_until`` is the replay's time up to which every trade has
+    come; None live.
     """
 
     def __init__(self, settings: Settings, finnhub: Finnhub, symbols: Sequence[str], *, stop: Stop) -> None:
@@ -58,30 +58,30 @@ class TradeFeed:
         self._failures = 0
         self.losses = 0
         self._retry_at = 0.0
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
         self.connections = 0
         self.trades = 0
         self.garbled = 0
         self.rejected: Counter[str] = Counter()
-        self.told: datetime | None = None
+        self.complete_until: datetime | None = None
         self.trouble: str | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether the feed is on."""
+        """Whether the feed is connected."""
         return self._wire is not None
 
     @property
     def reconnects(self) -> int:
-        """How often a connection was replaced."""
+        """The number of times that a connection was replaced."""
         return max(0, self.connections - 1)
 
     def receive(self, seconds: float) -> list[Trade]:
-        """The trades of the next message, in its order; none when nothing came for so many seconds.
+        """Return the trades of the next message, in its order; none when nothing came for so many seconds.
 
         Connects where there is no connection, and again where it was lost, after a pause that grows. Raises
-        ``KeyRefused``, ``PlanRefused`` or ``BadAnswer`` when the source does not want us, ``SourceUnavailable`` when it
-        took none of the first connections, ``Interrupted`` when the run is stopping.
+        ``KeyRefused``, ``PlanRefused`` or ``BadAnswer`` when the source refuses us, ``SourceUnavailable`` when it
+        accepted none of the first connections, ``Interrupted`` when the run is stopping.
         """
         if self._waiting:
             return self._read(self._waiting.pop(0))
@@ -101,7 +101,7 @@ class TradeFeed:
         self._wire, self._since, self.trouble = None, None, None
 
     def _connect(self, seconds: float) -> None:
-        """Connect and subscribe, unless it is too early to try again: that waits ``seconds`` at most."""
+        """Connect and subscribe; where it is too early to try again, wait ``seconds`` at most."""
         if self._stop.is_set():
             raise Interrupted("stopped before connecting to Finnhub's websocket")
         pause = self._retry_at - time.monotonic()
@@ -132,15 +132,15 @@ class TradeFeed:
         log.warning("%s; connecting again in %.1f s", error, pause)
 
     def _begin_coverage(self) -> None:
-        """From now on every trade comes."""
+        """Start a new coverage: every trade comes from now on."""
         doubt = timedelta(0) if self._is_replay else _CLOCK_DOUBT
-        self._since = self._finnhub.look_at_clock() + doubt
+        self._since = self._finnhub.refresh_clock() + doubt
 
     def _read(self, text: str) -> list[Trade]:
         message = _decode(text)
         kind = message.get("type") if message else None
         if message is None or (kind == "trade" and not isinstance(message.get("data"), list)):
-            self._say_once("garbled", "a message of the websocket could not be read: trades may be missing")
+            self._warn_once("garbled", "a message of the websocket could not be read: trades may be missing")
             self.garbled += 1
             if self._wire:
                 self._begin_coverage()
@@ -152,43 +152,45 @@ class TradeFeed:
             self.trades += len(found)
             return found
         if kind == "ping":
-            self.told = now if self._is_replay else None
+            self.complete_until = now if self._is_replay else None
         elif kind == "error":
-            said = str(message.get("msg"))[:200]
+            answer = str(message.get("msg"))[:200]
             self.rejected["error"] += 1
-            self._say_once(said, f"Finnhub's websocket says: {said}")
+            self._warn_once(answer, f"Finnhub's websocket says: {answer}")
         else:
-            self._say_once(f"type {kind}", f"Finnhub's websocket sent a message of an unknown type, {str(kind)[:40]!r}")
+            self._warn_once(
+                f"type {kind}", f"Finnhub's websocket sent a message of an unknown type, {str(kind)[:40]!r}"
+            )
         return []
 
     def _time_of(self, message: dict[str, Any]) -> datetime:
-        """The source's time of a message: what a replay says, else what its clock is by now."""
-        said = message.get("now")
-        if self._is_replay and said is not None:
+        """Return the source's time of a message: a replay's own, else the clock's."""
+        answer = message.get("now")
+        if self._is_replay and answer is not None:
             with suppress(BadAnswer):
-                return self._finnhub.hear_time(read_epoch(said, "the time of a message"))
+                return self._finnhub.note_time(read_epoch(answer, "the time of a message"))
         return self._finnhub.now()
 
     def _trade(self, item: Any, now: datetime) -> Trade | None:
         try:
             trade = Trade.parse(item, fetched_at=now, covered_since=self._since)
             if trade.symbol not in self.symbols:
-                raise SymbolError(f"Finnhub's websocket sent a trade of {trade.symbol}, which nobody asked for")
+                raise SymbolError(f"Finnhub's websocket sent a trade of {trade.symbol}, to which we did not subscribe")
         except (NoQuote, BadAnswer, SymbolError) as error:
             name = str(item.get("s"))[:32] if isinstance(item, dict) else "?"
-            self._say_once(f"trade {name}", str(error))
+            self._warn_once(f"trade {name}", str(error))
             self.rejected[name] += 1
             return None
         return trade
 
-    def _say_once(self, what: str, text: str) -> None:
-        log.log(logging.DEBUG if what in self._said else logging.WARNING, "%s", text)
-        if len(self._said) < 1000:
-            self._said.add(what)
+    def _warn_once(self, what: str, text: str) -> None:
+        log.log(logging.DEBUG if what in self._warned else logging.WARNING, "%s", text)
+        if len(self._warned) < 1000:
+            self._warned.add(what)
 
 
 def _decode(text: str) -> dict[str, Any] | None:
-    """A message; NaN, which is no JSON, spoils the trade that holds it and not its neighbours."""
+    """Return a message; NaN, which is invalid JSON, rejects only the trade that holds it."""
     try:
         message = orjson.loads(text)
     except orjson.JSONDecodeError:

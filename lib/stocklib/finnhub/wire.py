@@ -1,8 +1,7 @@
-"""One websocket to Finnhub, or to a replay that speaks like it: texts out and in, and our errors.
+"""One websocket to Finnhub, or to a replay with the same API: texts out and in, and our errors.
 
-The key travels in the address, since Finnhub takes it nowhere else; so no address appears in any log or error, and none
-of the library's own errors is chained. A connection from which nothing came for too long counts as lost: when it is
-quiet a ping asks whether anybody is there.
+The key is in the address, since Finnhub accepts it nowhere else; so no address appears in a log or an error, and no
+error of the library is chained. A quiet connection gets a ping; one that stays silent too long counts as lost.
 """
 
 import time
@@ -14,13 +13,13 @@ from stocklib.errors import BadAnswer, KeyRefused, PlanRefused, RateLimited, Set
 from stocklib.settings import Secret, Settings
 
 _CONNECT_SECONDS = 10.0
-# After so much quiet a ping; after so much without any answer, also from who never answered one, it is lost.
+# Silence before a ping; before the connection is lost; the same where the other side never answered a ping.
 _PING_SECONDS, _LOST_SECONDS, _DEAF_SECONDS = 10.0, 30.0, 120.0
 _BARRIER_SECONDS = 5.0
 
 
 class Wire:
-    """An open connection. ``is_replay`` says whether what it brings was recorded."""
+    """An open connection. ``is_replay`` says whether its messages are recorded ones."""
 
     def __init__(self, settings: Settings) -> None:
         import websocket
@@ -31,7 +30,7 @@ class Wire:
         self._socket = self._library.WebSocket()
         self._open(str(settings.finnhub_ws_url))
         self.is_replay = self._socket.handshake_response.headers.get("x-stocks-source") == "replay"
-        self._heard = self._pinged = time.monotonic()
+        self._received_at = self._pinged = time.monotonic()
         self._answers_pings = False
 
     @property
@@ -48,12 +47,12 @@ class Wire:
             raise self._lost(error) from None
 
     def receive(self, seconds: float) -> str | None:
-        """The next text; None when nothing came for so many seconds, or what came was none."""
+        """Return the next text; None when nothing, or no text frame, came for so many seconds."""
         kind, data = self._frame(seconds)
         return data.decode("utf-8", "replace") if kind in ("text", "binary") else None
 
     def settle(self, texts: list[str]) -> None:
-        """Wait until the other side has dealt with everything that was sent; what comes meanwhile goes to ``texts``."""
+        """Wait until the other side has processed every text sent; append what comes before that to ``texts``."""
         deadline = time.monotonic() + _BARRIER_SECONDS
         self._ping()
         while not self._answers_pings and (left := deadline - time.monotonic()) > 0:
@@ -62,17 +61,17 @@ class Wire:
                 texts.append(data.decode("utf-8", "replace"))
 
     def close(self) -> None:
-        """Hang up, without waiting for an answer."""
+        """Close the connection without waiting for an answer."""
         self._socket.shutdown()
 
     def _open(self, url: str) -> None:
         key = self._key.reveal()
         if not all("!" <= letter <= "~" for letter in key):
             raise SettingsError(
-                "FINNHUB_API_KEY holds a space, a line break or a letter that no key has: copy it again"
+                "FINNHUB_API_KEY holds a space, a line break or a character that no key has: copy it again"
             )
         try:
-            # not followed: a redirect would lead the key elsewhere
+            # not followed: a redirect would send the key to another server
             self._socket.connect(
                 f"{url}{'&' if self._address.query else '?'}token={url_quote(key, safe='')}",
                 timeout=_CONNECT_SECONDS,
@@ -98,17 +97,17 @@ class Wire:
             return "", b""
         except (self._library.WebSocketException, OSError) as error:
             raise self._lost(error) from None
-        self._heard = time.monotonic()
+        self._received_at = time.monotonic()
         if code == self._library.ABNF.OPCODE_CLOSE:
-            raise SourceUnavailable(f"{self.where} hung up")
+            raise SourceUnavailable(f"{self.where} closed the connection")
         self._answers_pings |= code == self._library.ABNF.OPCODE_PONG
         return names.get(code, ""), frame.data
 
     def _check_silence(self) -> None:
         now = time.monotonic()
-        if now - self._heard > (_LOST_SECONDS if self._answers_pings else _DEAF_SECONDS):
-            raise SourceUnavailable(f"{self.where} has been silent for {now - self._heard:.0f} s")
-        if now - max(self._heard, self._pinged) > _PING_SECONDS:
+        if now - self._received_at > (_LOST_SECONDS if self._answers_pings else _DEAF_SECONDS):
+            raise SourceUnavailable(f"{self.where} has been silent for {now - self._received_at:.0f} s")
+        if now - max(self._received_at, self._pinged) > _PING_SECONDS:
             self._ping()
 
     def _ping(self) -> None:
@@ -128,7 +127,7 @@ class Wire:
         if status == 403:
             return PlanRefused(f"{self.where} refused (403): the key's plan lacks trades; produce quotes instead")
         if status == 429:
-            return RateLimited(f"{self.where} says that it is asked too often (429), or for two connections at once")
+            return RateLimited(f"{self.where} reports too many calls (429), or two connections at once")
         if status >= 500:
             return SourceUnavailable(f"{self.where} failed ({status})")
         return BadAnswer(f"{self.where} answered {status}, which is no websocket: check FINNHUB_WS_URL")

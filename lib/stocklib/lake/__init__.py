@@ -1,7 +1,7 @@
 """box: S3. The lake holds objects of JSON lines, written once, never changed, found by the hour in which they landed.
 
-Lines in, keys out; keys in, lines out. One function writes a key and one reads it. An object's name ends with the hash
-of its lines, so that the same lines are the same object, and a damaged object does not pass for whole.
+Lines in, keys out; keys in, lines out. One function formats a key and one parses it. An object's name ends with the
+hash of its lines, so that the same lines are the same object, and a damaged object is noticed.
 """
 
 from stocklib.lake.artifacts import Artifacts

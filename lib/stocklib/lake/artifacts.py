@@ -18,7 +18,7 @@ class Artifacts(Lake):
         self.bucket = str(settings.minio_artifacts_bucket)
 
     def keep(self, key: str, content: bytes) -> str:
-        """Write an object, the bucket too where it is missing; returns its address."""
+        """Write an object, create the bucket where it is missing, and return the object's address."""
         kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
         request = {"Bucket": self.bucket, "Key": key, "Body": content, "ContentType": kind}
         try:
@@ -29,17 +29,17 @@ class Artifacts(Lake):
         return self.address(key)
 
     def find(self, key: str) -> bytes | None:
-        """An object's bytes; None where there is none."""
+        """Return an object's bytes; None where there is none."""
         try:
             return self._get(key)
         except MissingObject:
             return None
 
     def keys(self, prefix: str) -> list[str]:
-        """The keys that begin like this, at most a thousand."""
+        """Return the keys with this prefix, at most a thousand."""
         page = self._call("list_objects_v2", Bucket=self.bucket, Prefix=prefix)
         return [str(entry["Key"]) for entry in page.get("Contents", [])]
 
     def address(self, key: str) -> str:
-        """Where an object is, in a form that names no server and holds no key."""
+        """Return an object's ``s3://`` address, which names no server and holds no credential."""
         return f"s3://{self.bucket}/{key}"

@@ -1,6 +1,6 @@
 """The one grammar of the lake's keys: ``<dataset>/landed=<hour>/<what>+<digest>.ndjson.gz``.
 
-A key's hour is when the object landed, in UTC, and no trade date; its digest is that of the lines within.
+A key's hour is the UTC hour in which the object landed, not a trade date; its digest is the hash of the lines.
 """
 
 import re
@@ -19,7 +19,7 @@ DATASETS = (
     "company_profiles",
     "corporate_actions",
 )
-# S3 is younger, and arithmetic with the year 1 ends before it.
+# S3 is younger; date arithmetic fails on the year 1.
 _FIRST_YEAR = 1970
 _HOUR = "%Y-%m-%dT%H"
 _KEY = re.compile(
@@ -30,7 +30,7 @@ _WHAT = re.compile(r"[A-Za-z0-9._-]+(\+[A-Za-z0-9._-]+)*")
 
 @dataclass(frozen=True, slots=True)
 class KeyParts:
-    """What a key says: the dataset, the UTC hour of landing, what the object holds, and the hash of its lines."""
+    """The parts of a key: the dataset, the UTC hour of landing, what the object holds, and the hash of its lines."""
 
     dataset: str
     landed_hour: datetime
@@ -39,7 +39,7 @@ class KeyParts:
 
 
 def format_key(parts: KeyParts) -> str:
-    """The key of an object: ``<dataset>/landed=<hour>/<what>+<digest>.ndjson.gz``.
+    """Return the key of an object: ``<dataset>/landed=<hour>/<what>+<digest>.ndjson.gz``.
 
     >>> format_key(KeyParts("stock_quotes", datetime(2026, 1, 5, 14, tzinfo=UTC), "q+0+1-9", "0123456789ab"))
     'stock_quotes/landed=2026-01-05T14/q+0+1-9+0123456789ab.ndjson.gz'
@@ -53,7 +53,7 @@ def format_key(parts: KeyParts) -> str:
 
 
 def parse_key(key: str) -> KeyParts:
-    """The reverse of ``format_key``; ``LakeError`` for a key that is not ours."""
+    """Return the parts of a key; ``LakeError`` for a key that ``format_key`` cannot write."""
     match = _KEY.fullmatch(key)
     if not match or match["dataset"] not in DATASETS or not _WHAT.fullmatch(match["what"]):
         raise LakeError(f"{key!r} is not a key of the lake")
@@ -67,7 +67,7 @@ def parse_key(key: str) -> KeyParts:
 
 
 def name_batch(topic: str, partition: int, *, first: int, last: int) -> str:
-    """What a batch of a stream is called: its topic, partition, first and last offset.
+    """Return the name of a stream's batch: its topic, partition, first and last offset.
 
     >>> name_batch("stock-quotes", 2, first=17, last=5016)
     'stock-quotes+2+00000000000000000017-00000000000000005016'
@@ -76,7 +76,7 @@ def name_batch(topic: str, partition: int, *, first: int, last: int) -> str:
 
 
 def name_stream(topic: str, partition: int) -> str:
-    """What the names of all batches of a partition begin with.
+    """Return the prefix of the names of a partition's batches.
 
     >>> name_stream("stock-quotes", 2)
     'stock-quotes+2'
@@ -85,7 +85,7 @@ def name_stream(topic: str, partition: int) -> str:
 
 
 def name_history(first: date, last: date, *, fetched_at: datetime) -> str:
-    """What a round of history is called: its first and last date, and when it was fetched.
+    """Return the name of a round of history: its first and last date, and when it was fetched.
 
     >>> name_history(date(2012, 1, 3), date(2012, 12, 13), fetched_at=datetime(2012, 12, 14, tzinfo=UTC))
     '2012-01-03..2012-12-13+1355443200000'
@@ -94,7 +94,7 @@ def name_history(first: date, last: date, *, fetched_at: datetime) -> str:
 
 
 def start_of_hour(dataset: str, instant: datetime) -> str:
-    """What precedes every key of a dataset that landed in this hour or later, and follows those before.
+    """Return a text that sorts before each key of a dataset from this hour on, and after each earlier key.
 
     The slash matters: without it, a server that keeps folders (SeaweedFS) would begin after this hour.
 

@@ -1,4 +1,4 @@
-"""Writing, listing and reading the lake's objects, over any S3; its errors say which setting to look at."""
+"""Write, list and read the lake's objects, over any S3; the errors say which setting to check."""
 
 import gzip
 import hashlib
@@ -22,7 +22,7 @@ from stocklib.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# Keys, region and address are stated: a profile or a file of the AWS tools has no say, not even one that is missing.
+# Keys, region and address are set here: profiles and files of the AWS tools are ignored.
 _NO_PROFILE = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -30,7 +30,8 @@ _NO_PROFILE = {
 }
 
 
-# How long S3 may say nothing: a large object on a slow line (10 KB/s) is answered late, and is no reason to begin anew.
+# How long S3 may be silent: over a slow line (10 KB/s) the answer for a large object is late, and a retry would not
+# help.
 _PATIENCE = ((200_000, 30), (1_000_000, 150), (math.inf, 600))
 # What an object may unpack to, and how many lines and gzip members it may have: a batch has 16 MB (``BATCH_MAX_BYTES``)
 # and 5,000 lines (``BATCH_MAX_QUOTES``) unless set otherwise, twenty symbols' daily bars since 1970 have 70 MB.
@@ -41,7 +42,7 @@ _GZIP = 31
 
 @dataclass(frozen=True, slots=True)
 class LakeObject:
-    """An object as a listing shows it; ``size`` is that of the compressed bytes."""
+    """An object in a listing; ``size`` is that of the compressed bytes."""
 
     key: str
     dataset: str
@@ -50,16 +51,16 @@ class LakeObject:
 
 
 def check(settings: Settings) -> str:
-    """One sentence about the lake of these settings, for the doctor; ``LakeError`` says which one is wrong."""
+    """Return one sentence about the lake of these settings, for the doctor; ``LakeError`` says which is wrong."""
     return Lake(settings).check()
 
 
 class _Unreachable(LakeError):
-    """Worth another try."""
+    """A failure that may pass: the call is tried again."""
 
 
 class _Exists(LakeError):
-    """There already, which is what was wanted."""
+    """The object exists already, so there is nothing to write."""
 
 
 class Lake:
@@ -72,7 +73,7 @@ class Lake:
         self._clients: dict[float, Any] = {}
 
     def ensure_bucket(self) -> None:
-        """Make the bucket unless it is there."""
+        """Create the bucket unless it exists."""
         try:
             self._call("head_bucket", Bucket=self.bucket)
         except MissingObject:
@@ -81,12 +82,13 @@ class Lake:
             try:
                 self._call("create_bucket", Bucket=self.bucket, **place)
             except _Exists:
-                log.debug("somebody else made the bucket %s just now", self.bucket)
+                log.debug("another process just created the bucket %s", self.bucket)
 
     def write(self, dataset: str, what: str, lines: Iterable[bytes], *, landed: datetime) -> str:
         """Write an object of lines (without their line ends) and return its key.
 
-        The same lines in the same hour are the same key, and an existing key is the same content: it is left alone.
+        The same lines in the same hour have the same key, and the same key means the same content: an existing object
+        stays.
         """
         content = b"".join(line + b"\n" for line in lines)
         if not content:
@@ -106,19 +108,19 @@ class Lake:
     def write_history(
         self, dataset: str, records: Iterable[Mapping[str, Any]], *, first: date, last: date, fetched_at: datetime
     ) -> str:
-        """Write what one round of fetching brought, one line a record, and return the key."""
+        """Write the records of one round of fetching, one a line, and return the key."""
         what = name_history(first, last, fetched_at=fetched_at)
         return self.write(dataset, what, map(orjson.dumps, records), landed=datetime.now(UTC))
 
     def list(self, dataset: str, *, since: datetime | None = None) -> Iterator[LakeObject]:
-        """The objects of a dataset that landed in the hour of ``since`` or later, in the order of their keys.
+        """Yield the objects of a dataset that landed in the hour of ``since`` or later, in the order of their keys.
 
-        What is older is not asked for, so the cost follows what is new.
+        Older keys are not listed, so the cost follows what is new.
         """
         return self._list(f"{dataset}/landed=", after=start_of_hour(dataset, since) if since else "")
 
     def list_stream(self, dataset: str, stream: str, *, hour: datetime, after: str = "") -> Iterator[LakeObject]:
-        """What landed of one partition of a topic (``name_stream``) in an hour, from the key ``after`` on."""
+        """Yield the objects of one partition of a topic (``name_stream``) in an hour, from the key ``after`` on."""
         return self._list(f"{start_of_hour(dataset, hour)}{stream}+", after=after)
 
     def _list(self, prefix: str, *, after: str) -> Iterator[LakeObject]:
@@ -131,7 +133,7 @@ class Lake:
                 try:
                     parts = parse_key(entry["Key"])
                 except LakeError:
-                    log.warning("s3://%s/%s is not an object of ours; left out", self.bucket, entry["Key"])
+                    log.warning("s3://%s/%s is not an object of this project; left out", self.bucket, entry["Key"])
                     continue
                 yield LakeObject(entry["Key"], parts.dataset, parts.landed_hour, entry["Size"])
             if not page.get("IsTruncated"):
@@ -139,27 +141,27 @@ class Lake:
             request["ContinuationToken"] = page["NextContinuationToken"]
 
     def read(self, key: str) -> bytes:
-        """An object's lines, uncompressed. ``CorruptObject`` or ``MissingObject`` names it when there are none."""
+        """Return an object's lines, uncompressed. ``CorruptObject`` or ``MissingObject`` names it where that fails."""
         packed = self._get(key, most=self._most)
         try:
             content = unpack(packed, most=self._most)
         except (ValueError, zlib.error) as error:
             raise self._corrupt(key, str(error)) from error
         if content.count(b"\n") > _MOST_LINES:
-            raise self._corrupt(key, f"it has more than {_MOST_LINES:,} lines, as no object of ours does")
+            raise self._corrupt(key, f"it has more than {_MOST_LINES:,} lines, and objects of this project never do")
         self._verify(key, hashlib.sha256(content).hexdigest())
         return content
 
     def check(self) -> str:
-        """One sentence about the lake, for the doctor; ``LakeError`` when it cannot be listed."""
+        """Return one sentence about the lake, for the doctor; ``LakeError`` when it cannot be listed."""
         page = self._call("list_objects_v2", Bucket=self.bucket, MaxKeys=1)
         holds = "holds objects" if page.get("KeyCount") else "is empty"
         return f"{hide_secrets(self.endpoint)} answers; bucket {self.bucket} {holds}"
 
     def _verify(self, key: str, sha256: str) -> None:
-        said = parse_key(key).digest
-        if not sha256.startswith(said):
-            raise self._corrupt(key, f"its lines hash to {sha256[:12]}, its name says {said}")
+        digest = parse_key(key).digest
+        if not sha256.startswith(digest):
+            raise self._corrupt(key, f"its lines hash to {sha256[:12]}, its name says {digest}")
 
     def _corrupt(self, key: str, why: str) -> CorruptObject:
         return CorruptObject(
@@ -173,11 +175,11 @@ class Lake:
 
     @property
     def _most(self) -> int:
-        """How many bytes an object may have: far more than any that is written here."""
+        """The most bytes an object may have: far more than any that is written here."""
         return max(_MOST_BYTES, 2 * int(self._settings.batch_max_bytes))
 
     def _get(self, key: str, *, most: int | None = None) -> bytes:
-        """An object's bytes; ``CorruptObject`` for one of more than ``most``, of which nothing is read."""
+        """Return an object's bytes; ``CorruptObject`` for one of more than ``most``, of which nothing is read."""
         from fsspec.asyn import sync
 
         return bytes(self._run(f"reading {key}", lambda: sync(self._s3.loop, self._download, key, most)))
@@ -186,7 +188,7 @@ class Lake:
         answer = await self._s3._call_s3("get_object", Bucket=self.bucket, Key=key)
         try:
             if most is not None and (size := int(answer["ContentLength"])) > most:
-                raise self._corrupt(key, f"it has {size:,} bytes, as no object of ours does")
+                raise self._corrupt(key, f"it has {size:,} bytes, and objects of this project never do")
             return bytes(await answer["Body"].read())
         finally:
             answer["Body"].close()
@@ -208,13 +210,13 @@ class Lake:
             raise self._translate(error, what) from error
 
     def _translate(self, error: Exception, what: str) -> LakeError:
-        """An error of the client as one of ours: what failed, where, and which setting to look at."""
+        """Return an error of the client as one of ours: what failed, where, and which setting to check."""
         answer = getattr(error.__cause__, "response", None) or {}
         code = str(answer.get("Error", {}).get("Code", ""))
         where = f"S3 at {hide_secrets(self.endpoint)}"
-        # the server's word for it varies: FileExistsError on AWS, EINVAL on MinIO and SeaweedFS
+        # the code differs by server: FileExistsError on AWS, EINVAL on MinIO and SeaweedFS
         if isinstance(error, FileExistsError) or code in ("PreconditionFailed", "412", "BucketAlreadyOwnedByYou"):
-            return _Exists(f"{where}: {what}: there already")
+            return _Exists(f"{where}: {what}: it exists already")
         if isinstance(error, FileNotFoundError):
             return MissingObject(
                 f"{where} has no {what.removeprefix('reading ')} in bucket {self.bucket}"
@@ -230,7 +232,7 @@ class Lake:
             return LakeError(f"{where} refused {what}: {code} {error}")
         if answer:
             status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            return _Unreachable(f"{where} failed {what} ({status} {code}): is its disk full? Its own log says more")
+            return _Unreachable(f"{where} failed {what} ({status} {code}): see the server's log; its disk may be full")
         hint = "; the embedded stack is started by `stocks up`" if self._embedded else ""
         return _Unreachable(f"{where} does not answer ({what}: {_first_line(error)}): check MINIO_ENDPOINT{hint}")
 
@@ -243,7 +245,7 @@ class Lake:
         return self._client(_PATIENCE[0][1])
 
     def _client(self, patience: float) -> Any:
-        """The client that waits so many seconds for an answer."""
+        """Return the client that waits so many seconds for an answer."""
         if patience not in self._clients:
             self._clients[patience] = self._make_client(patience)
         return self._clients[patience]
@@ -255,7 +257,7 @@ class Lake:
         host = urlsplit(self.endpoint).hostname or ""
         config: dict[str, Any] = {"connect_timeout": 5, "read_timeout": patience, "retries": {"total_max_attempts": 1}}
         if host == "localhost" or host.startswith("127."):
-            # a proxy for the outside world does not know this machine's own ports
+            # a proxy for other hosts cannot reach this machine's own ports
             config["proxies"] = {}
         files = s3fs.S3FileSystem(
             session=AioSession(session_vars=_NO_PROFILE),
@@ -272,16 +274,16 @@ class Lake:
 
 
 def unpack(packed: bytes, *, most: int) -> bytes:
-    """Return what gzip packed, at most so many bytes; ``ValueError`` or ``zlib.error`` says why there is no such thing.
+    """Return the unpacked bytes of gzip data, at most ``most``; ``ValueError`` or ``zlib.error`` says what is wrong.
 
-    No more than that is ever held, whatever a small object would unpack to.
+    It never holds more than that, however much a small object would unpack to.
 
     >>> unpack(gzip.compress(b"quotes"), most=6)
     b'quotes'
     >>> unpack(gzip.compress(bytes(10**6)), most=1000)
     Traceback (most recent call last):
         ...
-    ValueError: it unpacks to more than 1,000 bytes, as no object of ours does
+    ValueError: it unpacks to more than 1,000 bytes, and objects of this project never do
     """
     if not packed:
         raise ValueError("it is empty")
@@ -292,18 +294,18 @@ def unpack(packed: bytes, *, most: int) -> bytes:
         parts.append(member.decompress(rest, left + 1))
         left -= len(parts[-1])
         if left < 0:
-            raise ValueError(f"it unpacks to more than {most:,} bytes, as no object of ours does")
+            raise ValueError(f"it unpacks to more than {most:,} bytes, and objects of this project never do")
         if not member.eof:
             raise ValueError("it is cut off")
         # zeros at the end are padding
         rest = member.unused_data.lstrip(b"\0")
         if len(parts) > _MOST_MEMBERS:
-            raise ValueError(f"it is packed in more than {_MOST_MEMBERS} pieces, as no object of ours is")
+            raise ValueError(f"it is packed in more than {_MOST_MEMBERS} pieces, and objects of this project never are")
     return b"".join(parts)
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What the client raises; looked up when something was raised, since the import takes a while."""
+    """Return what the client raises; called only after an error, since the import is slow."""
     from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
     return (OSError, TimeoutError, BotoCoreError, ClientError)

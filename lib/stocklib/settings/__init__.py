@@ -37,10 +37,10 @@ from stocklib.watchlists import read_watchlist
 
 __all__ = ["END", "ENDS", "Secret", "Settings", "describe", "project_root", "read_settings"]
 
-# The first line of ``embedded.env`` says that there is a last one: a file that was cut between two lines lacks it.
+# The first line of ``embedded.env`` announces the last one, which a file that was cut between two lines lacks.
 ENDS, END = ", up to its last line", "# That is all.\n"
 
-# What in the environment says that a person has set this project up; in .env, any setting does.
+# Variables of the environment that show that a user configured the project; in .env, any setting does.
 _CONFIGURES = (
     "FINNHUB_API_KEY",
     "FINNHUB_BASE_URL",
@@ -51,7 +51,7 @@ _CONFIGURES = (
     "STOCKS_HOME",
     "REPLAY_DATA",
 )
-# What the demo fixes, whatever the environment says.
+# What the demo sets, whatever the environment holds.
 _DEMO = {
     "STOCKS_WAREHOUSE": "local",
     "FINNHUB_CALLS_PER_MINUTE": "0",
@@ -64,17 +64,17 @@ _DEMO = {
     "REPLAY_SPEED": "step",
 }
 
-# In a demo's home: the bars that it replays in place of the recorded ones.
+# In a demo's home: the bars that it replays instead of the recorded ones.
 MADE_BARS = "market/bars.csv"
 
-# What the embedded stack makes by itself, and the setting that points the same client at a server of the user's own.
+# Settings that the embedded stack makes, and the setting that points the same client at a server of the user.
 _EMBEDDED = {
     "FINNHUB_API_KEY": "FINNHUB_BASE_URL",
     "MINIO_ACCESS_KEY": "MINIO_ENDPOINT",
     "MINIO_SECRET_KEY": "MINIO_ENDPOINT",
 }
 
-# Where the demo's services are as long as its stack is down: nowhere, so that it never reaches somebody else's.
+# The demo's addresses while its stack is down: none, so that it never reaches another server.
 _DEMO_DOWN = {
     "FINNHUB_BASE_URL": "http://127.0.0.1:1/api/v1",
     "FINNHUB_WS_URL": "ws://127.0.0.1:1",
@@ -98,8 +98,8 @@ class Settings(
 ):
     """Every setting, parsed: a typed attribute in lower case, such as ``settings.kafka_broker``.
 
-    ``home`` is the absolute folder of ``STOCKS_HOME``, ``root`` the project's; ``demo`` says whose home this is;
-    ``origins`` says where each value came from: environment, .env, embedded.env, demo or default.
+    ``home`` is the absolute folder of ``STOCKS_HOME``, ``root`` the project's; ``demo`` is whether this is a demo's
+    home; ``origins`` says where each value came from: environment, .env, embedded.env, demo or default.
     """
 
     root: Path
@@ -109,7 +109,7 @@ class Settings(
 
     @property
     def values(self) -> dict[str, Any]:
-        """Every value by the name that operators know, in the order of ``.env.example``."""
+        """Return every value by its name in upper case, in the order of ``.env.example``."""
         return {name: getattr(self, name.lower()) for name in SETTINGS}
 
     def __repr__(self) -> str:
@@ -117,11 +117,11 @@ class Settings(
         return f"Settings(home={str(self.home)!r}, demo={self.demo}, {shown})"
 
     def secrets(self) -> list[str]:
-        """Every secret among the values, itself: what no text may hold."""
+        """Return every secret among the values, in the clear, for hiding it in texts."""
         return [value.reveal() for value in self.values.values() if isinstance(value, Secret) and value]
 
     def require(self, name: str) -> Any:
-        """The value of a setting that this step cannot do without; one clear error when it is empty."""
+        """Return the value of a setting that a step needs; ``SettingsError`` when it is empty."""
         value = getattr(self, name.lower())
         if not value:
             raise SettingsError(self._missing(name.upper()))
@@ -149,25 +149,25 @@ class Settings(
 
     @property
     def embedded_env(self) -> Path:
-        """What the embedded stack writes and this module reads: addresses and generated keys."""
+        """The file of the embedded stack with its addresses and generated keys, which this module reads."""
         return self.home / "embedded.env"
 
 
-# By the name that operators know, in the order of .env.example.
+# By name in upper case, in the order of .env.example.
 SETTINGS: dict[str, Setting] = {
     each.name.upper(): each.metadata["setting"] for section in Settings.__bases__ for each in fields(section)
 }
 
 
 def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this machine now; ``SettingsError`` names the first one that is malformed.
+    """Return this machine's current settings; ``SettingsError`` names the first malformed one.
 
-    Where nothing at all is configured (no ``.env``, none of the service settings), the demo's home is used, so that
-    every verb works right after ``make demo``.
+    Where nothing is configured (no ``.env``, no service setting), the demo's home is used, so that every verb works
+    right after ``make demo``.
     """
     environ = os.environ if environ is None else environ
     root = project_root()
-    # set for the kernels of notebooks that a demo runs, which read their settings anew
+    # set for the notebook kernels of a demo, which read their settings again
     demo = demo or environ.get("STOCKS_DEMO") == "1"
     dotenv = {} if demo else _read_env_file(root / ".env")
     configured = any(dotenv.get(name) for name in SETTINGS) or any(environ.get(name) for name in _CONFIGURES)
@@ -205,7 +205,7 @@ def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = Non
 
 
 def project_root() -> Path:
-    """The folder that holds ``dbt_stocks/``: the nearest one above the working folder, else that of this checkout."""
+    """Return the folder that holds ``dbt_stocks/``: the nearest above the working folder, else this checkout's."""
     try:
         here = Path.cwd().resolve()
     except FileNotFoundError:
@@ -221,7 +221,7 @@ def project_root() -> Path:
 
 
 def describe() -> list[tuple[str, str, str]]:
-    """Every setting as (name, default, what it is for): what ``.env.example`` and ``stocks settings`` show."""
+    """Return every setting as (name, default, purpose), as ``.env.example`` and ``stocks settings`` show it."""
     return [(name, setting.default, setting.help) for name, setting in SETTINGS.items()]
 
 
@@ -230,7 +230,7 @@ def _read_env_file(path: Path) -> dict[str, str]:
 
 
 def _read_embedded_env(path: Path) -> dict[str, str]:
-    """What ``stocks up`` wrote. ``StateError`` for a part of it: the defaults would reach somebody else's servers."""
+    """Return what ``stocks up`` wrote; ``StateError`` for a cut file: the defaults would reach other servers."""
     remedy = "delete it and run `stocks up`, which writes it again"
     try:
         content = path.read_bytes()
@@ -244,7 +244,7 @@ def _read_embedded_env(path: Path) -> dict[str, str]:
     is_cut = ENDS in text.partition("\n")[0] and not text.endswith(END)
     lines = text.split("\n")
     if is_cut or lines.pop() or not all(re.fullmatch(r"#.*|\s*|[A-Z_]+=[^\ufffd]*", line) for line in lines):
-        raise StateError(path, "is torn, or was changed by somebody else", remedy)
+        raise StateError(path, "is torn, or was changed by another program", remedy)
     return _read_env_file(path)
 
 

@@ -1,4 +1,4 @@
-"""How the text of a setting becomes its value: a ``ValueError`` says what was expected."""
+"""Parsers from the text of a setting to its value: a ``ValueError`` says what was expected."""
 
 import re
 from collections.abc import Callable

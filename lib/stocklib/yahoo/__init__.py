@@ -1,4 +1,4 @@
-"""Yahoo Finance through ``yfinance``: the second source of daily history, with the functions and records of Finnhub's.
+"""Yahoo Finance through ``yfinance``: the second source of daily history, with Finnhub's functions and records.
 
 One request a symbol brings its bars, splits and dividends together, from the first date asked for up to today, so that
 each split that the prices were divided by is known with them. With ``auto_adjust=False`` Yahoo's prices and volume are
@@ -30,21 +30,21 @@ from stocklib.errors import (
 )
 from stocklib.host import extra
 from stocklib.quotes import Candle, CompanyProfile, CorporateAction, check_symbol
-from stocklib.rate_limit import RateBudget
+from stocklib.rate_limit import RateLimit
 from stocklib.sessions import new_york_date
 from stocklib.settings import Settings
 from stocklib.yahoo import frames
 from stocklib.yahoo.frames import Answer
 
-# A share class, not an exchange: Yahoo writes BRK-B, but VOD.L (London), 7203.T, AIR.F and ABC.V as everybody does.
+# A share class, not an exchange: Yahoo writes BRK-B, but VOD.L (London), 7203.T, AIR.F and ABC.V as others do.
 _SHARE_CLASS = re.compile(r"([A-Z]+)\.([A-EG-K])")
 _FRESH = timedelta(seconds=60)
 
 
 class Yahoo:
-    """A client of Yahoo Finance. Its clock is this machine's: yfinance does not show what Yahoo's says.
+    """A client of Yahoo Finance. Its clock is this machine's: yfinance does not show Yahoo's.
 
-    ``session`` is handed to yfinance; without one it makes its own. ``stop`` interrupts the waits between retries.
+    ``session`` is for yfinance, which makes its own without one. ``stop`` interrupts the waits between retries.
     """
 
     source = "yfinance"
@@ -62,7 +62,7 @@ class Yahoo:
         self._stop = stop or threading.Event()
         self._session = session
         self._cache: Path = settings.home / "yfinance"
-        self._rate_limit = RateBudget(per_minute=60, per_second=2)
+        self._rate_limit = RateLimit(per_minute=60, per_second=2)
         self._last: Answer | None = None
         self._retrying = Retrying(
             retry=retry_if_exception_type((SourceUnavailable, RateLimited)),
@@ -81,7 +81,7 @@ class Yahoo:
         self.close()
 
     def close(self) -> None:
-        """Forget the last answer."""
+        """Drop the last answer."""
         self._last = None
 
     def now(self) -> datetime:
@@ -89,9 +89,9 @@ class Yahoo:
         return datetime.now(UTC)
 
     def candles(self, symbol: str, resolution: str, start: date | datetime, end: date | datetime) -> list[Candle]:
-        """The daily bars (resolution D) from ``start`` to ``end``, both included, split-adjusted.
+        """Return the daily bars (resolution D) from ``start`` to ``end``, both included, split-adjusted.
 
-        A bar without all four prices is left out and logged: Yahoo answers such rows for days that it has not got.
+        A bar without all four prices is left out and logged: Yahoo answers such rows for dates without data.
         """
         if resolution != "D":
             raise ParameterError(f"Yahoo's history is read in daily bars here: resolution D, not {resolution!r}")
@@ -100,14 +100,14 @@ class Yahoo:
         return [candle for candle in frames.read_candles(answer) if first <= candle.quote_date <= last]
 
     def splits(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
-        """What is known of a symbol's splits from ``start`` to ``end``: that they were asked for, then each of them."""
+        """Return a symbol's splits from ``start`` to ``end``, after a record that they were asked for."""
         answer = self._ask(symbol, start, end)
         asked_to = min(end, new_york_date(answer.fetched_at))
         checked = CorporateAction(answer.symbol, "checked", start, answer.fetched_at, checked_to=asked_to)
         return [checked, *(split for split in frames.read_splits(answer) if start <= split.action_date <= asked_to)]
 
     def dividends(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
-        """That the dividends of ``start`` to ``end`` were asked for, then each of them, in the amount that was paid.
+        """Return a symbol's dividends from ``start`` to ``end`` as paid, after a record that they were asked for.
 
         Yahoo divides them by later splits; that is undone with the splits of the same answer.
         """
@@ -118,7 +118,7 @@ class Yahoo:
         return [checked, *(dividend for dividend in found if start <= dividend.action_date <= asked_to)]
 
     def profile(self, symbol: str) -> CompanyProfile:
-        """Who is behind a symbol, in Finnhub's names (shares outstanding and market value in millions)."""
+        """Return the company of a symbol, in Finnhub's names (shares outstanding and market value in millions)."""
         symbol = check_symbol(symbol)
         info = self._retrying(self._call, symbol, lambda ticker: dict(ticker.info))
         if not info.get("longName") and not info.get("shortName"):
@@ -139,7 +139,7 @@ class Yahoo:
         return last
 
     def _fetch(self, symbol: str, start: date) -> Answer:
-        """Everything from ``start`` to now. The end lies ahead so that yfinance never answers from its own memory."""
+        """Return everything from ``start`` to now; the end is in the future so that yfinance never uses its cache."""
         asked_at = self.now()
         end = new_york_date(asked_at) + timedelta(days=2)
         frame = self._call(
@@ -148,7 +148,7 @@ class Yahoo:
         missing = {"Open", "High", "Low", "Close", "Volume", "Dividends", "Stock Splits"} - set(frame.columns)
         if missing and len(frame):
             raise BadAnswer(f"yfinance answered {symbol} without {', '.join(sorted(missing))}; nothing was stored")
-        # a split counts from midnight in New York on: an answer must not lie on both sides of it
+        # a split applies from midnight in New York: an answer must not span it
         if new_york_date(asked_at) != new_york_date(self.now()):
             return self._fetch(symbol, start)
         return Answer(symbol, start, asked_at, frame)
@@ -158,13 +158,13 @@ class Yahoo:
             import yfinance
             from yfinance.exceptions import YFException, YFRateLimitError, YFTickerMissingError
 
-        self._rate_limit.spend(self._stop.wait)
+        self._rate_limit.acquire(self._stop.wait)
         _keep_cache(self._cache)
         try:
             with _raising():
                 return ask(yfinance.Ticker(yahoo_symbol(symbol), session=self._session))
         except YFRateLimitError as error:
-            raise RateLimited(f"Yahoo says that it is asked too often, for {symbol} now: wait a while") from error
+            raise RateLimited(f"Yahoo reports too many calls, at {symbol}: wait a while") from error
         except YFTickerMissingError as error:
             raise SymbolError(f"Yahoo has no prices for {symbol} ({error.rationale}): check its spelling") from error
         except (OSError, YFException) as error:
@@ -173,12 +173,12 @@ class Yahoo:
             ) from error
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise BadAnswer(
-                f"Yahoo answered {symbol} with what yfinance cannot read ({type(error).__name__}); nothing was stored"
+                f"yfinance cannot read what Yahoo answered for {symbol} ({type(error).__name__}); nothing was stored"
             ) from error
 
 
 def yahoo_symbol(symbol: str) -> str:
-    """How Yahoo writes a symbol.
+    """Return how Yahoo writes a symbol.
 
     >>> yahoo_symbol("BRK.B"), yahoo_symbol("^GSPC"), yahoo_symbol("VOD.L")
     ('BRK-B', '^GSPC', 'VOD.L')
@@ -189,7 +189,7 @@ def yahoo_symbol(symbol: str) -> str:
 
 @cache
 def _keep_cache(folder: Path) -> None:
-    # once, before the first use: yfinance does not take another folder after that
+    # once, before the first use: yfinance ignores a later change
     import yfinance
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def _keep_cache(folder: Path) -> None:
 
 @contextmanager
 def _raising() -> Iterator[None]:
-    """Let yfinance raise what it would only log; a notebook that uses it for itself keeps its own way."""
+    """Let yfinance raise what it would only log, and restore its setting for the caller's own use after the block."""
     from yfinance.config import YfConfig
 
     before = YfConfig.debug.hide_exceptions

@@ -1,4 +1,4 @@
-"""What yfinance's frame of daily history means: one answer in, our records out. Pure."""
+"""yfinance's frame of daily history as records: one answer in, our records out. Pure."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A ratio of small whole numbers that differs by less from the one that was answered is that one.
+# An answered ratio this close to one of small whole numbers is taken as that one.
 _SAME = 1e-9
 
 # Finnhub's name in a profile → Yahoo's
@@ -33,7 +33,7 @@ _PROFILE = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What one request brought: everything of a symbol from ``start`` to the day of the answer."""
+    """The answer to one request: all data of a symbol from ``start`` to the day of the answer."""
 
     symbol: str
     start: date
@@ -42,18 +42,18 @@ class Answer:
 
 
 def read_candles(answer: Answer) -> list[Candle]:
-    """The bars, oldest first; a row without all four prices is left out and logged."""
+    """Return the bars, oldest first; a row without all four prices is left out and logged."""
     candles = (_candle(answer, day, row) for day, row in _rows(answer))
     return [candle for candle in candles if candle is not None]
 
 
 def read_splits(answer: Answer) -> list[CorporateAction]:
-    """The splits up to the day of the answer."""
+    """Return the splits up to the day of the answer."""
     return [_split(answer, day, ratio) for day, ratio in _split_ratios(answer)]
 
 
 def read_dividends(answer: Answer) -> list[CorporateAction]:
-    """The dividends in the amounts that were paid: Yahoo divides them by the later splits of the same answer."""
+    """Return the dividends as paid: Yahoo divides them by the later splits of the same answer."""
     ratios = _split_ratios(answer)
     found = []
     for day, row in _rows(answer):
@@ -64,7 +64,7 @@ def read_dividends(answer: Answer) -> list[CorporateAction]:
 
 
 def read_profile(symbol: str, info: Mapping[str, Any]) -> dict[str, Any]:
-    """What Yahoo knows of a company in Finnhub's names; shares outstanding and market value in millions."""
+    """Return Yahoo's profile of a company in Finnhub's names; shares outstanding and market value in millions."""
     fields: dict[str, Any] = {"ticker": symbol, "name": info.get("shortName")}
     fields |= {ours: info[theirs] for ours, theirs in _PROFILE.items() if info.get(theirs)}
     for ours, theirs in (("shareOutstanding", "sharesOutstanding"), ("marketCapitalization", "marketCap")):
@@ -74,7 +74,7 @@ def read_profile(symbol: str, info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rows(answer: Answer) -> Iterator[tuple[date, dict[str, float]]]:
-    """Each row under its trade date: the index is midnight of the exchange's own time zone."""
+    """Yield each row with its trade date: the index is midnight in the exchange's time zone."""
     for index, row in zip(answer.frame.index, answer.frame.to_dict("records"), strict=True):
         yield index.date(), {str(name): float(value) for name, value in row.items() if name != "Adj Close"}
 
@@ -84,7 +84,7 @@ def _candle(answer: Answer, day: date, row: dict[str, float]) -> Candle | None:
     if not all(math.isfinite(price) and price > 0 for price in prices):
         log.warning("Yahoo has no prices for %s on %s", answer.symbol, day)
         return None
-    # yfinance writes 0 where Yahoo has no volume, so a 0 says nothing
+    # yfinance writes 0 where Yahoo has no volume, so 0 counts as unknown
     volume = row["Volume"] if math.isfinite(row["Volume"]) and row["Volume"] > 0 else None
     start = datetime.combine(day, time.min, UTC)
     opened, high, low, close = prices
@@ -92,7 +92,7 @@ def _candle(answer: Answer, day: date, row: dict[str, float]) -> Candle | None:
 
 
 def _split_ratios(answer: Answer) -> list[tuple[date, float]]:
-    """The splits up to the day of the answer as (date, new shares for one old)."""
+    """Return the splits up to the day of the answer as (date, new shares for one old)."""
     today = new_york_date(answer.fetched_at)
     return [(day, row["Stock Splits"]) for day, row in _rows(answer) if row["Stock Splits"] > 0 and day <= today]
 
@@ -103,12 +103,12 @@ def _split(answer: Answer, day: date, ratio: float) -> CorporateAction:
 
 
 def _in_shares(ratio: float) -> tuple[float, float]:
-    """Old and new shares of a split in whole numbers, where small ones say what the ratio does; else by one share.
+    """Return old and new shares of a split: small whole numbers where they equal the ratio, else for one share.
 
     >>> _in_shares(7.0), _in_shares(1.5), _in_shares(1 / 35_000)
     ((1.0, 7.0), (2.0, 3.0), (35000.0, 1.0))
     """
-    # of a reverse split the inverse has the small denominator
+    # for a reverse split, the inverse ratio has the small denominator
     more, fewer = (ratio, False) if ratio >= 1 else (1 / ratio, True)
     exact = Fraction(more).limit_denominator(10_000)
     over, under = float(exact.numerator), float(exact.denominator)

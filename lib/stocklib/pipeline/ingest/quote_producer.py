@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from stocklib.clocks import Deadline, Lively, Stop
+from stocklib.clocks import Deadline, KeepAliveStop, Stop
 from stocklib.errors import Interrupted, SourceUnavailable, StreamError
 from stocklib.finnhub import Finnhub
 from stocklib.monitoring.heartbeat import Heartbeat
@@ -80,14 +80,14 @@ def produce(
     """
     listed = list(dict.fromkeys(check_symbol(symbol) for symbol in symbols or settings.symbols))
     ends = Deadline(stop or threading.Event(), seconds=duration)
-    lively = Lively(ends)
+    keep_alive_stop = KeepAliveStop(ends)
     with ExitStack() as stack:
-        with beginning(settings, lively, role="producer", topic=settings.kafka_topic) as heartbeat:
-            finnhub = stack.enter_context(Finnhub(settings, stop=lively))
+        with beginning(settings, keep_alive_stop, role="producer", topic=settings.kafka_topic) as heartbeat:
+            finnhub = stack.enter_context(Finnhub(settings, stop=keep_alive_stop))
             producer = stack.enter_context(SpoolingProducer(settings, source=finnhub.source, stop=ends))
         heartbeat.name(producer.run_id)
-        run = _Run(settings, finnhub, producer, heartbeat, listed, lively, max_quotes, on_progress or _quiet)
-        lively.keep_alive = run.beat
+        run = _Run(settings, finnhub, producer, heartbeat, listed, keep_alive_stop, max_quotes, on_progress or _quiet)
+        keep_alive_stop.keep_alive = run.beat
         try:
             run.state = run.follow(until_close=until_close)
             producer.flush()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from stocklib.clocks import Lively
+from stocklib.clocks import KeepAliveStop
 from stocklib.errors import Interrupted
 from stocklib.monitoring.heartbeat import Heartbeat, name_run
 from stocklib.settings import Settings
@@ -17,7 +17,7 @@ _SHOWN = 300
 
 
 @contextmanager
-def beginning(settings: Settings, lively: Lively, *, role: str, topic: str) -> Iterator[Heartbeat]:
+def beginning(settings: Settings, keep_alive_stop: KeepAliveStop, *, role: str, topic: str) -> Iterator[Heartbeat]:
     """Yield the heartbeat of a feed that connects within the block; the run takes it over with its own ``run_id``."""
     heartbeat = Heartbeat(settings.home, role=role, run_id=name_run(role), metrics_port=settings.metrics_port)
     said: dict[str, Any] = {
@@ -34,7 +34,7 @@ def beginning(settings: Settings, lively: Lively, *, role: str, topic: str) -> I
         said["trouble"] = f"the source at {where} has not answered yet: `stocks doctor` says why"
         heartbeat.beat(lambda: said)
 
-    lively.keep_alive = wait
+    keep_alive_stop.keep_alive = wait
     heartbeat.beat(lambda: said, now=True)
     try:
         yield heartbeat

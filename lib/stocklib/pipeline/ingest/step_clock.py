@@ -34,7 +34,7 @@ class Stepper:
         if now != self._seen:
             self._seen, self._still_since = now, time.monotonic()
             self._target = self._target if self._target and now <= self._target else None
-        arrived = self._target and self._feed.told and self._feed.told >= self._target
+        arrived = self._target and self._feed.complete_until and self._feed.complete_until >= self._target
         if arrived or time.monotonic() - self._still_since >= _STILL_SECONDS:
             self._move(now + _STRIDE)
 

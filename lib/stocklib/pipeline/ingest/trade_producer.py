@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from stocklib.clocks import Deadline, Lively, Stop
+from stocklib.clocks import Deadline, KeepAliveStop, Stop
 from stocklib.errors import BadAnswer, Interrupted, PlanRefused, RateLimited, SourceUnavailable, StreamError
 from stocklib.finnhub import Finnhub
 from stocklib.finnhub.trade_feed import TradeFeed
@@ -87,16 +87,16 @@ def produce_trades(
     be had. ``moves_clock``: a stepping replay is moved by this run where nobody else does (see ``stepping``).
     """
     ends = Deadline(stop or threading.Event(), seconds=duration)
-    lively = Lively(ends)
+    keep_alive_stop = KeepAliveStop(ends)
     with ExitStack() as stack:
-        with beginning(settings, lively, role="trades", topic=settings.kafka_trades_topic) as heartbeat:
-            finnhub = stack.enter_context(Finnhub(settings, stop=lively))
+        with beginning(settings, keep_alive_stop, role="trades", topic=settings.kafka_trades_topic) as heartbeat:
+            finnhub = stack.enter_context(Finnhub(settings, stop=keep_alive_stop))
             producer = stack.enter_context(SpoolingProducer(settings, source=finnhub.source, stop=ends))
         heartbeat.name(producer.run_id)
-        run = _Run(settings, finnhub, producer, heartbeat, symbols or settings.symbols, lively, max_trades)
+        run = _Run(settings, finnhub, producer, heartbeat, symbols or settings.symbols, keep_alive_stop, max_trades)
         run.on_progress = on_progress or run.on_progress
         run.stepper = run.stepper if moves_clock else None
-        lively.keep_alive = run.beat
+        keep_alive_stop.keep_alive = run.beat
         try:
             run.state = run.follow(until_close=until_close)
             producer.flush()
@@ -210,7 +210,7 @@ class _Run:
         """Whether everything of a session that will come has come."""
         heard: datetime | None = self._finnhub.now()
         if self.feed.is_open:
-            heard = self.feed.told if self._finnhub.source == "replay" else self._finnhub.now() - _GRACE
+            heard = self.feed.complete_until if self._finnhub.source == "replay" else self._finnhub.now() - _GRACE
         return heard is not None and heard >= today.close + self._settle
 
     def _listen(self) -> None:

@@ -217,7 +217,7 @@ class _Landing:
         self._consumer: Consumer | None = None
         self._dead_letters: Producer | None = None
         self._errors = 0
-        self._heard = time.monotonic()
+        self._received_at = time.monotonic()
         self._state = "joining the group"
         # what Kafka deleted before it was read
         self._gone: dict[Partition, list[tuple[int, int]]] = {}
@@ -274,12 +274,12 @@ class _Landing:
         self._trouble = consumer.trouble
         now = time.monotonic()
         if polled or blocked or consumer.is_joining:
-            self._heard = now
+            self._received_at = now
             self._ends.note(answered=not consumer.is_joining, idle=False)
         else:
             # a broker that is slow to give what it counts has not said that there is nothing
             unread = consumer.unread
-            is_over = unread == 0 or now - self._heard >= _SLOW_ANSWER
+            is_over = unread == 0 or now - self._received_at >= _SLOW_ANSWER
             self._ends.note(answered=unread is not None, idle=unread is not None and is_over)
         for partition, messages in polled.items():
             self._take(partition, messages)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from stocklib.clocks import Lively
+from stocklib.clocks import KeepAliveStop
 from stocklib.errors import (
     CostLimitReached,
     LakeError,
@@ -43,8 +43,8 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
     ``on_batch`` is told of each batch that brought something.
     """
     health = LoaderHealth(settings)
-    lively = Lively(stop)
-    lively.keep_alive = health.beat
+    keep_alive_stop = KeepAliveStop(stop)
+    keep_alive_stop.keep_alive = health.beat
     batches = MicroBatches(settings, on_step=health.step)
     ended, failures = "error", 0
     try:
@@ -59,7 +59,7 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
                 health.failed(error)
                 # nothing is asked until the next day's budget begins: a question would cost, too
                 now = datetime.now(UTC)
-                lively.wait((next_midnight(now) - now).total_seconds())
+                keep_alive_stop.wait((next_midnight(now) - now).total_seconds())
                 continue
             except (LakeError, WarehouseBusy, TransformFailed, LedgerUnbalanced) as error:
                 if is_last:
@@ -68,7 +68,7 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
                 failures += 1
                 log.error("%s; trying again in %g s", error, pause)
                 health.failed(error)
-                lively.wait(pause)
+                keep_alive_stop.wait(pause)
                 continue
             failures = 0
             health.took(batch)
@@ -79,7 +79,7 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
                 ended, health.state = "stopped", "stopped as asked"
                 return
             health.step("waiting for what is new")
-            lively.wait(settings.load_seconds - (time.monotonic() - began))
+            keep_alive_stop.wait(settings.load_seconds - (time.monotonic() - began))
             while not stop.is_set() and not batches.is_due():
                 stop.wait(_LOOK_SECONDS)
                 health.beat()
