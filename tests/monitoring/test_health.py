@@ -146,7 +146,7 @@ def test_a_producer_killed_in_a_session_is_an_alarm_until_it_is_started_again(
     code, said = status(settings)
     assert code == 1
     assert len(said["alarms"]) == 1
-    assert "ended without a word" in said["alarms"][0]
+    assert "ended without a last heartbeat" in said["alarms"][0]
     assert "in the session of 2012-12-14: start it again" in said["alarms"][0]
 
     again = begin(settings, "produce", "--max-quotes", "10")
@@ -189,10 +189,10 @@ def test_in_a_stepping_replay_too_a_killed_producer_is_an_alarm(
     assert told.returncode == 1
     lines = told.stdout.splitlines()
     assert any(line.startswith("producer") and "last event Fri 2012-12-14 10:" in line for line in lines)
-    assert lines[-1].startswith("ALARM  producer: ended without a word")
+    assert lines[-1].startswith("ALARM  producer: ended without a last heartbeat")
     finding = doctor.examine(settings)[-1]
     assert (finding.system, finding.ok) == ("processes", False)
-    assert "ended without a word" in finding.text
+    assert "ended without a last heartbeat" in finding.text
 
 
 @pytest.mark.stack

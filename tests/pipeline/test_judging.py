@@ -173,7 +173,7 @@ def test_a_process_that_hangs_is_an_alarm_in_a_session_and_a_remark_on_sunday() 
     for role in (feed(new_york("2012-12-14T11:00"), last=new_york("2012-12-14T11:00")), beat("consumer-7")):
         alarm, _ = judged(role, new_york("2012-12-14T11:00"), wall=WALL + 61)
         assert alarm
-        assert "has said nothing for 61 s" in alarm
+        assert "has written no heartbeat for 61 s" in alarm
         alarm, remark = judged(role, new_york("2012-12-16T11:00"), wall=WALL + 61)
         assert not alarm
         assert remark
@@ -185,7 +185,7 @@ def test_a_consumer_that_died_is_an_alarm_in_a_session_unless_another_goes_on() 
     dead, other = beat("consumer-7", alive=False), beat("consumer-8")
     assert judged(dead, new_york("2012-12-14T11:00"))[0]
     alarm, remark = judged(dead, new_york("2012-12-14T11:00"), others=(other,))
-    assert (alarm, remark) == (None, "ended without a word (killed?); another consumer goes on")
+    assert (alarm, remark) == (None, "ended without a last heartbeat (killed?); another consumer goes on")
     assert not judged(dead, new_york("2012-12-16T11:00"))[0]
     assert judged(beat("consumer-7", alive=False, ended="stopped"), new_york("2012-12-14T11:00")) == (None, None)
 

@@ -1,1 +1,1 @@
-"""What a running process reports, and what of it is an alarm: heartbeats, health, Prometheus metrics."""
+"""Monitoring: heartbeats of running processes, which of them are alarms, and Prometheus metrics."""

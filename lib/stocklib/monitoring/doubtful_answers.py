@@ -1,7 +1,7 @@
-"""Which answers of a source are not believed yet, one sentence each: in goes the published version, out come alarms.
+"""Answers of a source that silver does not accept yet: the published version in, one alarm each out.
 
-An answer that lacks more than one split or dividend that its source told of before may be a failure of the source's.
-Silver goes on counting the known facts until an answer a day later agrees (``stg_corporate_actions_cleaned``).
+An answer that lacks more than one split or dividend that its source reported before may be a failure of the source.
+Silver keeps counting the known facts until an answer a day later agrees (``stg_corporate_actions_cleaned``).
 """
 
 from stocklib.settings import Settings
@@ -16,7 +16,7 @@ def doubts(settings: Settings) -> list[str]:
     if warehouse.published_build() is None:
         return []
     with warehouse.reading() as look:
-        # a version that an older release published knows no doubt
+        # a version of an older release has no such column
         there = look.query(
             "select 1 as one from information_schema.columns "
             "where lower(table_schema) = 'silver' and lower(table_name) = ? and lower(column_name) = 'is_doubted'",

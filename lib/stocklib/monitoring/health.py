@@ -1,7 +1,7 @@
-"""How the running processes are, from their heartbeats: what each does, how old its news is, and what is an alarm.
+"""The health of the running processes, from their heartbeats: state, age of the newest event, and alarms.
 
-Time is the source's: a feed that is silent while the market is open there is an alarm, one that is quiet on its Sunday
-is not, whatever day it is here. Whether a process lives, and since when it says nothing, is this machine's time.
+Events are compared with the source's time: a feed that is silent while the market is open there is an alarm, and one
+that is silent on the source's Sunday is not. Heartbeats are compared with this machine's time.
 """
 
 import time
@@ -12,7 +12,7 @@ from stocklib.errors import SettingsError
 from stocklib.finnhub import replay_now
 from stocklib.finnhub.rest import is_on_this_machine
 from stocklib.monitoring.heartbeat import Beat, damaged_heartbeats, read_heartbeats
-from stocklib.monitoring.heartbeat_checks import Moment, judge
+from stocklib.monitoring.heartbeat_checks import Moment, check_heartbeat
 from stocklib.quotes import from_epoch
 from stocklib.sessions import NEW_YORK
 from stocklib.settings import Settings
@@ -22,7 +22,7 @@ from stocklib.settings import Settings
 class Condition:
     """One process: ``age`` is that of its newest event, in seconds on the source's clock, None where that is unknown.
 
-    ``alarm`` says what is wrong and what to do; ``remark`` what is worth knowing.
+    ``alarm`` says what is wrong and what to do; ``remark`` is information only.
     """
 
     role: str
@@ -61,9 +61,9 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Every process of a home, and the time at the source: None where nothing says it.
+    """Every process of a home, and the source's time: None where it is unknown.
 
-    ``damaged`` names the heartbeats that cannot be read: nobody knows how the processes that wrote them are.
+    ``damaged`` names the unreadable heartbeats, whose processes have an unknown state.
     """
 
     source_now: datetime | None
@@ -73,13 +73,13 @@ class Health:
 
     @property
     def alarms(self) -> list[str]:
-        """What is wrong, one sentence each."""
+        """Return what is wrong, one sentence each."""
         wrong = [f"{process.role}: {process.alarm}" for process in self.processes if process.alarm]
         return [*wrong, *(f"a heartbeat is damaged: {reason}" for reason in self.damaged)]
 
 
 def examine(settings: Settings) -> Health:
-    """How the processes of this home are; no call of a plan is spent, and no server needs to answer."""
+    """Return the health of this home's processes; it makes no call of a plan and needs no server."""
     beats = read_heartbeats(settings.home)
     wall = time.time()
     now = _source_now(settings, beats, wall=wall)
@@ -93,7 +93,7 @@ def examine(settings: Settings) -> Health:
 
 
 def _condition(beat: Beat, beats: list[Beat], moment: Moment) -> Condition:
-    alarm, remark = judge(beat, beats, moment)
+    alarm, remark = check_heartbeat(beat, beats, moment)
     event = beat.facts.get("last_event_at")
     last = from_epoch(event) if event else None
     return Condition(
@@ -114,7 +114,7 @@ def _condition(beat: Beat, beats: list[Beat], moment: Moment) -> Condition:
 
 
 def _source_now(settings: Settings, beats: list[Beat], *, wall: float) -> datetime | None:
-    """The time at the source: a replay is asked, a living feed says it, and for a live one it is this machine's."""
+    """Return the source's time: from the replay or a living feed; for a live source this machine's."""
     feeds = sorted((beat for beat in beats if beat.facts.get("clock")), key=lambda beat: beat.at)
     if not feeds:
         return None if is_on_this_machine(settings) else from_epoch(wall)

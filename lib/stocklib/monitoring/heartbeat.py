@@ -1,9 +1,9 @@
-"""Heartbeats: each running process writes one small file that says how it is, for ``stocks status`` and the ledger.
+"""Heartbeats: each running process writes one small file with its state, for ``stocks status`` and the ledger.
 
-``STOCKS_HOME/heartbeats/<role>.json`` is the run of a role that began last, dead or alive. When the next of its kind
-begins, that file moves aside as ``<run_id>.json``; those of runs that confirmed quotes stay for good, since the ledger
-counts by them, of the others the last twenty do. A file is written whole or not at all; one that says what Kafka has
-confirmed is a promise to the ledger, and is synced to the disk, also after a power cut the old one or the new one.
+``STOCKS_HOME/heartbeats/<role>.json`` is the latest run of a role, dead or alive. When the next of its kind begins,
+that file is renamed to ``<run_id>.json``; those of runs that confirmed quotes stay for good, since the ledger counts by
+them; of the others the last twenty stay. A file is written whole or not at all. One that holds what Kafka confirmed is
+synced to the disk, so that a power cut leaves the old one or the new one.
 """
 
 import logging
@@ -29,13 +29,13 @@ from stocklib.state_files import Shape, read_record, sync_folder, write_state
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 2.0
-# Files of past runs that nobody counts by any more.
+# How many files of past runs stay that the ledger does not count by.
 _KEPT = 20
 _RATE_SECONDS = 60.0
-# On another machine or in another container, a process is alive as long as its file is this fresh.
+# A process on another machine or in another container counts as alive while its file is this fresh.
 _FRESH_SECONDS = 30.0
 
-# The kinds that confirm nothing: no ledger counts by what their files said.
+# The kinds that confirm nothing: the ledger does not count by their files.
 _UNCOUNTED = ("consumer", "loader")
 _NUMBER = (int, float)
 _WHO: Shape = {
@@ -48,7 +48,7 @@ _WHO: Shape = {
     "state": str,
     "ended": (str, type(None)),
 }
-# What a kind of process says or does not say.
+# The facts of a kind of process.
 _SAID: Shape = {
     name: (*kinds, type(None))
     for kinds, names in {
@@ -60,7 +60,7 @@ _SAID: Shape = {
     for name in names
 }
 
-# Damaged files that the log names already.
+# Damaged files that were logged already.
 _named: set[Path] = set()
 
 Facts = Callable[[], Mapping[str, Any]]
@@ -68,7 +68,7 @@ Facts = Callable[[], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a heartbeat file says: who wrote it, when (epoch of this machine's clock), and the facts.
+    """The content of a heartbeat file: who wrote it, when (epoch of this machine's clock), and the facts.
 
     ``ended`` is None while the run goes on; then ``done`` (it reached its end), ``stopped`` (as asked) or ``error``.
     """
@@ -91,7 +91,7 @@ class Beat:
 
     @property
     def is_past(self) -> bool:
-        """Whether another run of its kind began since."""
+        """Whether another run of its kind began after it."""
         return self.path.stem == self.run_id
 
     @property
@@ -101,7 +101,7 @@ class Beat:
 
     @property
     def is_alive(self) -> bool:
-        """Whether that very process still runs: a later one that was given its pid is not taken for it."""
+        """Whether that process still runs; a later process with the same pid does not count."""
         if self.ended or self.is_past:
             return False
         if self.host != socket.gethostname():
@@ -112,10 +112,10 @@ class Beat:
 class Heartbeat:
     """The file of one run. ``role`` is ``producer``, ``trades``, ``loader`` or ``consumer-<pid>``.
 
-    Beside a living run of the same role it writes ``<role>-<run_id>.json``: neither overwrites the other. ``latest`` is
-    what was last said, with the rate of the last minute. Facts that every role gives: ``state``, ``messages`` (how many
-    so far), ``errors`` (how many so far), ``last_event_at`` (epoch, on the source's clock), ``lag`` (messages), and
-    ``trouble``, a sentence about what it waits for, if anything; since when is noted here.
+    While another run of the same role lives it writes ``<role>-<run_id>.json``: neither overwrites the other.
+    ``latest`` holds the latest facts, with the rate of the last minute. Facts of every role: ``state``, ``messages``
+    (how many so far), ``errors`` (how many so far), ``last_event_at`` (epoch, on the source's clock), ``lag``
+    (messages), and ``trouble``, a sentence about what it waits for, if anything; this class records since when.
 
     With a ``metrics_port`` (``METRICS_PORT``) the same facts are served as Prometheus text until ``end``.
     """
@@ -156,17 +156,17 @@ class Heartbeat:
             self._who["metrics"] = self._metrics.address
 
     def name(self, run_id: str) -> None:
-        """Take the id of a run that was not known when the file was begun."""
+        """Set the id of a run that was unknown when the file was created."""
         self.run_id = run_id
         self._who["run_id"] = run_id
 
     def beat(self, facts: Facts, *, now: bool = False) -> None:
-        """Write what ``facts`` gives, at most every two seconds unless ``now``; cheap in between."""
+        """Write the facts that ``facts`` returns, at most every two seconds unless ``now``; cheap in between."""
         if now or time.monotonic() - self._written >= BEAT_SECONDS:
             self._write(facts, ended=None)
 
     def end(self, facts: Facts, *, ended: str) -> None:
-        """The last word of a run that was ``done``, ``stopped`` as asked, or met an ``error``."""
+        """Write the last heartbeat of a run that was ``done``, ``stopped`` as asked, or failed with an ``error``."""
         self._write(facts, ended=ended)
         if self._metrics:
             self._metrics.close()
@@ -189,17 +189,17 @@ class Heartbeat:
             content = orjson.dumps(self.latest, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
             write_state(self.path, content, durable=is_counted)
             if is_counted and (ended or not self._is_there):
-                # in between, a power cut may bring the version before the last back: it confirms less, not more
+                # without a sync a power cut may restore an earlier version: it confirms less, never more
                 sync_folder(self.path.parent)
             self._failing, self._is_there = False, True
         except OSError as error:
-            # a full disk stops no stream
+            # a full disk must not stop the stream
             if not self._failing:
                 log.error("the heartbeat %s cannot be written: %s; the stream goes on", self.path, error)
             self._failing = True
 
     def _rate(self, count: int) -> float:
-        """Messages a second over the last minute."""
+        """Return messages a second over the last minute."""
         now = time.monotonic()
         self._counts.append((now, count))
         while self._counts[0][0] < now - _RATE_SECONDS and len(self._counts) > 2:
@@ -209,7 +209,7 @@ class Heartbeat:
 
 
 def name_run(kind: str) -> str:
-    """A run id for a process that has none of a stream's.
+    """Return a run id for a process that is not part of a stream.
 
     >>> name_run("loader").startswith("loader-2")
     True
@@ -218,9 +218,9 @@ def name_run(kind: str) -> str:
 
 
 def read_heartbeats(home: Path, *, past: bool = False) -> list[Beat]:
-    """The latest run of each role, dead or alive, by role; with ``past``, the runs before them too.
+    """Return the latest run of each role, dead or alive, by role; with ``past``, earlier runs too.
 
-    A damaged file is left out, and logged; ``damaged_heartbeats`` says which ones there are.
+    A damaged file is left out and logged; ``damaged_heartbeats`` returns those.
     """
     beats, damaged = _read_all(home)
     for error in damaged:
@@ -231,12 +231,12 @@ def read_heartbeats(home: Path, *, past: bool = False) -> list[Beat]:
 
 
 def damaged_heartbeats(home: Path) -> list[StateError]:
-    """The files that say nothing: each may be that of a process that runs, or of one that died unseen."""
+    """Return the damaged files: each may be that of a running process, or of one that died."""
     return _read_all(home)[1]
 
 
 def read_confirmed(home: Path) -> tuple[list[Mapping[str, Any]], list[StateError]]:
-    """The facts of every run that confirmed something, and the files that may be of such a run and are damaged.
+    """Return the facts of every run that confirmed something, and the damaged files that may be of such a run.
 
     Fields: ``run_id``, ``topic`` (absent or None in the files of an old release), ``confirmed``: seq by symbol.
     """
@@ -248,7 +248,7 @@ def read_confirmed(home: Path) -> tuple[list[Mapping[str, Any]], list[StateError
             if said and "confirmed" in said:
                 seqs = said["confirmed"]
                 if not isinstance(seqs, dict) or not all(_is_seq(seq) for seq in seqs.values()):
-                    raise StateError(path, "has no 'confirmed' that can be used", _remedy(path))
+                    raise StateError(path, "has no valid 'confirmed'", _remedy(path))
                 confirmed.append(said)
         except StateError as error:
             if _kind(path) not in _UNCOUNTED:
@@ -267,7 +267,7 @@ def _read_all(home: Path) -> tuple[list[Beat], list[StateError]]:
         try:
             if said := _read_file(path, {**_WHO, **_SAID}):
                 if said.get("clock") and not isinstance(said["clock"].get("now"), _NUMBER):
-                    raise StateError(path, "has no 'clock' that can be used", _remedy(path))
+                    raise StateError(path, "has no valid 'clock'", _remedy(path))
                 who: dict[str, Any] = {name: said.get(name) for name in _WHO}
                 beats.append(Beat(path=path, facts=said, **who))
         except StateError as error:
@@ -283,26 +283,23 @@ def _read_file(path: Path, shape: Shape) -> dict[str, Any] | None:
     try:
         return read_record(path, shape=shape, remedy=_remedy(path))
     except FileNotFoundError:
-        # set aside since it was listed
+        # renamed after it was listed
         return None
 
 
 def _kind(path: Path) -> str:
-    """What kind of process wrote a file, by its name; a run of a feed that is over is named after its source."""
+    """Return the kind of process that wrote a file, by its name; a past run of a feed is named after its source."""
     return path.stem.partition("-")[0]
 
 
 def _remedy(path: Path) -> str:
     if _kind(path) in _UNCOUNTED:
-        return "no ledger counts by it; it goes when the next such process starts, or when you delete it"
-    return (
-        "what its run had Kafka confirm is not known any more; delete it, and `stocks ledger --accept` counts without "
-        "that run"
-    )
+        return "the ledger does not count by it; the next such process removes it, or you delete it"
+    return "what Kafka confirmed for its run is lost; delete it, and `stocks ledger --accept` counts without that run"
 
 
 def _set_aside(home: Path, *, kind: str) -> None:
-    """Move the files of this kind's dead runs aside, and delete the oldest that nobody counts by."""
+    """Rename the files of this kind's dead runs, and delete the oldest that the ledger does not count by."""
     beats, damaged = _read_all(home)
     for error in damaged:
         if kind in _UNCOUNTED and _kind(error.path) == kind:

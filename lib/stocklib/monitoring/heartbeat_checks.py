@@ -1,4 +1,4 @@
-"""What of a heartbeat is an alarm, and what is only worth a remark. Pure: heartbeats and a moment in, sentences out."""
+"""Which heartbeats are alarms, and which are only remarks. Pure: heartbeats and a moment in, sentences out."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,45 +7,45 @@ from stocklib.monitoring.heartbeat import Beat
 from stocklib.quotes import from_epoch
 from stocklib.sessions import NEW_YORK, Session, new_york_date, next_session, session
 
-# How long a living process may say nothing, and how long a deliberate stop in a session may last.
+# How long a living process may write no heartbeat, and how long a deliberate stop in a session may last.
 _SILENCE, _STOPPED = 60.0, 120.0
-# In a session, quotes or trades come at least this often; or every third round, where rounds are longer.
+# In a session, quotes or trades come at least this often, or every third round where rounds are longer.
 _OVERDUE, _ROUNDS = 120.0, 3
-# A replay's time runs ahead while a process does other things for so many seconds of this machine's.
+# A process may be busy for so many seconds of this machine's time while a replay's time runs on.
 _SLACK = 15.0
-# Prices that nowhere moved for so long are those of a source that stands still.
+# A source of which no price moved for so long stands still.
 _FROZEN = timedelta(minutes=30)
-# An outage that a process waits through is an alarm after so long.
+# An outage that a process waits for is an alarm after so long.
 _OUTAGE = 30.0
 
 _FEEDS = ("producer", "trades")
 
-Judgement = tuple[str | None, str | None]
+Finding = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When it is judged: ``now`` on the source's clock (None where that is unknown), ``wall`` on this machine's."""
+    """The moment of a check: ``now`` on the source's clock (None where unknown), ``wall`` on this machine's."""
 
     now: datetime | None
     wall: float
 
     @property
     def session(self) -> Session | None:
-        """The session that is on at the source."""
+        """The source's current session; None while it is closed."""
         return session_at(self.now)
 
 
 def session_at(instant: datetime | None) -> Session | None:
-    """The session in which an instant lies, if any."""
+    """Return the session that contains an instant, if any."""
     found = session(new_york_date(instant)) if instant else None
     return found if found and instant and found.contains(instant) else None
 
 
-def judge(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
-    """The alarm and the remark, if any, that a heartbeat among ``beats`` gives rise to."""
+def check_heartbeat(beat: Beat, beats: list[Beat], moment: Moment) -> Finding:
+    """Return the alarm and the remark, if any, about a heartbeat among ``beats``."""
     if deleted := beat.facts.get("deleted"):
-        # it stays, whatever else goes well, until the next run of its kind
+        # this alarm stays until the next run of its kind
         what = ", ".join(map(str, deleted[:5]))
         return (
             f"Kafka had deleted messages before they were read ({what}): see `stocks ledger`, and the topic's "
@@ -58,9 +58,9 @@ def judge(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
     return _ended(beat, beats, moment)
 
 
-def _living_feed(beat: Beat, moment: Moment) -> Judgement:
-    if told := _silence(beat, moment) or _outage(beat, moment):
-        return told
+def _living_feed(beat: Beat, moment: Moment) -> Finding:
+    if finding := _silence(beat, moment) or _outage(beat, moment):
+        return finding
     facts, today = beat.facts, moment.session
     if today is None or moment.now is None or facts.get("market_open") is False:
         return None, None
@@ -72,7 +72,7 @@ def _living_feed(beat: Beat, moment: Moment) -> Judgement:
     begun = event is None and moment.wall - float(facts.get("began_at") or 0) < _OVERDUE
     if moment.now - since > patience and not begun:
         return (
-            f"nothing has come since {_clock(since)}, and the market is open: see what the source answers "
+            f"nothing has come since {_clock(since)}, and the market is open: check what the source answers "
             f"(stocks doctor) and the process's log ({beat.state})"
         ), None
     if market and moment.now - max(market, today.open) > max(_FROZEN, patience):
@@ -80,7 +80,7 @@ def _living_feed(beat: Beat, moment: Moment) -> Judgement:
     return None, None
 
 
-def _ended_feed(beat: Beat, moment: Moment) -> Judgement:
+def _ended_feed(beat: Beat, moment: Moment) -> Finding:
     last = from_epoch(beat.facts["clock"]["now"])
     if beat.ended == "done":
         return None, None
@@ -88,26 +88,26 @@ def _ended_feed(beat: Beat, moment: Moment) -> Judgement:
         if moment.session and moment.wall - beat.at > _STOPPED:
             return "it was stopped, and the market is open: start it again", None
         return None, None
-    how = "ended by an error" if beat.ended else "ended without a word (killed?)"
-    # the source may have been closed when the calendar says open
-    struck = session_at(last) if beat.facts.get("market_open") is not False else None
-    if struck:
-        return f"{how} at {_clock(last)}, in the session of {struck.session_date}: start it again", None
+    how = "ended by an error" if beat.ended else "ended without a last heartbeat (killed?)"
+    # the source may be closed when the calendar says open
+    last_session = session_at(last) if beat.facts.get("market_open") is not False else None
+    if last_session:
+        return f"{how} at {_clock(last)}, in the session of {last_session.session_date}: start it again", None
     if moment.session:
         return f"{how} at {_clock(last)}, and the market is open now: start it again", None
     return None, f"{how} while the market was closed; start it before {_clock(_next_bell(moment.now or last))}"
 
 
-def _living(beat: Beat, moment: Moment) -> Judgement:
+def _living(beat: Beat, moment: Moment) -> Finding:
     return _silence(beat, moment) or _outage(beat, moment) or (None, None)
 
 
-def _ended(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
+def _ended(beat: Beat, beats: list[Beat], moment: Moment) -> Finding:
     if beat.ended in ("done", "stopped"):
         return None, None
-    how = "ended by an error" if beat.ended else "ended without a word (killed?)"
+    how = "ended by an error" if beat.ended else "ended without a last heartbeat (killed?)"
     if beat.kind in _FEEDS:
-        # before its source had answered
+        # before its source answered
         if moment.session:
             return f"{how} before it began, and the market is open: start it again ({beat.state})", None
         return None, f"{how} before it began: start it again ({beat.state})"
@@ -118,8 +118,8 @@ def _ended(beat: Beat, beats: list[Beat], moment: Moment) -> Judgement:
     return None, f"{how}; nothing is lost, the next one goes on where it was"
 
 
-def _outage(beat: Beat, moment: Moment) -> Judgement | None:
-    """What it waits for, whatever the day: a short wait is a remark."""
+def _outage(beat: Beat, moment: Moment) -> Finding | None:
+    """Return what it waits for, on any day: a short wait is a remark."""
     trouble, since = beat.facts.get("trouble"), beat.facts.get("trouble_since")
     if not (trouble and since):
         return None
@@ -128,11 +128,11 @@ def _outage(beat: Beat, moment: Moment) -> Judgement | None:
     return None, trouble
 
 
-def _silence(beat: Beat, moment: Moment) -> Judgement | None:
+def _silence(beat: Beat, moment: Moment) -> Finding | None:
     seconds = moment.wall - beat.at
     if seconds <= float(beat.facts.get("patience") or _SILENCE):
         return None
-    text = f"pid {beat.pid} runs and has said nothing for {seconds:.0f} s: it hangs, or is stopped"
+    text = f"pid {beat.pid} runs and has written no heartbeat for {seconds:.0f} s: it hangs or is suspended"
     return (text, None) if moment.session else (None, text)
 
 

@@ -1,6 +1,6 @@
-"""What a running process says of itself as Prometheus text: the facts of its last heartbeat, on loopback only.
+"""The facts of a process's last heartbeat as Prometheus text, on loopback only.
 
-Nothing is counted twice: the heartbeat's facts are read when somebody scrapes. ``docs/health.md`` lists the metrics,
+Nothing is counted twice: each scrape reads the heartbeat's facts. ``docs/health.md`` lists the metrics,
 ``monitoring/rules.yml`` has alerts. This is the one module that imports ``prometheus_client``, and only where
 ``METRICS_PORT`` is set.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-# Processes of one machine share METRICS_PORT: each takes the first free of so many ports from there on.
+# Processes of a machine share METRICS_PORT: each takes the first free of so many ports from it on.
 PORTS = 10
 
 Facts = Mapping[str, Any]
@@ -28,9 +28,9 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Spec:
-    """One metric: who has it (None: every kind of process), and what it is made of.
+    """One metric: which kinds have it (None: every kind of process), and how to compute it.
 
-    ``of`` gives a number, None where it is not known, or numbers by the value of ``label``.
+    ``of`` returns a number, None where it is unknown, or numbers by the value of ``label``.
     """
 
     name: str
@@ -60,7 +60,9 @@ _FEEDS = ("producer", "trades")
 # A name that ends in _total is a counter, any other a gauge; times are epoch seconds.
 _SPECS = (
     _Spec("stocks_up", None, "1 while the process runs.", lambda facts: int(not facts["ended"])),
-    _Spec("stocks_heartbeat_timestamp_seconds", None, "When it last said how it is, this machine's time.", _fact("at")),
+    _Spec(
+        "stocks_heartbeat_timestamp_seconds", None, "When it last wrote a heartbeat, this machine's time.", _fact("at")
+    ),
     _Spec(
         "stocks_last_event_timestamp_seconds",
         None,
@@ -73,20 +75,20 @@ _SPECS = (
     _Spec(
         "stocks_trouble",
         None,
-        "1 while it waits for something that is away: its source, Kafka, S3, a load that succeeds.",
+        "1 while it waits: for its source, Kafka, S3, or a load that succeeds.",
         lambda facts: int(bool(facts.get("trouble"))),
     ),
     _Spec("stocks_quotes_published_total", ("producer",), "Quotes handed to Kafka.", _fact("messages")),
     _Spec("stocks_trades_published_total", ("trades",), "Trades handed to Kafka.", _fact("messages")),
     _Spec("stocks_messages_confirmed_total", _FEEDS, "Quotes or trades that Kafka confirmed.", _confirmed),
-    _Spec("stocks_messages_unconfirmed", _FEEDS, "Quotes or trades on their way to Kafka.", _fact("lag")),
-    _Spec("stocks_messages_spooled", _FEEDS, "Quotes or trades that wait on disk alone.", _fact("spooled")),
+    _Spec("stocks_messages_unconfirmed", _FEEDS, "Quotes or trades in flight to Kafka.", _fact("lag")),
+    _Spec("stocks_messages_spooled", _FEEDS, "Quotes or trades that are only on disk.", _fact("spooled")),
     _Spec("stocks_source_errors_total", _FEEDS, "Calls that gave no quote.", _source_errors, "reason"),
     _Spec("stocks_rounds_total", ("producer",), "Rounds over the watchlist.", _fact("rounds")),
     _Spec(
         "stocks_source_clock_timestamp_seconds",
         _FEEDS,
-        "What time it is where the prices come from.",
+        "The source's clock.",
         lambda facts: (facts.get("clock") or {}).get("now"),
     ),
     _Spec("stocks_market_open", _FEEDS, "1 while the regular session is on.", _fact("market_open")),
@@ -112,7 +114,7 @@ _SPECS = (
     _Spec(
         "stocks_consumer_waiting_for_s3",
         ("consumer",),
-        "1 while S3 does not take an object.",
+        "1 while S3 refuses objects.",
         lambda facts: int(bool(facts.get("waiting_for_s3"))),
     ),
     _Spec("stocks_lines_loaded_total", ("loader",), "Lines loaded into the warehouse.", _fact("messages")),
@@ -127,7 +129,7 @@ _SPECS = (
 
 
 class MetricsServer:
-    """Answers ``GET /metrics`` with what ``latest`` gives, from a thread of its own, until it is closed.
+    """Answers ``GET /metrics`` with the facts that ``latest`` returns, in a thread, until it is closed.
 
     Raises ``SettingsError`` when ``port`` and the nine after it are taken.
     """
@@ -163,7 +165,7 @@ class MetricsServer:
 
 
 def _guarded(app: Any) -> Any:
-    """The same WSGI application, but for requests of web pages (``web_guard``)."""
+    """Return the WSGI application, refusing requests of web pages (``web_guard``)."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:
         known = (("HTTP_HOST", "Host"), ("HTTP_ORIGIN", "Origin"), ("HTTP_SEC_FETCH_SITE", "Sec-Fetch-Site"))

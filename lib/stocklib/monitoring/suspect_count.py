@@ -1,11 +1,11 @@
-"""How many bars of gold look like a source's mistake: a count, and no alarm, which would be raised for ever."""
+"""How many bars of gold look like a source's mistake: a count, not an alarm, since an alarm would never end."""
 
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
 
 
 def count_suspects(settings: Settings) -> str:
-    """Return how many suspect bars the published version has, and the newest of them, as a part of a sentence."""
+    """Return how many suspect bars the published version has, and the newest of them, as part of a sentence."""
     found = open_warehouse(settings).query(
         "select symbol, cast(quote_date as varchar) as day from silver.suspect_bars order by quote_date desc, symbol"
     )

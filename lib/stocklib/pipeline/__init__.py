@@ -1,1 +1,1 @@
-"""The arrows between the systems: source to stream, stream to lake, lake to warehouse; and the ledger between them."""
+"""The arrows between the systems: source to stream, stream to lake, lake to warehouse; and the ledger over them."""

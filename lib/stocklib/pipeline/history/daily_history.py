@@ -166,7 +166,7 @@ def _fetch(
                     raise
     finally:
         rounds.land()
-    rounds.judge(len(wanted))
+    rounds.check_any_known(len(wanted))
     if on_progress:
         on_progress(len(wanted), len(wanted), "")
     log.info("%s", rounds.result)

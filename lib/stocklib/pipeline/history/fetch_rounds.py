@@ -99,7 +99,7 @@ class Rounds:
         log.warning("%s: %s", symbol, error)
         self.result.unknown[symbol] = str(error)
 
-    def judge(self, asked: int) -> None:
+    def check_any_known(self, asked: int) -> None:
         """A source that knows none of the symbols has failed all of them."""
         if len(self.result.unknown) == asked:
             self.result.failed.update(self.result.unknown)

@@ -37,10 +37,10 @@ class KnownSymbol:
 
     def changed_splits(self, answer: Iterable[CorporateAction]) -> set[date]:
         """The dates of splits that this answer tells of for the first time, or no longer tells of."""
-        told = {action.action_date for action in answer if action.kind == "split"}
+        reported = {action.action_date for action in answer if action.kind == "split"}
         asked = [(action.action_date, action.checked_to) for action in answer if action.checked_to]
         again = {day for day in self.splits if any(first <= day <= last for first, last in asked)}
-        return (told - self.splits) | (again - told)
+        return (reported - self.splits) | (again - reported)
 
     def misses(self, sessions: Iterable[Session], *, settle: timedelta) -> list[date]:
         """The sessions without a bar that is final and whose splits are known."""
@@ -74,7 +74,7 @@ def read_known(warehouse: Warehouse) -> Known:
     """Ask the warehouse what it has loaded. A record that cannot be read says nothing."""
     found: dict[str, KnownSymbol] = defaultdict(KnownSymbol)
     profiles: dict[str, datetime] = {}
-    told: dict[tuple[str, str], dict[date, datetime]] = defaultdict(dict)
+    reported: dict[tuple[str, str], dict[date, datetime]] = defaultdict(dict)
     asked: dict[tuple[str, str], list[tuple[date, date, datetime]]] = defaultdict(list)
     sources: set[str] = set()
     for dataset in _BARS:
@@ -86,7 +86,7 @@ def read_known(warehouse: Warehouse) -> Known:
     whose = {"symbol": str, "data_source": str, "kind": str}
     for symbol, of, kind, day, at in _read(warehouse, "corporate_actions", **whose, date=_DAY, fetched_at=_AT):
         if kind == "split":
-            told[symbol, of][day] = max(told[symbol, of].get(day, at), at)
+            reported[symbol, of][day] = max(reported[symbol, of].get(day, at), at)
     for symbol, of, kind, first, last, at in _read(
         warehouse, "corporate_actions", **whose, date=_DAY, checked_to=_DAY, fetched_at=_AT
     ):
@@ -94,7 +94,7 @@ def read_known(warehouse: Warehouse) -> Known:
         if kind == "checked":
             found[symbol].checks.append((first, last))
             asked[symbol, of].append((first, last, at))
-    for (symbol, of), days in told.items():
+    for (symbol, of), days in reported.items():
         found[symbol].splits.update(_not_retracted(days, asked[symbol, of]))
     for symbol, fetched_at in _read(warehouse, "company_profiles", symbol=str, fetched_at=_AT):
         profiles[symbol] = max(profiles.get(symbol, fetched_at), fetched_at)
@@ -102,13 +102,13 @@ def read_known(warehouse: Warehouse) -> Known:
     return Known(held, min(sources, default=None))
 
 
-def _not_retracted(told: dict[date, datetime], asked: list[tuple[date, date, datetime]]) -> set[date]:
+def _not_retracted(reported: dict[date, datetime], asked: list[tuple[date, date, datetime]]) -> set[date]:
     # the rule by which the warehouse counts a split: its source's newest answer for the date said it. An answer that
     # the warehouse does not believe yet has the history fetched once more than needed, never once less
     return {
         day
-        for day, told_at in told.items()
-        if not any(first <= day <= last and told_at < asked_at for first, last, asked_at in asked)
+        for day, reported_at in reported.items()
+        if not any(first <= day <= last and reported_at < asked_at for first, last, asked_at in asked)
     }
 
 

@@ -1,6 +1,6 @@
-"""Whether a JSON object says anything twice: parsers take the last of two equal keys, or the first, without a word.
+"""Duplicate keys of a JSON object, of which parsers silently take the last or the first.
 
-Bytes that a strict parser took, in; the first key that an object has twice, out.
+Bytes that a strict parser accepted in; the first duplicate key out.
 """
 
 import re
@@ -8,18 +8,18 @@ from typing import Any
 
 import orjson
 
-# Brackets, and texts: a text before a colon is a key. Possessive, so that a long text is read once.
+# Brackets, and strings: a string before a colon is a key. Possessive, so that a long string is read once.
 _TOKEN = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(\s*:)?|[\[\]{}]')
 
 
 def repeated_key(value: bytes, record: dict[str, Any]) -> str | None:
-    """Return a key that stands twice in one object of ``value``, whose parsed form is ``record``.
+    """Return a duplicate key of one object of ``value``, whose parsed form is ``record``.
 
     >>> repeated_key(b'{"c":1,"o":{"c":2}}', {"c": 1, "o": {"c": 2}})
     >>> repeated_key(b'{"c":1,"\\\\u0063" : 2}', {"c": 2})
     'c'
     """
-    # a colon each: more of them are in texts or within, and only then is it worth a look
+    # a colon a key: only where there are more (in strings or nested objects) can a key be duplicate
     if value.count(b":") == len(record):
         return None
     seen: list[set[str]] = []

@@ -1,9 +1,8 @@
-"""stream → lake: messages become objects, a batch at a time; an object is written, and only then is Kafka told so.
+"""stream → lake: messages become objects, a batch at a time; offsets are committed after their object is written.
 
-A batch belongs to one partition and is closed by count, bytes or age. After a crash between the two, the same messages
-are in two objects, which silver does not mind. A message that is not what it should be goes to the dead-letter topic,
-and lands from there. While S3 is out of reach reading pauses, what is held is tried again, and the membership of the
-group stays.
+A batch belongs to one partition and is closed by count, bytes or age. After a crash between writing and committing, the
+same messages are in two objects; silver counts them once. A malformed message goes to the dead-letter topic, and lands
+from there. While S3 is out of reach reading pauses, the batches are tried again, and the group membership stays.
 """
 
 import logging
@@ -33,25 +32,25 @@ _POLL_MESSAGES = 5000
 _MAX_OPEN_BYTES = 64_000_000
 # How long a run that is stopping waits for S3.
 _LAST_CHANCE = 20.0
-# With --until-close, so long after the last message the session's last round is known to be complete.
+# With --until-close, the session's last round counts as complete so long after the last message.
 _QUIET_AFTER_CLOSE = 5.0
-# When a run is to drain the topics, so long without a message says that they are empty.
+# With --drain, a topic counts as empty after so long without a message.
 _QUIET_AT_THE_END = 1.0
-# A message that Kafka counts and does not give for so long is not there: a broker that is killed may lose its last.
+# A message that Kafka counts and does not deliver for so long is lost: a killed broker may lose its last ones.
 _SLOW_ANSWER = 20.0
-# Without an answer for so long a run that is to end when nothing comes fails; one that is over by the clock, sooner.
+# A run that ends when nothing comes fails after so long without an answer; one that ends by the clock, sooner.
 _UNANSWERED, _UNANSWERED_AT_THE_END = 120.0, 15.0
 _NO_ANSWER = (
     "no member of the consumer group could read: it has not settled, or Kafka did not answer. See `stocks status` and "
     "KAFKA_BROKER, and start it again: nothing is lost"
 )
-# A clock may be so far ahead of ours; what says to be of later is wrong.
+# A producer's clock may be this far ahead of ours; a later timestamp is wrong.
 _AHEAD_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class LandedBatch:
-    """One object that was written: what it holds, and where it is."""
+    """One object that was written: its content and its key."""
 
     dataset: str
     key: str
@@ -65,7 +64,7 @@ class LandedBatch:
 
 @dataclass(slots=True)
 class LandResult:
-    """What one run landed. ``messages`` are those of every dataset; ``dead_letters`` are those that were refused."""
+    """The result of one run. ``messages`` counts those of every dataset; ``dead_letters`` those that were refused."""
 
     messages: int = 0
     objects: int = 0
@@ -97,9 +96,9 @@ def land(
     ``max_quotes`` messages were read, nothing came for ``until_idle`` seconds, or (``until_close``) a message of after
     the session's settled close was the last one. However it ends, what was read is written and committed first.
 
-    Raises ``StreamError`` or ``LakeError`` when Kafka or S3 cannot be reached at the start, or S3 at the end; in
-    between it waits for them. A run that is to end by itself (``duration``, ``until_idle``, ``drain``) raises
-    ``StreamError`` too where its group does not settle or Kafka does not answer: nothing was read is not nothing came.
+    Raise ``StreamError`` or ``LakeError`` when Kafka or S3 cannot be reached at the start, or S3 at the end; in
+    between it waits for them. A run with an end of its own (``duration``, ``until_idle``, ``drain``) also raises
+    ``StreamError`` where its group does not settle or Kafka does not answer, since it could not read what came.
     """
     lake = Lake(settings)
     lake.ensure_bucket()
@@ -131,31 +130,31 @@ def land(
 
 @dataclass
 class _Ends:
-    """Why and when a run is over."""
+    """When a run is over, and why."""
 
     stop: threading.Event
     duration: float | None
     max_quotes: int | None
     until_idle: float | None
-    # how long after a close the day has settled; None: the run does not end with the session
+    # how long a close takes to settle; None: the run does not end with the session
     settle: timedelta | None
-    # whoever sets it knows that nothing more is published: what is there is still landed
+    # set when nothing more is published: the messages that are there still land
     drain: threading.Event | None = None
     read: int = 0
     newest_ms: int = 0
     began: float = field(default_factory=time.monotonic)
-    # since when Kafka has answered that there is nothing, and since when it has not answered at all
+    # since when Kafka has had no message, and since when it has not answered
     idle: float | None = None
     unanswered: float | None = field(default_factory=time.monotonic)
 
     def note(self, *, answered: bool, idle: bool) -> None:
-        """Take note of a poll: whether Kafka answered it, and whether that was nothing."""
+        """Record a poll: whether Kafka answered it, and whether it had no message."""
         now = time.monotonic()
         self.unanswered = None if answered else self.unanswered or now
         self.idle = (self.idle or now) if idle else None
 
     def reason(self) -> str | None:
-        """Why the run is over, if it is; ``StreamError`` where it cannot come to its end."""
+        """Return why the run is over, if it is; ``StreamError`` where its end cannot be known."""
         now = time.monotonic()
         quiet = 0.0 if self.idle is None else now - self.idle
         if self.stop.is_set():
@@ -179,14 +178,14 @@ class _Ends:
         return None
 
     def _has_closed(self, settle: timedelta) -> bool:
-        """Whether the newest message is of after the close, or of a day without a session."""
+        """Return whether the newest message is later than the close, or of a date without a session."""
         if not self.newest_ms:
             return False
         newest = from_epoch(self.newest_ms / 1000)
         try:
             today = session(new_york_date(newest))
         except DateRangeError:
-            # nothing that came is of a time that the calendar knows
+            # no message is within the calendar
             return False
         return today is None or newest >= today.close + settle
 
@@ -196,7 +195,7 @@ class _Ends:
 
 
 class _Landing:
-    """One run. Everything but the writing of objects happens in the thread that made it."""
+    """One run. Everything except writing objects happens in the thread that made it."""
 
     def __init__(
         self, settings: Settings, lake: Lake, ends: _Ends, on_batch: Callable[[LandedBatch], None] | None
@@ -206,7 +205,7 @@ class _Landing:
         self._max_lines, self._max_bytes = settings.batch_max_quotes, settings.batch_max_bytes
         self._ends = ends
         self._on_batch = on_batch
-        # which dataset a topic lands in, which messages it may hold, and what their lines look like
+        # a topic's dataset, its check of messages, and its format of lines
         self._topics = {
             settings.kafka_topic: ("stock_quotes", validation.validate_quote, validation.format_line),
             settings.kafka_trades_topic: ("stock_trades", validation.validate_trade, validation.format_line),
@@ -219,9 +218,9 @@ class _Landing:
         self._errors = 0
         self._received_at = time.monotonic()
         self._state = "joining the group"
-        # what Kafka deleted before it was read
+        # offsets that Kafka deleted before they were read
         self._gone: dict[Partition, list[tuple[int, int]]] = {}
-        # what keeps it from reading, while it does
+        # what keeps it from reading, if anything
         self._trouble: str | None = None
         self._heartbeat = Heartbeat(
             settings.home,
@@ -231,7 +230,7 @@ class _Landing:
         )
 
     def run(self) -> None:
-        """Read, batch, write, commit, until the end."""
+        """Read, batch, write and commit until the end."""
         self._heartbeat.beat(self._facts, now=True)
         self._consumer = self._join()
         while not (reason := self._ends.reason()):
@@ -247,7 +246,7 @@ class _Landing:
         self.result.ended = reason
 
     def finish(self, *, ended: str) -> None:
-        """Write and commit what is held, then let go of everything; ``ended`` is what the heartbeat says last."""
+        """Write and commit the open batches, then close everything; ``ended`` is for the last heartbeat."""
         for partition in list(self._open):
             self._close(partition)
         self._uploads.finish(seconds=_LAST_CHANCE)
@@ -263,7 +262,7 @@ class _Landing:
             self.result.seconds = time.monotonic() - self._ends.began
 
     def _turn(self, consumer: Consumer) -> None:
-        """One poll, and what follows from it."""
+        """Poll once and process the answer."""
         self._settle()
         blocked = self._uploads.is_full
         if blocked:
@@ -277,7 +276,7 @@ class _Landing:
             self._received_at = now
             self._ends.note(answered=not consumer.is_joining, idle=False)
         else:
-            # a broker that is slow to give what it counts has not said that there is nothing
+            # a broker that counts unread messages and is slow to deliver them is not empty
             unread = consumer.unread
             is_over = unread == 0 or now - self._received_at >= _SLOW_ANSWER
             self._ends.note(answered=unread is not None, idle=unread is not None and is_over)
@@ -298,7 +297,7 @@ class _Landing:
         """Add messages to the partition's batch, and close it where it is full."""
         dataset, validate, form = self._topics[partition.topic]
         batch = self._open.get(partition)
-        # what says to be of later is wrong, and says nothing about the session
+        # a later timestamp is wrong, and does not end the session
         latest = (time.time() + _AHEAD_SECONDS) * 1000
         for message in messages:
             if isinstance(message, UnreadableBatch):
@@ -323,7 +322,7 @@ class _Landing:
         self._ends.read += len(messages)
 
     def _send_to_dlq(self, message: Message, reason: str) -> None:
-        """Send a message that is not what it should be to the dead letters, with the reason and where it was."""
+        """Send a malformed message to the dead-letter topic, with the reason and its origin."""
         if self._dead_letters is None:
             self._dead_letters = Producer(self._settings, source="landing")
         headers = validation.explain(message, reason)
@@ -335,9 +334,9 @@ class _Landing:
         log.warning("%s/%d offset %d is a dead letter: %s", message.topic, message.partition, message.offset, reason)
 
     def _land_unreadable(self, partition: Partition, found: UnreadableBatch) -> None:
-        """Land a batch that cannot be decoded as one dead letter: Kafka may take no message as large as its bytes.
+        """Land a batch that cannot be decoded as one dead letter: its bytes may be too large for a message.
 
-        It waits in line with the other batches of its partition, so that it is in the lake before Kafka is told.
+        It queues with the other batches of its partition, so that it is in the lake before its offsets are committed.
         """
         if partition in self._open:
             self._close(partition)
@@ -351,7 +350,7 @@ class _Landing:
         )
 
     def _close_due(self) -> None:
-        """Close what is old enough, and the largest where too much is held."""
+        """Close the batches that are old enough, and the largest one where too many lines are held."""
         now = time.monotonic()
         for partition, batch in list(self._open.items()):
             if now - batch.opened >= self._settings.batch_max_seconds:
@@ -363,13 +362,13 @@ class _Landing:
         self._uploads.add(self._open.pop(partition))
 
     def _settle(self) -> None:
-        """Commit what is written. A dead letter is confirmed before the message that it replaces counts as safe."""
+        """Commit what is written. A dead letter is confirmed before the offset of its message is committed."""
         marks: dict[Partition, int] = {}
         failure, left = None, 0
         for batch, key in self._uploads.settled():
             if isinstance(key, LakeError):
                 failure, left = key, left + len(batch.lines)
-                # nothing later of this partition may be committed past what is missing
+                # no later offset of this partition may be committed past the missing ones
                 self._forget({batch.partition})
                 continue
             if key:
@@ -396,7 +395,7 @@ class _Landing:
             self._on_batch(LandedBatch(batch.dataset, key, topic, number, first, last, count, batch.size))
 
     def _facts(self) -> dict[str, Any]:
-        """What the heartbeat says: ``lag`` is what Kafka has and nobody read, ``held`` what is read and not landed."""
+        """Return the heartbeat's facts: ``lag`` counts unread messages, ``held`` those read and not landed."""
         behind = self._behind()
         return {
             "state": self._state,
@@ -416,7 +415,7 @@ class _Landing:
         }
 
     def _deleted(self) -> list[str]:
-        """What Kafka deleted before this run read it, as ``topic/partition first-last``."""
+        """Return what Kafka deleted before this run read it, as ``topic/partition first-last``."""
         if self._consumer:
             self._gone |= self._consumer.deleted
         return [
@@ -426,7 +425,7 @@ class _Landing:
         ]
 
     def _behind(self) -> dict[Partition, int] | None:
-        """The lag of each partition that is read here; None while Kafka does not say."""
+        """Return the lag of each assigned partition; None while it is unknown."""
         try:
             return self._consumer.lag() if self._consumer and not self._consumer.is_joining else None
         except StreamError as error:
@@ -437,7 +436,7 @@ class _Landing:
         return Consumer(self._settings, self._topics, on_lost=self._forget)
 
     def _rejoin(self) -> Consumer:
-        """A new consumer after the old one failed; tried until it succeeds or the run is over."""
+        """Return a new consumer after the old one failed; try until it joins or the run is over."""
         pause = 0.5
         while True:
             try:
@@ -453,7 +452,7 @@ class _Landing:
                 return self._consumer
 
     def _leave(self) -> None:
-        """Close the consumer; what is not committed is read again by whoever comes next."""
+        """Close the consumer; the next member of the group reads again what is not committed."""
         self._forget({*self._open, *self._uploads.partitions})
         consumer, self._consumer = self._consumer, None
         dead_letters, self._dead_letters = self._dead_letters, None
@@ -462,11 +461,11 @@ class _Landing:
                 consumer.close()
         with suppress(StreamError):
             if dead_letters:
-                # those that matter were flushed before a commit
+                # the dead letters of committed offsets were flushed before
                 dead_letters.close(flush=False)
 
     def _forget(self, partitions: set[Partition]) -> None:
-        """These partitions are read elsewhere or anew: what is held of them must not be committed."""
+        """Drop what is held of partitions that another member, or this one again, reads: it must not be committed."""
         for partition in partitions:
             self._open.pop(partition, None)
         self._uploads.forget(partitions)

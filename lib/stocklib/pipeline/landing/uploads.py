@@ -1,7 +1,7 @@
-"""Batches of lines on their way to the lake, and the one thread that writes them.
+"""Closed batches that wait for the lake, and the thread that writes them.
 
-What the reading thread fills and closes, the writing thread turns into objects, one after the other, trying each until
-it is written. The reading thread asks what is written, and tells Kafka.
+The reading thread fills and closes batches; the writing thread writes each as an object, in order, and retries until it
+is written. The reading thread then commits what is written.
 """
 
 import logging
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _MAX_WAITING = 3
 # Between two tries while S3 is out of reach, in seconds.
 _LONGEST_PAUSE = 15.0
-# For the request that is on its way when the rest is given up.
+# For the request that is running when the rest is given up.
 _FAREWELL_SECONDS = 1.0
 
 
@@ -53,7 +53,7 @@ class OpenBatch:
     lost: bool = False
 
     def add(self, message: Message | UnreadableBatch, line: bytes) -> None:
-        """Take in a line."""
+        """Add a line."""
         if not self.lines:
             self.first = message.offset
         self.last = message.last
@@ -61,52 +61,52 @@ class OpenBatch:
         self.size += len(line) + 1
 
     def precedes(self, message: Message) -> bool:
-        """Whether the message may be in the same object: of the same topic, and later."""
+        """Return whether the message may follow in the same object: it is later, and of the same topic id."""
         return self.topic_id == message.topic_id and self.next <= message.offset
 
     @property
     def what(self) -> str:
-        """What its object is called."""
+        """The name of its object."""
         return name_batch(self.partition.topic, self.partition.number, first=self.first, last=self.last)
 
 
 class Uploads:
-    """The batches that are closed and not yet settled, in order."""
+    """The closed batches that are not yet settled, in order."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._tasks: SimpleQueue[tuple[OpenBatch, Future[str]] | None] = SimpleQueue()
-        # a daemon: a request that S3 never answers keeps no process from ending
+        # a daemon: a request that S3 never answers must not keep the process from ending
         threading.Thread(target=self._work, name="lake", daemon=True).start()
         self._waiting: deque[tuple[OpenBatch, Future[str]]] = deque()
         self._abandon = threading.Event()
-        # what keeps the writing thread from writing, while it does, and how often something did
+        # the writing thread's current trouble, if any, and how many failures it has had
         self.trouble: str | None = None
         self.errors = 0
 
     @property
     def lines(self) -> int:
-        """How many lines wait."""
+        """The number of lines that wait."""
         return sum(len(batch.lines) for batch, _ in self._waiting)
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits that reading should."""
+        """Whether so many batches wait that reading must pause."""
         return len(self._waiting) >= _MAX_WAITING
 
     @property
     def partitions(self) -> set[Partition]:
-        """The partitions of which something waits."""
+        """The partitions with a waiting batch."""
         return {batch.partition for batch, _ in self._waiting}
 
     def add(self, batch: OpenBatch) -> None:
-        """Have a batch written."""
+        """Queue a batch for writing."""
         future: Future[str] = Future()
         self._waiting.append((batch, future))
         self._tasks.put((batch, future))
 
     def settled(self) -> Iterator[tuple[OpenBatch, str | LakeError]]:
-        """Take out what is done, in order: each batch with its key, or with what kept it from being written."""
+        """Yield the finished batches in order, each with its key, or with the error that kept it from being written."""
         while self._waiting and self._waiting[0][1].done():
             batch, future = self._waiting.popleft()
             try:
@@ -114,18 +114,18 @@ class Uploads:
             except LakeError as error:
                 yield batch, error
             except Exception as error:
-                # whatever it was, the batch is not in the lake
+                # on any other error too, the batch is not in the lake
                 log.exception("writing %s", batch.what)
                 yield batch, LakeError(f"{batch.what} was not written: {error!r}")
 
     def forget(self, partitions: Iterable[Partition]) -> None:
-        """Mark what waits of these partitions as lost: it will be read again, and must not be committed."""
+        """Mark the batches of these partitions as lost: they are read again, and must not be committed."""
         gone = set(partitions)
         for batch, _ in self._waiting:
             batch.lost = batch.lost or batch.partition in gone
 
     def finish(self, *, seconds: float) -> None:
-        """Wait for what is on its way; what is not written by then is given up, even if S3 never answers."""
+        """Wait for the waiting batches, ``seconds`` at most, then give up the rest, even if S3 never answers."""
         futures = [future for _, future in self._waiting]
         wait(futures, timeout=seconds)
         self._abandon.set()
@@ -149,20 +149,20 @@ class Uploads:
             wait=wait_exponential(multiplier=0.5, max=_LONGEST_PAUSE),
             stop=stop_when_event_set(self._abandon),
             sleep=sleep_using_event(self._abandon),
-            before_sleep=self._say_waiting,
+            before_sleep=self._log_wait,
             reraise=True,
         )
         def write() -> str:
             if batch.lost or not batch.lines:
                 return ""
-            # the hour is that of the attempt that succeeds: loaders have moved on from those before
+            # the hour of the attempt that succeeds: loaders no longer list earlier hours
             key = self._lake.write(batch.dataset, batch.what, batch.lines, landed=datetime.now(UTC))
             self.trouble = None
             return key
 
         return write()
 
-    def _say_waiting(self, state: RetryCallState) -> None:
+    def _log_wait(self, state: RetryCallState) -> None:
         self.trouble = str(state.outcome.exception() if state.outcome else None)
         self.errors += 1
         pause = state.next_action.sleep if state.next_action else 0

@@ -1,7 +1,7 @@
-"""What a landed line looks like, and which messages may become one.
+"""The checks of messages, and the lines that land.
 
-A message in; a reason why not, or one line of JSON, out. The payload's bytes are spliced in untouched, so that what
-lands is what was sent, to the last digit; only raw line ends, which JSON allows between its tokens, become spaces.
+A message in; the reason to refuse it, or one line of JSON, out. The line holds the payload's bytes unchanged, to the
+last digit; only raw line ends, which JSON allows between its tokens, become spaces.
 """
 
 import base64
@@ -19,18 +19,18 @@ from stocklib.stream.sent import Sent
 
 Judge = Callable[[bytes | None], str | None]
 
-# Finnhub's own names: what a quote and what a trade cannot do without, the symbol first.
+# Finnhub's names of the required fields of a quote and of a trade, the symbol first.
 _QUOTE = ("symbol", ("c", "h", "l", "o", "pc", "t", "fetched_at"))
 _TRADE = ("s", ("p", "t", "v", "fetched_at"))
-# No quote or trade comes near it, and RAW holds lines of four times as much.
+# Far more than a quote or trade has; RAW holds lines four times as long.
 MAX_LINE_BYTES = 4_000_000
-# So much of an undecodable batch is kept: base64 makes it a third longer.
+# How much of an undecodable batch is kept; base64 makes it a third longer.
 _RAW_BYTES = 8_000_000
 _SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 
 def validate_quote(value: bytes | None) -> str | None:
-    """Why this is not a quote's message: not UTF-8, not one JSON object, a key twice, no symbol, a number that is none.
+    """Return why this is not a quote: invalid UTF-8 or JSON, no object, a duplicate key, no symbol, an invalid number.
 
     >>> validate_quote(b'{"symbol":"AAPL","c":1.5,"h":2,"l":1,"o":1,"pc":1,"t":1355495400,"fetched_at":1355495400}')
     >>> validate_quote(b'{"symbol":"AAPL","c":NaN}')[:8]
@@ -40,22 +40,22 @@ def validate_quote(value: bytes | None) -> str | None:
 
 
 def validate_trade(value: bytes | None) -> str | None:
-    """Why this is not a trade's message."""
+    """Return why this is not a trade, like ``validate_quote``."""
     return _validate(value, *_TRADE)
 
 
 def accept(value: bytes | None) -> str | None:
-    """Any message will do: a dead letter is landed as it is."""
+    """Accept any message: a dead letter lands as it is."""
     return None
 
 
 def format_line(message: Message) -> bytes:
-    """A message that was judged well, as a line."""
+    """Return a valid message as a line."""
     return b'%b,"payload":%b}' % (_envelope(message), (message.value or b"").translate(_SPACES))
 
 
 def validate_line(line: bytes) -> str | None:
-    """Why this line would be too much for RAW: a message with its key and headers may be small only while compressed.
+    """Return why this line is too long for RAW: a message may be small only while it is compressed.
 
     >>> validate_line(b"{}"), validate_line(bytes(5_000_000))
     (None, 'too long: 5,000,000 bytes with its key and headers, 4,000,000 at most')
@@ -66,10 +66,10 @@ def validate_line(line: bytes) -> str | None:
 
 
 def format_dead_letter(message: Message) -> bytes:
-    """A dead letter as a line: its payload as a string, since it may be anything, and the reason.
+    """Return a dead letter as a line: its payload as a string, since it may be anything, and the reason.
 
-    No message of the dead-letter topic stands for more than one: a stranger who says so is not repeated. One that makes
-    too long a line is cut as it would be on its way to that topic.
+    A message of the dead-letter topic stands for one message only, also where its headers claim more. One whose line
+    is too long is cut as it would be when published to that topic.
     """
     message = message._replace(headers={name: text for name, text in message.headers.items() if name != "last_offset"})
     line = _dead_letter_of(message)
@@ -98,12 +98,12 @@ def _cut(message: Message) -> Message:
 
 
 def format_unreadable(found: UnreadableBatch) -> bytes:
-    """A batch that cannot be decoded as a line of the dead letters: its bytes, the reason, and how far it goes.
+    """Return an undecodable batch as a line of the dead letters: its bytes, the reason, and its offsets.
 
-    The line has the place of the batch itself; a timestamp is not known, which Kafka writes as -1.
+    The line has the batch's own topic, partition and offset; its timestamp is unknown, which Kafka writes as -1.
     """
     reason = f"a batch that cannot be decoded, offsets {found.offset} to {found.last}: {found.reason}"
-    headers = {**_say_origin(found, reason), "last_offset": str(found.last)}
+    headers = {**_origin_headers(found, reason), "last_offset": str(found.last)}
     if len(found.raw) > _RAW_BYTES:
         headers["full_bytes"] = str(len(found.raw))
     envelope = _envelope(Message(*found[:4], -1, None, None, headers))
@@ -112,11 +112,11 @@ def format_unreadable(found: UnreadableBatch) -> bytes:
 
 
 def explain(message: Message, reason: str) -> dict[str, str]:
-    """The headers of a dead letter: those of the message, where it was, and why it was refused."""
-    return {**message.headers, **_say_origin(message, reason)}
+    """Return the headers of a dead letter: those of the message, its origin, and the reason."""
+    return {**message.headers, **_origin_headers(message, reason)}
 
 
-def _say_origin(found: Message | UnreadableBatch, reason: str) -> dict[str, str]:
+def _origin_headers(found: Message | UnreadableBatch, reason: str) -> dict[str, str]:
     return {
         "topic": found.topic,
         "topic_id": found.topic_id,
@@ -153,7 +153,7 @@ def _validate(value: bytes | None, symbol: str, numbers: tuple[str, ...]) -> str
 
 @lru_cache(maxsize=16_384)
 def _malformed(symbol: str) -> str | None:
-    """Why a symbol is not in the form in which every other place has it: the watchlist's, in upper case."""
+    """Return why a symbol is not in the form of the watchlist, upper case."""
     try:
         right = check_symbol(symbol)
     except SymbolError as error:

@@ -1,4 +1,4 @@
-"""What the warehouse may cost a day: work that a schedule starts ends with a sentence when the budget is spent."""
+"""The limit on a day's warehouse cost: scheduled work ends with an error when the credits are spent."""
 
 import time
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse
 from stocklib.warehouse.cost import midnight, next_midnight
 
-# To ask costs a statement itself: a process asks this often at most.
+# The question costs a statement itself, so a process asks at most this often.
 _ASK_SECONDS = 300.0
 _asked: dict[tuple[str, float], float] = {}
 
@@ -28,6 +28,6 @@ def stay_within_cost_limit(settings: Settings, warehouse: Warehouse) -> None:
             f"not run: today's statements have cost {about}{spent:.2f} credits, and SNOWFLAKE_CREDITS_A_DAY is "
             f"{limit:g}. Nothing is lost: what lands stays in the lake, and the first run after "
             f"{next_midnight(now):%Y-%m-%d %H:%M} UTC loads it. `stocks cost` says what "
-            "it went for; a larger budget lets work go on at once"
+            "caused the cost; with a higher limit work goes on at once"
         )
     _asked[key] = time.monotonic() + _ASK_SECONDS

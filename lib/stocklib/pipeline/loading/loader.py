@@ -1,9 +1,9 @@
-"""From the lake into the warehouse's RAW: what has landed and is not loaded yet, all in one transaction.
+"""lake → RAW: load every landed object that is not loaded yet, all in one transaction.
 
-What can be new is in the last hours of landing, so each dataset is listed from one hour before the newest object that
-is loaded; what ``load_history`` knows is left out. A line that RAW cannot hold goes to ``raw.rejected_lines``. An
-object that cannot be read is remembered in ``ops.unreadable_objects``: each load tries it again and names it, until it
-loads or is gone from the lake.
+New objects are in the last hours of landing, so each dataset is listed from one hour before the newest loaded object;
+objects in ``load_history`` are left out. A line that RAW cannot hold goes to ``raw.rejected_lines``. An unreadable
+object is recorded in ``ops.unreadable_objects``: each load tries it again and names it, until it loads or is deleted
+from the lake.
 """
 
 import logging
@@ -19,19 +19,19 @@ from stocklib.warehouse import DATASETS, LandedObject, Warehouse, open_warehouse
 
 log = logging.getLogger(__name__)
 
-# How far before the newest loaded hour the load looks; what lands later than that under an older hour is never seen.
+# How far before the newest loaded hour a load lists; an object that lands later under an older hour is never loaded.
 OVERLAP = timedelta(hours=1)
 
 
 class OnProgress(Protocol):
-    """Told how far the load is."""
+    """A callback for the progress of a load."""
 
     def __call__(self, done: int, total: int | None = None, text: str = "") -> None: ...
 
 
 @dataclass(frozen=True)
 class LoadSummary:
-    """What one load brought; ``corrupt`` names the objects that could not be read, with the reason."""
+    """The result of one load; ``corrupt`` names the unreadable objects, with the reason."""
 
     load_id: int | None
     objects: int
@@ -66,16 +66,16 @@ def load_all(settings: Settings, warehouse: Warehouse, *, on_progress: OnProgres
 
 
 def list_new(lake: Lake, warehouse: Warehouse) -> dict[str, str]:
-    """What has landed and is not loaded: the dataset of each key."""
+    """Return the keys that have landed and are not loaded, each with its dataset."""
     new = {found.key: dataset for dataset in DATASETS for found in _new_objects(lake, warehouse, dataset)}
-    # these may be older than what is listed
+    # unreadable objects may be older than the listed hours
     return new | {again.key: again.dataset for again in warehouse.unreadable()}
 
 
 def horizon() -> datetime:
-    """The last hour in which something can have landed by now: other machines' clocks may be an hour ahead.
+    """Return the last hour in which an object can have landed by now: other machines' clocks may be an hour ahead.
 
-    What says to be of a later one is no measure of what is new.
+    A key of a later hour does not move the start of the next listing.
     """
     return (datetime.now(UTC) + OVERLAP).replace(minute=0, second=0, microsecond=0)
 
@@ -99,12 +99,15 @@ def _new_objects(lake: Lake, warehouse: Warehouse, dataset: str) -> list[LakeObj
     new = [landed for landed in found if landed.key not in known]
     for landed in new:
         if landed.landed_hour > bound:
-            log.warning("%s says that it landed in the future: it is loaded, and no measure of what is new", landed.key)
+            log.warning(
+                "%s has a future hour of landing: it is loaded, and ignored as the start of the next listing",
+                landed.key,
+            )
     return new
 
 
 def _landed(lake: Lake, objects: Mapping[str, str], on_progress: OnProgress | None) -> Iterator[LandedObject]:
-    """The objects of these keys, each with its dataset."""
+    """Yield the objects of these keys, each with its dataset."""
     for number, (key, dataset) in enumerate(objects.items(), start=1):
         yield LandedObject(dataset, key, lambda key=key: lake.read(key))  # type: ignore[misc]
         if on_progress is not None:

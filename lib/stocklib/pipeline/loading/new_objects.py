@@ -1,8 +1,8 @@
-"""Which objects of the lake are new, asked every second: at a cost that follows what is new within the hour.
+"""The new objects of the lake, listed every second at a cost that follows what is new within the hour.
 
-Objects of a stream are listed partition by partition, after the last one that was taken. What that cannot see (an
-object of an earlier offset that came late, history, a partition that nobody told of) the whole listing sees, which
-``loading`` makes too: at the start, and every half minute from then on.
+Objects of a stream are listed by partition, after the last one that was loaded. The whole listing of ``loader`` finds
+the rest (a late object of an earlier offset, history, an unknown partition): at the start, and every half minute after
+it.
 """
 
 import time
@@ -15,12 +15,12 @@ from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse
 
 _WHOLE_SECONDS = 30.0
-# An upload of the last hour may end so long after the hour did.
+# An upload of an hour may end so long after the hour.
 _LATE = timedelta(minutes=2)
 
 
 class Listing:
-    """Lists what is new for one loader; ``took`` says what was loaded, and is not to be listed again."""
+    """Lists new objects for one loader; ``mark_offered`` leaves keys out of later listings."""
 
     def __init__(self, settings: Settings, lake: Lake) -> None:
         self._lake = lake
@@ -30,7 +30,7 @@ class Listing:
             "stock_trades": (settings.kafka_trades_topic, settings.kafka_partitions),
             "dead_letters": (settings.kafka_dlq_topic, 1),
         }
-        # of each stream and hour the last key that was taken
+        # the last key that was loaded, by stream and hour
         self._last: dict[tuple[str, str], dict[datetime, str]] = {
             (dataset, name_stream(topic, partition)): {}
             for dataset, (topic, partitions) in topics.items()
@@ -38,31 +38,31 @@ class Listing:
         }
 
     def new_objects(self, warehouse: Warehouse) -> dict[str, str]:
-        """What has landed and is not loaded, the dataset of each key; the caller is the warehouse's writer."""
+        """Return the keys that are not loaded, each with its dataset; the caller must hold the writer's lock."""
         if time.monotonic() - self._whole_at < _WHOLE_SECONDS:
-            # a predecessor may have loaded some of them
+            # an earlier loader may have loaded some of them
             newest = self._newest()
             known = _known(warehouse, newest)
-            self.took(known)
+            self.mark_offered(known)
             return {key: dataset for key, dataset in newest.items() if key not in known}
         new = list_new(self._lake, warehouse)
         self._whole_at = time.monotonic()
         return new
 
     def is_new(self) -> bool:
-        """Whether a look at the warehouse is worth it: something came, or the whole listing is due."""
+        """Whether to ask the warehouse: new keys came, or the whole listing is due."""
         return time.monotonic() - self._whole_at >= _WHOLE_SECONDS or bool(self._newest())
 
-    def took(self, keys: Iterable[str]) -> None:
-        """These were offered to the warehouse: loaded, or unreadable, and then tried again with the whole listing."""
+    def mark_offered(self, keys: Iterable[str]) -> None:
+        """Mark keys that were loaded, or were unreadable: the whole listing tries those again."""
         for key in keys:
             parts = parse_key(key)
             stream = (parts.dataset, parts.what.rpartition("+")[0])
-            # an hour of the future would take the place of those that are asked for
+            # a future hour would displace the hours that are listed
             if stream in self._last and parts.landed_hour <= horizon():
                 last = self._last[stream]
                 last[parts.landed_hour] = max(key, last.get(parts.landed_hour, ""))
-                # two hours are ever asked for
+                # only two hours are ever listed
                 for hour in sorted(last)[:-3]:
                     del last[hour]
 
@@ -78,6 +78,6 @@ class Listing:
 
 
 def _known(warehouse: Warehouse, found: Mapping[str, str]) -> set[str]:
-    """Those of the objects that are loaded."""
+    """Return the objects that are loaded."""
     first = {dataset: min(key for key in found if found[key] == dataset) for dataset in set(found.values())}
     return {key for dataset, since in first.items() for key in warehouse.known_keys(dataset, since=since)} & set(found)

@@ -71,7 +71,7 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
                 keep_alive_stop.wait(pause)
                 continue
             failures = 0
-            health.took(batch)
+            health.batch_done(batch)
             if not batch.is_empty:
                 log.info("%s", batch)
                 on_batch(batch)
@@ -111,7 +111,7 @@ class LoaderHealth:
         run_id = name_run("loader")
         self._heartbeat = Heartbeat(settings.home, role="loader", run_id=run_id, metrics_port=settings.metrics_port)
 
-    def took(self, batch: PublishedBatch) -> None:
+    def batch_done(self, batch: PublishedBatch) -> None:
         """A batch is done."""
         if batch.loaded.objects:
             self.loaded(batch.loaded)

@@ -71,19 +71,19 @@ class MicroBatches:
 
     def take(self) -> PublishedBatch:
         """Load what has landed, build, test, publish."""
-        took = _Timer(self._on_step)
+        timer = _Timer(self._on_step)
         with self._warehouse.writing():
             self._warehouse.initialise()
             stay_within_cost_limit(self._settings, self._warehouse)
             new = self._listing.new_objects(self._warehouse)
-            took.note("list")
+            timer.note("list")
             loaded = load_objects(self._lake, self._warehouse, new) if new else LoadSummary(None, 0, 0, 0)
-            self._listing.took(new)
-            took.note("load")
-            built = self._build(took)
-        return PublishedBatch(loaded, built, took.seconds)
+            self._listing.mark_offered(new)
+            timer.note("load")
+            built = self._build(timer)
+        return PublishedBatch(loaded, built, timer.seconds)
 
-    def _build(self, took: "_Timer") -> TransformSummary:
+    def _build(self, timer: "_Timer") -> TransformSummary:
         warehouse = self._warehouse
         wanted = wanted_build(self._settings, warehouse)
         last, published = warehouse.last_build(), warehouse.published_build()
@@ -109,7 +109,7 @@ class MicroBatches:
         touched: Touched | None = None
         with recorded(warehouse, "micro-batch" if is_small else "transform"):
             small = (
-                _build_touched(self._settings, warehouse, wanted, last, datasets, took) if is_small and last else None
+                _build_touched(self._settings, warehouse, wanted, last, datasets, timer) if is_small and last else None
             )
             if small and published:
                 done, touched = small
@@ -118,17 +118,17 @@ class MicroBatches:
                     # what a gate had stopped goes along; what is not a stream's changes more than it touches
                     is_streamed = warehouse.loaded_since(published.load_id) <= STREAMED
                     touched = warehouse.touched_since(published.load_id) if is_streamed else None
-                took.note("ledger")
+                timer.note("ledger")
             else:
                 done = build_whole(self._settings, warehouse, wanted_build(self._settings, warehouse))
-                took.note("build and test")
+                timer.note("build and test")
         warehouse.publish(touched=touched)
-        took.note("publish")
+        timer.note("publish")
         return done
 
 
 def _build_touched(
-    settings: Settings, warehouse: Warehouse, wanted: Build, last: Build, datasets: set[str], took: "_Timer"
+    settings: Settings, warehouse: Warehouse, wanted: Build, last: Build, datasets: set[str], timer: "_Timer"
 ) -> tuple[TransformSummary, Touched] | None:
     """What was built and what it touched; None when a rename came into force, which changes more than that."""
     began = time.monotonic()
@@ -137,14 +137,14 @@ def _build_touched(
     run = warehouse.dbt(
         ["run", "--select", *below, "--exclude", "config.materialized:view", "dim_corporate_action"], keep=True
     )
-    took.note("build")
+    timer.note("build")
     if not run.success:
         raise TransformFailed(explain(run))
     if wanted_build(settings, warehouse).logic != wanted.logic:
         return None
     touched = warehouse.touched_since(last.load_id)
     result = warehouse.test(below, touched)
-    took.note("test")
+    timer.note("test")
     if not result.success:
         raise TransformFailed(explain(result))
     warehouse.record_build(replace(wanted, whole_at=last.whole_at))
