@@ -154,7 +154,7 @@ def test_a_parameter_of_another_type_fails_before_anything_runs(run: Run, pipeli
         ("backfill_ytd_historical", {"symbols": ["NOBODY"], "from": "2012-12-03"}, "fetch.0", "NOBODY"),
         ("backfill_ytd_historical", {"from": "2012-12-13", "to": "2012-12-03"}, "choose_symbols", "is reversed"),
         ("daily_historical_load", {"day": "1999-12-31"}, "trade_day", "outside the trading calendar"),
-        ("daily_historical_load", {"day": "2012-12-17"}, "fetch", "lies ahead"),
+        ("daily_historical_load", {"day": "2012-12-17"}, "fetch", "is in the future"),
     ],
 )
 def test_what_no_other_try_can_mend_fails_at_once_and_says_so(

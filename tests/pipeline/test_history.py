@@ -266,8 +266,8 @@ def test_what_is_no_symbol_is_refused_before_anything_is_asked(source: Settings,
 @pytest.mark.parametrize(
     ("start", "end", "says"),
     [
-        (date(2012, 12, 20), None, "lies ahead"),
-        (date(2012, 12, 3), date(2012, 12, 20), "lies ahead"),
+        (date(2012, 12, 20), None, "is in the future"),
+        (date(2012, 12, 3), date(2012, 12, 20), "is in the future"),
         (date(2012, 12, 13), date(2012, 12, 3), "backwards"),
     ],
 )

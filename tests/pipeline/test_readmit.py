@@ -104,7 +104,7 @@ def test_a_letter_is_found_wherever_it_is_and_readmitted_with_a_mended_payload(
     # as they are, they are still bad, and say why
     again = ask(single, "dlq", "readmit", "--all")
     assert again.exit_code == 1
-    assert f"{first}: refused: still bad: not JSON" in again.output
+    assert f"{first}: refused: still invalid: not JSON" in again.output
     assert ask(single, "dlq", "readmit", "--symbol", "MSFT").output.startswith("0 re-admitted")
     assert ask(single, "dlq", "readmit").exit_code == 2
 

@@ -1,7 +1,7 @@
-"""dead letters → lake, after a fix: each is judged again, and lands as a line of the dataset where it belongs.
+"""dead letters → lake, after a fix: each is validated again, and lands as a line of its dataset.
 
-The line keeps the message's own identity (topic id, partition, offset) and headers (run_id, seq), so that nothing
-doubles whatever is repeated, killed or re-read: silver counts the event once. Several go into one object.
+The line keeps the message's own identity (topic id, partition, offset) and headers (run_id, seq), so that silver counts
+the event once, however often a step is repeated. Several lines go into one object.
 """
 
 import logging
@@ -32,19 +32,19 @@ _LINES = 5000
 
 @dataclass(frozen=True)
 class DeadLetters:
-    """Every refused message, which of them have been re-admitted, and which places could not be asked."""
+    """Every dead letter, which of them were re-admitted, and notes on systems that did not answer."""
 
     dead_letters: list[DeadLetter]
     admitted: dict[TopicIdPartition, Ranges]
     notes: list[str]
 
     def is_readmitted(self, dead_letter: DeadLetter) -> bool:
-        """Whether the message is in its dataset by now."""
+        """Return whether the message is in its dataset now."""
         there = self.admitted.get(TopicIdPartition(*dead_letter.origin[:3]), Ranges())
         return dead_letter.is_ours and not dead_letter.is_batch and dead_letter.offset in there
 
     def find(self, wanted: str) -> DeadLetter:
-        """The letter with this id; what follows the @ may be left out where it is not needed."""
+        """Return the dead letter with this id; the part after the @ is optional where the rest is unique."""
         found = [one for one in self.dead_letters if one.id == wanted or one.id.partition("@")[0] == wanted]
         if len(found) != 1:
             what = "no dead letter has" if not found else f"{', '.join(one.id for one in found)} all have"
@@ -54,7 +54,7 @@ class DeadLetters:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a letter: ``readmitted`` in the object ``key``, ``already`` there, or ``refused`` for a reason."""
+    """The result for a dead letter: ``readmitted`` in the object ``key``, ``already`` there, or ``refused``."""
 
     dead_letter: DeadLetter
     state: str
@@ -66,20 +66,20 @@ class Outcome:
 
 
 def read_everywhere(settings: Settings) -> DeadLetters:
-    """The letters in RAW, in the lake and in Kafka; a place that is down is noted, and the others are read."""
+    """Return the dead letters in RAW, in the lake and in Kafka; a system that is down is noted and left out."""
     lake, warehouse = Lake(settings), open_warehouse(settings)
     notes, dead_letters = [], []
     in_kafka: list[DeadLetter] = []
     try:
         in_kafka = read_letters(settings)
     except StreamError as error:
-        notes.append(f"letters that have not landed are not shown: {error}")
+        notes.append(f"dead letters that have not landed are not shown: {error}")
     landed, listed = LakeEvidence(), {}
     try:
         lake.ensure_bucket()
         listed = list_lake(lake)
     except LakeError as error:
-        notes.append(f"letters that are not loaded are not shown: {error}")
+        notes.append(f"dead letters that are not loaded are not shown: {error}")
     with warehouse.writing():
         warehouse.initialise()
         dead_letters = loaded_letters(warehouse)
@@ -100,9 +100,9 @@ def read_everywhere(settings: Settings) -> DeadLetters:
 def readmit(
     settings: Settings, chosen: Sequence[DeadLetter], *, known: DeadLetters, payload: bytes | None = None
 ) -> list[Outcome]:
-    """Judge these again, and land those that are good now. ``payload`` takes the place of the one letter's own.
+    """Validate these again, and land those that are valid now. ``payload`` replaces that of a single dead letter.
 
-    What lands is loaded by the next load. Killed in the middle, it is simply run again.
+    The next load loads what lands. After a kill, run it again.
     """
     if payload is not None and len(chosen) != 1:
         raise InputError(f"a payload belongs to one dead letter, and {len(chosen)} were chosen")
@@ -124,7 +124,7 @@ def readmit(
 
 
 def revalidate_quarantined(settings: Settings) -> tuple[int, int, TransformSummary]:
-    """Have silver judge everything again by the rules of now; how many quotes were quarantined, and are now."""
+    """Rebuild silver by the current rules; return how many quotes were quarantined before, and after."""
     before = _quarantined(settings)
     done = transform(settings, full_refresh=True)
     return before, _quarantined(settings), done
@@ -140,7 +140,7 @@ def _quarantined(settings: Settings) -> int:
 
 
 def _validate_letter(settings: Settings, dead_letter: DeadLetter, payload: bytes | None) -> tuple[str, bytes]:
-    """The dataset and the line of a letter that is good now; ``InputError`` says why it is not."""
+    """Return the dataset and the line of a dead letter that is valid now; ``InputError`` says why it is not."""
     takers = {
         settings.kafka_topic: ("stock_quotes", validation.validate_quote, "symbol"),
         settings.kafka_trades_topic: ("stock_trades", validation.validate_trade, "s"),
@@ -162,7 +162,7 @@ def _validate_letter(settings: Settings, dead_letter: DeadLetter, payload: bytes
         message = _original(settings, dead_letter)
     line = validation.format_line(message)
     if reason := validate(message.value) or validation.validate_line(line):
-        raise InputError(f"still bad: {reason}")
+        raise InputError(f"still invalid: {reason}")
     symbol = orjson.loads(message.value or b"")[name]
     if message.key is not None and symbol != message.key:
         raise InputError(f"its {name} is {symbol}, and it was sent for {message.key}")
@@ -170,7 +170,7 @@ def _validate_letter(settings: Settings, dead_letter: DeadLetter, payload: bytes
 
 
 def _original(settings: Settings, dead_letter: DeadLetter) -> Message:
-    """The message itself, of which the letter kept the beginning: from Kafka, where it still is."""
+    """Return the whole message of a dead letter that kept the beginning, from Kafka, where it is still there."""
     missing = "only the beginning of its payload was kept, and Kafka lacks the rest: give it with --payload-file"
     try:
         with Inspector(settings) as inspector:

@@ -103,7 +103,7 @@ def recall(folder: Path, *, port: str = "") -> Daemon | None:
         return None
     ports = record["ports"]
     if not all(isinstance(number, int) for number in ports.values()) or (port and port not in ports):
-        raise StateError(path, "has no 'ports' that can be used", _REMEDY)
+        raise StateError(path, "has no valid 'ports'", _REMEDY)
     return Daemon(**{name: record[name] for name in _SHAPE}, folder=folder)
 
 

@@ -1,8 +1,8 @@
-"""source → lake: daily bars with the splits that make sense of them, dividends and company profiles.
+"""source → lake: daily bars with the splits that they need, dividends and company profiles.
 
-``backfill`` fetches what the warehouse does not hold of a range, ``daily`` one trade date whatever it holds. Both work
-symbol by symbol and land many symbols together, often enough that a kill loses little. A symbol that fails is
-reported and the rest goes on; a refused key, or a source that is gone, ends the run after landing what there is.
+``backfill`` fetches what the warehouse lacks of a range, ``daily`` one trade date in any case. Both fetch symbol by
+symbol and land many symbols together, often enough that a kill loses little. A symbol that fails is reported and the
+rest goes on; a refused key, or a source that is down, ends the run after landing what was fetched.
 """
 
 import logging
@@ -38,14 +38,14 @@ from stocklib.warehouse import open_warehouse
 
 log = logging.getLogger(__name__)
 
-_REFUSALS = 3  # so many symbols refused in a row, and none answered: it is the plan, not the symbol
+_REFUSALS = 3  # so many symbols refused in a row, and none answered: the plan is the cause, not the symbol
 _SILENCES = 2
 
 Progress = Callable[[int, int | None, str], None]
 
 
 def open_history(settings: Settings) -> HistorySource:
-    """The source of history that ``HISTORY_SOURCE`` names."""
+    """Return the source of history that ``HISTORY_SOURCE`` names."""
     if settings.history_source == "yfinance":
         from stocklib.yahoo import Yahoo
 
@@ -64,8 +64,8 @@ def backfill(
     """Land every daily bar from ``start`` to ``end`` that the warehouse does not hold.
 
     By default from the last session before 1 January of the source's year to its last finished session, for the
-    watchlist. ``DateRangeError`` for a range that runs backwards or lies ahead. A symbol that the source does not know
-    is left out and named; it fails where the source knows none.
+    watchlist. ``DateRangeError`` for a reversed or future range. A symbol that the source does not know is left out and
+    named; it fails where the source knows none.
     """
     listed = _symbols(settings, symbols)
     with open_history(settings) as source:
@@ -92,10 +92,9 @@ def daily(
 ) -> HistoryResult:
     """Land the bars of one trade date, by default of the last session that is final.
 
-    A session is final ``CLOSE_SETTLE_SECONDS`` after its close. A day without a session is nothing to do, and ``note``
-    says so. A day that is there already is fetched again: the newer fetch counts. Where a symbol's history reaches
-    further back and the session before the day is not held, that one is fetched too: a schedule of afternoons passes
-    over the session before a half day.
+    A session is final ``CLOSE_SETTLE_SECONDS`` after its close. For a date without a session ``note`` says so. A date
+    that was fetched before is fetched again: the newer fetch counts. Where a symbol has older bars and the session
+    before the date is missing, that one is fetched too: an afternoon schedule skips the session before a half day.
     """
     listed = _symbols(settings, symbols)
     settle = timedelta(seconds=settings.close_settle_seconds)
@@ -103,7 +102,7 @@ def daily(
         now = source.now()
         day = day or last_finished_session(now, settle=settle).session_date
         if day > new_york_date(now):
-            raise DateRangeError(f"{day} lies ahead: the source's date is {new_york_date(now)}")
+            raise DateRangeError(f"{day} is in the future: the source's date is {new_york_date(now)}")
         found = session(day)
         if found is None:
             return HistoryResult(day, day, len(listed), note=_closed(day))
@@ -123,7 +122,7 @@ def daily(
 
 
 def _missed_before(known: KnownSymbol, day: date, settle: timedelta) -> list[date]:
-    """The session before the day, where it is not held and an earlier bar is."""
+    """Return the session before ``day`` where its bar is missing and an earlier one is there."""
     if not any(held < day for held in known.bars):
         return []
     return known.misses([previous_session(day)], settle=settle)
@@ -182,23 +181,23 @@ def _range(now: datetime, start: date | None, end: date | None) -> tuple[date, d
     january = date(today.year, 1, 1)
     first = start or (previous_session(january).session_date if january > FIRST_DATE else FIRST_DATE)
     if first > today or (end is not None and end > today):
-        raise DateRangeError(f"{max(first, end or first)} lies ahead: the source's date is {today}")
+        raise DateRangeError(f"{max(first, end or first)} is in the future: the source's date is {today}")
     if end is not None and first > end:
-        raise DateRangeError(f"the range from {first} to {end} runs backwards")
+        raise DateRangeError(f"the range from {first} to {end} is reversed")
     # a session that is not over has no bar yet
     finished = last_finished_session(now).session_date
     return first, min(end or finished, finished)
 
 
 def _read_known(settings: Settings, source: HistorySource, lake: Lake) -> Known:
-    """What is held once all that landed is loaded; ``WrongSource`` when it is recorded data and the source is live."""
+    """Load what has landed, and return what is held; ``WrongSource`` when recorded and live data would mix."""
     lake.ensure_bucket()
     load(settings)
     known = read_known(open_warehouse(settings))
     if known.source is not None and (known.source == "replay") != (source.source == "replay"):
         raise WrongSource(
             f"the warehouse holds history from {known.source} and the source is {source.source}: recorded and live "
-            "data do not mix; use another STOCKS_HOME and MINIO_BUCKET for the one or the other"
+            "data do not mix; use another STOCKS_HOME and MINIO_BUCKET for one of them"
         )
     return known
 

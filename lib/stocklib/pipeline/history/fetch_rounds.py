@@ -1,4 +1,4 @@
-"""Rounds of fetching: what many symbols brought is landed together, often enough that a kill loses little."""
+"""Rounds of fetching: the records of many symbols land together, often enough that a kill loses little."""
 
 import logging
 import time
@@ -18,10 +18,10 @@ _ROUND_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class HistoryResult:
-    """What a fetch brought. ``failed`` says for each symbol that failed why; ``note`` why there was nothing to do.
+    """The result of a fetch. ``failed`` gives the reason for each failed symbol; ``note`` why there was nothing to do.
 
-    ``hopeless`` are those of the failed symbols that fail again however often they are asked for. ``unknown`` are those
-    of which the source has no bar and no company, where it has some of others: misspelt, or their bars begin later.
+    ``hopeless`` are failed symbols for which another try would fail too. ``unknown`` are symbols without a bar and a
+    company at a source that knows others: they are misspelt, or their bars begin later.
     """
 
     first: date
@@ -39,7 +39,7 @@ class HistoryResult:
     unknown: dict[str, str] = field(default_factory=dict)
 
     def require_all(self) -> None:
-        """Raise where a symbol failed: ``HistoryMissing``, or ``HistoryRefused`` where trying again brings none."""
+        """Raise where a symbol failed: ``HistoryMissing``, or ``HistoryRefused`` where another try would fail too."""
         if not self.failed:
             return
         named = "; ".join(f"{symbol}: {reason}" for symbol, reason in self.failed.items())
@@ -62,7 +62,7 @@ class HistoryResult:
 
 
 class Rounds:
-    """Gathers what the symbols bring, and lands it every so many symbols or seconds."""
+    """Collects the records of symbols, and lands them every so many symbols or seconds."""
 
     def __init__(self, lake: Lake, source: HistorySource, dataset: str, result: HistoryResult) -> None:
         self._lake = lake
@@ -75,11 +75,11 @@ class Rounds:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no symbol has brought anything."""
+        """Whether no symbol had a record."""
         return not self._waiting and not self.result.objects and not self.result.up_to_date
 
     def add(self, symbol: str, fetched: Fetched, *, complete: bool) -> None:
-        """Take what a symbol brought; ``complete``: nothing of it was missing."""
+        """Add the records of a symbol; ``complete`` says that nothing of it is missing."""
         self.result = replace(self.result, up_to_date=self.result.up_to_date + complete)
         self.landed |= {(symbol, candle.quote_date) for candle in fetched.candles}
         if fetched.candles or fetched.profile:
@@ -88,26 +88,26 @@ class Rounds:
             self.land()
 
     def fail(self, symbol: str, error: StocksError) -> None:
-        """Remember why a symbol failed."""
+        """Record why a symbol failed."""
         log.warning("%s: %s", symbol, error)
         if error.is_hopeless:
             self.result.hopeless.add(symbol)
         self.result.failed[symbol] = str(error)
 
     def leave_out(self, symbol: str, error: StocksError) -> None:
-        """Remember a symbol that the source does not know."""
+        """Record a symbol that the source does not know."""
         log.warning("%s: %s", symbol, error)
         self.result.unknown[symbol] = str(error)
 
     def check_any_known(self, asked: int) -> None:
-        """A source that knows none of the symbols has failed all of them."""
+        """Mark all symbols as failed where the source knows none of them."""
         if len(self.result.unknown) == asked:
             self.result.failed.update(self.result.unknown)
             self.result.hopeless.update(self.result.unknown)
             self.result.unknown.clear()
 
     def land(self) -> None:
-        """Write what is waiting. Bars first: those whose splits did not follow are fetched again."""
+        """Write the collected records, bars first: bars whose splits did not land are fetched again."""
         waiting, self._waiting, self._since = self._waiting, [], time.monotonic()
         marks = {"source": self._source.source, "data_source": self._source.data_source}
         candles = [candle for fetched in waiting for candle in fetched.candles]

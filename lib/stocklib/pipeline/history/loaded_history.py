@@ -1,6 +1,6 @@
-"""What the warehouse already holds of daily history: which bars, fetched when, with which splits known, which profiles.
+"""The daily history in the warehouse: bars with their fetches, known splits, and profiles.
 
-Read from everything that is loaded, published or not, so that a backfill that was killed goes on where it was.
+It includes loaded data that is not published, so that a killed backfill continues where it was.
 """
 
 from collections import defaultdict
@@ -21,8 +21,8 @@ _AT: Callable[[str], datetime] = lambda text: from_epoch(float(text))  # noqa: E
 
 @dataclass(frozen=True)
 class KnownSymbol:
-    """What is held of one symbol: its bars as trade date → fetches, the ranges whose splits were asked for, and the
-    dates of those that count."""
+    """The history of one symbol: its bars as trade date → fetches, the ranges whose splits were asked for, and the
+    dates of the splits that count."""
 
     bars: dict[date, set[datetime]] = field(default_factory=lambda: defaultdict(set))
     checks: list[tuple[date, date]] = field(default_factory=list)
@@ -36,14 +36,14 @@ class KnownSymbol:
         return new_york_date(newest) if newest else None
 
     def changed_splits(self, answer: Iterable[CorporateAction]) -> set[date]:
-        """The dates of splits that this answer tells of for the first time, or no longer tells of."""
+        """Return the dates of splits that this answer has for the first time, or no longer has."""
         reported = {action.action_date for action in answer if action.kind == "split"}
         asked = [(action.action_date, action.checked_to) for action in answer if action.checked_to]
         again = {day for day in self.splits if any(first <= day <= last for first, last in asked)}
         return (reported - self.splits) | (again - reported)
 
     def misses(self, sessions: Iterable[Session], *, settle: timedelta) -> list[date]:
-        """The sessions without a bar that is final and whose splits are known."""
+        """Return the sessions without a final bar whose splits are known."""
         return [s.session_date for s in sessions if not self._holds(s, settle)]
 
     def _holds(self, session: Session, settle: timedelta) -> bool:
@@ -54,24 +54,24 @@ class KnownSymbol:
         )
 
     def _is_covered(self, day: date, fetched_on: date) -> bool:
-        # the rule by which the warehouse admits a bar: every split after its day was asked for
+        # as in silver: a bar counts once every split after its date was asked for
         return any(first <= day + timedelta(days=1) and last >= fetched_on for first, last in self.checks)
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is held of every symbol, and one of the sources that it came from."""
+    """The history of every symbol, and one of its sources."""
 
     symbols: dict[str, KnownSymbol]
     source: str | None
 
     def of(self, symbol: str) -> KnownSymbol:
-        """What is held of a symbol; nothing, if so."""
+        """Return the history of a symbol, which may be empty."""
         return self.symbols.get(symbol) or KnownSymbol()
 
 
 def read_known(warehouse: Warehouse) -> Known:
-    """Ask the warehouse what it has loaded. A record that cannot be read says nothing."""
+    """Read the loaded history from the warehouse; an unreadable record is ignored."""
     found: dict[str, KnownSymbol] = defaultdict(KnownSymbol)
     profiles: dict[str, datetime] = {}
     reported: dict[tuple[str, str], dict[date, datetime]] = defaultdict(dict)
@@ -90,7 +90,7 @@ def read_known(warehouse: Warehouse) -> Known:
     for symbol, of, kind, first, last, at in _read(
         warehouse, "corporate_actions", **whose, date=_DAY, checked_to=_DAY, fetched_at=_AT
     ):
-        # that the dividends were asked for says nothing of splits
+        # an asking for dividends tells nothing about splits
         if kind == "checked":
             found[symbol].checks.append((first, last))
             asked[symbol, of].append((first, last, at))
@@ -103,8 +103,8 @@ def read_known(warehouse: Warehouse) -> Known:
 
 
 def _not_retracted(reported: dict[date, datetime], asked: list[tuple[date, date, datetime]]) -> set[date]:
-    # the rule by which the warehouse counts a split: its source's newest answer for the date said it. An answer that
-    # the warehouse does not believe yet has the history fetched once more than needed, never once less
+    # as in silver: a split counts if its source's newest answer for the date has it. An answer that silver still
+    # doubts causes one fetch too many, never one too few
     return {
         day
         for day, reported_at in reported.items()

@@ -1,9 +1,8 @@
-"""One symbol's history from its source: bars, then splits, then dividends, and now and then the profile.
+"""One symbol's history from its source: bars, then splits, then dividends, and sometimes the profile.
 
-The order carries the truth of the prices: a source divides its answer by the splits of the day it answers on, so the
-splits are asked for after the bars, up to that day. When midnight in New York falls between the two, the record of the
-splits asked for reaches further than the bars need, which is safe; the other way round the warehouse would not admit
-the bars.
+The order matters: a source divides its bars by the splits up to the day of its answer, so the splits are asked for
+after the bars, up to that day. When midnight in New York falls between the two, the splits are known for one date more
+than the bars need, which is safe; in the other order silver would not count the bars.
 """
 
 import logging
@@ -19,44 +18,44 @@ from stocklib.sessions import new_york_date
 log = logging.getLogger(__name__)
 
 _PROFILE_AGE = timedelta(days=30)
-# A source may list a split some days late: so far before the last fetch it is asked for splits again.
+# A source may list a split some days late: splits are asked for again from so far before the last fetch.
 _LOOK_BACK = timedelta(days=7)
 
 
 class HistorySource(Protocol):
-    """What a source of daily history can do: Finnhub's client, and Yahoo's."""
+    """A source of daily history: Finnhub's client, or Yahoo's."""
 
     @property
     def source(self) -> str:
-        """finnhub, replay or yfinance: who answers."""
+        """finnhub, replay or yfinance: the server that answers."""
 
     @property
     def data_source(self) -> str:
-        """finnhub or yfinance: whose numbers they are."""
+        """finnhub or yfinance: the vendor of the numbers."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *about: Any) -> None: ...
 
     def now(self) -> datetime:
-        """The source's time."""
+        """Return the source's time."""
 
     def candles(self, symbol: str, resolution: str, start: date, end: date) -> list[Candle]:
-        """Bars, split-adjusted as of the answer."""
+        """Return bars, split-adjusted as of the answer."""
 
     def splits(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
-        """The record of having asked, then the splits."""
+        """Return the record of the asking, then the splits."""
 
     def dividends(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
-        """The record of having asked, then the dividends by ex date."""
+        """Return the record of the asking, then the dividends by ex date."""
 
     def profile(self, symbol: str) -> CompanyProfile:
-        """Who is behind the symbol."""
+        """Return the company of the symbol."""
 
 
 @dataclass
 class Fetched:
-    """What one symbol brought."""
+    """The records of one symbol."""
 
     candles: list[Candle] = field(default_factory=list)
     actions: list[CorporateAction] = field(default_factory=list)
@@ -64,13 +63,13 @@ class Fetched:
 
     @property
     def fetched_at(self) -> datetime:
-        """When the last of it was fetched."""
+        """When its last record was fetched."""
         profile = [self.profile.fetched_at] if self.profile else []
         return max([*(bar.fetched_at for bar in self.candles), *(fact.fetched_at for fact in self.actions), *profile])
 
 
 def fetch_symbol(source: HistorySource, symbol: str, known: KnownSymbol, *, wanted: list[date]) -> Fetched:
-    """The bars of the wanted trade dates, and what it takes to read them; ``SymbolError`` for a symbol nobody knows."""
+    """Return the bars of the wanted trade dates with their splits; ``SymbolError`` for an unknown symbol."""
     fetched = Fetched()
     if wanted:
         answered = source.candles(symbol, "D", wanted[0], wanted[-1])
@@ -84,7 +83,7 @@ def fetch_symbol(source: HistorySource, symbol: str, known: KnownSymbol, *, want
 
 
 def _add_actions(source: HistorySource, symbol: str, known: KnownSymbol, fetched: Fetched, wanted: list[date]) -> None:
-    # from the first bar that is held: a source corrects what it said of any date since
+    # from the first bar in the warehouse: a source may correct its splits of any date since
     since, last = min([wanted[0], *known.bars]), wanted[-1]
     if known.last_fetch:
         since = min(since, known.last_fetch - _LOOK_BACK)
@@ -92,7 +91,7 @@ def _add_actions(source: HistorySource, symbol: str, known: KnownSymbol, fetched
     if known.bars and any(day > min(known.bars) for day in known.changed_splits(splits)):
         last = max(last, *known.bars)
         log.info(
-            "%s has other splits than when it was last fetched: its history is fetched anew from %s", symbol, since
+            "%s has other splits than when it was last fetched: its history is fetched again from %s", symbol, since
         )
         fetched.candles = source.candles(symbol, "D", since, last)
         splits = _splits(source, symbol, since)
@@ -100,7 +99,7 @@ def _add_actions(source: HistorySource, symbol: str, known: KnownSymbol, fetched
 
 
 def _splits(source: HistorySource, symbol: str, since: date) -> list[CorporateAction]:
-    # to tomorrow, since the answer may be of a later day than the question; it says itself how far it reaches
+    # to tomorrow, since the answer may be of a later date than the request; the answer says which dates it covers
     return source.splits(symbol, since, new_york_date(source.now()) + timedelta(days=1))
 
 
@@ -108,16 +107,16 @@ def _dividends(source: HistorySource, symbol: str, since: date) -> list[Corporat
     try:
         return source.dividends(symbol, since, new_york_date(source.now()) + timedelta(days=1))
     except PlanRefused as error:
-        # prices do not need them, and a refusal is no answer: nothing is known of them, not that there are none
+        # prices do not need them; after a refusal they are unknown, which is not the same as none
         log.warning("%s; its dividends are left out", error)
         return []
 
 
 def _profile(source: HistorySource, symbol: str, known: KnownSymbol, *, last: date | None) -> CompanyProfile | None:
-    """The company, where it is time to ask again; ``last`` is the last date of a range in which nothing was found.
+    """Return the company where it is due; ``last`` is the last date of a range in which nothing was found.
 
-    ``SymbolError`` for a symbol that has no company, no bar in that range and none after it: nobody knows it. One whose
-    bars begin later is no mistake.
+    ``SymbolError`` for an unknown symbol: no company, no bar in that range and none after it. A symbol whose bars begin
+    later is valid.
     """
     if known.profile_at is not None and source.now() - known.profile_at <= _PROFILE_AGE:
         return None

@@ -1,7 +1,7 @@
-"""From RAW to gold: dbt builds and tests, and readers see the new version only when every test passed.
+"""RAW → gold: dbt builds and tests, and readers see the new version only when every test passed.
 
 Write, audit, publish: a failed test, or a ledger that does not balance, leaves the published tables as they were. A
-change of the models or of a setting that they read builds everything anew; otherwise the cost follows what was loaded
+change of the models or of a setting that they read causes a full refresh; otherwise the cost follows what was loaded
 since.
 """
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TransformSummary:
-    """What one transform did. ``models`` and ``tests`` count what ran; both 0 when there was nothing to do."""
+    """The result of one transform. ``models`` and ``tests`` count what ran; both 0 when there was nothing to do."""
 
     models: int
     tests: int
@@ -41,16 +41,16 @@ class TransformSummary:
     def __str__(self) -> str:
         if not self.models and not self.tests:
             return "nothing new to transform; the published tables are up to date"
-        anew = ", all of them anew" if self.full_refresh else ""
-        built = f"built {self.models} models{anew}, {self.tests} tests passed"
+        refreshed = ", all with a full refresh" if self.full_refresh else ""
+        built = f"built {self.models} models{refreshed}, {self.tests} tests passed"
         if not self.published:
-            return f"{built}; not published, since a part was selected: `stocks transform` publishes the whole"
+            return f"{built}; not published, since only a part was selected: `stocks transform` publishes the whole"
         return f"{built}, published in {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True)
 class RebuildSummary:
-    """What a rebuild loaded and built."""
+    """The result of a rebuild."""
 
     loaded: LoadSummary
     built: TransformSummary
@@ -70,8 +70,8 @@ def transform(
     ``TransformFailed`` names the model or test that failed, ``LedgerUnbalanced`` the messages that are missing or
     doubled, ``CostLimitReached`` the credits that the day has cost.
 
-    ``select`` is dbt's selection, for a look at one model: it is built and tested, and nothing is published. The
-    default builds every model, and does nothing when nothing changed.
+    ``select`` is dbt's selection, to try one model: it is built and tested, and nothing is published. The default
+    builds every model, and does nothing when nothing changed.
     """
     warehouse = open_warehouse(settings)
     with warehouse.writing():
@@ -79,17 +79,17 @@ def transform(
         stay_within_cost_limit(settings, warehouse)
         wanted = wanted_build(settings, warehouse)
         last = warehouse.last_build()
-        # a rebuild counts its loads from one again: only the very build that readers see is the same
+        # a rebuild counts its loads from one again, so only the published build itself is the same
         is_done = is_same(wanted, last) and last == warehouse.published_build()
-        # what a stream published last was tested where it was touched: whole tables are still to be tested
+        # a stream tests only the rows that it touched: whole tables are not tested yet
         if select is None and not full_refresh and is_done and last and last.is_whole:
             return TransformSummary(0, 0, 0.0)
         with recorded(warehouse, "transform"):
             if select is None:
                 done = build_whole(settings, warehouse, wanted, full_refresh=full_refresh, on_node=on_node)
             else:
-                done = _build(settings, warehouse, wanted, select=select, anew=full_refresh, on_node=on_node)
-        # a part may have passed its tests while the rest of the private version failed: only the whole is published
+                done = _build(settings, warehouse, wanted, select=select, full_refresh=full_refresh, on_node=on_node)
+        # a part may pass its tests while the rest of the private version failed: only a whole build is published
         if select is not None:
             return replace(done, published=False)
         warehouse.publish()
@@ -104,14 +104,14 @@ def build_whole(
     full_refresh: bool = False,
     on_node: Callable[[str], None] | None = None,
 ) -> TransformSummary:
-    """Build every model, test whole tables and ask the ledger; not published yet."""
+    """Build every model, test whole tables and check the ledger, without publishing."""
     last, published = warehouse.last_build(), warehouse.published_build()
-    # what was built by other rules cannot be built upon
-    anew = full_refresh or last is None or last.logic != wanted.logic
-    done = _build(settings, warehouse, wanted, select=None, anew=anew, on_node=on_node)
-    # one of more loads than this warehouse has is from before a rebuild
+    # an incremental build needs tables of the same logic
+    full_refresh = full_refresh or last is None or last.logic != wanted.logic
+    done = _build(settings, warehouse, wanted, select=None, full_refresh=full_refresh, on_node=on_node)
+    # a build of more loads than this warehouse has is from before a rebuild
     is_ours = published is not None and last is not None and published.load_id <= last.load_id
-    since = published.load_id if published and is_ours and not anew else 0
+    since = published.load_id if published and is_ours and not full_refresh else 0
     prepublish_check.check(settings, warehouse, since=since, upto=wanted.load_id)
     return done
 
@@ -119,16 +119,16 @@ def build_whole(
 def rebuild(
     settings: Settings, *, without_corrupt: bool = False, on_progress: OnProgress | None = None
 ) -> RebuildSummary:
-    """Make the whole warehouse again from the lake alone; the old one stays until the new one is whole.
+    """Build the whole warehouse again from the lake; the old one stays until the new one is complete.
 
-    An object that cannot be read ends it (``CorruptObject``), since the old warehouse may hold its rows;
-    ``without_corrupt`` leaves such objects out, and the loads after it go on trying them.
+    An unreadable object ends it (``CorruptObject``), since the old warehouse may hold its rows; ``without_corrupt``
+    leaves such objects out, and later loads try them again.
     """
     warehouse = open_warehouse(settings)
     kept: list[tuple[Any, ...]] = []
     with warehouse.writing():
         with suppress(WarehouseError):
-            # one of another release has none that we could read
+            # that of another release may have none
             kept = warehouse.read("select * from ops.ledger_accepted")
         with warehouse.fresh() as new:
             new.replace_ops({"ledger_accepted": kept})
@@ -140,14 +140,14 @@ def rebuild(
                 )
             with recorded(new, "rebuild"):
                 wanted = wanted_build(settings, new)
-                built = _build(settings, new, wanted, select=None, anew=True, on_node=None)
+                built = _build(settings, new, wanted, select=None, full_refresh=True, on_node=None)
                 prepublish_check.check(settings, new, since=0, upto=wanted.load_id, gaps=not without_corrupt)
         warehouse.publish()
     return RebuildSummary(loaded, built)
 
 
 def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
-    """Pass anything on to dbt, which speaks for itself; the exit code."""
+    """Run dbt with these arguments, printing its own output; return its exit code."""
     _described(settings)
     warehouse = open_warehouse(settings)
     warehouse.initialise()
@@ -160,31 +160,31 @@ def _build(
     wanted: Build,
     *,
     select: str | None,
-    anew: bool,
+    full_refresh: bool,
     on_node: Callable[[str], None] | None,
 ) -> TransformSummary:
     began = time.monotonic()
     # dbt's unit tests hold for every version of the data: the project's own test suite runs them
     arguments = ["build", "--exclude-resource-type", "unit_test"]
     arguments += ["--select", *select.split()] if select else []
-    arguments += ["--full-refresh"] if anew else []
+    arguments += ["--full-refresh"] if full_refresh else []
     result = warehouse.dbt(arguments, on_node=on_node, keep=True)
     if not result.success:
         raise TransformFailed(explain(result))
     if select is None:
         built = wanted_build(settings, warehouse)
-        if built.logic != wanted.logic and not anew:
-            log.info("the data has come to a rename of config/symbol_changes.csv: everything is built anew")
-            return _build(settings, warehouse, built, select=None, anew=True, on_node=on_node)
+        if built.logic != wanted.logic and not full_refresh:
+            log.info("the data has reached a rename of config/symbol_changes.csv: every model is built again")
+            return _build(settings, warehouse, built, select=None, full_refresh=True, on_node=on_node)
         warehouse.record_build(replace(wanted, logic=built.logic))
     tests = result.counts.get("pass", 0) + result.counts.get("warn", 0)
     models = sum(1 for _, status, _ in result.nodes if status == "success")
-    return TransformSummary(models, tests, time.monotonic() - began, anew)
+    return TransformSummary(models, tests, time.monotonic() - began, full_refresh)
 
 
 @contextmanager
 def recorded(warehouse: Warehouse, verb: str) -> Iterator[None]:
-    """Remember in ops that the step ran, and how it ended."""
+    """Record in ops that the step ran, and how it ended."""
     began = datetime.now(UTC)
     try:
         yield
@@ -195,7 +195,7 @@ def recorded(warehouse: Warehouse, verb: str) -> Iterator[None]:
 
 
 def wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
-    """What would be built now. A rename that comes into force changes whose each row is: it counts as another logic."""
+    """Return what a build would be now. A rename that takes effect counts as another logic."""
     inputs = files_digest([*_described(settings), *sorted((settings.root / "config").glob("*.csv"))], "")
     logic = f"{logic_digest(settings)}.{files_digest([], _renames(settings, warehouse))[:16]}"
     now = datetime.now(UTC)
@@ -203,7 +203,7 @@ def wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
 
 
 def _described(settings: Settings) -> list[Path]:
-    """The files in which people describe the project to dbt; ``SettingsError`` for one that it cannot read as text."""
+    """Return dbt's project files and models; ``SettingsError`` for one that is not readable text."""
     check_sectors(settings.root)
     described = sorted((settings.root / "dbt_stocks").rglob("*.yml"))
     for path in described:
@@ -212,7 +212,7 @@ def _described(settings: Settings) -> list[Path]:
 
 
 def _renames(settings: Settings, warehouse: Warehouse) -> str:
-    """The renames as they are written, and which company each symbol stood for in the private version."""
+    """Return the renames of the file, and each symbol's companies in the private version."""
     changes = read_symbol_changes(settings.root)
     there = "select 1 from information_schema.tables where lower(table_schema) = 'silver' and lower(table_name) = ?"
     held = []

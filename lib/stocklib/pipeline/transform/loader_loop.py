@@ -1,7 +1,7 @@
-"""lake → gold, again and again: what landed is taken in batch by batch, saying how it is in a heartbeat.
+"""lake → gold in a loop: load, build and publish new objects batch by batch, with a heartbeat.
 
-What may pass by itself (S3 out of reach, another writer, a test that failed or a gap that is there until the rest of
-the data comes) is said, counted and tried again, ever less often; anything else ends the run.
+A temporary failure (S3 out of reach, another writer, a failed test or a gap until the rest of the data comes) is
+logged, counted and tried again after growing pauses; any other failure ends the run.
 """
 
 import logging
@@ -30,17 +30,17 @@ from stocklib.warehouse.cost import next_midnight
 
 log = logging.getLogger(__name__)
 
-# A load of everything, or dbt's work on it, says nothing before it is done.
+# A load of everything, or dbt's work on it, may write no heartbeat before it is done.
 _PATIENCE = 1800.0
-# How often the lake is asked whether something landed.
+# How often the lake is listed.
 _LOOK_SECONDS = 0.25
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 
 def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[PublishedBatch], None]) -> None:
-    """Take in what lands until ``stop`` is set, and once more then; a batch begins at most every ``LOAD_SECONDS``.
+    """Load and publish what lands until ``stop`` is set, and once more then; at most one batch every ``LOAD_SECONDS``.
 
-    ``on_batch`` is told of each batch that brought something.
+    ``on_batch`` is called with each batch that was not empty.
     """
     health = LoaderHealth(settings)
     keep_alive_stop = KeepAliveStop(stop)
@@ -57,7 +57,7 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
                     raise
                 log.error("%s", error)
                 health.failed(error)
-                # nothing is asked until the next day's budget begins: a question would cost, too
+                # no statement until the next day's credits: each one costs
                 now = datetime.now(UTC)
                 keep_alive_stop.wait((next_midnight(now) - now).total_seconds())
                 continue
@@ -78,7 +78,7 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
             if is_last:
                 ended, health.state = "stopped", "stopped as asked"
                 return
-            health.step("waiting for what is new")
+            health.step("waiting for new objects")
             keep_alive_stop.wait(settings.load_seconds - (time.monotonic() - began))
             while not stop.is_set() and not batches.is_due():
                 stop.wait(_LOOK_SECONDS)
@@ -94,16 +94,16 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
 
 
 class LoaderHealth:
-    """What a process that loads and publishes says of itself: its heartbeat, and its metrics.
+    """The heartbeat and the metrics of a process that loads and publishes.
 
-    Call ``loaded`` and ``published`` when that is done, ``failed`` when it was not, ``beat`` in between.
+    Call ``loaded`` and ``published`` after those steps, ``failed`` after a failure, ``beat`` in between.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.state = "starting"
         self._settings = settings
         self._counts = {"messages": 0, "objects": 0, "loads": 0, "errors": 0}
-        # what the last round failed of, until one succeeds
+        # why the last round failed, until one succeeds
         self._trouble: str | None = None
         self._published_at: float | None = None
         self._last_event_at: float | None = None
@@ -112,7 +112,7 @@ class LoaderHealth:
         self._heartbeat = Heartbeat(settings.home, role="loader", run_id=run_id, metrics_port=settings.metrics_port)
 
     def batch_done(self, batch: PublishedBatch) -> None:
-        """A batch is done."""
+        """Record that a batch is done."""
         if batch.loaded.objects:
             self.loaded(batch.loaded)
         self._batch_seconds = round(sum(batch.seconds.values()), 3)
@@ -121,18 +121,18 @@ class LoaderHealth:
         self._trouble = None
 
     def step(self, state: str) -> None:
-        """What is done now."""
+        """Record the current step."""
         self.state = state
         self.beat()
 
     def loaded(self, summary: LoadSummary) -> None:
-        """Lines are in RAW."""
+        """Record that lines are in RAW."""
         self._counts["messages"] += summary.rows
         self._counts["objects"] += summary.objects
         self._counts["loads"] += 1
 
     def published(self) -> None:
-        """Readers see new gold, or the old one that needed no change."""
+        """Record that readers see the newest gold."""
         self._trouble = None
         self._published_at = time.time()
         try:
@@ -144,7 +144,7 @@ class LoaderHealth:
             self._last_event_at = newest["newest"].iloc[0].tz_localize("UTC").timestamp()
 
     def failed(self, error: StocksError) -> None:
-        """A step failed, and will be tried again."""
+        """Record that a step failed and is tried again."""
         self._counts["errors"] += 1
         self._trouble = str(error)
 

@@ -1,9 +1,9 @@
-"""lake → gold, every few seconds: what has landed is loaded, built, tested and published, at the cost of what is new.
+"""lake → gold every few seconds: load, build, test and publish new objects, at the cost of what is new.
 
 A batch of quotes and trades builds the models below them and tests the rows that it touched: bronze of its loads,
-silver of its events' trade days, gold from the first changed day on, small tables whole. A batch of anything else
-(history, splits, profiles), a change of the models, and one batch an hour take the whole way of ``transform``, whose
-tests look at whole tables. On either way readers see only versions whose tests passed.
+silver of its events' trade dates, gold from the first changed date on, small tables whole. A batch of anything else
+(history, splits, profiles), a change of the models, and one batch an hour do all that ``transform`` does, which tests
+whole tables. Either way readers see only versions whose tests passed.
 """
 
 import logging
@@ -23,14 +23,14 @@ from stocklib.warehouse import Build, Touched, Warehouse, open_warehouse
 
 log = logging.getLogger(__name__)
 
-# What a stream brings: nothing else changes a day that is over, or a symbol's past.
+# The datasets of a stream, which never change a past day or a symbol's history.
 STREAMED = {"stock_quotes", "stock_trades", "dead_letters"}
 WHOLE_TESTS_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class PublishedBatch:
-    """What one batch brought, and how long each step took, in seconds."""
+    """The result of one batch, and the seconds of each step."""
 
     loaded: LoadSummary
     built: TransformSummary
@@ -43,7 +43,7 @@ class PublishedBatch:
 
     def __str__(self) -> str:
         steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
-        whole = "whole tables" if self.built.is_whole else "what they touch"
+        whole = "whole tables" if self.built.is_whole else "touched rows"
         return (
             f"{self.loaded.rows:,} lines of {self.loaded.objects} objects, {self.built.models} models, "
             f"{self.built.tests} tests of {whole}; seconds: {steps}"
@@ -51,7 +51,7 @@ class PublishedBatch:
 
 
 class MicroBatches:
-    """One loader: what it knows from one batch to the next."""
+    """One loader, with what it keeps from batch to batch."""
 
     def __init__(self, settings: Settings, *, on_step: Callable[[str], None] | None = None) -> None:
         self._settings = settings
@@ -62,7 +62,7 @@ class MicroBatches:
         self._lake.ensure_bucket()
 
     def is_due(self) -> bool:
-        """Whether something has landed, or whatever else may be new is to be looked for."""
+        """Return whether new objects have landed, or the whole listing is due."""
         try:
             return self._listing.is_new()
         except LakeError as error:
@@ -95,7 +95,7 @@ class MicroBatches:
             and published is not None
             and (last.logic, last.inputs) == (published.logic, published.inputs) == (wanted.logic, wanted.inputs)
             and datasets <= STREAMED
-            # more loads than this warehouse has: readers see one from before a rebuild
+            # more loads than this warehouse has: the published version is from before a rebuild
             and published.load_id <= last.load_id
             and last.whole_at is not None
             and (wanted.finished_at - last.whole_at).total_seconds() < WHOLE_TESTS_SECONDS
@@ -104,7 +104,7 @@ class MicroBatches:
         nothing_below = datasets <= {"dead_letters"}
         if is_small and nothing_below and last == published:
             return TransformSummary(0, 0, 0.0)
-        # a batch that the gate stopped is built, and waits to be published
+        # a batch that failed the pre-publish check is built, and waits to be published
         is_small = is_small and not nothing_below
         touched: Touched | None = None
         with recorded(warehouse, "micro-batch" if is_small else "transform"):
@@ -115,7 +115,7 @@ class MicroBatches:
                 done, touched = small
                 prepublish_check.check(self._settings, warehouse, since=published.load_id, upto=wanted.load_id)
                 if published != last:
-                    # what a gate had stopped goes along; what is not a stream's changes more than it touches
+                    # a batch that failed the check before is included; data that is not a stream's changes more rows
                     is_streamed = warehouse.loaded_since(published.load_id) <= STREAMED
                     touched = warehouse.touched_since(published.load_id) if is_streamed else None
                 timer.note("ledger")
@@ -130,10 +130,10 @@ class MicroBatches:
 def _build_touched(
     settings: Settings, warehouse: Warehouse, wanted: Build, last: Build, datasets: set[str], timer: "_Timer"
 ) -> tuple[TransformSummary, Touched] | None:
-    """What was built and what it touched; None when a rename came into force, which changes more than that."""
+    """Return what was built and touched; None when a rename took effect, which changes more rows."""
     began = time.monotonic()
     below = [f"source:raw.{dataset}+" for dataset in sorted(datasets - {"dead_letters"})]
-    # a view is what it was, and so are splits and dividends: only a rename that comes into force changes them
+    # views, splits and dividends are unchanged: only a rename that takes effect changes them
     run = warehouse.dbt(
         ["run", "--select", *below, "--exclude", "config.materialized:view", "dim_corporate_action"], keep=True
     )
@@ -154,7 +154,7 @@ def _build_touched(
 
 
 class _Timer:
-    """Seconds by step, from one note to the next."""
+    """Measures the seconds of each step, from one ``note`` to the next."""
 
     def __init__(self, on_step: Callable[[str], None] | None) -> None:
         self.seconds: dict[str, float] = {}
