@@ -223,7 +223,7 @@ def test_weights_that_were_made_outside_and_are_given_by_place_are_caught(prices
         def by_heart(bars: pd.DataFrame, known: Any = known) -> pd.Series:
             return pd.Series(known[: len(bars)], pd.Index(bars.get("date", bars.index)))
 
-        with pytest.raises(InputError, match="looks ahead: it decides the same whatever the bars"):
+        with pytest.raises(InputError, match="looks ahead: it decides the same for any bars"):
             check_no_look_ahead(whole, by_heart)
 
     def dice(bars: pd.DataFrame) -> pd.Series:

@@ -280,7 +280,7 @@ def test_a_symbol_that_began_later_does_not_hide_the_others(gold: Settings) -> N
         ({"symbols": "APPL"}, SymbolError, "Did you mean AAPL"),
         ({"symbols": ["AAPL", "TSLA"]}, SymbolError, "no prices of TSLA.* AAPL, FB, GOOG"),
         ({"symbols": "'; drop table gold.gold_kpi; --"}, SymbolError, "not a stock symbol"),
-        ({"symbols": []}, SymbolError, "no symbol was asked for"),
+        ({"symbols": []}, SymbolError, "the list of symbols is empty"),
         ({"symbols": "FB", "end": "2012-05-17"}, DateRangeError, "FB 2012-05-18 to 2012-12-14"),
         ({"start": "2020-01-01"}, DateRangeError, "2020-01-01 to the end; there are: AAPL 2005-02-14"),
         ({"start": "2012-12-15", "end": "2012-12-16"}, DateRangeError, "to 2012-12-14"),

@@ -107,7 +107,7 @@ def test_a_session_without_a_price_has_no_return_and_no_other_figure_counts_it()
     benchmark = pd.Series([50.0, 55.0, np.nan, 70.0, 77.0, 69.3, 90.0], days)
     active = pd.Series([0.0, 0.2])
     assert metrics.information_ratio(prices, benchmark) == pytest.approx(math.sqrt(252) * active.mean() / active.std())
-    with pytest.raises(InputError, match="no two values in a row"):
+    with pytest.raises(InputError, match="no two consecutive values"):
         metrics.value_at_risk(pd.Series([100.0, np.nan, 110.0, np.nan]))
 
 

@@ -209,7 +209,7 @@ def test_a_half_day_has_no_empty_afternoon() -> None:
 def test_an_overlay_on_other_rows_is_refused() -> None:
     days = pd.date_range("2012-01-02", periods=3)
     frame = pd.DataFrame({"date": days, "open": 1.0, "high": 3.0, "low": 1.0, "close": 2.0})
-    with pytest.raises(InputError, match="the overlay SMA stands on other rows"):
+    with pytest.raises(InputError, match="the overlay SMA has other rows"):
         plots.candlestick(frame, overlays={"SMA": pd.Series([1.0, 2.0, 3.0], days)})
 
 

@@ -1,6 +1,6 @@
-"""The bars that a backtest stands on: arrays of bars × symbols, in order; every price is positive, or not there.
+"""The bars of a backtest: arrays of bars × symbols, in order; every price is positive or missing.
 
-``read_bars`` is the gate that every function of this room takes its bars by.
+Every function of this room reads its bars with ``read_bars``.
 """
 
 from collections.abc import Hashable, Mapping
@@ -21,7 +21,8 @@ PRICES = ("open", "close", "high", "low", "vwap")
 
 @dataclass(frozen=True, repr=False)
 class Bars:
-    """Prices of ``symbols`` at ``times``, each array bars × symbols, in the listing's currency; NaN where none is.
+    """Prices of ``symbols`` at ``times``, each array bars × symbols, in the listing's currency; NaN where it is
+    missing.
 
     ``high``, ``low``, ``vwap`` are None where the frame had none. ``attrs`` are the frame's own, such as the version of
     its data.
@@ -37,7 +38,7 @@ class Bars:
     attrs: Mapping[Hashable, Any] = field(default_factory=dict)
 
     def fills(self, at: str) -> Floats:
-        """The prices at which orders are filled: ``open``, ``close`` or ``vwap``."""
+        """Return the prices at which orders are filled: ``open``, ``close`` or ``vwap``."""
         if not isinstance(at, str) or at not in ("open", "close", "vwap"):
             raise InputError(f"fill={shown(at)} is not possible: open, close or vwap")
         found: Floats | None = getattr(self, at)
@@ -48,7 +49,7 @@ class Bars:
         return found
 
     def _check_vwap(self, vwap: Floats) -> None:
-        """Nothing is traded at a mean price outside of the bar's range."""
+        """Raise ``InputError`` for a vwap outside of its bar's range."""
         for edge, beyond in ((self.high, 1), (self.low, -1)):
             if edge is None:
                 continue
@@ -60,11 +61,11 @@ class Bars:
                 )
 
     def closes(self) -> pd.DataFrame:
-        """The closes of every symbol: times × symbols."""
+        """Return the closes of every symbol: times × symbols."""
         return pd.DataFrame(self.close, self.times, self.symbols)
 
     def one(self, column: str = "close") -> pd.Series:
-        """The closes, or what else there is, of the only symbol, by time; NaN on a session without a bar."""
+        """Return a column of the only symbol by time, by default the closes; NaN on a session without a bar."""
         if len(self.symbols) > 1:
             raise InputError("this takes one symbol at a time, not " + ", ".join(self.symbols))
         values: Floats | None = getattr(self, column)
@@ -74,12 +75,12 @@ class Bars:
 
 
 def read_bars(prices: "pd.DataFrame | Bars") -> Bars:
-    """Bars from a tidy frame (symbol, date or time, open, close and what else there is) of one symbol or several.
+    """Return bars from a tidy frame (symbol, date or time, open, close and optional columns) of one or more symbols.
 
-    Whoever runs many backtests reads the bars once: ``run``, ``sweep`` and the strategies here take ``Bars``, too.
+    For many backtests read the bars once: ``run``, ``sweep`` and the strategies here take ``Bars``, too.
     Dates may be datetimes, ISO 8601 text, Python's or Arrow's. A row without any price is a session on which its symbol
-    has no bar. ``InputError`` says which bar is unordered, twice there, has a price that is not positive, or an open or
-    close outside its low and high.
+    has no bar. ``InputError`` names a bar that is unordered or duplicate, has a price that is not positive, or an open
+    or close outside its low and high.
     """
     if isinstance(prices, Bars):
         return prices
@@ -107,18 +108,18 @@ def read_bars(prices: "pd.DataFrame | Bars") -> Bars:
 
 
 def bar_times(prices: pd.DataFrame) -> pd.Index:
-    """When each row of a frame of bars is: its column ``time`` or ``date``, else its index."""
+    """Return the time of each row of a frame of bars: its column ``time`` or ``date``, else its index."""
     name = next((column for column in ("time", "date") if column in prices), None)
     return read_times(prices[name] if name else prices.index)
 
 
 def _symbols(prices: pd.DataFrame) -> tuple[list[str], Any]:
-    """The symbols in order, and which of them each row is of."""
+    """Return the symbols in order, and each row's position among them."""
     alone = np.zeros(len(prices), dtype=int)
     if "symbol" not in prices or not len(prices):
         return [""], alone
     symbols = prices["symbol"]
-    # the quick way for the usual frame; a missing symbol equals nothing
+    # a fast path for the usual frame; a missing symbol equals no symbol
     if (symbols.array == symbols.iloc[0]).all():
         return [str(symbols.iloc[0])], alone
     codes, labels = pd.factorize(symbols, sort=True)
@@ -142,21 +143,21 @@ def _named(symbol: str, when: Any) -> str:
 
 
 def _check_order(when: pd.Index, codes: Any, names: list[str]) -> None:
-    """Every symbol's bars are in order, one a time."""
+    """Raise ``InputError`` where a symbol's bars are unordered or duplicate."""
     order = np.argsort(codes, kind="stable") if len(names) > 1 else slice(None)
     ours, at = codes[order], when.to_numpy()[order]
     late = np.flatnonzero((ours[1:] == ours[:-1]) & ~(at[1:] > at[:-1]))
     if len(late):
         row = int(np.arange(len(codes))[order][late[0] + 1])
-        raise InputError(f"the bars must be in order of time, one a date: look at that{_bar(when, codes, names, row)}")
+        raise InputError(f"the bars must be in order of time, one a date: see that{_bar(when, codes, names, row)}")
 
 
 def _check_prices(when: pd.Index, values: dict[str, Floats], codes: Any, names: list[str]) -> None:
-    """Every price is one, and within its bar's range."""
+    """Raise ``InputError`` for an invalid price, or one outside its bar's range."""
     for name, array in values.items():
         good = (array >= SMALLEST) & (array <= LARGEST)
         if name == "vwap":
-            # a bar on which nothing was traded has none
+            # a bar without a trade has no vwap
             good |= np.isnan(array)
         if not good.all():
             where = _bar(when, codes, names, int(good.argmin()))
@@ -171,5 +172,5 @@ def _check_prices(when: pd.Index, values: dict[str, Floats], codes: Any, names: 
             outside = beyond * (array - edge) > ROUNDED * edge
             if outside.any():
                 where = _bar(when, codes, names, int(outside.argmax()))
-                said = "a high below its low" if name in ("high", "low") else f"its {name} outside its low and high"
-                raise InputError(f"the bar{where} has {said}")
+                fault = "a high below its low" if name in ("high", "low") else f"its {name} outside its low and high"
+                raise InputError(f"the bar{where} has {fault}")

@@ -1,9 +1,9 @@
 """Rules that say what to hold: bars in, target weights by date out. Any function of that form is a strategy.
 
 Those of one symbol give a series of 0 and 1; ``momentum_rotation`` takes many and gives a frame. A rule whose windows
-are not full holds nothing; on a session without a bar it says what it said before, and its windows are the last bars
-there are. Values that differ by less than 1e-9 of themselves are equal, and equal is no signal: two
-averages of equal prices may differ in the last digit.
+are not full holds nothing; on a session without a bar it keeps its signal, and its windows are the last existing bars.
+Values that differ by less than 1e-9 of themselves are equal and give no signal: two averages of equal prices may differ
+in the last digit.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from stocklib.indicators.times import session_days
 
 
 def buy_and_hold(prices: pd.DataFrame | Bars) -> pd.Series | pd.DataFrame:
-    """Hold from the first bar on, several symbols in equal parts of the money at the start."""
+    """Hold from the first bar on; split the initial money equally among several symbols."""
     bars = read_bars(prices)
     if len(bars.symbols) > 1:
         return pd.DataFrame(1.0 / len(bars.symbols), bars.times, bars.symbols)
@@ -58,7 +58,7 @@ def rsi_reversion(
     [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0]
     """
     for name, level in (("buy_below", buy_below), ("sell_above", sell_above)):
-        check_number(name, level, said="an RSI, from 0 to 100")
+        check_number(name, level, expected="an RSI, from 0 to 100")
     if not 0 <= buy_below < sell_above <= 100:
         raise InputError(f"buy_below={buy_below} must be below sell_above={sell_above}, both from 0 to 100")
     series = read_bars(prices).one()
@@ -91,7 +91,7 @@ def momentum_rotation(prices: pd.DataFrame | Bars, window: int = 126, *, hold: i
     check_window(window)
     check_window(skip, name="skip", at_least=0)
     check_number(
-        "hold", hold, said="a whole number of symbols", within=lambda value: value >= 1 and value == int(value)
+        "hold", hold, expected="a whole number of symbols", within=lambda value: value >= 1 and value == int(value)
     )
     panel = read_bars(prices).closes().ffill()
     rise = panel.shift(skip) / panel.shift(skip + window) - 1
@@ -102,13 +102,13 @@ def momentum_rotation(prices: pd.DataFrame | Bars, window: int = 126, *, hold: i
 def volatility_target(
     prices: pd.DataFrame | Bars, target_percent: float = 15.0, window: int = 30, *, most: float = 1.0, step: float = 0.1
 ) -> pd.Series:
-    """Hold so much that the volatility of the last ``window`` returns would be the target: target / volatility.
+    """Hold a share such that the volatility of the last ``window`` returns would be the target: target / volatility.
 
-    At most ``most``; in steps of ``step`` of the account, so that not every bar is a trade. ``InputError`` for bars
+    The share is ``most`` at most, in steps of ``step``, so that not every bar is a trade. ``InputError`` for bars
     within the day, whose deviation is not that of sessions.
     """
     for name, given in (("target_percent", target_percent), ("most", most), ("step", step)):
-        check_number(name, given, said="a positive number", within=lambda value: value > 0)
+        check_number(name, given, expected="a positive number", within=lambda value: value > 0)
     series = read_bars(prices).one()
     if not session_days(series.index).is_unique:
         raise InputError("volatility_target measures the volatility of sessions: give it daily bars")
@@ -131,11 +131,11 @@ def _above(fast: pd.Series, slow: pd.Series) -> pd.Series:
 
 
 def _latched(begins: pd.Series, ends: pd.Series) -> pd.Series:
-    """In from where the one is true to where the other is."""
-    said = pd.Series(np.where(begins, 1.0, np.where(ends, 0.0, np.nan)), begins.index)
-    return said.ffill().fillna(0.0).rename("signal")
+    """Return 1 from where ``begins`` is true until ``ends`` is."""
+    signal = pd.Series(np.where(begins, 1.0, np.where(ends, 0.0, np.nan)), begins.index)
+    return signal.ffill().fillna(0.0).rename("signal")
 
 
 def _through(decided: pd.Series, series: pd.Series) -> pd.Series:
-    """What was decided on the bars there are, held through the sessions without one."""
+    """Return the decisions on the existing bars, kept through the sessions without one."""
     return decided if len(decided) == len(series) else decided.reindex(series.index).ffill().fillna(0.0)

@@ -1,6 +1,6 @@
-"""Moving-average crossovers, as many as one likes at once: ``kernel.simulate`` for one symbol, all in or out, no stops.
+"""Many moving-average crossovers at once: ``kernel.simulate`` for one symbol, all in or out, no stops.
 
-It keeps only the figures of each run; a test shows that they are those of ``engine.run``.
+It keeps only the figures of each run; a test shows that they equal those of ``engine.run``.
 """
 
 import numpy as np
@@ -43,7 +43,7 @@ def crossovers(averages, closes, fills, pairs, money, commission, slippage):  # 
                 change = now / worth - 1
                 if moves == 0:
                     first = change
-                # about the first one, so that equal ones have no deviation
+                # relative to the first one, so that equal values have no deviation
                 total += change - first
                 squares += (change - first) ** 2
                 moves += 1

@@ -1,4 +1,4 @@
-"""Orders from target weights, filled on the next bar, with what trading costs; valued at every close."""
+"""Orders from target weights, filled on the next bar with trading costs; valued at every close."""
 
 from typing import Any
 
@@ -42,15 +42,15 @@ def run(
     What is traded: with ``rebalance="change"`` the symbols whose target changed; with ``bar``, ``week``, ``month`` or
     ``quarter`` every symbol, on each bar or on the first one of each period, back to its target. Targets and amounts
     that differ by less than 1e-9 (of the account) are equal. Sales come first, then what is bought back of short
-    positions, then purchases; where the money is short, all purchases shrink alike, and what a short position brought
-    is no money to spend. A symbol without a bar (or vwap) is traded on its next one, and valued at its last close
-    until then. The worth by which targets are measured is that at the prices of the fill.
+    positions, then purchases; where the money is short, all purchases shrink alike, and the proceeds of a short
+    position cannot be spent. A symbol without a bar (or vwap) is traded on its next one, and valued at its last close
+    until then. Targets are shares of the account's value at the prices of the fill.
 
     What it costs: ``slippage_bps`` of the price, against you; ``commission_bps`` of the value, at least
     ``minimum_fee``, on each fill; ``borrow_percent`` a year, 1/252 of it each bar, on the value sold short at the
-    close. A purchase pays its costs out of what is spent; one that its fee eats whole is not made, nor is a sale that
-    brings no more than its fee, except to leave a position. Basis points: 10 is 0.10 %. Cash earns nothing, and money
-    borrowed costs nothing. Shares are fractional, or ``whole_shares``, rounded down; the rest stays cash.
+    close. A purchase pays its costs out of the money spent; one that only covers its fee is not made, nor is a sale
+    that brings no more than its fee, except to leave a position. Basis points: 10 is 0.10 %. Cash earns nothing, and
+    money borrowed costs nothing. Shares are fractional, or ``whole_shares``, rounded down; the rest stays cash.
 
     ``stop_loss_percent`` and ``take_profit_percent`` leave a position at that distance from its average entry price,
     slippage included: at the open of a bar that opens beyond it, else at the level; where one bar holds both levels
@@ -59,9 +59,9 @@ def run(
     rebalancing).
 
     ``leverage`` bounds the sum of the absolute weights; 1 borrows nothing. An account that is worth nothing at a fill
-    or at a close is closed at those prices, without costs (``Result.ruined`` says when): what it owes it goes on owing.
+    or at a close is closed at those prices, without costs (``Result.ruined`` says when); its debt stays.
 
-    Raises ``InputError`` for bars that are unordered, missing or not positive, and for weights that are not numbers,
+    Raise ``InputError`` for bars that are unordered, missing or not positive, and for weights that are not numbers,
     exceed the leverage, or are on other dates than the bars.
     """
     bars = read_bars(prices)
@@ -91,13 +91,13 @@ def run(
 
 
 def check_kind(weights: Any) -> None:
-    """Weights are a series or a frame."""
+    """Raise ``InputError`` where weights are neither a series nor a frame."""
     if not isinstance(weights, pd.Series | pd.DataFrame):
         raise InputError(f"weights are a series or a frame by date, not {type(weights).__name__}")
 
 
 def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> Floats:
-    check_number("leverage", leverage, said="1 (nothing borrowed) or more", within=lambda given: given >= 1)
+    check_number("leverage", leverage, expected="1 (nothing borrowed) or more", within=lambda given: given >= 1)
     check_kind(weights)
     if isinstance(weights, pd.Series) and len(bars.symbols) > 1:
         raise InputError("the bars are those of several symbols: weights must be a frame with a column a symbol")
@@ -123,18 +123,18 @@ def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> 
 
 
 def same_times(index: Any, times: pd.Index) -> bool:
-    """Whether weights stand on the bars' own times, however these are written."""
+    """Return whether weights have the bars' own times, in any form."""
     if len(index) != len(times):
         return False
     index = read_times(index)
     if not isinstance(index, pd.DatetimeIndex) or not isinstance(times, pd.DatetimeIndex):
         return bool(index.equals(times))
-    # an instant is the same in any zone, and a date is none
+    # instants are equal across time zones; dates have no time zone
     return (index.tz is None) == (times.tz is None) and bool((index == times).all())
 
 
 def _numbers(weights: pd.Series | pd.DataFrame) -> Floats:
-    """Bars × symbols; a truth value is 0 or 1."""
+    """Return weights as bars × symbols; a boolean is 0 or 1."""
     columns = [weights] if isinstance(weights, pd.Series) else [weights[name] for name in weights]
     arrays = [
         column.to_numpy(dtype="float64", na_value=np.nan)
@@ -146,7 +146,7 @@ def _numbers(weights: pd.Series | pd.DataFrame) -> Floats:
 
 
 def _due(times: Any, rebalance: str) -> Any:
-    """By bar, what is brought to its target, as ``kernel`` counts it."""
+    """Return, by bar, which symbols trade to their target, as ``kernel`` encodes it."""
     if not isinstance(rebalance, str) or rebalance not in REBALANCE:
         raise InputError(f"rebalance={shown(rebalance)} is not possible; it is one of {', '.join(REBALANCE)}")
     if rebalance in ("change", "bar"):
@@ -154,7 +154,7 @@ def _due(times: Any, rebalance: str) -> Any:
     days = session_days(times)
     if not isinstance(days, pd.DatetimeIndex):
         raise InputError(f"rebalance={rebalance!r} needs dates")
-    # New York's: an evening there is the next day in UTC
+    # New York dates: an evening there is the next date in UTC
     periods = days.to_period({"week": "W", "month": "M", "quarter": "Q"}[rebalance])
     first = np.r_[False, np.asarray(periods[1:] != periods[:-1])]
     # the first decision is traded at once
@@ -163,25 +163,25 @@ def _due(times: Any, rebalance: str) -> Any:
 
 
 def amount(name: str, value: float, *, positive: bool = False) -> float:
-    """The value, when it is one that an account can have."""
-    said = "a positive number" if positive else "a number, 0 or more"
-    check_number(name, value, said=said, within=lambda given: given > 0 or (given == 0 and not positive))
+    """Return the value where it is a valid amount of money."""
+    expected = "a positive number" if positive else "a number, 0 or more"
+    check_number(name, value, expected=expected, within=lambda given: given > 0 or (given == 0 and not positive))
     return float(value)
 
 
 def _percent(name: str, value: float | None, *, below: float) -> float:
     if value is None:
         return 0.0
-    check_number(name, value, said=f"a number above 0 and below {below:g}", within=lambda given: 0 < given < below)
+    check_number(name, value, expected=f"a number above 0 and below {below:g}", within=lambda given: 0 < given < below)
     return float(value) / 100
 
 
 def fraction(name: str, bps: float) -> float:
-    """Basis points as a fraction."""
-    check_number(name, bps, said="basis points from 0 to below 10000", within=lambda given: 0 <= given < 10_000)
+    """Return basis points as a fraction."""
+    check_number(name, bps, expected="basis points from 0 to below 10000", within=lambda given: 0 <= given < 10_000)
     return float(bps) / 10_000
 
 
 def day_of(when: Any) -> str:
-    """A date as text, or what stands for it where there are no dates."""
+    """Return a date as text, or a position where there are no dates."""
     return f"{when:%Y-%m-%d}" if hasattr(when, "strftime") else str(when)

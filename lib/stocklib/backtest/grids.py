@@ -33,23 +33,23 @@ Strategy = Callable[..., Any]
 Combinations = Sequence[dict[str, Any]]
 
 FIGURES = (TOTAL_RETURN, "CAGR %", "volatility %", "Sharpe", "max drawdown %", "trades", "time in market %")
-# Below so many runs a pool of processes costs more than it brings.
+# Below so many runs a pool of processes costs more than it saves.
 _FEW = 32
-# Runs between two reports of progress, at which Ctrl-C is heard, too.
+# Runs between two reports of progress, which also check for Ctrl-C.
 _CHUNK = 2_000
 _COMPILED = {sma_crossover: sma, ema_crossover: ema}
 _DEFAULTS = {name: given.default for name, given in inspect.signature(run).parameters.items()}
 
 
 class Job(NamedTuple):
-    """What every combination is tried on."""
+    """The inputs of every combination."""
 
     prices: pd.DataFrame | Bars
     strategy: Strategy
     options: dict[str, Any]
 
 
-# Each process of a pool is handed it once, when it starts.
+# Each process of a pool gets it once, when it starts.
 _jobs: list[Job] = []
 
 
@@ -62,12 +62,12 @@ def try_all(
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """One row a combination: its parameters and ``figures_of`` the bars; crossovers of several symbols one for each."""
-    check_type("the grid", grid, Mapping, said='values by parameter, such as {"fast": [5, 10]}')
+    """Return a row a combination: its parameters and ``figures_of`` the bars; crossovers have one a symbol too."""
+    check_type("the grid", grid, Mapping, expected='values by parameter, such as {"fast": [5, 10]}')
     for name, values in grid.items():
         if isinstance(values, str) or not isinstance(values, Iterable):
             raise InputError(f"the grid's {name} must be a list of values, not {type(values).__name__}")
-    check_type("the strategy", strategy, Callable, said="a function of bars and parameters")
+    check_type("the strategy", strategy, Callable, expected="a function of bars and parameters")
     names = list(grid)
     combinations = [dict(zip(names, values, strict=True)) for values in product(*(list(grid[name]) for name in names))]
     if not combinations:
@@ -76,14 +76,14 @@ def try_all(
     asked = {name: value for name, value in options.items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
     compiled = strategy in _COMPILED and set(names) == {"fast", "slow"} and _are_windows(combinations)
     bars = read_bars(prices)
-    # what is compiled takes every bar for a session, and every session for a bar
+    # the compiled code counts every bar as a session, and needs a bar on each
     compiled = compiled and session_days(bars.times).is_unique
     compiled = compiled and (len(bars.symbols) > 1 or not np.isnan(bars.close).any())
     if compiled and set(asked) <= {"commission_bps", "slippage_bps", "cash", "fill"}:
         table = _crossed(bars, _COMPILED[strategy], combinations, report, **asked)
     else:
         rows = []
-        # closed at once, whatever happens: else a traceback would keep the processes
+        # closed at once in any case: else a traceback would keep the processes
         with closing(_runs(Job(prices, strategy, dict(options)), combinations, workers)) as done:
             for number, row in enumerate(done, 1):
                 rows.append(row)
@@ -99,7 +99,7 @@ def _runs(job: Job, combinations: Combinations, workers: int | None) -> Generato
         for combination in combinations:
             yield _figures(job, combination)
         return
-    # a forked process inherits the job; any other is sent it
+    # a forked process inherits the job; others receive it
     fork = "fork" in multiprocessing.get_all_start_methods()
     if not fork:
         _check_sendable(job)
@@ -114,7 +114,7 @@ def _runs(job: Job, combinations: Combinations, workers: int | None) -> Generato
 
 def _begin(job: Job) -> None:
     _jobs[:] = [job]
-    # Ctrl-C is for the one who asked, and ends the pool
+    # Ctrl-C reaches the caller, which ends the pool
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -141,7 +141,7 @@ def _figures(job: Job, combination: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def figures_of(bars: Bars) -> tuple[str, ...]:
-    """``FIGURES``, the return by its name."""
+    """Return ``FIGURES`` with the right name of the return."""
     return (return_name(bars.attrs), *FIGURES[1:])
 
 

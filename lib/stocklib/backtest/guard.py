@@ -1,4 +1,4 @@
-"""Whether a strategy decides with what it could not have known: it is run again where the future is another one."""
+"""The look-ahead guard: run a strategy again with another future, and compare its past decisions."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,35 +15,35 @@ from stocklib.sessions import NEW_YORK
 
 Strategy = Callable[[pd.DataFrame], pd.Series | pd.DataFrame]
 
-# After so many years the calendar is the same again, weekdays and leap years.
+# After so many years the calendar repeats, with weekdays and leap years.
 _CYCLE = pd.DateOffset(years=28)
 # Other weekdays, months and years.
 _OTHER_DAYS = pd.DateOffset(days=1003)
-# How a future that is another one goes on: at these multiples of its prices, in another order.
+# Another future: the same bars in another order, at these multiples of their prices.
 _LEVELS = (3.0, 0.3)
 _WHEN = ("symbol", "date", "time")
 
 
 def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int = 10) -> None:
-    """Run a strategy again where the future is missing or another one; ``InputError`` when a past decision differs.
+    """Run a strategy again with a missing and with another future; ``InputError`` when a past decision differs.
 
     ``strategy`` maps bars to weights. It is run on bars that end at ``cuts`` dates from the first quarter to the end,
     and at as many bars on which a weight changed, where a peek at the next bar shows; and on bars whose future is
     shuffled and multiplied, from as many dates of the whole and of those bars on. Each weight up to that date must be
-    the same to within 1e-9 as on the whole data. More cuts see more: ``cuts=len(bars)`` leaves out no bar.
+    the same to within 1e-9 as on the whole data. More cuts find more: ``cuts=len(bars)`` leaves out no bar.
 
-    It must answer with one weight for each bar that it is given, and the same weights for the same bars dated 28 years
-    later, when the calendar is the same again. So a strategy is caught that reads a frame from outside, or goes on
-    answering what it computed at its first call; and one that decides by a bar's place alone, whatever the bars and
-    their dates, when its weights fit the next bars better than the same weights moved by any number of bars. Outside
-    data that it may use belong in columns of the bars: they are cut and shuffled as well.
+    It must return one weight for each bar, and the same weights for the same bars dated 28 years later, when the
+    calendar repeats. So the guard finds a strategy that reads a frame from outside, or repeats the answer of its first
+    call; and one that decides only by a bar's position, when its weights fit the next bars better than the same weights
+    moved by any number of bars. Put outside data that it may use into columns of the bars: they are cut and shuffled as
+    well.
 
     What it cannot catch: a column of the bars that looks ahead itself (a figure restated later, an average over the
-    future); parameters, or a choice of symbols, made in the knowledge of all the data; outside data that stand on no
-    dates, such as a number; and a peek that decides only on bars between the cuts.
+    future); parameters, or a choice of symbols, made with all the data known; outside data without dates, such as a
+    number; and a look ahead only on bars between the cuts.
     """
     check_window(cuts, name="cuts")
-    check_type("the strategy", strategy, Callable, said="a function of bars")
+    check_type("the strategy", strategy, Callable, expected="a function of bars")
     times = _read(prices)
     if len(times) < 8:
         raise InputError(f"{len(times)} bars are too few to cut: 8 or more")
@@ -53,7 +53,7 @@ def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int =
         return prices[np.asarray(when <= times[place])]
 
     first = len(times) // 4
-    # before the strategy has seen it all: what it keeps of this answer is no answer to the next question
+    # before the strategy sees all bars: a cached answer would not match the next call
     begun = _decided(strategy, up_to(first), f"the bars up to {day_of(times[first])}")
     whole = _decided(strategy, prices, "all the bars")
     _compare(begun, whole, times[first], "")
@@ -70,26 +70,26 @@ def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int =
 
 def _read(prices: pd.DataFrame) -> pd.Index:
     if not isinstance(prices, pd.DataFrame):
-        raise InputError(f"what is cut and shuffled is a frame of bars, not {type(prices).__name__}")
+        raise InputError(f"the guard cuts and shuffles a frame of bars, not {type(prices).__name__}")
     return read_bars(prices).times
 
 
-def _decided(strategy: Strategy, bars: pd.DataFrame, said: str) -> pd.DataFrame:
-    """The strategy's weights, one for each of the bars."""
+def _decided(strategy: Strategy, bars: pd.DataFrame, which: str) -> pd.DataFrame:
+    """Return the strategy's weights, one for each bar."""
     try:
         weights = strategy(bars)
     except InputError:
         raise
     except Exception as error:
         raise InputError(
-            f"the strategy failed on {said} ({type(error).__name__}: {error}): it must decide from the bars that it is "
-            "given alone"
+            f"the strategy failed on {which} ({type(error).__name__}: {error}): it must decide only from "
+            "the bars that it is given"
         ) from error
     check_kind(weights)
     times = bar_times(bars).unique().sort_values()
     if not same_times(weights.index, times):
         raise InputError(
-            f"the strategy looks ahead: it returned {len(weights)} weights for {said}, which are {len(times)}, or on "
+            f"the strategy looks ahead: it returned {len(weights)} weights for {which}, which are {len(times)}, or on "
             "other dates. It must decide from the bars that it is given, not from data outside or from an earlier call"
         )
     frame = weights.to_frame("weight") if isinstance(weights, pd.Series) else weights
@@ -97,10 +97,10 @@ def _decided(strategy: Strategy, bars: pd.DataFrame, said: str) -> pd.DataFrame:
 
 
 def _compare(changed: pd.DataFrame, whole: pd.DataFrame, last: Any, future: str) -> None:
-    """Every weight up to ``last`` is the same in both."""
+    """Raise ``InputError`` where a weight up to ``last`` differs."""
     for symbol in changed:
         if symbol not in whole:
-            raise InputError(f"the strategy has weights of {symbol} that it has not when it is given all the bars")
+            raise InputError(f"the strategy has weights of {symbol} that it lacks with all the bars")
         then = changed[symbol][changed.index <= last]
         now = whole[symbol].reindex(then.index)
         differs = ~np.isclose(then, now, rtol=0, atol=kernel.TOLERANCE, equal_nan=True)
@@ -113,18 +113,18 @@ def _compare(changed: pd.DataFrame, whole: pd.DataFrame, last: Any, future: str)
 
 
 def _places(weights: pd.DataFrame, times: pd.Index, count: int, *, begin: int, least: int) -> Any:
-    """Places spread over the bars, and over those on which a weight changed."""
+    """Return positions spread over the bars, and over those on which a weight changed."""
     spread = np.linspace(begin, len(times) - 2, count).astype(int)
     moved = (weights.diff().abs() > kernel.TOLERANCE).any(axis=1).to_numpy()
     changes = times.get_indexer(weights.index[moved])
-    # something comes after it, and there are enough bars before it
+    # with a bar after it, and enough bars before it
     changes = changes[(changes >= least) & (changes <= len(times) - 2)]
     chosen = np.linspace(0, len(changes) - 1, min(count, len(changes))).astype(int)
     return np.unique(np.r_[spread, changes[chosen]])
 
 
 def _other_futures(prices: pd.DataFrame, later: Any, *, seed: int) -> Iterator[pd.DataFrame]:
-    """The bars, from a date on in another order and at other prices; each bar stays whole, on its own symbol."""
+    """Return the bars, from a date on in another order and at other prices; each bar stays whole, on its symbol."""
     symbols = pd.factorize(prices["symbol"])[0] if "symbol" in prices else np.zeros(len(prices), dtype=int)
     kept = [name for name in _WHEN if name in prices]
     for number, level in enumerate(_LEVELS):
@@ -140,7 +140,7 @@ def _other_futures(prices: pd.DataFrame, later: Any, *, seed: int) -> Iterator[p
 
 
 def _check_dates(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame) -> None:
-    """The same bars on the same days of the calendar, 28 years later, have the same weights."""
+    """Raise ``InputError`` where the same bars dated 28 years later have other weights."""
     name = next((column for column in ("time", "date") if column in prices), None)
     times = prices.index if name is None else prices[name]
     if not pd.api.types.is_datetime64_any_dtype(times.dtype):
@@ -154,13 +154,13 @@ def _check_dates(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame) 
         ):
             raise InputError(
                 "the strategy looks ahead: on the same bars dated 28 years later, when the calendar is the same, it "
-                "decides otherwise, so it knows these dates from data outside the bars or from an earlier call. Data "
+                "decides differently, so it knows these dates from data outside the bars or from an earlier call. Data "
                 "that it may use belong in columns of the bars"
             )
 
 
 def _check_places(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame) -> None:
-    """Weights that stay whatever the bars and their dates, and fit the next bars best, were made of these bars."""
+    """Raise ``InputError`` where weights ignore the bars and their dates, and fit the next bars best."""
     if not (whole.diff().abs() > kernel.TOLERANCE).to_numpy().any():
         return
     other = next(_other_futures(prices, np.ones(len(prices), dtype=bool), seed=0))
@@ -179,7 +179,7 @@ def _check_places(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame)
     gains = [float(np.nansum(np.roll(weights, by, axis=0) * changes)) for by in range(len(weights))]
     if gains[0] > max(gains[1:]) + kernel.TOLERANCE:
         raise InputError(
-            "the strategy looks ahead: it decides the same whatever the bars and their dates, and its weights fit the "
+            "the strategy looks ahead: it decides the same for any bars and dates, and its weights fit the "
             "bars that follow better than if they were moved by any number of bars, so they come from data outside. "
             "Data that it may use belong in columns of the bars"
         )
@@ -188,6 +188,6 @@ def _check_places(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame)
 def _years_later(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
     if times.tz is None:
         return times + _CYCLE
-    # by New York's clocks, which have summer time on the same days then
+    # in New York time, which has summer time on the same dates then
     there = times.tz_convert(NEW_YORK).tz_localize(None) + _CYCLE
     return there.tz_localize(NEW_YORK, ambiguous=True, nonexistent="shift_forward").tz_convert(times.tz)

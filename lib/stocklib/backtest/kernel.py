@@ -1,7 +1,7 @@
 """The account, bar by bar: arrays of prices and target weights in, values and fills out. Compiled once and cached.
 
-The rules are those of ``engine.run``; nothing here knows of dates or names. All compiled functions that call one
-another stand in this file, since a cached one is made anew only when its own file changes.
+The rules are those of ``engine.run``; this module uses no dates or names. All compiled functions that call one another
+are in this file, since numba compiles a cached one again only when its own file changes.
 """
 
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-# Weights and amounts that differ by less are equal: what rounding leaves is no order.
+# Weights and amounts that differ by less are equal: a rounding error is not an order.
 TOLERANCE = 1e-9
 NOTHING, EVERYTHING, CHANGED = 0, 1, 2
 ORDER, STOP_LOSS, TAKE_PROFIT, RUIN = 0, 1, 2, 3
@@ -26,7 +26,7 @@ class Prices(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """Fractions of a fill's value, money a fill, and a fraction of what is owed a bar."""
+    """Fractions of a fill's value, money a fill, and a fraction a bar of the value sold short."""
 
     commission: float
     slippage: float
@@ -35,7 +35,7 @@ class Costs(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """How orders are carried out; a stop of 0 is none."""
+    """The rules of execution; a stop of 0 is none."""
 
     at_open: bool
     whole: bool
@@ -45,7 +45,7 @@ class Rules(NamedTuple):
 
 
 class Account(NamedTuple):
-    """By symbol: what is held, its average price, what its loan has cost since its last fill. And the money, alone."""
+    """By symbol: shares, average price, and borrowing costs since the last fill; and the account's money."""
 
     shares: Any
     entry: Any
@@ -54,7 +54,7 @@ class Account(NamedTuple):
 
 
 class Book(NamedTuple):
-    """What ``simulate`` answers. A row of ``fills``: bar, symbol, shares, price, fee, slippage, loan, reason."""
+    """The result of ``simulate``. A row of ``fills``: bar, symbol, shares, price, fee, slippage, loan, reason."""
 
     equity: Any
     cash: Any
@@ -66,7 +66,7 @@ class Book(NamedTuple):
 
 @njit(cache=True)
 def simulate(prices, weights, due, money, costs, rules):  # type: ignore[no-untyped-def]
-    """Walk through the bars; ``due[t]`` says what is brought to its target at bar t."""
+    """Simulate bar by bar; ``due[t]`` says which symbols trade to their target at bar t."""
     count, width = prices.close.shape
     equity, cash, held = np.empty(count), np.empty(count), np.zeros((count, width))
     account = Account(np.zeros(width), np.zeros(width), np.zeros(width), np.array([money]))
@@ -108,7 +108,7 @@ def simulate(prices, weights, due, money, costs, rules):  # type: ignore[no-unty
 
 @njit(cache=True, inline="always")
 def _worth(t, price, last, account):  # type: ignore[no-untyped-def]
-    """Money and shares, at the prices that are there, else at the last closes."""
+    """Return money plus shares at the bar's prices, else at the last closes."""
     worth = account.money[0]
     for i in range(len(last)):
         if account.shares[i] != 0.0:
@@ -118,7 +118,7 @@ def _worth(t, price, last, account):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def _decide(t, weights, due, target, acted, waits):  # type: ignore[no-untyped-def]
-    """What each symbol should be, and which of them wait for an order; one without a bar goes on waiting."""
+    """Set each symbol's target and which symbols have an order; one without a bar keeps its order."""
     waiting = False
     for i in range(len(target)):
         goal = weights[t - 1, i] if abs(weights[t - 1, i]) > TOLERANCE else 0.0
@@ -132,7 +132,7 @@ def _decide(t, weights, due, target, acted, waits):  # type: ignore[no-untyped-d
 
 @njit(cache=True)
 def _trade(t, prices, worth, last, target, acted, waits, account, fills, made, costs, rules):  # type: ignore[no-untyped-def]
-    """Sell; then buy back what is short; then buy with what money there is, all purchases shrunk alike."""
+    """Sell; then buy back short positions; then buy with the remaining money, all purchases shrunk alike."""
     fill, shares = prices.fill[t], account.shares
     width = len(fill)
     delta, back, budget = np.zeros(width), np.zeros(width), np.zeros(width)
@@ -149,7 +149,7 @@ def _trade(t, prices, worth, last, target, acted, waits, account, fills, made, c
         ends = target[i] == 0.0
         amount = shares[i] if ends else _rounded(-delta[i] / fill[i], rules.whole)
         price = fill[i] * (1 - costs.slippage)
-        # a sale that brings no more than its fee is not made, but to leave a position
+        # a sale that brings no more than its fee is made only to leave a position
         if ends or amount * price > _fee(amount * price, costs):
             made = _exchange(t, i, -amount, price, fill[i], account, fills, made, costs, ORDER)
     room, asked = account.money[0] + (rules.leverage - 1) * worth, 0.0
@@ -161,7 +161,7 @@ def _trade(t, prices, worth, last, target, acted, waits, account, fills, made, c
         elif delta[i] > 0.0:
             budget[i] = delta[i]
         asked += budget[i]
-        # what a position that stays short brought is no money to spend
+        # the proceeds of an open short position cannot be spent
         if shares[i] + back[i] < 0.0:
             room += (shares[i] + back[i]) * (last[i] if np.isnan(fill[i]) else fill[i])
     part = min(1.0, max(room, 0.0) / asked) if asked > 0.0 else 0.0
@@ -206,7 +206,7 @@ def _stops(t, prices, account, fills, made, costs, rules):  # type: ignore[no-un
 
 @njit(cache=True)
 def _close_all(t, price, last, account, fills, made):  # type: ignore[no-untyped-def]
-    """End a ruined account, free of costs: what is owed stays owed."""
+    """Close a ruined account without costs; its debt stays."""
     free = Costs(0.0, 0.0, 0.0, 0.0)
     for i in range(len(last)):
         if account.shares[i] != 0.0:
@@ -217,7 +217,7 @@ def _close_all(t, price, last, account, fills, made):  # type: ignore[no-untyped
 
 @njit(cache=True)
 def _exchange(t, i, amount, price, quoted, account, fills, made, costs, reason):  # type: ignore[no-untyped-def]
-    """Exchange shares for money, and write it down; ``entry`` is the average price of what is held."""
+    """Exchange shares for money and record the fill; ``entry`` is the average price of the position."""
     fee = _fee(abs(amount) * price, costs)
     before, after = account.shares[i], account.shares[i] + amount
     if abs(after) < TOLERANCE * abs(amount):
@@ -241,14 +241,14 @@ def _fee(value, costs):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _cost(amount, quoted, costs):  # type: ignore[no-untyped-def]
-    """What so many shares cost to buy, all in."""
+    """Return what so many shares cost to buy, costs included."""
     value = amount * quoted * (1 + costs.slippage)
     return value + _fee(value, costs) if amount > 0.0 else 0.0
 
 
 @njit(cache=True)
 def _affordable(budget, price, costs):  # type: ignore[no-untyped-def]
-    """How many shares a budget buys, its fee included."""
+    """Return how many shares an amount of money buys, fee included."""
     amount = budget / (price * (1 + costs.commission))
     if amount * price * costs.commission < costs.minimum_fee:
         amount = (budget - costs.minimum_fee) / price

@@ -1,10 +1,10 @@
-"""How far a sweep is: a bar on a terminal or in a notebook, for one that takes a while."""
+"""The progress of a sweep: a bar on a terminal or in a notebook."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-# Callable with how many runs are done, and of how many.
+# Called with the number of finished runs, and of all runs.
 Progress = Callable[[int, int], None]
 
 _PATIENCE = 2.0
@@ -12,7 +12,7 @@ _PATIENCE = 2.0
 
 @contextmanager
 def shown(unit: str = "runs") -> Iterator[Progress]:
-    """A bar from the first report after two seconds on, unless that is the last; gone when the block ends."""
+    """Show a bar from the first report after two seconds on, unless that is the last; remove it after the block."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar

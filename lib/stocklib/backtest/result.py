@@ -1,4 +1,4 @@
-"""What became of an account: its value, what it held, its fills and trades, and figures of it all."""
+"""The result of a backtest: the account's value, shares, fills and trades, and its figures."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from stocklib.indicators.times import read_times, session_days
 
 Made = TypeVar("Made", pd.Series, pd.DataFrame)
 
-# Of prices that say that no dividend is in them (``attrs["adjust"]``), it is no total return.
+# The return is a total return unless the prices exclude dividends (``attrs["adjust"]``).
 _PRICE_RETURN, TOTAL_RETURN = "price return %", "total return %"
 _FIGURES = (
     TOTAL_RETURN,
@@ -41,7 +41,7 @@ _AGAINST = ("alpha %", "beta", "information ratio")
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What became of the account on these ``bars``; tables are made when they are first asked for.
+    """The account on these ``bars``; tables are computed on first use.
 
     The ``attrs`` of each, such as the version of the data, are those of the bars.
     """
@@ -52,24 +52,24 @@ class Result:
 
     @cached_property
     def equity(self) -> pd.Series:
-        """What the account was worth at each close."""
+        """The account's value at each close."""
         return self._stamped(pd.Series(self.book.equity, self.bars.times, name="equity"))
 
     @cached_property
     def cash(self) -> pd.Series:
-        """Its money at each close; what short positions brought is in it."""
+        """Its money at each close, with the proceeds of short positions."""
         return self._stamped(pd.Series(self.book.cash, self.bars.times, name="cash"))
 
     @cached_property
     def shares(self) -> Any:
-        """What it held at each close: a series of one symbol, a frame of several; negative when sold short."""
+        """Its shares at each close: a series of one symbol, a frame of several; negative when sold short."""
         if self.single:
             return self._stamped(pd.Series(self.book.held[:, 0], self.bars.times, name="shares"))
         return self._stamped(pd.DataFrame(self.book.held, self.bars.times, self.bars.symbols))
 
     @cached_property
     def exposure(self) -> pd.Series:
-        """The value of what it held, short positions counted as positive, by its equity; 0 once it is ruined."""
+        """The value of its positions, short ones counted as positive, by its equity; 0 once it is ruined."""
         gross = np.nansum(np.abs(self.book.held) * self._last_closes, axis=1)
         with np.errstate(divide="ignore"):
             share = np.divide(gross, self.book.equity, out=np.zeros(len(gross)), where=gross > 0)
@@ -77,16 +77,16 @@ class Result:
 
     @cached_property
     def trades(self) -> pd.DataFrame:
-        """One row a round trip from nothing to nothing, the last ones perhaps still open (no exit date).
+        """One row a round trip from no position to no position; the last ones may be open (no exit date).
 
         Prices are averages. An open trade is valued at the last close, without the costs of leaving. ``costs`` are
-        fees, slippage and borrowing; ``profit`` is net of them, and of all trades together what the equity gained.
+        fees, slippage and borrowing; ``profit`` is net of them, and sums to the gain of the equity.
         """
         return self._stamped(round_trips(self.bars, self.book, self._last_closes[-1]))
 
     @cached_property
     def fills(self) -> pd.DataFrame:
-        """One row an exchange; ``borrow`` is what the position's loan cost since the fill before it."""
+        """One row a fill; ``borrow`` is the position's borrowing cost since the fill before it."""
         rows = self.book.fills
         columns = {
             "date": self.bars.times[rows[:, 0].astype(int)],
@@ -102,19 +102,19 @@ class Result:
 
     @property
     def costs(self) -> float:
-        """Fees, slippage and borrowing, all together."""
+        """The sum of fees, slippage and borrowing costs."""
         return float(self.book.fills[:, 4:7].sum() + self.book.loan.sum())
 
     @property
     def ruined(self) -> pd.Timestamp | None:
-        """When the account fell to nothing, if it did."""
+        """When the account's value fell to 0, if it did."""
         return self.bars.times[self.book.ruined] if self.book.ruined >= 0 else None
 
     @property
     def turnover_percent(self) -> float:
-        """What was traded a year (252 sessions), purchases and sales, by twice the mean equity, in percent.
+        """Purchases and sales a year (252 sessions), by twice the mean equity, in percent.
 
-        Of an account that was ruined, over the bars until then, on the last of which it was worth nothing.
+        For a ruined account it covers the bars up to the one on which the value was 0.
         """
         lived = slice(0, self.book.ruined + 1 if self.book.ruined >= 0 else None)
         traded = float(np.abs(self.book.fills[:, 2] * self.book.fills[:, 3]).sum())
@@ -148,19 +148,19 @@ class Result:
 
 
 def summary(results: Mapping[str, Result], benchmark: pd.Series | None = None) -> pd.DataFrame:
-    """The results side by side, one column each: percent, but for ratios, the number of trades and the costs.
+    """Return the results side by side, one column each, in percent, except ratios, number of trades and costs.
 
-    The return is a ``price return %`` where the bars say that dividends are not in them (``prices`` at its default),
-    and a ``total return %`` where they are, or where the bars say nothing. With a ``benchmark`` (prices or an account's
-    value on the same dates) alpha, beta and the information ratio too. An account that was ruined has lost 100 %,
-    whatever it owes, and has no ratios (NaN). Of bars within the day, ratios and figures a year are those of the
+    The return is a ``price return %`` where the bars' ``attrs`` exclude dividends (``prices`` at its default), else a
+    ``total return %``. With a ``benchmark`` (prices or an account's
+    value on the same dates) alpha, beta and the information ratio too. A ruined account has lost 100 %, also where it
+    has a debt, and has no ratios (NaN). Of bars within the day, ratios and figures a year are those of the
     sessions' last values (``by_session``); the drawdown, and so Calmar, sees every bar.
     """
-    check_type("the results", results, Mapping, said="named results in a dict")
+    check_type("the results", results, Mapping, expected="named results in a dict")
     for result in results.values():
-        check_type("each of the results", result, Result, said="what `run` returns")
+        check_type("each of the results", result, Result, expected="what `run` returns")
     if benchmark is not None:
-        check_type("the benchmark", benchmark, pd.Series, said="a series by date")
+        check_type("the benchmark", benchmark, pd.Series, expected="a series by date")
     columns = {name: _summary(result, benchmark) for name, result in results.items()}
     rows = dict.fromkeys(row for column in columns.values() for row in column if row.endswith(" return %"))
     rows |= dict.fromkeys(row for column in columns.values() for row in column)
@@ -168,7 +168,7 @@ def summary(results: Mapping[str, Result], benchmark: pd.Series | None = None) -
 
 
 def return_name(attrs: Mapping[Any, Any]) -> str:
-    """What the return of bars is called: a price return, unless dividends are in their prices.
+    """Return the name of the return of bars: a price return, unless dividends are in their prices.
 
     >>> return_name({"adjust": "split"}), return_name({"adjust": "total"})
     ('price return %', 'total return %')
@@ -177,7 +177,7 @@ def return_name(attrs: Mapping[Any, Any]) -> str:
 
 
 def by_session(values: pd.Series) -> pd.Series:
-    """Of values within the day, what there was to begin with and the last one of each New York date; daily ones whole.
+    """Return the first value and the last one of each New York date; daily values unchanged.
 
     >>> minutes = pd.to_datetime(["2012-12-13 20:58", "2012-12-13 20:59", "2012-12-14 14:30", "2012-12-14 14:31"])
     >>> by_session(pd.Series([100.0, 101.0, 102.0, 103.0], minutes.tz_localize("UTC"))).tolist()
@@ -228,6 +228,6 @@ def _ratios(equity: pd.Series, every_bar: pd.Series, benchmark: pd.Series | None
 
 
 def _ruin() -> dict[str, float]:
-    """All was lost; a value of nothing has no return, so there is nothing to make a ratio of."""
+    """Return the figures of a ruined account: a value of 0 has no return, so there are no ratios."""
     names = ("volatility %", "Sharpe", "Sortino", "Calmar", "VaR 95 %", *_AGAINST)
     return dict.fromkeys((TOTAL_RETURN, "CAGR %", "max drawdown %"), -100.0) | dict.fromkeys(names, math.nan)

@@ -1,4 +1,4 @@
-"""Many parameters at once, and whether the best of them means anything.
+"""Sweeps over many parameters, and a test of whether the best result is luck.
 
 ``sweep`` runs a strategy for every combination of a grid; ``walk_forward`` chooses on one stretch and trades the next.
 Moving-average crossovers take a compiled path over all cores; any other strategy runs in a pool of processes.
@@ -37,12 +37,12 @@ def sweep(
     on_progress: Progress | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Run a strategy for every combination of the grid's values; one row each, the parameters and the figures.
+    """Run a strategy for every combination of the grid's values; return a row each, parameters and figures.
 
     ``options`` are those of ``run``. A combination that the strategy refuses (``InputError``, such as a fast window
-    above the slow one) is left out. ``attrs["warning"]`` says in a sentence when the best Sharpe ratio is no better
-    than the best of so many tries would be by luck alone; it is logged, too. Without ``on_progress`` one that takes
-    more than two seconds shows a bar, on a terminal and in a notebook.
+    above the slow one) is left out. ``attrs["warning"]`` is a sentence when the best Sharpe ratio is no better than
+    luck would give in so many tries; it is logged too. Without ``on_progress`` a sweep of more than two seconds shows a
+    progress bar, on a terminal and in a notebook.
     """
     with nullcontext(on_progress) if on_progress else shown() as report:
         table = try_all(prices, strategy, grid, workers=workers, on_progress=report, options=options)
@@ -53,7 +53,7 @@ def sweep(
 
 
 def luck(table: pd.DataFrame, bars: int) -> str:
-    """Why the best Sharpe ratio of a sweep may be luck; empty when it is not explained by it.
+    """Return why the best Sharpe ratio of a sweep may be luck; an empty text when luck does not explain it.
 
     The best of n independent tries of no skill is expected at σ ((1 - γ) Φ⁻¹(1 - 1/n) + γ Φ⁻¹(1 - 1/(n e))), σ the
     deviation of the tries' Sharpe ratios and γ = 0.5772, Euler's constant. The best is compared with that, given the
@@ -83,9 +83,9 @@ def luck(table: pd.DataFrame, bars: int) -> str:
 
 @dataclass(frozen=True)
 class WalkForward:
-    """``result``: the account over the stretches that were not seen when their parameters were chosen.
+    """``result``: the account over the stretches that were out of sample when their parameters were chosen.
 
-    ``choices`` has one row a stretch: its dates, the parameters, their figure in sample, and what came of them.
+    ``choices`` has one row a stretch: its dates, the parameters, and their figures in and out of sample.
     """
 
     result: Result
@@ -102,7 +102,7 @@ def walk_forward(
     by: str = "Sharpe",
     **options: Any,
 ) -> WalkForward:
-    """Choose the best parameters on ``train`` bars, trade them on the next ``test`` bars, move on; one account.
+    """Choose the best parameters on ``train`` bars, trade them on the next ``test`` bars, and so on; one account.
 
     The best is that of the highest ``by`` (a column of ``sweep``) in sample. The weights of a stretch are computed on
     all bars up to it, so that its windows are full. ``options`` are those of ``run``.
@@ -127,7 +127,7 @@ def walk_forward(
         best = int(np.where(np.isnan(figures), -np.inf, figures).argmax())
         chosen = {name: seen[name].tolist()[best] for name in grid}
         decided = strategy(prices.iloc[:end], **chosen)
-        # a weight is traded a bar later: the last bar that was learned from decides for the first one that was not
+        # a weight is traded a bar later: the last training bar decides for the first test bar
         weights.iloc[begin - 1 : end - 1] = decided.iloc[begin - 1 : end - 1].to_numpy()
         choices.append({"from": times[begin], "to": times[end - 1], **chosen, f"{by} in sample": figures[best]})
     result = run(prices.iloc[train - 1 :], weights.iloc[train - 1 :], **options)

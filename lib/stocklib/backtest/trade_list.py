@@ -1,4 +1,4 @@
-"""Fills as round trips: from nothing held to nothing held."""
+"""Fills as round trips, each from no position to no position."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ REASONS = ("order", "stop loss", "take profit", "ruin")
 
 
 def round_trips(bars: Bars, book: Book, last: Floats) -> pd.DataFrame:
-    """One row a trade; a fill that turns a position around ends one and begins the next. ``last``: the last closes."""
+    """Return a row a trade; a fill that reverses a position ends one and begins the next. ``last``: the last closes."""
     open_trades: dict[int, _Trade] = {}
     ended: list[dict[str, Any]] = []
     for bar, symbol, amount, price, fee, slippage, loan, reason in book.fills.tolist():
@@ -54,13 +54,13 @@ def round_trips(bars: Bars, book: Book, last: Floats) -> pd.DataFrame:
     frame = pd.DataFrame(ended, columns=_COLUMNS)
     dtype = frame["entry_date"].dtype
     if pd.api.types.is_datetime64_any_dtype(dtype):
-        # with no exit at all, pandas would not know whose time zone the missing ones have
+        # without any exit, pandas would not know the time zone of the missing ones
         frame["exit_date"] = pd.Series(list(frame["exit_date"]), frame.index, dtype=dtype)
     return frame
 
 
 class _Trade:
-    """One round trip in the making: ``held`` is signed, the totals are not."""
+    """An unfinished round trip: ``held`` is signed, the totals are not."""
 
     def __init__(self, bar: int) -> None:
         self.bar = bar
@@ -68,7 +68,7 @@ class _Trade:
         self.entered = self.entered_value = self.left = self.left_value = 0.0
 
     def take(self, amount: float, price: float, fee: float, costs: float) -> None:
-        """A fill in the position's direction adds to it, one against it takes away."""
+        """Apply a fill: one in the position's direction adds to it, one against it reduces it."""
         adds = amount * self.held >= 0
         self.held += amount
         self.most = max(self.most, abs(self.held))
@@ -84,12 +84,12 @@ class _Trade:
             self.left_value += abs(amount) * price
 
     def lend(self, cost: float) -> None:
-        """What a short position paid for its loan."""
+        """Add what a short position paid for its loan."""
         self.profit -= cost
         self.costs += cost
 
     def row(self, bars: Bars, place: int, *, exit_bar: int | None, reason: int, last: float = np.nan) -> dict[str, Any]:
-        """As the table has it. What is still held is valued at the last close, without the costs of leaving."""
+        """Return the row of the table; an open position is valued at the last close, without the costs of leaving."""
         is_open = exit_bar is None
         profit = self.profit + (self.held * last if is_open else 0.0)
         return {

@@ -1,22 +1,22 @@
 """Indicators over prices: a series, or a panel with one column a symbol, in; the same shape out.
 
-Until a window is full the answer is NaN, never a guess; a window longer than the data is never full. No answer is given
-for a bar that is missing (NaN). Around it, an indicator of a fixed window takes the last n bars that exist, unless they
-span more than n + ⌈n/10⌉ (``sma``, ``wma``, ``bollinger``, ``zscore``, ``stochastic``), or the values of the last n
-bars unless more than ⌈n/10⌉ of them are missing (``rolling_volatility``, ``parkinson``, ``garman_klass``), as gold's
-columns do; ``rolling_beta`` and ``rolling_correlation`` are NaN while a missing return is inside the window. One that
-remembers everything (``ema``, ``rsi``, ``macd``, ``atr``, ``obv``, ``ewma_volatility``) skips the missing bar. A hole
-shows when its row is there: ``prices(…, holes="nan")``. No answer looks ahead: that of bar t is made of bars up to t. A
-value that has left a window has left nothing in it, however large.
+Until a window is full the answer is NaN; a window longer than the data is never full. The answer for a missing bar
+(NaN) is NaN. After it, an indicator of a fixed window takes the last n bars that exist, unless they span more than n +
+⌈n/10⌉ (``sma``, ``wma``, ``bollinger``, ``zscore``, ``stochastic``), or the values of the last n bars unless more than
+⌈n/10⌉ of them are missing (``rolling_volatility``, ``parkinson``, ``garman_klass``), as gold's columns do;
+``rolling_beta`` and ``rolling_correlation`` are NaN while a missing return is inside the window. One that uses all bars
+so far (``ema``, ``rsi``, ``macd``, ``atr``, ``obv``, ``ewma_volatility``) skips the missing bar. A hole shows when its
+row exists: ``prices(…, holes="nan")``. No answer looks ahead: that of bar t uses bars up to t. A value that has left a
+window leaves no rounding error in it, however large.
 
-Numbers of any kind come out as doubles, on the index that they came with; dates may be datetimes, ISO 8601 text,
-Python's or Arrow's. ``InputError``: lists and arrays, text instead of numbers, dates out of order or twice there, a
-zero or negative price where returns or logarithms are taken (volatilities, ``drawdown``), a high below its low or a
-close outside them, a negative volume, infinite values and those beyond 1e50. Averages, ``rsi``, ``zscore`` and the
-like are made of sums and differences, which hold for any number. No answer is infinite.
+Numbers of any kind become doubles, on their own index; dates may be datetimes, ISO 8601 text, Python's or Arrow's.
+``InputError``: lists and arrays, text instead of numbers, unordered or duplicate dates, a zero or negative price where
+returns or logarithms are taken (volatilities, ``drawdown``), a high below its low or a close outside them, a negative
+volume, infinite values and those beyond 1e50. Averages, ``rsi``, ``zscore`` and the like use sums and differences,
+which are defined for any number. No answer is infinite.
 
-Means and deviations of a window are made in ``windows``; TA-Lib computes what else it has, a contiguous column at a
-time; the rest is pandas.
+``windows`` computes means and deviations of a window; TA-Lib the other indicators that it has, a contiguous column at a
+time; pandas the rest.
 """
 
 from stocklib.indicators.averages import ema, sma, wma

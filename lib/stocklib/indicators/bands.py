@@ -1,4 +1,4 @@
-"""How far prices stray: Bollinger bands, average true range, z-score."""
+"""How far prices move from their average: Bollinger bands, average true range, z-score."""
 
 from dataclasses import dataclass
 from typing import Generic
@@ -18,7 +18,7 @@ from stocklib.indicators.columns import (
     read,
 )
 
-# A deviation below this share of the mean is what rounding leaves of none.
+# A deviation below this share of the mean is a rounding error and counts as zero.
 _NOISE = 1e-12
 
 
@@ -44,7 +44,7 @@ def bollinger(values: Values, window: int = 20, *, deviations: float = 2.0) -> B
     [-1.320494, 3.0, 7.320494]
     """
     check_window(window, at_least=2)
-    check_number("deviations", deviations, said="a number, 0 or more", within=lambda value: value >= 0)
+    check_number("deviations", deviations, expected="a number, 0 or more", within=lambda value: value >= 0)
     (values,) = read(values)
     middle = sma(values, window)
     width = deviations * _deviation(values, window, ddof=0)

@@ -1,7 +1,7 @@
-"""How an indicator meets its data: read once as doubles, then column by column around whatever is missing.
+"""How an indicator reads its data: once as doubles, then column by column, skipping missing values.
 
-In go series or panels of one shape, out come such of the same shape. ``read`` is the gate that every indicator's
-inputs pass. A kernel sees only complete bars.
+Series or panels of one shape in, series or panels of the same shape out. ``read`` checks every indicator's inputs. A
+kernel sees only complete bars.
 """
 
 import math
@@ -24,9 +24,9 @@ Kernel = Callable[..., Any]
 
 # the longest window that TA-Lib takes
 _LONGEST = 100_000
-# Prices, volumes and returns are far within; squares and products of what is stay finite.
+# Prices, volumes and returns are far smaller; squares and products of smaller values stay finite.
 LARGEST, SMALLEST = 1e50, 1e-50
-# What rounding a price to six decimals can move it beyond its bar's range.
+# How far rounding to six decimals can move a price beyond its bar's range.
 ROUNDED = 1e-6
 
 
@@ -36,12 +36,12 @@ def by_window(kernel: Kernel, window: int, *inputs: Values) -> Values:
 
 
 def by_memory(kernel: Kernel, *inputs: Values) -> Values:
-    """Apply a kernel that remembers everything to the complete bars, as if the others were not there."""
+    """Apply a kernel that uses all bars so far to the complete bars, skipping the others."""
     return _apply(kernel, inputs, window=None)
 
 
 def check_window(window: object, *, name: str = "window", at_least: int = 1) -> None:
-    """A window is a whole number of bars."""
+    """Raise ``InputError`` where a window is not a whole number of bars."""
     if isinstance(window, bool) or not isinstance(window, int | np.integer) or window < at_least:
         raise InputError(
             f"{name}={shown(window)} is not possible: a window is a whole number of bars, {at_least} or more"
@@ -50,30 +50,32 @@ def check_window(window: object, *, name: str = "window", at_least: int = 1) -> 
         raise InputError(f"{name}={window} is not possible: a window has {_LONGEST:,} bars at most")
 
 
-def check_number(name: str, value: object, *, said: str, within: Callable[[Any], bool] = lambda value: True) -> None:
-    """An argument that is a finite number, and one that ``within`` admits; else ``InputError`` ``said``s what it is."""
+def check_number(
+    name: str, value: object, *, expected: str, within: Callable[[Any], bool] = lambda value: True
+) -> None:
+    """Raise ``InputError`` where a value is not a finite number ``within`` its bounds; ``expected`` describes it."""
     is_number = isinstance(value, numbers.Real | Decimal) and not isinstance(value, bool | np.bool_)
     if not (is_number and math.isfinite(value) and within(value)):  # type: ignore[arg-type]
-        raise InputError(f"{name}={shown(value)} is not possible: it is {said}")
+        raise InputError(f"{name}={shown(value)} is not possible: it is {expected}")
 
 
-def check_type(name: str, value: object, kind: Any, *, said: str) -> None:
-    """An argument of a kind; else ``InputError`` ``said``s which."""
+def check_type(name: str, value: object, kind: Any, *, expected: str) -> None:
+    """Raise ``InputError`` where an argument is of another type; ``expected`` describes the right one."""
     if not isinstance(value, kind):
-        raise InputError(f"{name} must be {said}, not {type(value).__name__}")
+        raise InputError(f"{name} must be {expected}, not {type(value).__name__}")
 
 
 def shown(value: object) -> str:
-    """What was given instead, in one short line."""
-    said = repr(value)
-    return said if len(said) <= 40 and "\n" not in said else type(value).__name__
+    """Return a value as one short line, for an error."""
+    text = repr(value)
+    return text if len(text) <= 40 and "\n" not in text else type(value).__name__
 
 
 def read(*inputs: Values) -> tuple[Values, ...]:
     """Return the inputs as doubles on their own index; NaN stays NaN.
 
     ``InputError`` for what is neither a series nor a panel (dates × symbols) of numbers, for infinite values, for
-    dates out of order or twice there, and for inputs whose dates or symbols differ.
+    unordered or duplicate dates, and for inputs whose dates or symbols differ.
     """
     for values in inputs:
         if not isinstance(values, pd.Series | pd.DataFrame):
@@ -83,7 +85,7 @@ def read(*inputs: Values) -> tuple[Values, ...]:
             )
     first = inputs[0]
     if not in_order(read_times(first.index)):
-        raise InputError("the values must be in order of time, one a date: sort them, and drop what is there twice")
+        raise InputError("the values must be in order of time, one a date: sort them, and drop duplicates")
     for other in inputs[1:]:
         if type(other) is not type(first) or not other.index.equals(first.index):
             raise InputError("the inputs must be alike: all series or all panels, on the same dates")
@@ -93,7 +95,7 @@ def read(*inputs: Values) -> tuple[Values, ...]:
 
 
 def read_prices(*inputs: Values) -> tuple[Values, ...]:
-    """``read``, for prices whose ratios mean something: positive, or not there."""
+    """Return ``read`` of prices that must be positive or missing, since their ratios are taken."""
     checked = read(*inputs)
     for values in checked:
         array = numbers_of(values)
@@ -105,7 +107,7 @@ def read_prices(*inputs: Values) -> tuple[Values, ...]:
 
 
 def read_volume(volume: Values) -> Values:
-    """``read``, for shares, which are counted from zero."""
+    """Return ``read`` of a volume in shares, which must not be negative."""
     (checked,) = read(volume)
     if (numbers_of(checked) < 0).any():
         raise InputError("a volume is negative")
@@ -113,7 +115,7 @@ def read_volume(volume: Values) -> Values:
 
 
 def check_ranges(high: Values, low: Values, **within: Values) -> None:
-    """Every bar's high is its highest price, and its low the lowest; ``InputError`` names the bar that is not so."""
+    """Raise ``InputError`` for a bar whose high is not its highest price, or its low not the lowest."""
     top, bottom = numbers_of(high), numbers_of(low)
     _refuse_above(high, bottom, top, "has a high below its low")
     for name, values in within.items():
@@ -123,7 +125,7 @@ def check_ranges(high: Values, low: Values, **within: Values) -> None:
 
 
 def to_doubles(values: pd.Series, *, name: str = "values") -> Floats:
-    """The numbers of a column as doubles, NaN where there is none; ``InputError`` for text, truth values and dates."""
+    """Return a column's numbers as doubles, NaN where one is missing; ``InputError`` for text, booleans and dates."""
     dtype = values.dtype
     is_number = pd.api.types.is_numeric_dtype(dtype) and not (
         pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_complex_dtype(dtype)
@@ -139,19 +141,19 @@ def to_doubles(values: pd.Series, *, name: str = "values") -> Floats:
 
 
 def check_size(array: Floats, *, name: str = "values") -> None:
-    """No value is infinite, or so large that a formula could become so."""
+    """Raise ``InputError`` for a value that is infinite, or so large that a formula could become infinite."""
     if (array > LARGEST).any() or (array < -LARGEST).any():
         raise InputError(f"the {name} must be finite; one of them is infinite, or larger than {LARGEST:g}")
 
 
 def numbers_of(values: pd.Series | pd.DataFrame) -> Floats:
-    """What ``read`` returned as an array of bars × symbols."""
+    """Return the values of ``read`` as an array of bars × symbols."""
     array: Floats = values.to_numpy(dtype="float64")
     return array[:, None] if array.ndim == 1 else array
 
 
 def like(values: Any, array: Floats) -> Any:
-    """An array of bars × symbols in the shape of ``values``."""
+    """Return an array of bars × symbols in the shape of ``values``."""
     if isinstance(values, pd.Series):
         return pd.Series(array[:, 0], values.index, name=values.name)
     return pd.DataFrame(array, values.index, values.columns)
@@ -182,7 +184,7 @@ def _are_numbers(values: pd.Series) -> bool:
 
 
 def _refuse_above(values: Any, lower: Floats, upper: Floats, why: str) -> None:
-    """``InputError`` names the first bar where ``lower`` is above ``upper`` by more than rounding."""
+    """Raise ``InputError`` for the first bar where ``lower`` is above ``upper`` by more than rounding."""
     wrong = lower > upper
     if wrong.any() and (wrong := lower - upper > ROUNDED * np.abs(upper)).any():
         row = int(wrong.any(axis=1).argmax())
@@ -192,7 +194,7 @@ def _refuse_above(values: Any, lower: Floats, upper: Floats, why: str) -> None:
 
 def _apply(kernel: Kernel, inputs: tuple[Values, ...], *, window: int | None) -> Values:
     inputs = read(*inputs)
-    # columns in one piece each: that is how pandas keeps them, and what TA-Lib reads without a copy
+    # contiguous columns: pandas stores them so, and TA-Lib reads them without a copy
     arrays = [np.asfortranarray(numbers_of(values)) for values in inputs]
     answer = np.full(arrays[0].shape, np.nan, order="F")
     lacks = np.any([np.isnan(array).any(axis=0) for array in arrays], axis=0) | (len(answer) == 0)

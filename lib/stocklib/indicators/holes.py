@@ -1,8 +1,8 @@
 """Windows over bars of which a few are missing, by the rules of gold's columns (docs/numbers.md, Holes).
 
 A missing bar is a NaN on its session's row, as ``prices(…, holes="nan")`` gives it. A window may miss a tenth of its
-bars, rounded up. What is made of prices takes the last n bars that exist; what is made of returns takes the last n
-sessions. Arrays are bars × symbols.
+bars, rounded up. A figure of prices takes the last n bars that exist; a figure of returns takes the last n sessions.
+Arrays are bars × symbols.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 def allowed(window: int) -> int:
-    """How many bars a window of so many may lack.
+    """Return how many bars a window of this length may lack.
 
     >>> allowed(7), allowed(30), allowed(90)
     (1, 3, 9)
@@ -25,7 +25,7 @@ def allowed(window: int) -> int:
 
 
 def is_too_wide(there: NDArray[np.bool_], window: int) -> NDArray[np.bool_]:
-    """Whether the last ``window`` bars of one symbol, up to each of those that exist, span more rows than allowed."""
+    """Return, for each existing bar of a symbol, whether its last ``window`` bars span more rows than allowed."""
     places = np.flatnonzero(there)
     wide = np.zeros(len(places), dtype=bool)
     if len(places) >= window:
@@ -34,7 +34,7 @@ def is_too_wide(there: NDArray[np.bool_], window: int) -> NDArray[np.bool_]:
 
 
 def over_bars(work: Callable[[Floats], Floats], window: int, values: Floats) -> Floats:
-    """Apply ``work``, which makes a figure of each window, to the bars that exist; NaN on the others."""
+    """Apply ``work``, which computes a figure of each window, to the existing bars; NaN on the others."""
     answer = work(values)
     for column in np.flatnonzero(np.isnan(values).any(axis=0)):
         there = ~np.isnan(values[:, column])
@@ -48,7 +48,7 @@ def over_bars(work: Callable[[Floats], Floats], window: int, values: Floats) -> 
 def over_sessions(
     full: Floats, values: Floats, there: NDArray[np.bool_], window: int, *, reduce: Callable[..., Any], at_least: int
 ) -> Floats:
-    """``full``, the figure of each complete window, and beside it that of windows which lack a few of their values.
+    """Return ``full``, the figure of each complete window, filled in for windows that lack a few values.
 
     ``there`` says which bars exist. A window is that of a bar that exists, and begins no earlier than the first value
     of a symbol without holes would. ``reduce`` takes windows × values, NaN where one is missing, and an axis.
@@ -59,7 +59,7 @@ def over_sessions(
         if not known.any() or len(known) < window:
             continue
         counts = np.convolve(known, np.ones(window, dtype=int))[: len(known)]
-        # returns begin a bar after the prices do, or values with the first bar
+        # returns begin one bar after the prices; other values with the first bar
         begins = bars[0] + int(not known[bars[0]]) + window - 1
         rows = bars[(counts[bars] < window) & (counts[bars] >= fewest) & (bars >= begins)]
         if len(rows):

@@ -65,7 +65,7 @@ def macd(values: Values, *, fast: int = 12, slow: int = 26, signal: int = 9) -> 
     if fast >= slow:
         raise InputError(f"fast={fast} must be shorter than slow={slow}")
     line = by_memory(lambda prices: exponential(prices, fast) - exponential(prices, slow), values)
-    # the line's own warm-up is no missing value: its average begins where the line does
+    # the line's warm-up is not missing: its average begins where the line does
     smoothed = by_memory(lambda found: exponential(found, signal), line)
     return Macd(line, smoothed, line - smoothed)
 
@@ -102,7 +102,7 @@ def _rsi(prices, window):  # type: ignore[no-untyped-def]
         kept = 1.0 if bar <= window else (window - 1) / window
         rises = rises * kept + max(change, 0.0) / window
         falls = falls * kept + max(-change, 0.0) / window
-        # a bar without a move shrinks both averages alike: nothing changes, though both become 0 in the end
+        # a bar without a move shrinks both averages alike: RSI keeps its value, though both approach 0
         if bar >= window and (change != 0.0 or bar == window) and rises + falls > 0.0:
             latest = 100.0 * rises / (rises + falls)
         answer[bar] = latest

@@ -9,7 +9,7 @@ from stocklib.errors import InputError
 from stocklib.indicators import windows
 from stocklib.indicators.columns import Floats, Values, check_window, like, numbers_of, read
 
-# What rounding leaves of a deviation that is none, in returns and by their mean.
+# A deviation up to this is a rounding error and counts as zero: in returns, and relative to their mean.
 _NOISE = 1e-12
 
 
@@ -44,7 +44,7 @@ def rolling_correlation(returns: Values, market: pd.Series, window: int = 60) ->
 
 
 def _read(returns: Any, market: Any, window: int) -> tuple[Any, Floats, Floats]:
-    """The returns as they are shaped, and both as arrays."""
+    """Return the returns, and both inputs as arrays."""
     check_window(window, at_least=2)
     if not isinstance(market, pd.Series):
         raise InputError(f"the market must be a series of returns, not {type(market).__name__}")
@@ -55,6 +55,6 @@ def _read(returns: Any, market: Any, window: int) -> tuple[Any, Floats, Floats]:
 
 
 def _varies(values: Floats, window: int) -> Floats:
-    """The deviation of each window; NaN where what there is of it is what rounding leaves of none."""
+    """Return the deviation of each window; NaN where it is only a rounding error."""
     spread, level = windows.deviation(values, window, ddof=1), np.abs(windows.mean(values, window))
     return np.where(spread > np.maximum(_NOISE, level * _NOISE), spread, np.nan)

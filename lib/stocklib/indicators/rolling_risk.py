@@ -50,8 +50,8 @@ def ewma_volatility(prices: Values, *, decay: float = 0.94, warm_up: int = 30) -
     """Volatility in which a return counts less the older it is.
 
     σ²_t = λ σ²_(t-1) + (1 - λ) r²_t, begun with the first squared return; NaN for the first ``warm_up`` returns. A
-    missing bar is NaN, and the bar after it has no return of one session: nothing was learned, so its volatility is
-    the one before the hole, however long that was.
+    missing bar is NaN, and the bar after it has no one-session return, so its volatility is the one before the hole,
+    however long that was.
     Source: J.P. Morgan, RiskMetrics Technical Document (1996), chapter 5.
 
     0.5 · 0.01 + 0.5 · 0.01 = 0.01 is a deviation of 10 % a session:
@@ -61,7 +61,7 @@ def ewma_volatility(prices: Values, *, decay: float = 0.94, warm_up: int = 30) -
     [nan, nan, 158.745079]
     """
     check_window(warm_up, name="warm_up")
-    check_number("decay", decay, said="between 0 and 1", within=lambda value: 0 < value < 1)
+    check_number("decay", decay, expected="between 0 and 1", within=lambda value: 0 < value < 1)
     (prices,) = read_prices(prices)
     squared = (prices / prices.shift(1) - 1) ** 2
     averaged = squared.ewm(alpha=1 - decay, adjust=False, ignore_na=True, min_periods=warm_up).mean()
@@ -117,7 +117,7 @@ def drawdown(values: Values) -> Values:
 
 
 def _annual(shape: Values, squared: Any, window: int) -> Values:
-    """The root of the mean square of each window, in percent a year."""
+    """Return the root of the mean square of each window, in percent a year."""
     squares = numbers_of(squared)
     means: Floats = holes.over_sessions(
         windows.mean(squares, window), squares, ~np.isnan(squares), window, reduce=np.nanmean, at_least=1

@@ -1,8 +1,8 @@
-"""The times that an index holds, however they are written: one gate for indicators, metrics, backtests and figures.
+"""The times of an index in any form: the one reader for indicators, metrics, backtests and figures.
 
-Datetimes, Python's dates and datetimes, Arrow's, periods and ISO 8601 text in; datetimes out. Places (0, 1, 2, …) say
-nothing about time and come out as they are; numbers that count seconds, or spell a date (20121214), are no places.
-Anything else is an ``InputError``.
+Datetimes, Python's dates and datetimes, Arrow's, periods and ISO 8601 text in; datetimes out. Positions (0, 1, 2, …)
+come out as they are; numbers that count seconds, or spell a date (20121214), are not positions. Anything else is an
+``InputError``.
 """
 
 from datetime import date, datetime
@@ -21,10 +21,10 @@ _HINT = "make them datetimes first, with pd.to_datetime(…)"
 
 
 def read_times(times: Any) -> pd.Index:
-    """Return the times of an index or a column as datetimes; places as they are.
+    """Return the times of an index or a column as datetimes; positions as they are.
 
     Text must be ISO 8601 (2012-12-14, 2012-12-14T09:30:00-05:00); text with offsets becomes UTC. ``InputError`` for a
-    missing time, for times with and without a time zone together, and for what holds no times.
+    missing time, for times with and without a time zone together, and for values that are not times.
 
     >>> read_times(pd.Index(["2012-12-13", "2012-12-14"]))[-1]
     Timestamp('2012-12-14 00:00:00')
@@ -42,9 +42,9 @@ def read_times(times: Any) -> pd.Index:
         return index.to_timestamp()
     if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) or not len(index):
         return index
-    if _are_places(index):
+    if _are_positions(index):
         if not isinstance(index, pd.RangeIndex) and index.min() >= _NO_PLACE:
-            raise InputError(f"the index holds numbers such as {index[0]}, which are no places and no times: {_HINT}")
+            raise InputError(f"the index holds numbers such as {index[0]}, neither positions nor times: {_HINT}")
         return index
     try:
         return _converted(index).as_unit("us")
@@ -53,14 +53,14 @@ def read_times(times: Any) -> pd.Index:
 
 
 def in_order(times: pd.Index) -> bool:
-    """Whether each time is after the one before it; of places only that none is there twice."""
+    """Return whether each time is after the one before it; for positions, whether none is duplicate."""
     if not isinstance(times, pd.DatetimeIndex | pd.TimedeltaIndex):
         return bool(times.is_unique)
     return bool(times.is_monotonic_increasing and times.is_unique)
 
 
 def session_days(times: pd.Index) -> pd.Index:
-    """The New York date of each time, or what stands for it where there are no dates: the whole days of durations."""
+    """Return the New York date of each time; of durations their whole days, of positions themselves."""
     if isinstance(times, pd.TimedeltaIndex):
         return times.floor("D")
     if not isinstance(times, pd.DatetimeIndex):
@@ -68,7 +68,7 @@ def session_days(times: pd.Index) -> pd.Index:
     return (times if times.tz is None else times.tz_convert(NEW_YORK).tz_localize(None)).normalize()
 
 
-def _are_places(index: pd.Index) -> bool:
+def _are_positions(index: pd.Index) -> bool:
     return pd.api.types.is_numeric_dtype(index.dtype) and not pd.api.types.is_bool_dtype(index.dtype)
 
 
@@ -79,7 +79,7 @@ def _converted(index: pd.Index) -> pd.DatetimeIndex:
     if all(isinstance(value, str) for value in values):
         return _from_text(index.astype("str"))
     if not all(isinstance(value, date) for value in values):
-        raise InputError(f"the index holds {type(values[0]).__name__} such as {values[0]!r}, which is no time: {_HINT}")
+        raise InputError(f"the index holds {type(values[0]).__name__} such as {values[0]!r}, not a time: {_HINT}")
     zones = {isinstance(value, datetime) and value.tzinfo is not None for value in values}
     if len(zones) > 1:
         raise InputError(f"some of the times have a time zone and some have none: {_HINT}")
@@ -90,7 +90,7 @@ def _from_text(index: pd.Index) -> pd.DatetimeIndex:
     text = index.str
     dated = text.match(_ISO)
     if not dated.all():
-        raise InputError(f"the index holds text such as {index[~dated][0]!r}, which is no ISO 8601 date: {_HINT}")
+        raise InputError(f"the index holds text such as {index[~dated][0]!r}, which is not an ISO 8601 date: {_HINT}")
     has_offset = text.fullmatch(_WITH_OFFSET)
     if has_offset.any() and not has_offset.all():
         raise InputError(f"some of the times have a time zone and some have none: {_HINT}")

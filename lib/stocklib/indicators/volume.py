@@ -47,7 +47,7 @@ def vwap(
 
     Over the last ``window`` bars, or from the beginning of each ``session`` (one label a bar, such as the New York
     date), or from the first bar on. ``price`` is a trade's, or a bar's typical price (H + L + C) / 3. A bar without a
-    price or a volume counts for nothing. With the bars' ``high`` and ``low``, a price outside of them is an
+    price or a volume is ignored. With the bars' ``high`` and ``low``, a price outside of them is an
     ``InputError``.
     Source: S. A. Berkowitz, D. E. Logue, E. A. Noser, The Total Cost of Transactions on the NYSE, Journal of Finance
     (1988).

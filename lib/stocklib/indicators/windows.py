@@ -1,9 +1,9 @@
-"""Sums over a moving window that know nothing of what has left it. Compiled once and cached.
+"""Sums over a moving window without rounding errors of values that left it. Compiled once and cached.
 
-A running total keeps what rounding left of a value that is gone: after one price of 1e12 a quiet series has a deviation
-that is wrong in its first digits. Here the bars are cut into blocks as long as the window, so that each window is the
-end of one block and the beginning of the next; its sum is that of the two ends, and nothing is ever subtracted. Each
-bar is read twice, however long the window is.
+A running total keeps the rounding error of a value that is gone: after one price of 1e12 a quiet series has a deviation
+that is wrong in its first digits. Here blocks are as long as the window, so that each window is the end of one block
+and the beginning of the next; its sum is that of the two parts, and nothing is subtracted. Each bar is read twice, for
+any length of the window.
 
 Arrays are bars × symbols; a window that is not full, or holds a NaN, gives NaN.
 """

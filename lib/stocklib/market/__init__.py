@@ -1,7 +1,7 @@
-"""What an analyst calls to read gold: prices, symbols, any table. Frames out; what is published is never changed.
+"""What an analyst calls to read gold: prices, symbols, any table. Frames out; nothing published is changed.
 
-Prices are stored as traded, and adjusted when they are read, so that a series has no jump that nobody suffered. Each
-call reads one published version, whatever is published meanwhile, and says which in the frame's ``attrs``. Every value
+Prices are stored as traded, and adjusted when they are read, so that a split or dividend is no jump in a series. Each
+call reads one published version, also while another is published, and the frame's ``attrs`` name it. Every value
 reaches SQL as a parameter, and a table's name is looked up before it is used.
 """
 
@@ -45,38 +45,38 @@ def prices(
     suspect: str = "keep",
     settings: Settings | None = None,
 ) -> pd.DataFrame:
-    """The bars of some symbols, one row a bar, ordered by symbol and time.
+    """Return the bars of some symbols, one row a bar, ordered by symbol and time.
 
     ``symbols`` is one, several, or None for all; ``start`` and ``end`` are New York trade dates, both included (of an
     aware datetime, the date in New York at that instant). A company that was renamed (``config/symbol_changes.csv``)
-    has its bars under each of its symbols, unless another has taken the old one since; ``META:BEFORE-2022-06-09`` is
-    the company that had META until Facebook took it.
+    has its bars under each of its symbols, unless another company uses the old one now; ``META:BEFORE-2022-06-09`` is
+    the company that had META before Facebook.
     ``adjust``: ``none`` for prices as traded, ``split``, or ``total`` for splits and dividends (``market.adjusting``
-    has the formulas; NaN before a dividend above the price, which is a slip of its source).
+    has the formulas; NaN before a dividend above the price, which is a mistake of its source).
     ``holes="nan"`` adds a row of NaN prices for each session without a bar, from the symbol's first bar to its last:
     indicators and metrics then count sessions as gold does. By default such a session has no row.
     ``suspect="drop"`` leaves out the daily bars that look like a source's mistake (``silver.suspect_bars``): a jump
-    that no split explains and that the next final bar takes back. Nobody knew that before the next bar: a backtest
+    that no split explains and that the next final bar reverses. That is unknown before the next bar, so a backtest
     without them looks ahead by a session.
 
     Columns: symbol, then ``date`` (datetime64, the trade date) at 1d or ``time`` (UTC-aware, the bar's start) below,
     then open, high, low, close in the listing's currency, volume in shares (NaN where the source has none), is_final,
-    data_source. ``wide="close"`` gives one such column alone: dates or times × symbols, NaN where a symbol has no bar.
-    ``attrs`` says the resolution, the adjustment and the data's version.
+    data_source. ``wide="close"`` returns one such column only: dates or times × symbols, NaN where a symbol has no bar.
+    ``attrs`` holds the resolution, the adjustment and the data's version.
 
     A week of Apple: ``prices("AAPL", "2012-12-10", "2012-12-14")``.
 
-    Raises ``SymbolError`` for a symbol without prices, ``DateRangeError`` when no bar is in the range; both name what
-    there is. ``InputError`` for holes and suspect bars within a day: only daily bars are judged.
+    Raise ``SymbolError`` for a symbol without prices, ``DateRangeError`` when no bar is in the range; both name what
+    exists. ``InputError`` for ``holes`` and ``suspect`` below a day: they apply to daily bars.
     """
     _one_of("resolution", resolution, RESOLUTIONS)
     _one_of("adjust", adjust, ADJUSTMENTS)
     _one_of("holes", holes, HOLES)
     if holes == "nan" and resolution != "1d":
-        raise InputError(f'holes="nan" is possible at resolution="1d" alone, not {resolution!r}: a hole is a session')
+        raise InputError(f'holes="nan" is possible only at resolution="1d", not {resolution!r}: a hole is a session')
     _one_of("suspect", suspect, SUSPECT)
     if suspect == "drop" and resolution != "1d":
-        raise InputError(f'suspect="drop" is possible at resolution="1d" alone, not {resolution!r}')
+        raise InputError(f'suspect="drop" is possible only at resolution="1d", not {resolution!r}')
     if wide is not None:
         _one_of("wide", wide, _WIDE)
     first, last = _day("start", start), _day("end", end)
@@ -87,7 +87,7 @@ def prices(
     with reading(settings) as look:
         asked = known_symbols(look, symbols, changes)
         there = sorted(set(asked.values()))
-        # a hole at the beginning of the range shows only beside the bars before it
+        # a hole at the beginning of the range shows only with the bars before it
         span = (None, None) if holes == "nan" else (first, last)
         bars = _bars(look, there, *span, resolution, adjust, suspect == "keep")
         if bars.empty or (holes == "nan" and _within(bars, first, last).empty):
@@ -104,7 +104,7 @@ def prices(
 
 
 def symbols(like: str = "", *, settings: Settings | None = None) -> Symbols:
-    """Every symbol that has daily prices, in alphabetical order; ``like`` is a text in the symbol or company's name.
+    """Return every symbol with daily prices, in alphabetical order; ``like`` is a text in the symbol or company's name.
 
     A list whose items are attributes too: ``there = stocklib.symbols()``, then ``there.`` and TAB.
     """
@@ -114,9 +114,9 @@ def symbols(like: str = "", *, settings: Settings | None = None) -> Symbols:
 
 
 def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
-    """A whole published table: ``gold_kpi``, ``fact_stock_performance``, or with its schema ``silver.dim_…``.
+    """Return a whole published table: ``gold_kpi``, ``fact_stock_performance``, or with its schema ``silver.dim_…``.
 
-    The rows are in no particular order. Raises ``InputError`` that names the tables there are.
+    The rows have no order. Raise ``InputError`` that names the existing tables.
     """
     schema, _, bare = name.strip().lower().rpartition(".")
     schema = schema or "gold"
@@ -129,14 +129,14 @@ def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
             listed = ", ".join(sorted(each if where == "gold" else f"{where}.{each}" for where, each in known))
             raise InputError(f"there is no table {name!r}; there are {listed or 'none yet'}")
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", bare):
-            raise InputError(f"{name!r} is not a name that can be read")
+            raise InputError(f"{name!r} is not a valid name of a table")
         frame = look.query(f"select * from {schema}.{bare}")  # noqa: S608 - looked up above
         frame.attrs = {"data_version": version(look)}
         return frame
 
 
 def data_version(*, settings: Settings | None = None) -> str:
-    """Which version of the data is published: the last load in it, and a hash of the models that made it.
+    """Return the published version of the data: its last load, and a hash of the models that built it.
 
     Two readers who see the same version see the same numbers.
     """
@@ -145,7 +145,7 @@ def data_version(*, settings: Settings | None = None) -> str:
 
 
 def is_replay(*, settings: Settings | None = None) -> bool:
-    """Whether what is published is recorded data that was replayed, rather than live data."""
+    """Return whether the published data is a replay of recorded data, rather than live data."""
     with reading(settings or read_settings()) as look:
         found = look.query("select kind from ops.warehouse_source")
     return not found.empty and found["kind"].iloc[0] == "replayed"
@@ -163,8 +163,8 @@ def _bars(
     adjust: str,
     suspect: bool,
 ) -> pd.DataFrame:
-    """The bars as traded, beside the factors that ``adjust`` asks for."""
-    # a later dividend counts as well, and the close before it
+    """Return the bars as traded, with the factors that ``adjust`` needs."""
+    # later dividends count as well, and the close before each
     daily = read_daily(look, there, first, None if adjust == "total" else last, suspect=suspect)
     if adjust == "total":
         daily["dividend_factor"] = dividend_factors(daily, read_actions(look, there))
@@ -176,7 +176,7 @@ def _bars(
 
 
 def _within(bars: pd.DataFrame, first: date | None, last: date | None) -> pd.DataFrame:
-    """The daily bars of a range of dates."""
+    """Return the daily bars of a range of dates."""
     kept = np.ones(len(bars), dtype=bool)
     if first:
         kept &= (bars["date"] >= pd.Timestamp(first)).to_numpy()

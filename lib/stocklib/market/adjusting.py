@@ -1,4 +1,4 @@
-"""What makes prices of different dates comparable: splits, and dividends as if they had been reinvested.
+"""Adjustments that make prices of different dates comparable: splits, and dividends as if reinvested.
 
 Prices are stored as traded, so an adjustment is a factor for each bar, made when the bars are read. With s(t) the
 product of the splits after t, an adjusted price is p(t) / s(t). The dividends D(d) whose ex-dates d lie between a bar b
@@ -28,11 +28,11 @@ PRICES = ("open", "high", "low", "close")
 
 
 def dividend_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
-    """For each bar (symbol, date, close, split_factor) the product of f(b) from it on.
+    """Return, for each bar (symbol, date, close, split_factor), the product of f(b) from it on.
 
-    The bars must reach to the last one there is: a dividend beyond it is not known to have been paid. A
-    dividend that is not below the close before it is a slip of its source: NaN before it, and ``WarehouseError`` where
-    no symbol is without one.
+    The bars must reach the last existing one: a dividend beyond it may not have been paid yet. A dividend that is not
+    below the close before it is a mistake of its source: NaN before it, and ``WarehouseError`` where every symbol has
+    one.
     """
     factors, dates = np.ones(len(bars)), bars["date"].to_numpy()
     closes = (bars["close"] / bars["split_factor"]).to_numpy()
@@ -61,7 +61,7 @@ def dividend_factors(bars: pd.DataFrame, actions: pd.DataFrame) -> Floats:
 
 
 def adjusted(bars: pd.DataFrame, *, adjust: str) -> pd.DataFrame:
-    """Bars with their factors as prices on one basis; shares are those of the last split's basis."""
+    """Return bars with their factors as prices on one basis; shares are on the last split's basis."""
     if adjust == "none":
         return bars
     divisor = bars["split_factor"] / bars["dividend_factor"] if adjust == "total" else bars["split_factor"]
@@ -91,14 +91,14 @@ def _by_symbol(actions: pd.DataFrame) -> dict[Any, _Actions]:
 
 
 def _runs(rows: pd.DataFrame) -> list[tuple[slice, Any]]:
-    """Where each symbol's rows are, which stand together."""
+    """Return the range of each symbol's rows, which are contiguous."""
     codes, names = pd.factorize(rows["symbol"])
     edges = np.flatnonzero(np.diff(codes, prepend=-1, append=-1)).tolist()
     return [(slice(begin, end), names[codes[begin]]) for begin, end in pairwise(edges)]
 
 
 def _after(of: _Actions, dates: Any) -> Floats:
-    """The product of the splits after each date."""
+    """Return the product of the splits after each date."""
     days, ratios = of.splits
     later = np.append(np.cumprod(ratios[::-1])[::-1], 1.0)
     product: Floats = later[np.searchsorted(days, dates, side="right")]

@@ -1,4 +1,4 @@
-"""What gold holds: symbols, tables, ranges, the published version; and the sentences that name them."""
+"""The content of gold: symbols, tables, ranges, the published version; and the sentences that name them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -17,7 +17,7 @@ _SCHEMAS = ("bronze", "silver", "gold", "ops")
 class Symbols(list[str]):
     """Symbols in alphabetical order, each an attribute too, so that TAB completes it: ``stocklib.symbols().AAPL``.
 
-    What a name of Python cannot hold is an underscore: ``BRK_B`` is ``"BRK.B"``.
+    A character that a Python name cannot have becomes an underscore: ``BRK_B`` is ``"BRK.B"``.
 
     >>> there = Symbols(["AAPL", "BRK.B"])
     >>> there.BRK_B, there
@@ -40,17 +40,17 @@ def _attribute(symbol: str) -> str:
 
 
 def known_symbols(look: Reader, asked: str | Iterable[str] | None, changes: Sequence[SymbolChange]) -> dict[str, str]:
-    """The names that were asked for, in order, each with gold's symbol of its company."""
+    """Return the requested names, in order, each with gold's symbol of its company."""
     there = _traded(look)
     if not there:
         raise WarehouseError("gold holds no prices yet: run `stocks run backfill_ytd`, or `make demo`")
     if asked is None:
         return {symbol: symbol for symbol in there}
     if not isinstance(asked, Iterable):
-        raise SymbolError(f"{asked!r} is no symbol: write it as text, or give a list of them")
+        raise SymbolError(f"{asked!r} is not a symbol: pass a text, or a list of texts")
     listed = [check_symbol(one) for one in ([asked] if isinstance(asked, str) else asked)]
     if not listed:
-        raise SymbolError("no symbol was asked for; leave symbols out to get all: " + ", ".join(there))
+        raise SymbolError("the list of symbols is empty; leave it out to get all: " + ", ".join(there))
     found = {}
     for name in sorted(set(listed)):
         symbol = same_company(name, there, changes)
@@ -64,7 +64,7 @@ def known_symbols(look: Reader, asked: str | Iterable[str] | None, changes: Sequ
 
 
 def all_symbols(look: Reader, *, like: str = "") -> Symbols:
-    """Every symbol with daily prices, or those whose symbol or company name holds a text."""
+    """Return every symbol with daily prices, or those whose symbol or company name holds a text."""
     there = Symbols(_traded(look))
     if not like.strip():
         return there
@@ -75,7 +75,7 @@ def all_symbols(look: Reader, *, like: str = "") -> Symbols:
 
 
 def tables(look: Reader) -> set[tuple[str, str]]:
-    """(schema, name) of every published table and view, in lower case."""
+    """Return (schema, name) of every published table and view, in lower case."""
     marks = ", ".join("?" * len(_SCHEMAS))
     frame = look.query(
         f"""
@@ -89,7 +89,7 @@ def tables(look: Reader) -> set[tuple[str, str]]:
 
 
 def version(look: Reader) -> str:
-    """Which version is published: its last load, its models, and when it was built (a rebuild counts loads anew)."""
+    """Return the published version: last load, models, and time of the build (a rebuild counts loads from 1 again)."""
     build = look.published_build()
     return f"{build.load_id}.{build.logic[:8]}.{build.finished_at:%Y%m%d%H%M%S}" if build else "unpublished"
 
@@ -97,7 +97,7 @@ def version(look: Reader) -> str:
 def nothing_there(
     look: Reader, wanted: Sequence[str], first: date | None, last: date | None, *, resolution: str
 ) -> str:
-    """Why there is no bar in a range: which ranges there are."""
+    """Return a sentence about a range without bars, which names the existing ranges."""
     where, params = where_clause("candle_time", wanted, None, None)
     there = look.query(
         f"""
@@ -115,7 +115,7 @@ def nothing_there(
 
 
 def where_clause(column: str, wanted: Sequence[str], lower: object, upper: object) -> tuple[str, tuple[Any, ...]]:
-    """Some symbols within bounds, both included: placeholders, and the values that take their places."""
+    """Return the SQL condition for some symbols within bounds, both included, and its parameters."""
     parts, params = [f"symbol in ({', '.join('?' * len(wanted))})"], [*wanted]
     for sign, bound in ((">=", lower), ("<=", upper)):
         if bound is not None:

@@ -1,4 +1,4 @@
-"""Bars and corporate actions as gold holds them: one SQL question each, answered in columns."""
+"""Bars and corporate actions of gold: one query each, answered in columns."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,13 +15,13 @@ from stocklib.warehouse import Reader
 def read_daily(
     look: Reader, wanted: Sequence[str], first: date | None, last: date | None, *, suspect: bool = True
 ) -> pd.DataFrame:
-    """Daily bars as traded: symbol, date, open, high, low, close, volume, is_final, data_source, split_factor.
+    """Return daily bars as traded: symbol, date, open, high, low, close, volume, is_final, data_source, split_factor.
 
-    Without the ``suspect`` ones, of those that silver.suspect_bars does not name.
+    Without ``suspect``, bars that silver.suspect_bars names are left out.
     """
     where, params = where_clause("quote_date", wanted, first, last)
     if not suspect:
-        # the symbols once more, so that the others' bars are not judged
+        # the symbols again, so that the view checks only their bars
         named, names = where_clause("quote_date", wanted, None, None)
         where += f" and (symbol, quote_date) not in (select symbol, quote_date from silver.suspect_bars where {named})"  # noqa: S608
         params = (*params, *names)
@@ -42,7 +42,7 @@ def read_daily(
 def read_intraday(
     look: Reader, wanted: Sequence[str], first: date | None, last: date | None, *, resolution: str
 ) -> pd.DataFrame:
-    """The bars of a resolution below a day; ``time`` is their start, in UTC."""
+    """Return the bars of a resolution below a day; ``time`` is their start, in UTC."""
     lower = _midnight(first) if first else None
     upper = _midnight(last + timedelta(days=1)) - timedelta(microseconds=1) if last else None
     where, params = where_clause("candle_time", wanted, lower, upper)
@@ -63,7 +63,7 @@ def read_intraday(
 
 
 def read_actions(look: Reader, wanted: Sequence[str]) -> pd.DataFrame:
-    """Splits and dividends: symbol, date, kind, from_factor, to_factor, amount (a share of that day, as paid)."""
+    """Return splits and dividends: symbol, date, kind, from_factor, to_factor, amount (a share, as paid)."""
     where, params = where_clause("date", wanted, None, None)
     return _frame(
         look,
@@ -78,9 +78,9 @@ def read_actions(look: Reader, wanted: Sequence[str]) -> pd.DataFrame:
 
 
 def with_holes(bars: pd.DataFrame) -> pd.DataFrame:
-    """Daily bars, and a row for each session between a symbol's first bar and its last that has none.
+    """Return daily bars, and a row for each session without one between a symbol's first bar and its last.
 
-    Such a row has no prices, volume and source (NaN), and is not final.
+    Prices, volume and source of such a row are NaN, and it is not final.
     """
     ends = bars.groupby("symbol", sort=False)["date"].agg(["min", "max"])
     days = session_dates(bars["date"].min().date(), bars["date"].max().date())
@@ -101,14 +101,14 @@ def with_holes(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def new_york_days(bars: pd.DataFrame) -> Any:
-    """The trade date of each bar."""
+    """Return the trade date of each bar."""
     if "date" in bars:
         return bars["date"].to_numpy()
     return bars["time"].dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize().to_numpy()
 
 
 def with_factors(bars: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
-    """Bars within the day beside the factors of their New York date."""
+    """Return bars within the day with the factors of their New York date."""
     columns = [name for name in ("split_factor", "dividend_factor") if name in daily]
     factors = daily.set_index(["symbol", "date"])[columns]
     keys = pd.MultiIndex.from_arrays([bars["symbol"], new_york_days(bars)])
@@ -118,7 +118,7 @@ def with_factors(bars: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
 
 
 def side_by_side(bars: pd.DataFrame, column: str) -> pd.DataFrame:
-    """One column of the bars as dates or times × symbols; NaN where a symbol has no bar."""
+    """Return one column of the bars as dates or times × symbols; NaN where a symbol has no bar."""
     when = "date" if "date" in bars else "time"
     times = pd.Index(bars[when].unique()).sort_values()
     places, symbols = pd.factorize(bars["symbol"], sort=True)
@@ -128,11 +128,11 @@ def side_by_side(bars: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _frame(look: Reader, sql: str, params: tuple[Any, ...]) -> pd.DataFrame:
-    # Arrow's columns become pandas' in place: five times as quick as a frame by way of Python's values
+    # Arrow's columns become pandas' without a copy: five times faster than a frame of Python values
     frame: pd.DataFrame = look.arrow(sql, params).to_pandas(split_blocks=True)
     return frame
 
 
 def _midnight(day: date) -> datetime:
-    """The first instant of a New York date, as the warehouse stores instants: UTC, without a zone."""
+    """Return the first instant of a New York date, as the warehouse stores it: UTC, without a zone."""
     return datetime.combine(day, time(), NEW_YORK).astimezone(UTC).replace(tzinfo=None)

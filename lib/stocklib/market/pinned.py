@@ -1,7 +1,7 @@
 """One published version for several calls: a report's figures must not come from two.
 
 Within ``pin`` every call of ``stocklib.market`` for the same settings reads the version that was published when the
-block began, whatever is published meanwhile.
+block began.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _pinned: ContextVar[tuple[Settings, Reader] | None] = ContextVar("pinned", defau
 
 @contextmanager
 def pin(settings: Settings) -> Iterator[Reader]:
-    """Read one version within the block. On Snowflake ``VersionChanged`` where another was published meanwhile."""
+    """Read one version within the block. On Snowflake ``VersionChanged`` where another was published during it."""
     with open_warehouse(settings).reading() as look:
         before = _pinned.set((settings, look))
         try:
@@ -27,7 +27,7 @@ def pin(settings: Settings) -> Iterator[Reader]:
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[Reader]:
-    """The pinned version of these settings, else the one that is published now."""
+    """Yield the pinned version of these settings, else the published one."""
     held = _pinned.get()
     if held and held[0] is settings:
         yield held[1]

@@ -1,7 +1,7 @@
-"""Renamed symbols: which of gold's symbols an asked name stands for.
+"""Renamed symbols: gold's symbol for a requested name.
 
-Gold holds each company under one symbol, that since its last rename (``silver.int_symbol_holders``). An old symbol
-that no other company has taken since is another name of it, and so is a new one before the data has come to the rename.
+Gold holds each company under one symbol, the one since its last rename (``silver.int_symbol_holders``). An old symbol
+that no other company uses now is another name of it, and so is a new symbol before the data reaches the rename.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -12,7 +12,7 @@ from stocklib.reference_data import SymbolChange
 
 
 def same_company(name: str, there: Collection[str], changes: Iterable[SymbolChange]) -> str | None:
-    """The symbol among ``there`` under which a name's company is; None for one that is not there.
+    """Return the symbol among ``there`` of a name's company; None where there is none.
 
     >>> from datetime import date
     >>> change = SymbolChange("FB", "META", date(2022, 6, 9))
@@ -35,7 +35,7 @@ def same_company(name: str, there: Collection[str], changes: Iterable[SymbolChan
 
 
 def under_asked_names(rows: pd.DataFrame, asked: Mapping[str, str]) -> pd.DataFrame:
-    """The rows of gold's symbols under the names that were asked for (name → gold's symbol), in the names' order."""
+    """Return the rows of gold's symbols under the requested names (name → gold's symbol), in the names' order."""
     if all(name == symbol for name, symbol in asked.items()):
         return rows
     parts = [rows[rows["symbol"] == symbol].assign(symbol=name) for name, symbol in asked.items()]

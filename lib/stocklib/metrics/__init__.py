@@ -2,13 +2,13 @@
 
 Conventions, the same in gold: simple returns of split-adjusted closes, 252 sessions a year, sample standard deviation
 (ddof 1). Rates come in percent, as gold's columns do: a ``cagr`` of 12.5 is 12.5 % a year. Only ``returns`` are
-fractions, because one multiplies them. ``risk_free_percent`` is a year's simple rate; a session's is 1/252 of it. A
-ratio whose denominator is nothing is NaN, and so is a rate that no number holds. Losses are negative.
+fractions, because they are multiplied. ``risk_free_percent`` is a year's simple rate; a session's is 1/252 of it. A
+ratio whose denominator is 0 is NaN, and so is a rate too large for a double. Losses are negative.
 
-Prices are refused (``InputError``) when they are no series of numbers, out of order, zero, negative or infinite. A
+Prices are refused (``InputError``) when they are not a series of numbers, out of order, zero, negative or infinite. A
 missing one (NaN) is a session without a bar, as ``prices(…, holes="nan")`` gives it: a return is that of one session,
-and one over a hole counts nowhere; growth is from the first price to the last. What is said of a year takes one value a
-session: of bars within the day, each session's last one.
+and one over a hole is ignored; growth is from the first price to the last. A figure a year needs one value a session:
+of bars within the day, take each session's last one.
 """
 
 from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, returns, total_return

@@ -1,4 +1,4 @@
-"""What a series brought: returns, total and a year."""
+"""Growth of a series: returns, total return, and growth a year."""
 
 import math
 
@@ -24,7 +24,7 @@ def returns(prices: pd.Series) -> pd.Series:
 
 
 def total_return(prices: pd.Series) -> float:
-    """What the whole period brought, in percent: 100 (p_last / p_first - 1).
+    """Return over the whole period, in percent: 100 (p_last / p_first - 1).
 
     Of split-adjusted prices it is a price return; it counts dividends where the prices do
     (``stocklib.prices(…, adjust="total")``).
@@ -52,23 +52,23 @@ def cagr(prices: pd.Series) -> float:
 
 
 def known_returns(prices: pd.Series) -> pd.Series:
-    """``returns`` without those that are missing; ``InputError`` when none is left."""
+    """Return ``returns`` without missing ones; ``InputError`` when none is left."""
     found = returns(prices).dropna()
     if found.empty:
-        raise InputError("no two values in a row are there, so that there is no return")
+        raise InputError("no two consecutive values exist, so there is no return")
     return found
 
 
 def check_prices(prices: pd.Series, *, at_least: int) -> pd.Series:
-    """Return the prices as doubles by time, when every formula here holds for them; ``InputError`` says why not.
+    """Return the prices as doubles by time where they are valid for every formula here, else ``InputError``.
 
-    A missing one (NaN) is a session without a bar.
+    A missing price (NaN) is a session without a bar.
     """
     if not isinstance(prices, pd.Series):
         raise InputError(f"the values must be a series, not {type(prices).__name__}: pd.Series(values, dates)")
     times = read_times(prices.index)
     if not in_order(times) or not times.is_monotonic_increasing or not times.is_unique:
-        raise InputError("the values must be in order of time, one a date: sort them, and drop what is there twice")
+        raise InputError("the values must be in order of time, one a date: sort them, and drop duplicates")
     values = to_doubles(prices)
     missing = np.isnan(values)
     good = missing | ((values >= SMALLEST) & (values <= LARGEST))
@@ -82,7 +82,7 @@ def check_prices(prices: pd.Series, *, at_least: int) -> pd.Series:
 
 
 def check_sessions(prices: pd.Series, *, at_least: int = 2) -> pd.Series:
-    """``check_prices``, of one value a session, as figures a year need; the first session may have two."""
+    """Return ``check_prices`` of one value a session, which figures a year need; the first session may have two."""
     checked = check_prices(prices, at_least=at_least)
     days = session_days(checked.index)
     if not days[1:].is_unique:
@@ -95,5 +95,5 @@ def check_sessions(prices: pd.Series, *, at_least: int = 2) -> pd.Series:
 
 
 def finite(value: float) -> float:
-    """The figure, or NaN for one that no number holds."""
+    """Return the figure, or NaN where it is too large for a double."""
     return float(value) if math.isfinite(value) else math.nan

@@ -10,7 +10,7 @@ from stocklib.indicators.columns import check_number
 from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, check_sessions, finite, known_returns, returns
 from stocklib.metrics.risk import max_drawdown
 
-# What rounding leaves of a deviation that is none.
+# A deviation up to this is a rounding error and counts as zero.
 NO_DEVIATION = 1e-15
 
 
@@ -79,7 +79,7 @@ def alpha(prices: pd.Series, benchmark: pd.Series, *, risk_free_percent: float =
     0.0
     """
     mine, theirs = _together(check_sessions(prices), benchmark)
-    check_number("risk_free_percent", risk_free_percent, said="a number, in percent a year")
+    check_number("risk_free_percent", risk_free_percent, expected="a number, in percent a year")
     free = risk_free_percent / 100 / SESSIONS_A_YEAR
     left = (mine - free) - beta(prices, benchmark) * (theirs - free)
     with np.errstate(over="ignore"):
@@ -102,7 +102,7 @@ def information_ratio(prices: pd.Series, benchmark: pd.Series) -> float:
 
 
 def _excess(prices: pd.Series, risk_free_percent: float) -> pd.Series:
-    check_number("risk_free_percent", risk_free_percent, said="a number, in percent a year")
+    check_number("risk_free_percent", risk_free_percent, expected="a number, in percent a year")
     return known_returns(check_sessions(prices)) - risk_free_percent / 100 / SESSIONS_A_YEAR
 
 

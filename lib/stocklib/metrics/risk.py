@@ -1,4 +1,4 @@
-"""How it got there: volatility, drawdown, and the shape of the returns."""
+"""Risk of a series: volatility, drawdown, and the shape of the returns."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _ANNUAL_PERCENT = 100 * math.sqrt(SESSIONS_A_YEAR)
 
 @dataclass(frozen=True)
 class Drawdown:
-    """The deepest fall: how far in percent (negative), from which date to which, and when it was made good, if ever."""
+    """The deepest fall: in percent (negative), its first and last date, and the date of recovery, if any."""
 
     percent: float
     peak: pd.Timestamp
@@ -39,7 +39,7 @@ def volatility(prices: pd.Series, *, window: int | None = VOLATILITY_WINDOW) -> 
     if window is not None:
         check_window(window)
     checked = check_sessions(prices)
-    # from the first price to the last: what is missing outside of them is no hole
+    # from the first price to the last: a missing price before or after is not a hole
     changes = returns(checked[checked.bfill().notna() & checked.ffill().notna()])
     count = len(changes) if window is None else window
     if not 2 <= count <= len(changes):
@@ -51,7 +51,7 @@ def volatility(prices: pd.Series, *, window: int | None = VOLATILITY_WINDOW) -> 
 
 
 def rolling_volatility(prices: pd.Series, window: int = VOLATILITY_WINDOW) -> pd.Series:
-    """``volatility`` as it stood after each session; NaN until the window is full.
+    """Return ``volatility`` after each session; NaN until the window is full.
 
     >>> rolling_volatility(pd.Series([100.0, 110.0, 99.0]), 2).round(6).tolist()
     [nan, nan, 224.499443]

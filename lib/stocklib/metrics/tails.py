@@ -1,4 +1,4 @@
-"""The bad days: value at risk and what lies beyond it, in percent of a session's return (a loss is negative)."""
+"""The tail of the returns: value at risk and the mean beyond it, in percent of a session (a loss is negative)."""
 
 from statistics import NormalDist
 
@@ -59,5 +59,5 @@ def gaussian_cvar(prices: pd.Series, *, share: float = 0.05) -> float:
 
 
 def _checked(share: float) -> float:
-    check_number("share", share, said="between 0 and 1, such as 0.05", within=lambda value: 0 < value < 1)
+    check_number("share", share, expected="between 0 and 1, such as 0.05", within=lambda value: 0 < value < 1)
     return share

@@ -1,4 +1,4 @@
-"""What an account was worth, and how far below its high."""
+"""An account's value, and its drawdown."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from stocklib.plots.palette import PALETTE
 def equity_curve(
     curves: Mapping[str, pd.Series], *, title: str | None = None, unit: str = "USD", height: int = 480
 ) -> go.Figure:
-    """Named series of an account's value by date, the strategy first, with their drawdowns underneath."""
+    """Draw named series of an account's value by date, the strategy first, above their drawdowns."""
     curves = read_curves(curves)
     if not curves:
         raise InputError("an equity curve needs at least one named series with values")
@@ -47,13 +47,13 @@ def equity_curve(
 
 
 def _below_high(values: pd.Series) -> pd.Series:
-    """Percent below the highest value so far; an account that was ruined has lost 100 %, whatever it owes."""
+    """Return percent below the highest value so far; a ruined account has lost 100 %, also where it has a debt."""
     top = values.cummax()
     return (100 * (values / top.where(top > 0) - 1)).clip(lower=-100)
 
 
 def exposure(values: pd.Series, *, title: str | None = None, height: int = 240) -> go.Figure:
-    """What an account held by its own value, in percent, at each close."""
+    """Draw an account's positions by its value, in percent, at each close."""
     values = read_curve(values)
     drawn = figure(
         go.Scatter(

@@ -27,7 +27,7 @@ def candlestick(
     unit: str = "USD",
     height: int = 520,
 ) -> go.Figure:
-    """One symbol's bars (``date`` or ``time``, open, high, low, close, volume) as candles: up hollow, down filled.
+    """Draw one symbol's bars (``date`` or ``time``, open, high, low, close, volume) as candles: up hollow, down filled.
 
     ``overlays`` are lines over the prices, each a series on the frame's own index: ``{"SMA 20": sma(f["close"], 20)}``.
     ``trades`` are a backtest's (``Result.trades``): a triangle where one began and where it ended. Bars below a day are
@@ -36,7 +36,7 @@ def candlestick(
     """
     frame = _read(frame)
     if overlays is not None:
-        check_type("the overlays", overlays, Mapping, said="named series in a dict")
+        check_type("the overlays", overlays, Mapping, expected="named series in a dict")
     if trades is not None:
         _check_trades(trades)
     if "symbol" in frame and frame["symbol"].nunique() > 1:
@@ -69,15 +69,15 @@ def candlestick(
 
 
 def _check_trades(trades: pd.DataFrame) -> None:
-    """Round trips as ``Result.trades`` holds them."""
-    check_type("the trades", trades, pd.DataFrame, said="a backtest's `Result.trades`")
+    """Return round trips as ``Result.trades`` holds them."""
+    check_type("the trades", trades, pd.DataFrame, expected="a backtest's `Result.trades`")
     columns = {"entry_date", "entry_price", "exit_date", "exit_price", "side", "shares", "return_percent", "ended_by"}
     if missing := columns - set(trades.columns):
         raise InputError(f"the trades lack {', '.join(sorted(missing))}: they are a backtest's `Result.trades`")
 
 
 def bar_times(frame: pd.DataFrame) -> pd.Series:
-    """When each bar was: its date, or its start in New York time (a figure knows no time zones)."""
+    """Return each bar's date, or its start in New York time, since a figure has no time zones."""
     if "time" in frame:
         return local(frame["time"])
     need(frame, "date")
@@ -85,7 +85,7 @@ def bar_times(frame: pd.DataFrame) -> pd.Series:
 
 
 def _read(frame: pd.DataFrame) -> pd.DataFrame:
-    """The bars with their times and numbers as such, in order."""
+    """Return the bars in order, with parsed times and numbers."""
     shares = ["volume"] if isinstance(frame, pd.DataFrame) and "volume" in frame else []
     read = read_numbers(frame, "open", "high", "low", "close", *shares)
     name = "time" if "time" in read else "date"
@@ -93,12 +93,12 @@ def _read(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _on_bars(name: str, line: pd.Series, index: pd.Index) -> Any:
-    """A line's values on the bars."""
+    """Return a line's values on the bars."""
     if not isinstance(line, pd.Series):
         raise InputError(f"the overlay {name} must be a series on the frame's index, not {type(line).__name__}")
     if not line.index.equals(index):
         if not (line.index.is_unique and index.is_unique) or not line.index.isin(index).any():
-            raise InputError(f"the overlay {name} stands on other rows than the bars: it needs the frame's own index")
+            raise InputError(f"the overlay {name} has other rows than the bars: it needs the frame's own index")
         line = line.reindex(index)
     numbers = to_doubles(line, name=f"overlay {name}")
     check_size(numbers, name=f"overlay {name}")
@@ -121,7 +121,7 @@ def _candles(frame: pd.DataFrame, times: pd.Series, *, unit: str) -> go.Candlest
 
 
 def _trades(trades: pd.DataFrame, *, unit: str) -> list[go.Scatter]:
-    """Where round trips began and ended."""
+    """Draw where round trips began and ended."""
     ended = trades.dropna(subset=["exit_date"])
     marks = (
         ("entry", trades, "triangle-up", PALETTE[2], "%{customdata[0]} %{customdata[1]:,.2f} shares from"),
@@ -135,16 +135,16 @@ def _trades(trades: pd.DataFrame, *, unit: str) -> list[go.Scatter]:
             mode="markers",
             marker={"symbol": symbol, "size": 11, "color": colour, "line": {"width": 1.5, "color": "#ffffff"}},
             customdata=rows[["side", "shares", "return_percent", "ended_by"]].to_numpy(),
-            hovertemplate=f"{said} %{{y:,.2f}} {text(unit)}",
+            hovertemplate=f"{label} %{{y:,.2f}} {text(unit)}",
         )
-        for name, rows, symbol, colour, said in marks
+        for name, rows, symbol, colour, label in marks
     ]
 
 
 def _add_selector(drawn: go.Figure, height: int) -> None:
-    """Buttons in a row of their own above the legend."""
+    """Add a row of buttons above the legend."""
     top = (drawn.layout.margin.t or 0) + 30
-    # a selector's place is in heights of the panels; the labels underneath take about 60 pixels
+    # a selector's position is in heights of the panels; the labels underneath need about 60 pixels
     panels = height - top - 60
     steps = [("1 m", 1), ("3 m", 3), ("6 m", 6), ("1 y", 12)]
     buttons = [{"label": label, "count": months, "step": "month", "stepmode": "backward"} for label, months in steps]

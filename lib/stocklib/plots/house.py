@@ -1,4 +1,4 @@
-"""What every figure shares: the template (light and dark), colours, the closed days, and plotly.js itself."""
+"""The parts that every figure shares: the template (light and dark), colours, closed days, and plotly.js."""
 
 from collections.abc import Iterable
 from html import escape
@@ -22,7 +22,7 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 
 
 
 def template(*, dark: bool = False) -> go.layout.Template:
-    """The house template; its paper is the report's card, light or dark."""
+    """Return the house template; its paper is the report's card, light or dark."""
     drawn_on = DARK if dark else LIGHT
     ink, soft, grid, paper = drawn_on.ink, drawn_on.soft, drawn_on.grid, drawn_on.card
     axis: dict[str, Any] = {
@@ -68,7 +68,7 @@ def template(*, dark: bool = False) -> go.layout.Template:
 
 
 def figure(*traces: Any, title: str | None = None, height: int = 420, **layout: Any) -> go.Figure:
-    """A figure in the house template, as wide as its place."""
+    """Return a figure in the house template, as wide as its container."""
     drawn = go.Figure(list(traces))
     dress(drawn, title=title, height=height, **layout)
     return drawn
@@ -84,26 +84,26 @@ def dress(drawn: go.Figure, *, title: str | None, height: int, **layout: Any) ->
 
 
 def stamp(drawn: go.Figure, *sources: Any) -> go.Figure:
-    """Say small underneath which version of the data a figure was made of, where its frames know (``attrs``)."""
+    """Print the version of the data below a figure, where the frames' ``attrs`` hold it."""
     versions = dict.fromkeys(
         str(source.attrs["data_version"]) for source in sources if source is not None and "data_version" in source.attrs
     )
     if not versions:
         return drawn
-    said = text(f"data {', '.join(versions)}")
+    label = text(f"data {', '.join(versions)}")
     if any(trace.type in _WITHOUT_AXES for trace in drawn.data):
         drawn.add_annotation(
-            text=said, x=0.5, y=0, xref="paper", yref="paper", yanchor="top", yshift=-4, showarrow=False, font=_SMALL
+            text=label, x=0.5, y=0, xref="paper", yref="paper", yanchor="top", yshift=-4, showarrow=False, font=_SMALL
         )
         return drawn.update_layout(margin={"b": 24})
-    # the title of the time axis finds its own place under the labels
+    # the time axis places its title under the labels by itself
     title = drawn.layout.xaxis.title.text
-    small = f'<span style="font-size:10px">{said}</span>'
+    small = f'<span style="font-size:10px">{label}</span>'
     return drawn.update_layout(xaxis={"title": {"text": f"{title}<br>{small}" if title else small, "standoff": 6}})
 
 
 def stack(drawn: go.Figure, *, lower: float) -> None:
-    """Two panels over one time axis, the ``lower`` share of the height for those on ``y2``; pointing shows both."""
+    """Stack two panels over one time axis, ``lower`` being the share of ``y2``; hovering shows both."""
     drawn.update_layout(
         xaxis={"anchor": "y2"},
         yaxis={"domain": [lower + 0.04, 1]},
@@ -113,25 +113,25 @@ def stack(drawn: go.Figure, *, lower: float) -> None:
 
 
 def colours(symbols: Iterable[str]) -> dict[str, str]:
-    """A colour for each symbol: the same ones for the same set, in whatever order they come."""
+    """Return a colour for each symbol: the same for the same set of symbols, in any order."""
     return {symbol: pen(n)["color"] for n, symbol in enumerate(sorted(set(symbols)))}
 
 
 def pen(number: int) -> dict[str, str]:
-    """Colour and dash of the line with this number, from 0: no two of the first 28 look the same."""
+    """Return colour and dash of the line with this number, from 0: the first 28 all differ."""
     return {"color": PALETTE[number % len(PALETTE)], "dash": _DASHES[number // len(PALETTE) % len(_DASHES)]}
 
 
 def signed(values: Iterable[float]) -> list[str]:
-    """Up, down or level, as colours."""
+    """Return colours for up, down and level."""
     return [UP if value > 0 else DOWN if value < 0 else LEVEL for value in values]
 
 
 def closed_times(times: pd.Series) -> list[dict[str, Any]]:
-    """The range breaks that leave out weekends, closed days and, below a day, the hours between the sessions.
+    """Return the range breaks that leave out weekends, closed days and, below a day, the hours between the sessions.
 
-    ``times`` are New York's, in order, of everything that is drawn. Closed days are read off them: a weekday on which
-    no bar is, is closed. So are the hours, and a half day's afternoon where the calendar says that it was one.
+    ``times`` are in New York time, in order, of everything that is drawn. A weekday without a bar counts as closed. So
+    do hours without one, and a half day's afternoon where the calendar has that half day.
     """
     days = pd.DatetimeIndex(times.dt.normalize().unique())
     missing = pd.bdate_range(days[0], days[-1]).difference(days)
@@ -148,7 +148,7 @@ def closed_times(times: pd.Series) -> list[dict[str, Any]]:
 
 
 def _short_days(ends: pd.Series, usual: float) -> list[dict[str, Any]]:
-    """What is left out of half days: from the end of each one's last bar to the hour at which others end."""
+    """Return the breaks of half days: from the end of the last bar to the hour at which other sessions end."""
     empty: dict[int, list[str]] = {}
     for end in ends:
         rest = end.normalize() + usual * _HOUR - end
@@ -166,7 +166,7 @@ def _closes_early(day: Any) -> bool:
 
 
 def local(times: pd.Series | pd.Index) -> pd.Series:
-    """Times as a figure shows them, which knows no time zones: dates as they are, instants as New York's clocks say."""
+    """Return times as a figure shows them, without a time zone: dates as they are, instants in New York time."""
     read = read_times(times)
     if not isinstance(read, pd.DatetimeIndex):
         raise InputError("a figure over time needs dates: use set_index('date'), or a column date or time")
@@ -175,7 +175,7 @@ def local(times: pd.Series | pd.Index) -> pd.Series:
 
 
 def time_axis(drawn: go.Figure, *times: pd.Series | pd.Index) -> None:
-    """Leave out the hours at which nothing that is drawn has a value, and name the time that is pointed at."""
+    """Leave out the hours without values, and show the time under the pointer."""
     together = pd.DatetimeIndex(np.unique(np.concatenate([local(each).to_numpy() for each in times])))
     shown = pd.Series(together)
     within_days = bool((shown != shown.dt.normalize()).any())
@@ -184,12 +184,12 @@ def time_axis(drawn: go.Figure, *times: pd.Series | pd.Index) -> None:
 
 
 def number_text(value: float, digits: int) -> str:
-    """A number as a cell of a figure shows it, and nothing where there is none."""
+    """Return a number as a figure's cell shows it; an empty text where it is missing."""
     return "" if pd.isna(value) else f"{round(value, digits) + 0:.{digits}f}".replace("-", "−")
 
 
 def text(value: object) -> str:
-    """Text as a figure may hold it: a company's name is never markup."""
+    """Return text escaped for a figure: a company's name is never markup."""
     return escape(str(value), quote=False)
 
 
@@ -203,7 +203,7 @@ def day_text(day: Any, form: str = "%B %Y") -> str:
 
 
 def library() -> str:
-    """plotly.js, to be put into a page once."""
+    """Return plotly.js; put it into a page once."""
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())

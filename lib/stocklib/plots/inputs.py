@@ -1,4 +1,4 @@
-"""What figures are drawn from: frames and series read once, their times and numbers checked. The gate of this room."""
+"""The inputs of figures: read frames and series once, and check their times and numbers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +9,13 @@ from stocklib.errors import InputError
 from stocklib.indicators.columns import SMALLEST, check_size, to_doubles
 from stocklib.indicators.times import in_order, read_times
 
-_ORDER = "must be in order of time, one a date: sort them, and drop what is there twice"
+_ORDER = "must be in order of time, one a date: sort them, and drop duplicates"
 
 
 def need(frame: pd.DataFrame, *columns: str) -> None:
-    """The columns that a figure is drawn from must be there, and rows too."""
+    """Raise ``InputError`` where a frame lacks these columns or has no rows."""
     if not isinstance(frame, pd.DataFrame):
-        raise InputError(f"this figure must be drawn from a frame, not {type(frame).__name__}")
+        raise InputError(f"this figure needs a frame, not {type(frame).__name__}")
     missing = [str(column) for column in columns if not isinstance(column, str) or column not in frame.columns]
     if missing:
         raise InputError(f"the frame lacks {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
@@ -24,7 +24,7 @@ def need(frame: pd.DataFrame, *columns: str) -> None:
 
 
 def read_numbers(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """Return the frame with these columns as doubles, NaN where nothing is; ``InputError`` for what is no number."""
+    """Return the frame with these columns as doubles, NaN where missing; ``InputError`` for an invalid number."""
     need(frame, *columns)
     numbers = {}
     for name in columns:
@@ -50,8 +50,8 @@ def read_dates(frame: pd.DataFrame, *, name: str = "date", of: Any = None) -> pd
 def read_curve(values: pd.Series, *, positive: bool = False) -> pd.Series:
     """Return a series by date as doubles on datetimes; NaN is a gap.
 
-    ``InputError`` for what is no series, has no dates or no values, is out of order, is no number or infinite, and
-    where ``positive``, for what is missing, zero or negative.
+    ``InputError`` for anything but a series, for one without dates or values, for unordered, invalid or infinite ones,
+    and where ``positive``, for missing, zero or negative ones.
     """
     if not isinstance(values, pd.Series):
         raise InputError(f"the values must be a series by date, not {type(values).__name__}: pd.Series(values, dates)")
@@ -74,7 +74,7 @@ def read_curve(values: pd.Series, *, positive: bool = False) -> pd.Series:
 
 
 def read_curves(curves: Mapping[str, pd.Series], *, positive: bool = False) -> dict[str, pd.Series]:
-    """``read_curve`` of each of some named series."""
+    """Return ``read_curve`` of each named series."""
     if not isinstance(curves, Mapping):
         raise InputError(f"the curves must be named series by date in a dict, not {type(curves).__name__}")
     return {str(name): read_curve(values, positive=positive) for name, values in curves.items()}

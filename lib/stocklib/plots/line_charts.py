@@ -1,4 +1,4 @@
-"""Any columns over time, and any figures by name, in the house template."""
+"""Line and bar charts of any columns, in the house template."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,7 +10,7 @@ from stocklib.plots.inputs import need, read_curve
 
 
 def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: int = 400) -> go.Figure:
-    """A line for each column of a frame by date, all in one ``unit`` (such as "% a year"); gaps stay gaps."""
+    """Draw a line for each column of a frame by date, all in one ``unit`` (such as "% a year"); gaps stay gaps."""
     need(frame)
     curves = [read_curve(frame.iloc[:, place]) for place in range(frame.shape[1])]
     drawn = figure(
@@ -34,7 +34,7 @@ def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: i
 
 
 def bars(values: pd.Series, *, unit: str, title: str | None = None, height: int = 320) -> go.Figure:
-    """A bar for each value of a series by name, in the series' order: blue above zero, vermilion below."""
+    """Draw a bar for each value of a series by name, in the series' order: blue above zero, vermilion below."""
     if not isinstance(values, pd.Series):
         raise InputError(f"the values must be a series by name, not {type(values).__name__}")
     if values.empty:

@@ -1,4 +1,4 @@
-"""Figures of pairs: how symbols move together, and what each pair of a strategy's parameters brought."""
+"""Figures of pairs: correlations of symbols, and the results of a strategy's pairs of parameters."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from stocklib.plots.palette import DIVERGING
 
 
 def correlation_matrix(closes: pd.DataFrame, *, title: str | None = None, height: int | None = None) -> go.Figure:
-    """Correlation of daily returns, each pair over the sessions that both have; ``closes`` are dates × symbols."""
+    """Draw the correlation of daily returns, each pair over their common sessions; ``closes`` are dates × symbols."""
     attrs = getattr(closes, "attrs", {})
     need(closes)
     (closes,) = read_prices(closes)
@@ -53,7 +53,7 @@ def correlation_matrix(closes: pd.DataFrame, *, title: str | None = None, height
 def sweep_heatmap(
     table: pd.DataFrame, x: str, y: str, figure_name: str = "Sharpe", *, title: str | None = None, height: int = 440
 ) -> go.Figure:
-    """A figure of a sweep for each pair of two parameters; the best one is ringed, and refused ones are empty.
+    """Draw a figure of a sweep for each pair of two parameters; the best one is ringed, refused ones are empty.
 
     More parameters than two: the best of each pair is shown. A lone ringed cell in pale surroundings is luck; a wide
     patch of one colour is a property of the rule.

@@ -1,4 +1,4 @@
-"""The one palette: what the Plotly template and the Power BI theme both draw with.
+"""The palette of the Plotly template and of the Power BI theme.
 
 After Okabe and Ito, whose colours stay apart under every kind of colour blindness; the blue and the vermilion are a
 little lighter here, to be read on dark paper too.
@@ -15,7 +15,7 @@ LINES = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5])
 
 @dataclass(frozen=True)
 class Paper:
-    """What figures are drawn on: text, soft text, grid lines (two spellings), the card, and the page behind it."""
+    """The background of figures: text, soft text, grid lines (two spellings), the card, and the page behind it."""
 
     ink: str
     soft: str

@@ -34,11 +34,11 @@ def render_sheet(
     written_at: datetime,
 ) -> str:
     """The whole page. ``prices`` are the bars that were traded; with one symbol the trades are shown on its candles."""
-    check_type("the result", result, backtest.Result, said="what `backtest.run` returns")
+    check_type("the result", result, backtest.Result, expected="what `backtest.run` returns")
     if prices is not None:
-        check_type("the prices", prices, pd.DataFrame, said="the frame of bars that were traded")
+        check_type("the prices", prices, pd.DataFrame, expected="the frame of bars that were traded")
     if benchmark is not None:
-        check_type("the benchmark", benchmark, backtest.Result, said="what `backtest.run` returns")
+        check_type("the benchmark", benchmark, backtest.Result, expected="what `backtest.run` returns")
         _check_sessions(result, benchmark)
     if benchmark is not None and title == benchmark_name:
         raise InputError(f"the strategy and its benchmark are both called {title!r}: give one another name")
@@ -93,8 +93,8 @@ _RETURNS_OF = {
 
 
 def _adjusted(result: backtest.Result) -> str:
-    said = str(result.bars.attrs.get("adjust", ""))
-    return said if said in _RETURNS_OF else ""
+    adjust = str(result.bars.attrs.get("adjust", ""))
+    return adjust if adjust in _RETURNS_OF else ""
 
 
 def _check_sessions(result: backtest.Result, benchmark: backtest.Result) -> None:
