@@ -1,4 +1,4 @@
-"""Ask every system of the current settings whether it answers, and say which setting to mend when it does not.
+"""Check that every system of the settings answers, and name the setting to mend when it does not.
 
 Settings in, one finding a system out. It never asks for a quote: in a stepped replay that would move the clock.
 """
@@ -12,13 +12,13 @@ from stocklib.logs import hide_secrets
 from stocklib.reference_data import check_sectors, read_symbol_changes
 from stocklib.settings import Settings, describe
 
-# What each server of the embedded stack answers for.
+# The systems that each server of the embedded stack serves.
 _SERVED = {"replay": ("source", "history"), "kafka": ("kafka",), "s3": ("s3",)}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was asked, whether it is well, and a sentence about it."""
+    """The result of one check: the system, whether it is well, and a sentence."""
 
     system: str
     ok: bool
@@ -46,7 +46,7 @@ def examine(settings: Settings, *, stopped: Collection[str] = ()) -> list[Findin
     findings: list[Finding] = []
     for name, check in checks:
         down = {finding.system for finding in findings if not finding.ok}
-        # a source that does not answer is said once
+        # a source that does not answer is reported once
         if name == "history" and settings.history_source == "finnhub" and "source" in down:
             continue
         if name in waiting:
@@ -70,10 +70,10 @@ def _settings(settings: Settings) -> str:
 
 
 def _env_file(settings: Settings) -> str:
-    """Whether something reads each line of ``.env``; also in the demo's home, which a misspelt name may have chosen."""
+    """Check that every line of ``.env`` has an effect, also in the demo's home, which a misspelt name may cause."""
     path = settings.root / ".env"
     if not path.is_file():
-        return "there is none; .env.example lists what can be set"
+        return "there is no .env; .env.example lists every setting"
     names = [name for name, _, _ in describe()]
     found = remarks(path, settings=names, compose=settings.root / "docker-compose.yml")
     if found.wrong:
@@ -103,7 +103,7 @@ def _source(settings: Settings) -> str:
 
 
 def _history(settings: Settings) -> str:
-    """Whether the last finished day of one symbol, and its splits, may be asked for: a free key may not."""
+    """Check that the key may read the last finished session of one symbol, and its splits: a free key may not."""
     from stocklib.pipeline.history import open_history
     from stocklib.sessions import last_finished_session
 
@@ -143,7 +143,7 @@ def _warehouse(settings: Settings) -> str:
 
 
 def _processes(settings: Settings) -> str:
-    """What the heartbeats say, and what of it is an alarm."""
+    """Check the heartbeats for alarms."""
     from stocklib.monitoring.health import examine
 
     health = examine(settings)

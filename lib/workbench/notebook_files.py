@@ -1,4 +1,4 @@
-"""A notebook's file made ready to run: whatever editor and kernel saved it, it runs in the project's own Python.
+"""Notebook files made ready to run: whichever editor and kernel saved one, it runs in the project's Python.
 
 A path of ``.ipynb`` in, a copy with the project's kernel out. The kernel that a file names is only where it was last
 edited. A file that is cut off, holds no code or is in another language is one ``InvalidNotebook``.
@@ -17,7 +17,7 @@ _PYTHON = {"python", "python3", "ipython"}
 
 
 def prepare(source: Path, folder: Path) -> Path:
-    """Write a copy of a notebook that runs in the project's own kernel to ``folder``, and return where it is."""
+    """Write a copy of a notebook with the project's kernel to ``folder``, and return its path."""
     import nbformat
 
     target = folder / source.name
@@ -28,20 +28,20 @@ def prepare(source: Path, folder: Path) -> Path:
 def read_notebook(source: Path) -> Any:
     """Return the notebook of a file (nbformat 4) with the project's kernel in its metadata.
 
-    What an editor or a tool left out (metadata, outputs, execution counts) is filled in. Raises ``InvalidNotebook``.
+    Missing metadata, outputs and execution counts are filled in. Raise ``InvalidNotebook``.
     """
     import nbformat
 
     content = _complete(_read_json(source), source)
     _check_language(content["metadata"], source)
     try:
-        # half of a pair of surrogates is JSON, and no text that a file can hold
+        # half of a surrogate pair is valid JSON, but cannot be written to a file
         text = json.dumps(content, ensure_ascii=False).encode().decode()
         as_saved = nbformat.reader.reads(text)  # type: ignore[no-untyped-call]
         notebook = nbformat.from_dict(nbformat.convert(as_saved, 4))  # type: ignore[no-untyped-call]
-        # what another run left is papermill's own, and written again
+        # metadata of an earlier run, which papermill writes again
         notebook.metadata.pop("papermill", None)
-        # old formats keep no metadata of the file
+        # old formats have no metadata of the file
         notebook.metadata.update(kernelspec=KERNEL, language_info={"name": "python"})
         nbformat.validate(notebook)
     except (nbformat.ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -86,7 +86,7 @@ def _complete_cell(cell: Any, place: int) -> Any:
 
 def _check_language(metadata: dict[str, Any], source: Path) -> None:
     named = [metadata.get("language_info"), metadata.get("kernelspec")]
-    told = [part.get(key) for part, key in zip(named, ("name", "language"), strict=True) if isinstance(part, dict)]
-    language = next((str(one) for one in told if one), "python")
+    names = [part.get(key) for part, key in zip(named, ("name", "language"), strict=True) if isinstance(part, dict)]
+    language = next((str(one) for one in names if one), "python")
     if language.lower() not in _PYTHON:
-        raise InvalidNotebook(f"{source} is written in {language}, and the project runs Python notebooks alone")
+        raise InvalidNotebook(f"{source} is written in {language}, and the project runs only Python notebooks")

@@ -38,7 +38,7 @@ _LAB_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Run:
-    """One execution: its id and the executed copy, and what the last cell printed."""
+    """One execution: its id, the executed copy, and the output of the last cell."""
 
     run_id: str
     path: Path
@@ -46,13 +46,13 @@ class Run:
 
 
 def notebooks(settings: Settings) -> dict[str, Path]:
-    """Every notebook that can be run, by name."""
+    """Return every notebook that can be run, by name."""
     folders = (settings.root / "notebooks" / kind for kind in ("pipeline", "analysis"))
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.ipynb"))}
 
 
 def parameters(settings: Settings, name: str) -> dict[str, dict[str, Any]]:
-    """The parameters of a notebook: name, type, default and help, as its ``parameters`` cell states them."""
+    """Return the parameters of a notebook: name, type, default and help, from its ``parameters`` cell."""
     with tempfile.TemporaryDirectory(prefix="stocks-") as folder:
         return _inspect(prepare(_find(settings, name), Path(folder)))
 
@@ -67,8 +67,8 @@ def run(
 ) -> Run:
     """Execute a notebook with the given parameters and keep the copy.
 
-    Text values are turned into the parameter's own type (``2012-12-14``, ``["AAPL","FB"]`` or ``AAPL,FB``, ``true``).
-    Raises ``ParameterError`` or ``InvalidNotebook`` before anything runs, ``NotebookFailed`` when a cell raises.
+    Text values are converted to the parameter's type (``2012-12-14``, ``["AAPL","FB"]`` or ``AAPL,FB``, ``true``).
+    Raise ``ParameterError`` or ``InvalidNotebook`` before anything runs, ``NotebookFailed`` when a cell raises.
     """
     import nbformat
     import papermill
@@ -94,9 +94,10 @@ def run(
                 cwd=str(source.parent),
                 progress_bar=progress,
                 log_output=False,
-                # no unencrypted TCP port for the kernel: socket files in a folder that only its owner may open
+                # no TCP port for the kernel, which is not encrypted: socket files in a folder that only its owner may
+                # open
                 config=Config({"KernelManager": {"transport": "ipc", "ip": f"{private}/kernel"}}),
-                # the kernel reports its own ending as an error
+                # the kernel reports its own end as an error
                 extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
             )
         executed = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]
@@ -107,11 +108,11 @@ def run(
     except DeadKernelError as error:
         raise NotebookFailed(f"{name} failed: its kernel died ({error}).\nThe executed copy: {target}") from error
     except (OSError, nbformat.reader.NotJSONError) as error:
-        # of the copy, which is written again after each cell, or of the folder for the kernel
+        # from the copy, which is written after each cell, or from the kernel's folder
         where = getattr(error, "filename", None) or target
         why = getattr(error, "strerror", None) or "the copy is torn"
         raise NotebookFailed(
-            f"{name} failed: {where} cannot be written or read ({why}): make room there, or set STOCKS_HOME to a "
+            f"{name} failed: {where} cannot be written or read ({why}): free space there, or set STOCKS_HOME to a "
             f"folder on another disk; it can be run again"
         ) from error
     return Run(run_id=run_id, path=target, result=_last_text(executed))
@@ -119,7 +120,7 @@ def run(
 
 @cache
 def _register_engine() -> None:
-    """Register papermill's own way to run, with a copy that names its notebook instead of a temporary file."""
+    """Register papermill's engine with a copy that names its notebook instead of a temporary file."""
     from papermill.engines import NBClientEngine, papermill_engines
 
     class Engine(NBClientEngine):  # type: ignore[misc]
@@ -132,7 +133,7 @@ def _register_engine() -> None:
 
 
 def _literal(path: Path) -> str:
-    # papermill fills in what stands in braces
+    # papermill fills in text in braces
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
@@ -145,7 +146,7 @@ def _inspect(notebook: Path) -> dict[str, dict[str, Any]]:
 def check_parameters(
     known: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any], *, notebook: str
 ) -> dict[str, Any]:
-    """The given values in the parameters' own types; ``ParameterError`` for an unknown name or an ill-typed value.
+    """Return the values in the parameters' types; ``ParameterError`` for an unknown name or an invalid value.
 
     >>> known = {"days": {"inferred_type_name": "int"}, "symbols": {"inferred_type_name": "list[str]"}}
     >>> check_parameters(known, {"days": "5", "symbols": "AAPL,FB"}, notebook="daily_load")
@@ -215,11 +216,11 @@ def _find(settings: Settings, name: str) -> Path:
 
 @contextmanager
 def kernel_environment(settings: Settings) -> "Iterator[None]":
-    """A kernel inherits the environment: inside this block it reads the same settings as this process.
+    """Set the environment so that a kernel started in the block reads the same settings as this process.
 
-    Whoever runs notebooks side by side wraps them all: the environment belongs to the process, not to a thread.
+    Wrap all notebooks that run in parallel in one block: the environment belongs to the process, not to a thread.
     """
-    # a kernel of the same name in the user's own folder is another environment's
+    # a kernel of the same name in the user's folder belongs to another environment
     wanted = {"JUPYTER_PLATFORM_DIRS": "1", "JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     if settings.demo:
         wanted |= {"STOCKS_DEMO": "1", "STOCKS_DEMO_HOME": str(settings.home)}
@@ -230,7 +231,7 @@ def kernel_environment(settings: Settings) -> "Iterator[None]":
 
 
 def _last_text(notebook: Any) -> str:
-    """What the last code cell printed or showed: a pipeline notebook's result."""
+    """Return the output of the last code cell: a pipeline notebook's result."""
     for cell in reversed(notebook.cells):
         if cell.cell_type != "code":
             continue
@@ -245,7 +246,7 @@ def _last_text(notebook: Any) -> str:
 def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser: bool) -> int:
     """Run JupyterLab on ``notebooks/``, with the token of JUPYTER_TOKEN or a generated one; return its exit status.
 
-    Its kernels take commands as those of ``run`` do: on socket files for their owner alone, on no TCP port.
+    Its kernels use socket files that only their owner may open, as those of ``run`` do, and no TCP port.
     """
     import subprocess
     import sys
@@ -259,14 +260,14 @@ def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser:
         command.append("--no-browser")
     if os.geteuid() == 0:  # in a container
         command.append("--allow-root")
-    # a socket's path has about 100 letters at most, and those of a home or of macOS's temporary folder can be too long
+    # a socket's path has at most about 100 characters; a home's or macOS's temporary folder can be too long
     sockets = tempfile.TemporaryDirectory(prefix="stocks-lab-", dir="/tmp", ignore_cleanup_errors=True)
     with kernel_environment(settings), sockets as folder, environment({"JUPYTER_RUNTIME_DIR": folder}):
         return _wait(subprocess.Popen(command))
 
 
 def _wait(lab: "subprocess.Popen[bytes]") -> int:
-    """The exit status of JupyterLab; Ctrl-C asks it to end its kernels, which it would leave behind if killed."""
+    """Return the exit status of JupyterLab; Ctrl-C asks it to end its kernels, which a kill would leave behind."""
     import subprocess
 
     with lab:
@@ -282,7 +283,7 @@ def _wait(lab: "subprocess.Popen[bytes]") -> int:
 
 
 def _lab(settings: Settings) -> Path:
-    """The folder of JupyterLab's settings; at first, it fetches neither news nor updates."""
+    """Return the folder of JupyterLab's settings; by default it fetches neither news nor updates."""
     folder = settings.home / "lab"
     first = folder / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     if not first.exists():

@@ -28,7 +28,7 @@ from stocklib.errors import Interrupted, SettingsError, SourceUnavailable
 from stocklib.finnhub import Finnhub
 from stocklib.monitoring.health import examine
 from stocklib.monitoring.heartbeat import Beat, Heartbeat, read_heartbeats
-from stocklib.monitoring.heartbeat_checks import Moment, judge
+from stocklib.monitoring.heartbeat_checks import Moment, check_heartbeat
 from stocklib.pipeline.ingest import produce, produce_trades
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.transform.loader_loop import LoaderHealth
@@ -232,7 +232,7 @@ def test_a_loader_says_what_fails_and_goes_on(settings: Settings) -> None:
     said = examine(settings)
     # half a minute of it is an alarm
     assert (said.alarms, said.processes[0].remark, said.processes[0].errors) == ([], "S3 is away", 1)
-    assert judge(loader := read_heartbeats(settings.home)[0], [loader], Moment(now=None, wall=time.time() + 31))[0]
+    assert check_heartbeat(loader := read_heartbeats(settings.home)[0], [loader], Moment(now=None, wall=time.time() + 31))[0]
     health.published()
     health.end("done")
     assert examine(settings).alarms == []
@@ -259,7 +259,7 @@ def test_a_feed_whose_source_is_away_has_its_line_from_the_beginning(
             assert "the source at 127.0.0.1 has not answered yet" in (line.remark or "")
             waiting = read_heartbeats(settings.home)[0]
             late = Moment(now=None, wall=time.time() + 31)
-            assert "has tried for" in (judge(waiting, [waiting], late)[0] or "")
+            assert "has tried for" in (check_heartbeat(waiting, [waiting], late)[0] or "")
         finally:
             stop.set()
         with pytest.raises(Interrupted):
@@ -272,9 +272,9 @@ def test_a_feed_whose_source_is_away_has_its_line_from_the_beginning(
     gone = next(b for b in read_heartbeats(settings.home) if b.role == role)
     assert gone.ended == "error"
     assert gone.state.startswith("ended by an error: ")
-    alarm, _ = judge(gone, [gone], Moment(now=new_york(12), wall=time.time()))
+    alarm, _ = check_heartbeat(gone, [gone], Moment(now=new_york(12), wall=time.time()))
     assert "before it began, and the market is open: start it again" in (alarm or "")
-    assert judge(gone, [gone], Moment(now=new_york(12, day=16), wall=time.time()))[0] is None
+    assert check_heartbeat(gone, [gone], Moment(now=new_york(12, day=16), wall=time.time()))[0] is None
 
 
 @pytest.mark.stack
@@ -303,7 +303,7 @@ def examine_later(settings: Settings, *, seconds: float) -> list[str]:
     """The alarms of so many seconds later, while it is noon of a session at the source."""
     beats = read_heartbeats(settings.home)
     moment = Moment(now=new_york(12), wall=time.time() + seconds)
-    return [alarm for one in beats if (alarm := judge(one, beats, moment)[0])]
+    return [alarm for one in beats if (alarm := check_heartbeat(one, beats, moment)[0])]
 
 
 def test_a_port_that_is_taken_gives_way_to_the_next_and_ten_of_them_to_an_error(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from kafka import KafkaConsumer
 from stocklib.errors import CorruptObject, HistoryMissing, StreamError
 from stocklib.lake import Lake
 from stocklib.monitoring.heartbeat import read_heartbeats
-from stocklib.monitoring.heartbeat_checks import Moment, judge
+from stocklib.monitoring.heartbeat_checks import Moment, check_heartbeat
 from stocklib.pipeline.history import daily
 from stocklib.pipeline.landing import land, lander
 from stocklib.pipeline.transform import rebuild
@@ -93,7 +93,7 @@ def test_a_run_whose_group_does_not_settle_says_so_and_ends_with_an_error(
     (beat,) = read_heartbeats(settings.home)
     assert (beat.ended, beat.facts["trouble"][: len("the consumer group")]) == ("error", "the consumer group")
     assert "has not settled for" in beat.facts["trouble"]
-    alarm, _ = judge(replace(beat, ended=None), [beat], Moment(None, beat.at + 31))
+    alarm, _ = check_heartbeat(replace(beat, ended=None), [beat], Moment(None, beat.at + 31))
     assert beat.facts["trouble"] in (alarm or "")
 
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from stocklib.monitoring.heartbeat import Beat
-from stocklib.monitoring.heartbeat_checks import Judgement, Moment, judge
+from stocklib.monitoring.heartbeat_checks import Finding, Moment, check_heartbeat
 
 WALL = 1_790_000_000.0
 OURS = psutil.Process().create_time()
@@ -47,8 +47,8 @@ def feed(now: datetime, *, last: datetime | None = None, speed: float = 1.0, ste
     return beat(**{**facts, **more})
 
 
-def judged(one: Beat, now: datetime | None, *, wall: float = WALL, others: tuple[Beat, ...] = ()) -> Judgement:
-    return judge(one, [one, *others], Moment(now=now, wall=wall))
+def judged(one: Beat, now: datetime | None, *, wall: float = WALL, others: tuple[Beat, ...] = ()) -> Finding:
+    return check_heartbeat(one, [one, *others], Moment(now=now, wall=wall))
 
 
 @pytest.mark.parametrize(

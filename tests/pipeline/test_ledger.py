@@ -268,7 +268,7 @@ def test_lines_that_no_consumer_wrote_are_left_out_and_what_was_never_built_coun
         assert (found.total("landed"), found.total("loaded"), found.total("dead_letters")) == (3, loaded, 1)
         (run,) = found.runs
         assert (run.in_raw, run.in_lake, run.confirmed, run.lost) == (loaded, 3 - loaded, 4, 0)
-        assert [str(letter.origin[3]) for letter in read_everywhere(settings).letters] == ["3"]
+        assert [str(letter.origin[3]) for letter in read_everywhere(settings).dead_letters] == ["3"]
         load(settings)
     assert "are no dead letters" in caplog.text
     transform(settings)

@@ -167,7 +167,7 @@ def test_an_object_of_a_future_hour_is_loaded_and_hides_nothing(
     future = [land(settings, number, hour=datetime(year, 1, 1, tzinfo=UTC)) for number, year in ((2, 2099), (3, 9999))]
     assert load(settings).objects == 3
     for key in future:
-        assert f"{key} says that it landed in the future" in caplog.text
+        assert f"{key} has a future hour of landing" in caplog.text
     # the loader was away: what landed meanwhile lies between
     later = [land(settings, 10 + hours, hour=now - timedelta(hours=hours)) for hours in (8, 5, 1, 0)]
     assert load(settings).objects == 4
@@ -196,7 +196,7 @@ def test_hours_of_the_future_leave_the_listing_of_the_last_ones_as_cheap_as_it_w
     found = listing.new_objects(warehouse)
     assert len(found) == 7
     load_objects(lake, warehouse, found)
-    listing.took(found)
+    listing.mark_offered(found)
     assert not listing.is_new()
     second = land(settings, 2, hour=datetime.now(UTC))
     assert list(listing.new_objects(warehouse)) == [second]

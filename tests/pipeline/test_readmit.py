@@ -118,7 +118,7 @@ def test_a_letter_is_found_wherever_it_is_and_readmitted_with_a_mended_payload(
     assert line["payload"] == json.loads(quote(1))
     assert line["headers"].pop("received_at")
     assert line["headers"] == {"run_id": "run-1", "source": "replay", "seq": "2"}
-    assert line["topic_id"] == known_letters(settings).letters[0].topic_id
+    assert line["topic_id"] == known_letters(settings).dead_letters[0].topic_id
     assert "0 re-admitted, 1 were already" in ask(single, "dlq", "readmit", first).output
     load(settings)
     assert "0 re-admitted, 1 were already" in ask(single, "dlq", "readmit", first).output
@@ -133,9 +133,9 @@ def test_what_does_not_belong_to_the_message_is_refused(settings: Settings) -> N
         producer.forward(settings.kafka_dlq_topic, None, b"hello", timestamp_ms=2**61, headers={})
     land(settings, until_idle=1)
     known = known_letters(settings)
-    stranger = next(letter for letter in known.letters if not letter.is_ours)
+    stranger = next(letter for letter in known.dead_letters if not letter.is_ours)
     assert (stranger.day, stranger.event, stranger.reason) == (None, None, "no reason is given")
-    ours = [letter for letter in known.letters if letter.is_ours]
+    ours = [letter for letter in known.dead_letters if letter.is_ours]
     other = session_polls(every=1800, symbols=["MSFT"])[0]
     (outcome,) = readmit(settings, ours[:1], known=known, payload=orjson.dumps(other.payload()))
     assert (outcome.state, outcome.reason) == ("refused", "its symbol is MSFT, and it was sent for AAPL")
@@ -157,8 +157,8 @@ def test_a_message_that_was_too_large_for_the_letters_is_taken_from_kafka(settin
     with Producer(settings, source="landing") as producer:
         producer.forward(settings.kafka_dlq_topic, "AAPL", large[:1000], timestamp_ms=1355495400000, headers=headers)
     known = known_letters(settings)
-    assert known.letters[0].is_cut
-    (outcome,) = readmit(settings, known.letters, known=known)
+    assert known.dead_letters[0].is_cut
+    (outcome,) = readmit(settings, known.dead_letters, known=known)
     assert outcome.state == "readmitted"
     assert len(str(landed_lines(settings)[0]["payload"])) > 500_000
 
@@ -172,7 +172,7 @@ def test_killed_half_way_and_run_again_every_letter_is_there_once(settings: Sett
 import json, os, signal, sys
 sys.path.insert(0, {str(ROOT / "lib")!r})
 from stocklib.lake import Lake
-from stocklib.pipeline import readmit
+from stocklib.pipeline import readmission
 from stocklib.settings import read_settings
 readmit._LINES = 1
 write, written = Lake.write, []
@@ -184,7 +184,7 @@ def stop_at_the_second(lake, *given, **more):
 Lake.write = stop_at_the_second
 settings = read_settings(environ=json.loads(sys.argv[1]))
 known = readmit.read_everywhere(settings)
-readmit.readmit(settings, known.letters, known=known)
+readmission.readmit(settings, known.dead_letters, known=known)
 """
     killed = subprocess.run([sys.executable, "-c", code, json.dumps(single)], check=False, capture_output=True)
     assert killed.returncode == -9, killed.stderr

@@ -19,7 +19,7 @@ from streams import T0, consume, landed, landing_in_the_background, only, publis
 from stocklib.errors import StreamError
 from stocklib.lake import Lake
 from stocklib.monitoring.heartbeat import read_heartbeats
-from stocklib.monitoring.heartbeat_checks import Moment, judge
+from stocklib.monitoring.heartbeat_checks import Moment, check_heartbeat
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.reconcile import balance
 from stocklib.settings import Settings, read_settings
@@ -246,7 +246,7 @@ def test_what_kafka_deleted_before_it_was_read_is_an_error_an_alarm_and_lost(
     assert "offsets 4 to 6 before they were read" in caplog.text
     (beat,) = read_heartbeats(settings.home)
     assert beat.facts["deleted"] == [f"{settings.kafka_topic}/0 4-6"]
-    alarm, _ = judge(beat, [beat], Moment(None, beat.at))
+    alarm, _ = check_heartbeat(beat, [beat], Moment(None, beat.at))
     assert "4-6" in (alarm or "")
     (problem, _) = balance(settings).problems
     assert "offsets 4-6" in str(problem)

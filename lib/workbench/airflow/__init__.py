@@ -1,7 +1,7 @@
-"""What the DAGs share: schedules, pools, assets, notebooks as tasks, the trade date of a run, alerts.
+"""The parts that DAGs share: schedules, pools, assets, notebooks as tasks, the trade date of a run, alerts.
 
-A DAG under ``dags/`` says what runs, when, and in which order; how it is done is here and in the pipeline. A name is
-imported on first use: which trade date a run is about (``days``) is known without Airflow too.
+A DAG under ``dags/`` says what runs, when, and in which order; this room and the pipeline do the work. Names are
+imported on first use, so that ``days`` works without Airflow.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""``python -m workbench.airflow``: a local Airflow on SQLite; ``--prepare`` only makes its database and pools."""
+"""``python -m workbench.airflow``: a local Airflow on SQLite; ``--prepare`` only creates its database and pools."""
 
 import signal
 import sys
@@ -11,12 +11,15 @@ from workbench.airflow.local_airflow import prepare, run_local
 
 
 @click.command()
-@click.option("--port", type=int, default=8080, show_default=True, help="Where the page is, on loopback.")
+@click.option("--port", type=int, default=8080, show_default=True, help="Port of the web page, on loopback.")
 @click.option(
-    "--prepare", "only_prepare", is_flag=True, help="Migrate the database that AIRFLOW__* names; make the pools."
+    "--prepare",
+    "only_prepare",
+    is_flag=True,
+    help="Only migrate the database that AIRFLOW__* names, and create the pools.",
 )
 def main(port: int, only_prepare: bool) -> None:
-    """A local Airflow on SQLite with the DAGs of this checkout and the embedded stack, until Ctrl-C."""
+    """Run a local Airflow on SQLite with the DAGs of this checkout and the embedded stack, until Ctrl-C."""
     # a supervisor's SIGTERM stops the servers as Ctrl-C does, which a shell's background job would ignore
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

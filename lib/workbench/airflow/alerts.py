@@ -1,9 +1,9 @@
-"""Alerts: one message when a task has failed for good, one when it works again, by Slack and by mail.
+"""Alerts: one message when a task has finally failed, one when it works again, by Slack and by mail.
 
-Failure, a missed schedule, stale data and an unbalanced ledger all arrive here, since each is a task that failed.
-An incident is open from the first message until the task succeeds; Airflow's Variables remember it. Where neither
-``ALERT_SLACK_WEBHOOK`` nor ``ALERT_EMAIL_TO`` is set nothing is sent. A message holds the error's own words, the
-link to the executed notebook and to the log, and no secret.
+A missed schedule, stale data and an unbalanced ledger are alerts too, since each is a failed task. An incident is open
+from the first message until the task succeeds, in Airflow's Variables. Where neither ``ALERT_SLACK_WEBHOOK`` nor
+``ALERT_EMAIL_TO`` is set no message is sent. A message holds the error's text, the links to the executed notebook and
+to the log, and no secret.
 """
 
 import html
@@ -23,7 +23,7 @@ _MOST = 1500
 
 
 def failed(context: Any) -> None:
-    """A task has failed and is not tried again."""
+    """Alert that a task has failed and is not tried again."""
     from workbench.airflow.environment import task_settings
 
     with task_settings() as settings:
@@ -31,17 +31,17 @@ def failed(context: Any) -> None:
             return
         name = _name(context["ti"])
         if _variable(name) is not None:
-            log.info("%s: the incident is known already", name)
+            log.info("%s: the incident is already open", name)
             return
-        if _send(settings, f"FAILED {name}", _told(settings, context), context):
+        if _send(settings, f"FAILED {name}", _describe(settings, context), context):
             said = {"since": datetime.now(UTC).isoformat(timespec="seconds"), "run": context["dag_run"].run_id}
             _set_variable(name, json.dumps(said))
 
 
 def succeeded(context: Any) -> None:
-    """A task has done its work: incidents of it, and of mapped tasks that it waited for, are over."""
+    """Close the incidents of a task that succeeded, and of mapped tasks that it waited for."""
     if context["ti"].map_index not in (None, -1):
-        return  # one of many says nothing about the others
+        return  # one mapped task tells nothing about the others
     from workbench.airflow.environment import task_settings
 
     with task_settings() as settings:
@@ -58,12 +58,12 @@ def succeeded(context: Any) -> None:
 
 
 def scrub(settings: Settings, text: str) -> str:
-    """A text without any secret of the settings, and without what looks like one."""
+    """Return a text without any secret of the settings, and without what looks like one."""
     return hide_secrets(text, settings.secrets())
 
 
-def _told(settings: Settings, context: Any) -> str:
-    """The error's own words first, then where to look."""
+def _describe(settings: Settings, context: Any) -> str:
+    """Return the error's text, then the links."""
     task = context["ti"]
     error = context.get("exception")
     words = scrub(settings, f"{error}" or repr(error))
@@ -90,12 +90,12 @@ def _is_configured(settings: Settings) -> bool:
 
 
 def _send(settings: Settings, title: str, text: str, context: Any) -> bool:
-    """By every way that is configured; whether one of them took it."""
+    """Send a message by every configured way; return whether one succeeded."""
     sent = False
     for way in (_slack, _mail):
         try:
             sent = way(settings, title, text, context) or sent
-        # whatever a server or a library makes of it: the task's own state must not depend on it
+        # any error of a server or a library: the task's own state must not depend on it
         except Exception as error:  # noqa: BLE001
             log.error("an alert was not sent by %s: %s", way.__name__[1:], scrub(settings, str(error)))
     return sent
@@ -107,7 +107,7 @@ def _slack(settings: Settings, title: str, text: str, context: Any) -> bool:
     if not settings.alert_slack_webhook:
         return False
     connection = {"conn_type": "slackwebhook", "password": settings.alert_slack_webhook.reveal()}
-    # a notifier that is called renders its text as a template, and an error's words are none
+    # a notifier renders its text as a template, which an error's text is not
     with environment({"AIRFLOW_CONN_STOCKS_ALERTS_SLACK": json.dumps(connection)}):
         escaped = html.escape(text, quote=False)
         SlackWebhookNotifier(

@@ -1,4 +1,4 @@
-"""Schedules from the settings, what every task has, and the names of pools and assets.
+"""Schedules from the settings, defaults of every task, and the names of pools and assets.
 
 A schedule is a cron expression in New York time, so that 18:00 is 18:00 on both sides of a change of the clocks.
 Cron knows weekdays; holidays are skipped by the trading calendar when the run begins.
@@ -14,14 +14,14 @@ from stocklib.sessions import FIRST_DATE, NEW_YORK
 from stocklib.settings import Settings, read_settings
 from workbench.airflow import alerts
 
-# One slot each (config/airflow_pools.json): a rate budget is kept within one process, and a warehouse has one writer.
+# One slot each (config/airflow_pools.json): a rate limit is kept within one process, and a warehouse has one writer.
 SOURCE_POOL, WAREHOUSE_POOL = "stocks_source", "stocks_warehouse"
 
-# What the loads announce, and what the transform announces.
+# The asset that loads update, and the one that the transform updates.
 RAW = Asset(name="stocks_raw", uri="stocks://warehouse/raw")
 GOLD = Asset(name="stocks_gold", uri="stocks://warehouse/gold")
 
-# Each step may be repeated, so each is: 1, 2 and 4 minutes later.
+# Every step is safe to repeat: retries after 1, 2 and 4 minutes.
 DEFAULTS: dict[str, Any] = {
     "retries": 3,
     "retry_delay": timedelta(minutes=1),
@@ -34,19 +34,19 @@ DEFAULTS: dict[str, Any] = {
 
 
 def schedule(name: str) -> Any:
-    """The timetable of ``SCHEDULE_<name>``; None where it is off."""
+    """Return the timetable of ``SCHEDULE_<name>``; None where it is off."""
     cron = _settings().values[f"SCHEDULE_{name}"]
     return None if cron == "off" else CronTriggerTimetable(cron, timezone=NEW_YORK.key)
 
 
 def first_date() -> datetime:
-    """Before this nothing runs: ``SCHEDULE_SINCE``, else the calendar's first day, since nothing is caught up then."""
+    """Return the first date of runs: ``SCHEDULE_SINCE``, else the calendar's first date, since no run is caught up."""
     since = _settings().schedule_since or FIRST_DATE
     return datetime(since.year, since.month, since.day, tzinfo=UTC)
 
 
 def catch_up() -> bool:
-    """Whether missed dates are run later: where ``SCHEDULE_SINCE`` says from when on they count."""
+    """Return whether missed dates run later, which ``SCHEDULE_SINCE`` turns on."""
     return _settings().schedule_since is not None
 
 

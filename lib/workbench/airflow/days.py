@@ -1,9 +1,8 @@
-"""Which trade date a run is about, and whether there is anything to do: by the run's interval, never by the wall
-clock.
+"""The trade date of a run, and whether there is anything to do: from the run's interval, never the wall clock.
 
 The date is the Param ``day`` where it is given; the source's last final session where the source is a replay, or
-where the run has no date of its own; else that of the instant that the run stands for (``day_of``). What was
-decided is kept beside the run's notebooks, so that running it again is about the same date.
+where the run has no date of its own; else that of the run's instant (``day_of``). The decision is kept in the run
+folder, so that running it again is about the same date.
 """
 
 from datetime import date, datetime, time, timedelta
@@ -16,41 +15,41 @@ from stocklib.sessions import NEW_YORK, holiday, last_finished_session, new_york
 from stocklib.settings import Settings
 from workbench.airflow.run_folder import RunFolder
 
-# The loads begin this long before the opening bell and end this long after the close, when late messages have landed.
+# Loads run from this long before the opening bell until this long after the close, when late messages have landed.
 BEFORE, AFTER = timedelta(minutes=30), timedelta(hours=1)
-# When a day without a session is over, as one with a session is.
+# When a date without a session counts as over.
 _CLOSING_BELL = time(16)
 
 
 class NothingToDo(Exception):
-    """A day without a session, or a time outside of it; the message says which."""
+    """A date without a session, or a time outside of it; the message says which."""
 
 
-def decide_day(settings: Settings, place: RunFolder) -> date:
-    """The run's trade date, the same whenever it is asked; ``NothingToDo`` when it has no session."""
+def decide_day(settings: Settings, folder: RunFolder) -> date:
+    """Return the run's trade date, the same at each call; ``NothingToDo`` when it has no session."""
     kept = Artifacts(settings)
-    key = f"runs/{place.run}/decided.json"
+    key = f"runs/{folder.run}/decided.json"
     if found := kept.find(key):
         return date.fromisoformat(orjson.loads(found)["day"])
-    day = choose_day(settings, place)
+    day = choose_day(settings, folder)
     if session(day) is None:
-        raise NothingToDo(f"{closed(day)}; the Param day runs another one")
+        raise NothingToDo(f"{closed(day)}; set the Param day to run another one")
     kept.keep(key, orjson.dumps({"day": f"{day}"}))
     return day
 
 
-def choose_day(settings: Settings, place: RunFolder) -> date:
-    """The run's trade date as of now."""
-    if asked := place.params.get("day"):
+def choose_day(settings: Settings, folder: RunFolder) -> date:
+    """Return the run's trade date as of now."""
+    if asked := folder.params.get("day"):
         return date.fromisoformat(asked)
     now, is_replay = source_now(settings)
-    if is_replay or place.instant is None:
+    if is_replay or folder.instant is None:
         return last_finished_session(now, settle=settle_time(settings)).session_date
-    return day_of(place.instant, settle=settle_time(settings))
+    return day_of(folder.instant, settle=settle_time(settings))
 
 
 def settle_time(settings: Settings) -> timedelta:
-    """How long after its close a session is final."""
+    """Return how long after its close a session is final."""
     return timedelta(seconds=settings.close_settle_seconds)
 
 
@@ -74,16 +73,16 @@ def day_of(instant: datetime, *, settle: timedelta = timedelta(0)) -> date:
     return last_finished_session(instant, settle=settle).session_date
 
 
-def look_around(settings: Settings, place: RunFolder) -> None:
-    """``NothingToDo`` when a live market is far from a session; a replay is loaded whatever the hour is here."""
-    if place.instant is None or source_now(settings)[1]:
+def look_around(settings: Settings, folder: RunFolder) -> None:
+    """Raise ``NothingToDo`` when a live market is far from a session; a replay is loaded at any hour."""
+    if folder.instant is None or source_now(settings)[1]:
         return
-    day = new_york_date(place.instant)
+    day = new_york_date(folder.instant)
     found = session(day)
     if found is None:
         raise NothingToDo(closed(day))
-    if not found.open - BEFORE <= place.instant <= found.close + AFTER:
-        local = place.instant.astimezone(NEW_YORK)
+    if not found.open - BEFORE <= folder.instant <= found.close + AFTER:
+        local = folder.instant.astimezone(NEW_YORK)
         raise NothingToDo(
             f"{local:%H:%M} in New York is outside the session of {day} "
             f"({found.open.astimezone(NEW_YORK):%H:%M} to {found.close.astimezone(NEW_YORK):%H:%M})"
@@ -91,13 +90,13 @@ def look_around(settings: Settings, place: RunFolder) -> None:
 
 
 def source_now(settings: Settings) -> tuple[datetime, bool]:
-    """The time at the source of history, and whether it is a replay."""
+    """Return the history source's time, and whether it is a replay."""
     with open_history(settings) as source:
         now = source.now()
         return now, source.source == "replay"
 
 
 def closed(day: date) -> str:
-    """Why there is no session on this day."""
+    """Return why there is no session on this date."""
     why = "a weekend" if day.weekday() >= 5 else holiday(day) or "no trading day"
     return f"the exchange was closed on {day} ({why}): nothing to do"

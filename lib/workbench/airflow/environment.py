@@ -1,7 +1,7 @@
-"""The settings of a task: those of every other process, and over them what Airflow's connections state.
+"""The settings of a task: those of every other process, overridden by Airflow's connections.
 
-The rule: a value that a connection ``finnhub``, ``minio`` or ``snowflake`` states wins over the setting of the same
-thing; what the connection leaves empty, and every system without one, is the setting's. The demo reads neither.
+A value of the connection ``finnhub``, ``minio`` or ``snowflake`` wins over the same setting; an empty value, and a
+system without a connection, keeps the setting. The demo reads no connection.
 """
 
 import logging
@@ -26,9 +26,9 @@ _SNOWFLAKE = {
 
 @contextmanager
 def task_settings() -> Iterator[Settings]:
-    """Inside this block, this process and the kernels that it starts have the settings of the task.
+    """Give this process, and the kernels that it starts, the settings of the task during the block.
 
-    An error of ours that repeating cannot mend (``is_hopeless``) leaves it as one that Airflow does not try again.
+    An error with ``is_hopeless`` becomes one that Airflow does not retry.
     """
     from airflow.sdk.exceptions import AirflowFailException
 
@@ -49,7 +49,7 @@ def task_settings() -> Iterator[Settings]:
 
 
 def settings_of(name: str, connection: Any) -> dict[str, str]:
-    """What a connection states, as settings; empty values are left out."""
+    """Return a connection's values as settings; empty ones are left out."""
     extra = connection.extra_dejson
     if name == "finnhub":
         found = {"FINNHUB_API_KEY": connection.password, "FINNHUB_BASE_URL": _address(connection)}

@@ -1,8 +1,7 @@
 """A local Airflow for people without Docker: three processes on SQLite, on loopback, with a generated password.
 
-Everything lies under ``STOCKS_HOME/airflow``. The embedded servers that the settings want are started first, and
-stopped again with Airflow unless they ran before. SQLite and one machine are for trying out; docker-compose.yml is
-for more.
+Its files are under ``STOCKS_HOME/airflow``. The embedded servers start first, and stop with Airflow unless they ran
+before. SQLite and one machine are for trying out; docker-compose.yml is for production.
 """
 
 import base64
@@ -28,7 +27,7 @@ from stocklib.text_files import read_text
 from workbench import embedded
 from workbench.runner import kernel_environment
 
-# each process imports for seconds, on a busy machine for minutes; one that ends is noticed at once
+# each process imports for seconds, on a busy machine for minutes; an ended one is noticed at once
 _PATIENCE = 600.0
 _STOP_SECONDS = 20.0
 _LOST_KEYS = "delete it: the next start makes new ones; what Airflow's database keeps encrypted must be entered again"
@@ -37,7 +36,7 @@ Say = Callable[[str], None]
 
 
 def run_local(settings: Settings, *, port: int, say: Say) -> int:
-    """Start everything and stay until Ctrl-C; the exit status. ``EmbeddedError`` where a server does not come up."""
+    """Run everything until Ctrl-C; return the exit status. ``EmbeddedError`` where a server does not start."""
     home = settings.home / "airflow"
     home.mkdir(parents=True, exist_ok=True)
     with (
@@ -45,17 +44,17 @@ def run_local(settings: Settings, *, port: int, say: Say) -> int:
         kernel_environment(settings),
         environment(configuration(settings, port=port)),
     ):
-        say("airflow: making its database")
+        say("airflow: creating its database")
         _in_a_child(settings, ["-m", "workbench.airflow", "--prepare"], home / "prepare.log")
         with _processes(settings, home, port) as running:
             _wait_until_healthy(running, port)
             say(f"airflow: http://127.0.0.1:{port}, user admin, password in {_passwords(home)}")
-            say("airflow: Ctrl-C stops everything; what was done stays")
+            say("airflow: Ctrl-C stops everything; the data stays")
             return _stay(running, say)
 
 
 def configuration(settings: Settings, *, port: int) -> dict[str, str]:
-    """What Airflow is to read from its environment; the keys are generated once and kept for their owner alone."""
+    """Return Airflow's environment; the keys are generated once and readable only by their owner."""
     home = settings.home / "airflow"
     keys = _keys(home)
     return {
@@ -68,7 +67,7 @@ def configuration(settings: Settings, *, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-        # three processes write to one file: a lock is waited for, longer than the 5 s that SQLite waits by itself
+        # three processes write to one file: wait for a lock longer than SQLite's default of 5 s
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
@@ -81,7 +80,7 @@ def configuration(settings: Settings, *, port: int) -> dict[str, str]:
 
 
 def prepare(settings: Settings) -> None:
-    """Migrate Airflow's database and make the pools of ``config/airflow_pools.json``."""
+    """Migrate Airflow's database and create the pools of ``config/airflow_pools.json``."""
     from airflow.models.pool import Pool
     from airflow.utils.db import initdb
 
@@ -93,7 +92,7 @@ def prepare(settings: Settings) -> None:
 
 @contextmanager
 def _processes(settings: Settings, home: Path, port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """The three processes, each with its log; they end with the block, and what they started with them."""
+    """Run the three processes, each with its log; end them and their children after the block."""
     commands = {
         "api-server": ["api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
         # the log servers would listen on every address; the page reads the files
@@ -110,7 +109,7 @@ def _processes(settings: Settings, home: Path, port: int) -> Iterator[dict[str, 
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    # Ctrl-C is ours to pass on
+                    # this process passes Ctrl-C on
                     start_new_session=True,
                 )
         yield running
@@ -128,7 +127,7 @@ def _wait_until_healthy(running: dict[str, subprocess.Popen[bytes]], port: int) 
             if all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")):
                 return
         time.sleep(0.5)
-    raise EmbeddedError(f"Airflow was not healthy after {_PATIENCE:.0f} s; its logs are beside its database")
+    raise EmbeddedError(f"Airflow was not healthy after {_PATIENCE:.0f} s; its logs are next to its database")
 
 
 def _stay(running: dict[str, subprocess.Popen[bytes]], say: Say) -> int:
@@ -157,7 +156,7 @@ def _stop(running: dict[str, subprocess.Popen[bytes]]) -> None:
         for process in running.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-            # what it started may outlive it
+            # its children may outlive it
             _signal(process, signal.SIGKILL)
             process.wait()
     finally:
@@ -175,7 +174,7 @@ def _in_a_child(settings: Settings, arguments: list[str], log: Path) -> None:
             [sys.executable, *arguments], cwd=settings.root, stdout=file, stderr=subprocess.STDOUT, check=False
         )
     if done.returncode:
-        raise EmbeddedError(f"Airflow's database could not be made: see {log}")
+        raise EmbeddedError(f"Airflow's database could not be created: see {log}")
 
 
 def _passwords(home: Path) -> Path:
@@ -183,7 +182,7 @@ def _passwords(home: Path) -> Path:
 
 
 def _keys(home: Path) -> dict[str, str]:
-    """Generated keys and the password, made once."""
+    """Return the generated keys and the password, created once."""
     path = home / "keys.json"
     if not path.exists():
         fernet = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()

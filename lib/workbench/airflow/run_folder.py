@@ -1,7 +1,7 @@
-"""Where a task is: its DAG, run, name and try, and with these the folder of what the run leaves behind.
+"""The run folder of a task, from its DAG, run, name and try.
 
-``runs/<dag>/<run>/`` in ``MINIO_ARTIFACTS_BUCKET`` holds a run's executed notebooks, one an attempt, and what it
-decided.
+``runs/<dag>/<run>/`` in ``MINIO_ARTIFACTS_BUCKET`` holds a run's executed notebooks, one an attempt, and its decided
+trade date.
 """
 
 import re
@@ -16,7 +16,7 @@ from stocklib.settings import Settings
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One try of one task. ``instant`` is the moment that the run stands for, None where nothing says it."""
+    """One try of one task. ``instant`` is the run's logical moment, None where it is unknown."""
 
     dag_id: str
     run_id: str
@@ -43,7 +43,7 @@ class RunFolder:
 
 
 def run_folder_of(context: Any) -> RunFolder:
-    """Where the task of this context is."""
+    """Return the run folder of this context's task."""
     run, task = context["dag_run"], context["ti"]
     return RunFolder(
         dag_id=run.dag_id,
@@ -57,7 +57,7 @@ def run_folder_of(context: Any) -> RunFolder:
 
 
 def link(settings: Settings, address: str) -> str:
-    """An ``s3://`` address as people can open it, by ``ARTIFACTS_URL``; the address itself where that is empty."""
+    """Return an ``s3://`` address as a web address by ``ARTIFACTS_URL``; unchanged where that is empty."""
     base = str(settings.artifacts_url).rstrip("/")
     is_kept = base and address.startswith("s3://")
     return f"{base}/{quote(address.removeprefix('s3://'))}" if is_kept else address

@@ -1,6 +1,6 @@
-"""What the tasks that are no notebook do: decide the day, look for new objects, write the report, watch over it all.
+"""The tasks without a notebook: decide the trade date, find new objects, write the report, check freshness.
 
-Each is a function of the task's context; nothing is imported or asked before it is called.
+Each is a function of the task's context; nothing is imported or called before it runs.
 """
 
 import logging
@@ -15,13 +15,13 @@ from workbench.airflow.common import SOURCE_POOL, WAREHOUSE_POOL
 
 log = logging.getLogger(__name__)
 
-# A task list longer than this helps nobody: beyond it, symbols share a task.
+# A longer list of tasks is hard to read: beyond it, symbols share a task.
 _MOST_TASKS = 50
 
 
 @task(pool=WAREHOUSE_POOL)  # type: ignore[untyped-decorator]
 def initialise() -> str:
-    """Make what the warehouse needs once, and say what it holds."""
+    """Set the warehouse up once, and return a summary of it."""
     from stocklib.warehouse import open_warehouse
     from workbench.airflow.environment import task_settings
 
@@ -30,7 +30,7 @@ def initialise() -> str:
         if settings.warehouse == "snowflake":
             _, refused = import_module("stocklib.warehouse.snowflake_setup").set_up(settings)
             for one in refused:
-                log.warning("left for an administrator: %s; (%s)", one.statement, one.reason)
+                log.warning("needs an administrator: %s; (%s)", one.statement, one.reason)
         with warehouse.writing():
             warehouse.initialise()
         return warehouse.check()
@@ -38,7 +38,7 @@ def initialise() -> str:
 
 @task(pool=SOURCE_POOL)  # type: ignore[untyped-decorator]
 def trade_day() -> str:
-    """The run's trade date; the run is skipped, with the reason, where that has no session."""
+    """Return the run's trade date; skip the run, with the reason, where that has no session."""
     from workbench.airflow.days import NothingToDo, decide_day
     from workbench.airflow.environment import task_settings
     from workbench.airflow.run_folder import run_folder_of
@@ -52,7 +52,7 @@ def trade_day() -> str:
 
 @task(pool=SOURCE_POOL)  # type: ignore[untyped-decorator]
 def choose_symbols() -> list[dict[str, Any]]:
-    """What the tasks of a backfill are to fetch: a symbol each, or several where there are very many."""
+    """Return the symbols of each task of a backfill: one each, or several where there are very many."""
     from stocklib.errors import DateRangeError
     from stocklib.quotes import check_symbol
     from workbench.airflow.environment import task_settings
@@ -62,7 +62,7 @@ def choose_symbols() -> list[dict[str, Any]]:
     with task_settings() as settings:
         symbols = list(dict.fromkeys(check_symbol(one) for one in params.get("symbols") or settings.symbols))
         if start and end and date.fromisoformat(start) > date.fromisoformat(end):
-            raise DateRangeError(f"the range from {start} to {end} runs backwards")
+            raise DateRangeError(f"the range from {start} to {end} is reversed")
     size = -(-len(symbols) // _MOST_TASKS)
     groups = [symbols[at : at + size] for at in range(0, len(symbols), size)]
     return [{"symbols": group, "start": start, "end": end, "publish": False} for group in groups]
@@ -70,7 +70,7 @@ def choose_symbols() -> list[dict[str, Any]]:
 
 @task.short_circuit(pool=WAREHOUSE_POOL)  # type: ignore[untyped-decorator]
 def new_objects() -> int:
-    """How many objects wait to be loaded; without one the load is skipped, and all of it where no session is near."""
+    """Return how many objects wait; without one the load is skipped, and the whole run where no session is near."""
     from stocklib.lake import Lake
     from stocklib.pipeline.loading.loader import list_new
     from stocklib.warehouse import open_warehouse
@@ -94,7 +94,7 @@ def new_objects() -> int:
 
 @task  # type: ignore[untyped-decorator]
 def in_gold(day: str) -> str:
-    """The day again, once gold holds it; until then this fails, and is tried again."""
+    """Return the date once gold holds it; until then fail, so that Airflow retries."""
     from stocklib.errors import StaleData
     from workbench.airflow.environment import task_settings
     from workbench.airflow.watching import newest_day
@@ -108,15 +108,15 @@ def in_gold(day: str) -> str:
 
 @task  # type: ignore[untyped-decorator]
 def export_report(day: str) -> str:
-    """Write the market report of a session and keep it by its date; where it is."""
+    """Write the market report of a session, keep it by its date, and return its address."""
     from stocklib.lake import Artifacts
     from stocklib.report import write_report
     from workbench.airflow.environment import task_settings
     from workbench.airflow.run_folder import link, run_folder_of
 
-    place = run_folder_of(get_current_context())
+    folder = run_folder_of(get_current_context())
     with task_settings() as settings:
-        path = settings.home / "runs" / place.task / f"market-{day}.html"
+        path = settings.home / "runs" / folder.task / f"market-{day}.html"
         write_report(settings, day=date.fromisoformat(day), path=path)
         address = Artifacts(settings).keep(f"reports/{path.name}", path.read_bytes())
         path.unlink()
@@ -142,7 +142,7 @@ def check_ledger() -> str:
 
 @task(pool=WAREHOUSE_POOL)  # type: ignore[untyped-decorator]
 def check_freshness() -> str:
-    """Fails where gold is behind the last finished session, or a process of the pipeline raises an alarm."""
+    """Fail where gold is behind the last finished session, or a process of the pipeline raises an alarm."""
     from workbench.airflow.environment import task_settings
     from workbench.airflow.run_folder import run_folder_of
     from workbench.airflow.watching import check_fresh
@@ -153,7 +153,7 @@ def check_freshness() -> str:
 
 @task  # type: ignore[untyped-decorator]
 def check_schedules() -> str:
-    """Fails where a schedule passed and no run was made."""
+    """Fail where a schedule passed without a run."""
     from stocklib.errors import MissedSchedule
     from workbench.airflow.environment import task_settings
     from workbench.airflow.watching import last_slots
@@ -170,14 +170,14 @@ def check_schedules() -> str:
     ]
     if missed:
         raise MissedSchedule(
-            "; ".join(missed) + ": is the DAG paused, or was the scheduler down? Trigger it with its Params"
+            "; ".join(missed) + ": the DAG is paused or the scheduler was down; trigger it with its Params"
         )
     return f"on time: {', '.join(slots) or 'nothing is scheduled'}"
 
 
 @task  # type: ignore[untyped-decorator]
 def powerbi_refresh() -> str:
-    """Have Power BI read the new gold; skipped where ``POWERBI_DATASET_ID`` is not set."""
+    """Have Power BI read the new gold; skip where ``POWERBI_DATASET_ID`` is not set."""
     from workbench.airflow.environment import task_settings
 
     with task_settings() as settings:

@@ -1,4 +1,4 @@
-"""Is gold as new as it should be, and did every schedule run? What ``quality`` asks each evening."""
+"""The checks of ``quality`` each evening: gold is fresh, and every schedule has run."""
 
 from datetime import datetime, timedelta
 
@@ -12,20 +12,20 @@ from stocklib.warehouse import UnreadableObject, open_warehouse
 from workbench.airflow.days import settle_time, source_now
 from workbench.airflow.run_folder import RunFolder
 
-# The DAG of each schedule; the watcher itself cannot miss its own.
+# The DAG of each schedule, except the watcher's own.
 WATCHED = {
     "SCHEDULE_DAILY": "daily_historical_load",
     "SCHEDULE_REPORTS": "reports",
     "SCHEDULE_LOAD": "minio_to_snowflake",
 }
-# A run that was due this long ago should be there.
+# A run that was due this long ago must exist.
 _GRACE = timedelta(minutes=15)
 
 
-def check_fresh(settings: Settings, place: RunFolder) -> str:
-    """One sentence where all is well; ``StaleData`` says what is behind, since when, and what to do."""
+def check_fresh(settings: Settings, folder: RunFolder) -> str:
+    """Return one sentence where gold is fresh; ``StaleData`` says what is behind, since when, and what to do."""
     now, is_replay = source_now(settings)
-    instant = now if is_replay or place.instant is None else place.instant
+    instant = now if is_replay or folder.instant is None else folder.instant
     due = instant if is_replay else last_daily(settings, instant)
     wanted = last_finished_session(due, settle=settle_time(settings)).session_date
     newest = newest_day(settings)
@@ -44,14 +44,14 @@ def check_fresh(settings: Settings, place: RunFolder) -> str:
 
 
 def newest_day(settings: Settings) -> str | None:
-    """The last trade date that gold holds, None where it holds none."""
+    """Return the last trade date in gold, None where gold is empty."""
     found = open_warehouse(settings).query("select max(quote_date) as newest from gold.fact_daily_stock_quotes")
-    told = f"{found['newest'].iloc[0]}"[:10]
-    return told if told[:1].isdigit() else None
+    newest = f"{found['newest'].iloc[0]}"[:10]
+    return newest if newest[:1].isdigit() else None
 
 
 def last_slots(settings: Settings, now: datetime) -> dict[str, datetime]:
-    """When each watched DAG was due last, in UTC; those whose schedule is off are left out."""
+    """Return when each watched DAG was last due, in UTC; those whose schedule is off are left out."""
     from croniter import croniter
 
     slots = {}
@@ -65,9 +65,9 @@ def last_slots(settings: Settings, now: datetime) -> dict[str, datetime]:
 
 
 def last_daily(settings: Settings, now: datetime) -> datetime:
-    """When the bars of a day were due last: a daily load after midnight owes the evening nothing yet.
+    """Return when a date's bars were last due: a daily load after midnight is not due in the evening.
 
-    Where its schedule is off, that is now.
+    Where its schedule is off, return now.
     """
     return last_slots(settings, now - _GRACE).get(WATCHED["SCHEDULE_DAILY"], now)
 

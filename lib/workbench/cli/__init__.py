@@ -1,7 +1,7 @@
-"""``stocks …``: what a person, the Makefile and Airflow call. Each verb is a few lines around one function.
+"""``stocks …``, the command line for people, the Makefile and Airflow. Each verb is a few lines around one function.
 
-Nothing heavy is imported before a verb needs it. An error of ours is printed as its sentence, without a traceback; its
-exit status is 1, and that of a wrong command line is 2.
+A heavy import waits until a verb needs it. An error of ours is printed as a sentence, without a traceback; its exit
+status is 1, and that of a wrong command line is 2.
 """
 
 # the order of the verbs in the help

@@ -12,7 +12,7 @@ from workbench.cli.base import DATE, Lazy, day_of, listed, main, read_pairs
 @main.command()
 @click.argument("strategy")
 @click.option("-p", "given", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy.")
-@click.option("--symbols", help="A,B,C; default: all that have prices, an equal part of the account each")
+@click.option("--symbols", help="A,B,C; default: all with prices, in equal shares of the account")
 @click.option("--start", type=DATE, help="First trade date.")
 @click.option("--end", type=DATE, help="Last trade date.")
 @click.option("--benchmark", metavar="SYMBOL", help="Default: buying and holding the same symbols.")
@@ -46,7 +46,7 @@ def tearsheet(
     out: Path | None,
     **options: Any,
 ) -> None:
-    """Backtest a strategy over gold and write its tear sheet: one HTML file that needs nothing else."""
+    """Backtest a strategy over gold and write its tear sheet: one self-contained HTML file."""
     from stocklib import report
     from stocklib.report.strategies import try_strategy
 

@@ -1,4 +1,4 @@
-"""What the verbs share: the group with its options, settings read late, stopping, progress, tables."""
+"""The parts that verbs share: the group with its options, settings read late, stopping, progress, tables."""
 
 import errno
 import logging
@@ -20,8 +20,8 @@ from stocklib.settings import Settings, read_settings
 DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 
-# What this machine refuses, and what to do about it. Any other error of the system is a defect: its traceback is shown.
-_ROOM = "make room there, or set STOCKS_HOME to a folder on another disk"
+# Errors of this machine, and what to do about them. Any other system error is a defect: its traceback is shown.
+_ROOM = "free space there, or set STOCKS_HOME to a folder on another disk"
 _RIGHTS = "make it yours and writable (chown, chmod; umask says what new folders allow), or set STOCKS_HOME to another"
 _MACHINE = {
     errno.ENOSPC: _ROOM,
@@ -32,12 +32,12 @@ _MACHINE = {
     errno.EPERM: _RIGHTS,
     errno.EMFILE: "raise the number of files that may be open (ulimit -n)",
     errno.ENFILE: "raise the number of files that may be open on this machine",
-    errno.EIO: "see what the system's log says of that disk",
+    errno.EIO: "see the system's log about that disk",
 }
 
 
 def _explain(error: OSError) -> str:
-    """What the system refused, on which file, and what to do."""
+    """Return the error of the system, the file, and what to do."""
     where = error.filename2 or error.filename
     return f"{where or 'a file'} cannot be used ({error.strerror or error}): {_MACHINE[error.errno or 0]}"
 
@@ -65,7 +65,7 @@ class _Verbs(click.Group):
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--demo", is_flag=True, help="Work on the demo's home, whatever .env and the environment say.")
+@click.option("--demo", is_flag=True, help="Work on the demo's home, ignoring .env and the environment.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 @click.version_option(__version__, prog_name="stocks")
 @click.pass_context
@@ -78,7 +78,7 @@ def main(ctx: click.Context, demo: bool, verbose: bool) -> None:
 
 
 class Lazy:
-    """Settings are read when a verb asks for them, so that ``--help`` works where they are broken."""
+    """Reads the settings when a verb needs them, so that ``--help`` works where they are broken."""
 
     def __init__(self, *, demo: bool, verbose: bool) -> None:
         self.demo, self.verbose = demo, verbose
@@ -92,13 +92,13 @@ class Lazy:
 
 @contextmanager
 def stop_signal() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set: the verb finishes what it holds and returns. A second one ends it."""
+    """Yield an event that SIGINT and SIGTERM set, so that the verb finishes its work; a second signal ends it."""
     stop = threading.Event()
 
     def ask(number: int, frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
-        click.echo("stopping: finishing what is under way (once more to end at once)", err=True)
+        click.echo("stopping after the current work (press Ctrl-C again to end at once)", err=True)
         stop.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -111,7 +111,7 @@ def stop_signal() -> Iterator[threading.Event]:
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[..., None] | None]:
-    """A progress bar on a terminal, and nothing elsewhere: (done, total or None, text)."""
+    """Yield a progress callback (done, total or None, text) that draws a bar on a terminal, else None."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -151,7 +151,7 @@ def listed(text: str | None) -> list[str] | None:
 
 
 def read_pairs(given: Iterable[str]) -> dict[str, str]:
-    """``-p KEY=VALUE``, as often as it was given."""
+    """Return the pairs of all ``-p KEY=VALUE`` options."""
     pairs = {}
     for text in given:
         name, sign, value = text.partition("=")

@@ -1,4 +1,4 @@
-"""What was refused: dlq list, show, readmit."""
+"""Dead letters: dlq list, show, readmit."""
 
 import base64
 import sys
@@ -13,11 +13,11 @@ from workbench.cli.base import Lazy, main, print_table
 
 @main.group()
 def dlq() -> None:
-    """Messages that were refused: list them, look at one, re-admit them after a fix."""
+    """Dead letters: list them, show one, re-admit them after a fix."""
 
 
 def _chosen(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which dead letters."""
+    """Add the options that select dead letters."""
     command = click.option("--reason", help="Only those whose reason has this text in it.")(command)
     return click.option("--symbol", help="Only those of this symbol.")(command)
 
@@ -28,7 +28,7 @@ def _chosen(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
 @click.pass_obj
 def list_dead_letters(lazy: Lazy, reason: str | None, symbol: str | None, limit: int, as_json: bool) -> None:
-    """The refused messages, each once, wherever they are: in RAW, in the lake, or in Kafka alone."""
+    """List dead letters, each once, from RAW, the lake and Kafka."""
     import orjson
     import pandas as pd
 
@@ -64,7 +64,7 @@ def list_dead_letters(lazy: Lazy, reason: str | None, symbol: str | None, limit:
 @click.argument("dead_letter_id", metavar="ID")
 @click.pass_obj
 def show_dead_letter(lazy: Lazy, dead_letter_id: str) -> None:
-    """One refused message: why, where it was, its headers, its payload."""
+    """Show one dead letter: reason, origin, headers, payload."""
     from stocklib.pipeline.readmission import read_everywhere
 
     known = read_everywhere(lazy.settings())
@@ -77,7 +77,7 @@ def show_dead_letter(lazy: Lazy, dead_letter_id: str) -> None:
     click.echo(f"symbol    {dead_letter.key}, fetched on {dead_letter.day}")
     for name, text in dead_letter.own_headers.items():
         click.echo(f"header    {name}: {text}")
-    click.echo(f"payload   {len(dead_letter.payload or b''):,} bytes{', of more' if dead_letter.is_cut else ''}:")
+    click.echo(f"payload   {len(dead_letter.payload or b''):,} bytes{', cut' if dead_letter.is_cut else ''}:")
     if dead_letter.is_batch:
         click.echo(base64.b64encode(dead_letter.payload or b""))
     else:
@@ -88,10 +88,10 @@ def show_dead_letter(lazy: Lazy, dead_letter_id: str) -> None:
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_chosen
 @click.option("--all", "everything", is_flag=True, help="Every dead letter.")
+@click.option("--payload-file", type=click.File("rb"), help="The corrected payload of the one dead letter.")
 @click.option(
-    "--payload-file", type=click.File("rb"), help="The mended payload of the one letter, in place of the one it has."
+    "--quarantined", is_flag=True, help="Rebuild silver, which checks the quarantined rows again, and publish."
 )
-@click.option("--quarantined", is_flag=True, help="Have silver judge the quarantined rows again, and publish.")
 @click.pass_obj
 def readmit_dead_letters(
     lazy: Lazy,
@@ -102,9 +102,9 @@ def readmit_dead_letters(
     payload_file: Any,
     quarantined: bool,
 ) -> None:
-    """Judge refused messages again, and land those that are good now under the identity that they had.
+    """Validate dead letters again, and land the valid ones under their own identity.
 
-    Repeat it as you like: nothing doubles. What landed is loaded by the next load. Exit status 1 when one is still bad.
+    Safe to repeat: nothing doubles. The next load loads what landed. Exit status 1 when one is still invalid.
     """
     from stocklib.pipeline.readmission import read_everywhere, readmit, revalidate_quarantined
 
@@ -114,15 +114,15 @@ def readmit_dead_letters(
         click.echo(f"{done}\n{before:,} quotes were quarantined, {after:,} are now")
         return
     if not (ids or reason or symbol or everything):
-        raise click.UsageError("which ones? IDs, --reason, --symbol or --all")
+        raise click.UsageError("select dead letters by IDs, --reason, --symbol or --all")
     known = read_everywhere(settings)
     dead_letters = [known.find(one) for one in ids] if ids else _filtered(known.dead_letters, reason, symbol)
     outcomes = readmit(settings, dead_letters, known=known, payload=payload_file.read() if payload_file else None)
     for outcome in outcomes:
         click.echo(outcome)
     counts = Counter(outcome.state for outcome in outcomes)
-    told = f"{counts['readmitted']} re-admitted, {counts['already']} were already, {counts['refused']} refused"
-    click.echo(f"{told}{'; next: stocks load && stocks transform' if counts['readmitted'] else ''}")
+    summary = f"{counts['readmitted']} re-admitted, {counts['already']} already there, {counts['refused']} refused"
+    click.echo(f"{summary}{'; next: stocks load && stocks transform' if counts['readmitted'] else ''}")
     for note in known.notes:
         click.echo(note, err=True)
     sys.exit(1 if counts["refused"] else 0)

@@ -1,4 +1,4 @@
-"""Is everything accounted for? ledger."""
+"""The ledger: ledger."""
 
 import sys
 from collections import defaultdict
@@ -10,25 +10,25 @@ import click
 from stocklib.pipeline.reconcile.balance import OF_EVENTS, OF_MESSAGES, Balance
 from workbench.cli.base import DATE, Lazy, day_of, main, print_table, progress
 
-# More rows than this are summed up: by day, then by topic.
+# More rows than this are summed by day, then by topic.
 _ROWS = 40
-# Of a name that a stranger made up, so many characters are shown.
+# How many characters of a foreign name are shown.
 _WIDTH = 80
 
 
 @main.command()
 @click.option("--day", type=DATE, help="Only messages that were fetched on this day.")
 @click.option("--since", type=DATE, help="Only messages that were fetched on this day or later.")
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON, for machines.")
-@click.option("--detail", is_flag=True, help="A row for every partition, day and symbol, however many there are.")
-@click.option("--accept", is_flag=True, help="Take what does not balance now as known: it no longer stops the publish.")
+@click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
+@click.option("--detail", is_flag=True, help="A row for every partition, day and symbol.")
+@click.option("--accept", is_flag=True, help="Accept the current problems: they no longer stop the publish.")
 @click.pass_obj
 def ledger(lazy: Lazy, day: Any, since: Any, as_json: bool, detail: bool, accept: bool) -> None:
-    """Say whether every message is accounted for, from the producer to silver.
+    """Check that every message is accounted for, from the producer to silver.
 
     Reads the identity of every message in the warehouse, the lake's listing, and what Kafka holds beyond the committed
-    offsets; --day and --since make it quicker. Exit status: 0 it balances, 1 it does not, 2 nothing wrong was found but
-    a hop could not be checked.
+    offsets; --day and --since make it faster. Exit status: 0 it balances, 1 it does not, 2 it balances but a hop could
+    not be checked.
     """
     import orjson
 
@@ -66,7 +66,7 @@ def _show(found: Balance, *, detail: bool) -> None:
 
 
 def _frame(rows: Sequence[Any], keys: tuple[str, ...], counts: tuple[str, ...], *, most: int) -> Any:
-    """The rows as a table of at most so many: the last keys are summed over until it fits."""
+    """Return the rows as a table of at most so many: sum over the last keys until it fits."""
     import pandas as pd
 
     shown = list(keys)

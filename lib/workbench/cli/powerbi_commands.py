@@ -10,12 +10,12 @@ from workbench.cli.base import Lazy, main
 @main.command()
 @click.option("--source", type=click.Choice(["snowflake", "parquet"]), default="snowflake", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Default: powerbi/ of the project.")
-@click.option("--direct", is_flag=True, help="Ask Snowflake itself for the latest prices and today's bars.")
+@click.option("--direct", is_flag=True, help="Query Snowflake directly for the latest prices and today's bars.")
 @click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
-@click.option("--force", is_flag=True, help="Write over edits.")
+@click.option("--force", is_flag=True, help="Overwrite edits.")
 @click.pass_obj
 def powerbi(lazy: Lazy, source: str, out: Path | None, direct: bool, theme: str, force: bool) -> None:
-    """Write a Power BI project from gold: semantic model, report, and the values that it should show."""
+    """Write a Power BI project from gold: semantic model, report, and the expected values of its measures."""
     from workbench.powerbi import NAME, write_project
 
     settings = lazy.settings()
@@ -27,7 +27,7 @@ def powerbi(lazy: Lazy, source: str, out: Path | None, direct: bool, theme: str,
 @main.command(name="powerbi-refresh")
 @click.pass_obj
 def powerbi_refresh(lazy: Lazy) -> None:
-    """Have Power BI's service refresh the published model (POWERBI_*), and wait until it has."""
+    """Have Power BI's service refresh the published model (POWERBI_*), and wait for the end."""
     from workbench.powerbi.refresh import refresh
 
     click.echo(refresh(lazy.settings()))

@@ -23,12 +23,12 @@ from workbench.cli.base import DATE, Lazy, day_of, main, print_table, read_pairs
 )
 @click.pass_obj
 def query(lazy: Lazy, sql: str, form: str) -> None:
-    """Ask the published tables (schemas bronze, silver, gold) a question in SQL."""
+    """Query the published tables (schemas bronze, silver, gold) in SQL."""
     from stocklib.warehouse import open_warehouse
     from stocklib.warehouse.spreadsheets import to_csv
 
     if not sql.strip(" ;\n\t"):
-        raise click.UsageError("there is no question in the SQL")
+        raise click.UsageError("the SQL holds no statement")
     frame = open_warehouse(lazy.settings()).query(sql)
     if form == "csv":
         click.echo(to_csv(frame), nl=False)
@@ -39,10 +39,12 @@ def query(lazy: Lazy, sql: str, form: str) -> None:
 
 
 @main.command()
-@click.option("--days", default=1, show_default=True, type=click.IntRange(1, 7), help="Today (UTC) and so many before.")
+@click.option(
+    "--days", default=1, show_default=True, type=click.IntRange(1, 7), help="Number of days (UTC) up to today."
+)
 @click.pass_obj
 def cost(lazy: Lazy, days: int) -> None:
-    """What the warehouse's statements cost, by day, run and model: statements, bytes, seconds, credits."""
+    """Show the cost of the warehouse's statements by day, run and model: statements, bytes, seconds, credits."""
     from datetime import UTC, timedelta
 
     import pandas as pd
@@ -55,7 +57,7 @@ def cost(lazy: Lazy, days: int) -> None:
     found = open_warehouse(settings).costs(since=since)
     if not found:
         click.echo(
-            "no statements that cost anything: "
+            "no statements with a cost: "
             + ("none was sent" if settings.warehouse == "snowflake" else "the local warehouse runs on this machine")
         )
         return
@@ -77,7 +79,7 @@ def cost(lazy: Lazy, days: int) -> None:
 @click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
 @click.pass_obj
 def export(lazy: Lazy, folder: Path, form: str) -> None:
-    """Write every gold table, the symbols and the books to a folder, each file whole or not at all."""
+    """Write every gold table, the symbols and the ledger to a folder, each file whole or not at all."""
     from stocklib.pipeline.exporting import export
 
     for path in export(lazy.settings(), folder, format=form):
@@ -93,7 +95,7 @@ def export(lazy: Lazy, folder: Path, form: str) -> None:
 )
 @click.pass_obj
 def report(lazy: Lazy, day: datetime | None, out: Path | None) -> None:
-    """Write the market report: one HTML file that needs nothing else."""
+    """Write the market report: one self-contained HTML file."""
     from stocklib.report import write_report
 
     click.echo(write_report(lazy.settings(), day=day_of(day), path=out))
@@ -120,7 +122,7 @@ def run_notebook(lazy: Lazy, name: str | None, given: tuple[str, ...]) -> None:
 @main.command(name="settings")
 @click.pass_obj
 def show_settings(lazy: Lazy) -> None:
-    """Every setting, its value and where it comes from; secrets masked."""
+    """Show every setting, its value and its origin; secrets are masked."""
     settings = lazy.settings()
     click.echo(f"home: {settings.home}{'  (the demo)' if settings.demo else ''}")
     for name, value in settings.values.items():

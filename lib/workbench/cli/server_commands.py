@@ -1,4 +1,4 @@
-"""Everything at once, and the embedded stack: demo, lab, up, status, down, doctor, replay."""
+"""The demo, JupyterLab and the embedded stack: demo, lab, up, status, down, doctor, replay."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @main.command()
-@click.option("--day", type=DATE, help="The session to replay. Default: 2012-12-14, of today's companies 2026-06-30.")
+@click.option("--day", type=DATE, help="The session to replay. Default: 2012-12-14; for today's companies 2026-06-30.")
 @click.option(
     "--companies",
     type=click.Choice(["recorded", "today"]),
@@ -47,7 +47,7 @@ def demo(lazy: Lazy, day: Any, companies: str) -> None:
 @main.command()
 @click.option("--port", type=int, default=8888, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="In a container: 0.0.0.0.")
-@click.option("--no-browser", is_flag=True, help="Print the address only.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.pass_obj
 def lab(lazy: Lazy, port: int, host: str, no_browser: bool) -> None:
     """Open JupyterLab on the notebooks, on loopback, with a token (that of JUPYTER_TOKEN, else a generated one)."""
@@ -59,7 +59,7 @@ def lab(lazy: Lazy, port: int, host: str, no_browser: bool) -> None:
 @main.command()
 @click.pass_obj
 def up(lazy: Lazy) -> None:
-    """Start the embedded servers that the settings do not point elsewhere."""
+    """Start the embedded servers, except those that the settings replace."""
     from workbench import embedded
 
     embedded.up(lazy.settings(), on_progress=click.echo)
@@ -70,13 +70,13 @@ def up(lazy: Lazy) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.pass_obj
 def status(lazy: Lazy, as_json: bool) -> None:
-    """What runs, where, whether it answers, and how old its news is; exit status 1 when something is an alarm."""
+    """Show servers and processes with their state and newest event; exit status 1 when there is an alarm."""
     from stocklib.monitoring.doubtful_answers import doubts
     from stocklib.monitoring.health import examine
 
     settings = lazy.settings()
     health = examine(settings)
-    # a question to Snowflake would wake its warehouse: there the evening's `quality` asks
+    # a query would start Snowflake's warehouse: there the evening's `quality` asks
     alarms = [*health.alarms, *(doubts(settings) if settings.warehouse == "local" else [])]
     if as_json:
         _print_json(settings, health, alarms)
@@ -102,7 +102,7 @@ def down(lazy: Lazy) -> None:
 @main.command()
 @click.pass_obj
 def doctor(lazy: Lazy) -> None:
-    """Say for every system of the current settings whether it is reachable, and which setting is wrong."""
+    """Check that every system of the settings is reachable, and name the setting to mend."""
     from workbench import embedded
     from workbench.doctor import examine
 
@@ -119,7 +119,7 @@ def doctor(lazy: Lazy) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def replay(lazy: Lazy, arguments: tuple[str, ...]) -> None:
-    """Run the replay server alone: Finnhub's API over recorded bars (--help shows its options)."""
+    """Run only the replay server: Finnhub's API over recorded bars (--help shows its options)."""
     from finnhub_replay.__main__ import main as serve
 
     settings = lazy.settings()

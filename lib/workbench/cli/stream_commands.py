@@ -1,4 +1,4 @@
-"""What goes through Kafka: produce, consume."""
+"""Kafka: produce, consume."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from workbench.cli.base import Lazy, main, progress, stop_signal
 
 
 def _bounds(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options with which a running verb ends by itself."""
+    """Add the options that end a running verb."""
     command = click.option(
         "--max-quotes", "--max-trades", "max_quotes", type=click.IntRange(1), help="Stop after this many."
     )(command)
@@ -41,7 +41,7 @@ def produce(lazy: Lazy, duration: float | None, max_quotes: int | None, until_cl
 
 @main.command()
 @_bounds
-@click.option("--until-idle", type=float, help="Stop when nothing came for this many seconds.")
+@click.option("--until-idle", type=float, help="Stop after this many seconds without a message.")
 @click.option("--until-close", is_flag=True, help="Stop when the last quotes of the session have landed.")
 @click.pass_obj
 def consume(

@@ -1,4 +1,4 @@
-"""History, and what the warehouse makes: backfill, daily, load, transform, rebuild, dbt."""
+"""History and the warehouse: init, backfill, daily, load, transform, rebuild, dbt."""
 
 import contextlib
 import sys
@@ -11,10 +11,10 @@ from workbench.cli.base import DATE, Lazy, day_of, listed, main, progress, stop_
 
 
 @main.command()
-@click.option("--dry-run", is_flag=True, help="Print the SQL for an administrator, and touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Only print the SQL for an administrator.")
 @click.pass_obj
 def init(lazy: Lazy, dry_run: bool) -> None:
-    """Make what the warehouse needs once: on Snowflake databases, roles with their grants, a monitor."""
+    """Set the warehouse up once: on Snowflake databases, roles with their grants, a monitor."""
     from stocklib.warehouse import open_warehouse
 
     settings = lazy.settings()
@@ -25,14 +25,14 @@ def init(lazy: Lazy, dry_run: bool) -> None:
             click.echo(script(names_of(settings)), nl=False)
             return
         taken, refused = set_up(settings)
-        click.echo(f"{taken} statements taken")
+        click.echo(f"{taken} statements executed")
         for one in refused:
             click.echo(f"refused: {one.statement};\n  {one.reason}", err=True)
         if refused:
-            click.echo(f"{len(refused)} are left for an administrator: stocks init --dry-run", err=True)
+            click.echo(f"{len(refused)} need an administrator: stocks init --dry-run", err=True)
             sys.exit(1)
     open_warehouse(settings).initialise()
-    click.echo("the tables are there")
+    click.echo("the tables exist")
 
 
 def _symbols(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,7 +50,7 @@ def _symbols(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--to", "end", type=DATE, help="Last trade date; default: the last finished session.")
 @click.pass_obj
 def backfill(lazy: Lazy, symbols: str | None, start: Any, end: Any) -> None:
-    """Fetch the daily bars, splits and dividends that the warehouse does not have."""
+    """Fetch the daily bars, splits and dividends that the warehouse lacks."""
     from stocklib.pipeline.history import backfill
 
     with progress("symbols") as advance:
@@ -71,7 +71,7 @@ def backfill(lazy: Lazy, symbols: str | None, start: Any, end: Any) -> None:
 @click.option("--day", type=DATE, help="Trade date; default: the last session that is final.")
 @click.pass_obj
 def daily(lazy: Lazy, symbols: str | None, day: Any) -> None:
-    """Fetch one trade date's bars; a weekend or a holiday is nothing to do."""
+    """Fetch one trade date's bars; on a weekend or a holiday there is nothing to do."""
     from stocklib.pipeline.history import daily
 
     result = daily(lazy.settings(), day_of(day), symbols=listed(symbols))
@@ -83,7 +83,7 @@ def daily(lazy: Lazy, symbols: str | None, day: Any) -> None:
 @click.option("--follow", is_flag=True, help="Load, transform and publish every LOAD_SECONDS until stopped.")
 @click.pass_obj
 def load(lazy: Lazy, follow: bool) -> None:
-    """Load what is new in the lake into the warehouse."""
+    """Load new objects of the lake into the warehouse."""
     from stocklib.pipeline.loading import load
     from stocklib.pipeline.transform import loader_loop
 
@@ -99,7 +99,7 @@ def load(lazy: Lazy, follow: bool) -> None:
 
 @main.command()
 @click.option("--select", help="dbt's selection; default: every model.")
-@click.option("--full-refresh", is_flag=True, help="Build incremental models anew.")
+@click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from scratch.")
 @click.pass_obj
 def transform(lazy: Lazy, select: str | None, full_refresh: bool) -> None:
     """Build and test bronze, silver and gold with dbt; publish when the tests pass."""
@@ -109,10 +109,10 @@ def transform(lazy: Lazy, select: str | None, full_refresh: bool) -> None:
 
 
 @main.command()
-@click.option("--without-corrupt", is_flag=True, help="Leave objects out that cannot be read; later loads try again.")
+@click.option("--without-corrupt", is_flag=True, help="Leave out unreadable objects; later loads try again.")
 @click.pass_obj
 def rebuild(lazy: Lazy, without_corrupt: bool) -> None:
-    """Make the whole warehouse again from the lake alone; the embedded servers run meanwhile where they hold it."""
+    """Rebuild the whole warehouse from the lake; starts the embedded servers for it where the lake is theirs."""
     from stocklib.pipeline.transform import rebuild
     from workbench import embedded
 
@@ -128,7 +128,7 @@ def rebuild(lazy: Lazy, without_corrupt: bool) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def dbt(lazy: Lazy, arguments: tuple[str, ...]) -> None:
-    """Pass anything on to dbt, with our profile: stocks dbt -- test --select silver."""
+    """Run dbt with our profile: stocks dbt -- test --select silver."""
     from stocklib.pipeline.transform import run_dbt
 
     sys.exit(run_dbt(lazy.settings(), list(arguments)))

@@ -1,7 +1,7 @@
-"""The whole pipeline over one recorded session, on the embedded stack: what ``make demo`` runs.
+"""``make demo``: the whole pipeline over one recorded session, on the embedded stack.
 
-The demo's own settings in; a warehouse, executed notebooks and one HTML report under its home out. Every step is the
-one that a live pipeline takes: only the addresses differ.
+The demo's settings in; a warehouse, executed notebooks and one HTML report under its home out. Every step is the same
+as in a live pipeline: only the addresses differ.
 """
 
 import os
@@ -25,16 +25,16 @@ from stocklib.sessions import NEW_YORK, previous_session
 from stocklib.settings import MADE_BARS, Settings, project_root, read_settings
 from stocklib.warehouse import open_warehouse
 from workbench import embedded, runner
-from workbench.demo.landing_process import LandingBeside
+from workbench.demo.landing_process import LandingProcess
 
 Say = Callable[[str], None]
-# The session that is replayed when none is named.
+# The default session.
 DAYS = {"recorded": date(2012, 12, 14), "today": made_market.LAST}
 ANALYSES = ("market_overview", "candlesticks", "moving_averages", "backtests")
 
 
 def make_market() -> None:
-    """Have this process, and those that it starts, run the demo over ten companies of today's size."""
+    """Make this process and its children run the demo over ten companies of today's size."""
     home = Path(os.environ.get("STOCKS_DEMO_HOME") or project_root() / ".stocks" / "demo-today").resolve()
     os.environ["STOCKS_DEMO_HOME"] = str(home)
     made_market.write((home / MADE_BARS).parent)
@@ -45,7 +45,7 @@ def run_demo(*, day: date, say: Say) -> Path:
     began = time.monotonic()
     settings = read_settings(demo=True)
     symbols = _symbols_of(settings, day)
-    say(f"The demo's home is {settings.home}; nothing is written elsewhere but reports/.")
+    say(f"The demo's home is {settings.home}; only reports/ is written elsewhere.")
     try:
         with _step(say, "Starting the embedded S3, Kafka and replay servers"):
             embedded.up(settings, on_progress=lambda text: say(f"    {text}"))
@@ -81,11 +81,11 @@ def run_demo(*, day: date, say: Say) -> Path:
 
 
 def adopt_warehouse(settings: Settings, say: Say) -> None:
-    """Make the warehouse of another release again from the lake; one of this release stays as it is."""
+    """Rebuild the warehouse of another release from the lake; one of this release stays as it is."""
     try:
         open_warehouse(settings).initialise()
     except OtherRelease:
-        with _step(say, "Another release made this warehouse: making it again from the lake"):
+        with _step(say, "Another release made this warehouse: rebuilding it from the lake"):
             say(_indent(str(rebuild(settings))))
 
 
@@ -99,14 +99,14 @@ def _symbols_of(settings: Settings, day: date) -> list[str]:
 
 
 def _set_clock(settings: Settings, day: date) -> None:
-    """A minute before the opening bell of the day that is replayed."""
+    """Return the time a minute before the opening bell of the replayed session."""
     bell = datetime.combine(day, clock_time(9, 30), NEW_YORK)
     with Finnhub(settings) as finnhub:
         finnhub.set_clock(bell - timedelta(minutes=1))
 
 
 def _is_final(settings: Settings, day: date, symbols: list[str]) -> bool:
-    """Whether the bar of every symbol of this day is published and final."""
+    """Return whether the bar of every symbol on this date is published and final."""
     warehouse = open_warehouse(settings)
     if warehouse.published_build() is None:
         return False
@@ -118,14 +118,14 @@ def _is_final(settings: Settings, day: date, symbols: list[str]) -> bool:
 
 
 def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
-    """Produce and land side by side, until everything that was confirmed has landed."""
-    with LandingBeside() as landing:
+    """Produce and land in parallel, until everything that was confirmed has landed."""
+    with LandingProcess() as landing:
         produced = produce(settings, until_close=True, symbols=symbols, on_progress=_every(say, 5000))
         say(_indent(str(produced)))
         landing.wait_for(produced.quotes, seconds=60)
     say(_indent(landing.result))
     if landing.landed > produced.quotes:
-        # an earlier demo was interrupted, and what it had left in Kafka came first
+        # an interrupted earlier demo left messages in Kafka, which land first
         say(_indent(str(land(settings, until_idle=5))))
 
 
@@ -135,7 +135,7 @@ def _execute_analyses(settings: Settings) -> list[Path]:
 
 
 def _check_books(settings: Settings) -> Balance:
-    """The ledger of everything that the demo's home ever streamed, which must balance."""
+    """Check the ledger of everything that the demo's home ever streamed."""
     books = record(settings, balance(settings))
     if books.exit_status:
         wrong = [str(problem) for problem in books.problems]
@@ -145,7 +145,7 @@ def _check_books(settings: Settings) -> Balance:
 
 
 def _say_where(say: Say, settings: Settings, executed: list[Path], report: Path, *, seconds: float) -> None:
-    say(f"\nDone in {seconds:.0f} seconds. What there is now:\n")
+    say(f"\nDone in {seconds:.0f} seconds. The results:\n")
     say(f"    the report           {report}")
     say(f"    executed notebooks   {executed[0].parent.parent}")
     say(f"    the warehouse        {settings.home / 'warehouse' / 'published.duckdb'}")
@@ -163,7 +163,7 @@ def _step(say: Say, text: str) -> Iterator[None]:
 
 
 def _every(say: Say, count: int) -> Callable[..., None]:
-    """A progress callback that says one line each ``count`` quotes."""
+    """Return a progress callback that prints one line each ``count`` quotes."""
     said = 0
 
     def advance(done: int, total: int | None = None, text: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Landing in a process of its own, beside the producer, as it runs in production; the demo counts what has landed."""
+"""Landing in a process of its own, as in production; the demo counts the landed messages."""
 
 import multiprocessing
 import signal
@@ -14,8 +14,8 @@ from stocklib.pipeline.landing import land
 from stocklib.settings import read_settings
 
 
-class LandingBeside:
-    """Lands the demo's messages while the block runs; ``wait_for`` says when so many have landed."""
+class LandingProcess:
+    """Lands the demo's messages while the block runs; ``wait_for`` waits until so many have landed."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -38,7 +38,7 @@ class LandingBeside:
             self._hear(0.1)
 
     def wait_for(self, wanted: int, *, seconds: float) -> None:
-        """Until ``wanted`` messages have landed; ``StreamError`` when that takes longer, or the process ended."""
+        """Wait until ``wanted`` messages have landed; ``StreamError`` when it takes longer, or the process ended."""
         deadline = time.monotonic() + seconds
         while self.landed < wanted:
             if time.monotonic() > deadline:
@@ -59,8 +59,8 @@ class LandingBeside:
 
 
 def _land(news: "Queue[int | str]", stop: Any) -> None:
-    """The process: land until ``stop`` is set or the demo is gone; batch sizes, then the result, go to ``news``."""
-    # Ctrl-C reaches every process of a terminal; the demo is the one that decides
+    """Run the process: land until ``stop`` is set or the demo is gone; put batch sizes and the result into ``news``."""
+    # Ctrl-C reaches every process of a terminal; the demo decides when to end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_stop_with_the_demo, args=(stop,), daemon=True).start()
     try:
