@@ -1,4 +1,4 @@
-"""``python -m finnhub_replay``, or ``stocks replay``: the replay server alone."""
+"""``python -m finnhub_replay``, or ``stocks replay``: only the replay server."""
 
 import argparse
 import os
@@ -25,7 +25,7 @@ POST /replay/faults with {{"faults": "…", "seed": N}} orders others, "" none; 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until stopped; the exit status."""
+    """Serve until stopped; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
         tape = read_tape(options.data)
@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         "--name",
         action="append",
         default=[],
-        help="a name by which others ask for it, such as that of its container; any other is refused, so that no web "
-        "page reaches it under a name of its own (may be repeated)",
+        help="a host name of the server, such as that of its container; other names are refused, so that no web page "
+        "reaches it under another name (may be repeated)",
     )
     parser.add_argument("--start", default="2012-12-14T09:29:00", help="New York time (default %(default)s)")
     parser.add_argument("--speed", default="step", help="step (a virtual second a quote), or a factor from 1 to 3600")
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--key",
         default=os.environ.get("STOCKS_REPLAY_KEY", ""),
-        help="the only key that is taken (default: that of STOCKS_REPLAY_KEY, which does not show in ps; else any)",
+        help="the only valid key (default: that of STOCKS_REPLAY_KEY, which ps does not show; else any)",
     )
     parser.add_argument("--free-plan", action="store_true", help="403 on candles, splits and dividends")
     parser.add_argument("--calls-per-minute", type=_count, default=0, metavar="N", help="429 above so many; 0: any")

@@ -18,8 +18,8 @@ _LIMIT = "API limit reached. Please try again later. Remaining Limit: 0"
 
 @dataclass(frozen=True)
 class ApiRules:
-    """What this Finnhub insists on: a key (empty: any), a free plan's 403s, calls a minute (0: any number), symbols
-    of one websocket; and the names by which it is asked, besides those of loopback."""
+    """The server's rules: a key (empty: any), a free plan's 403s, calls a minute (0: any number), symbols of one
+    websocket, and its host names besides loopback."""
 
     key: str = ""
     free_plan: bool = False
@@ -28,7 +28,7 @@ class ApiRules:
     names: tuple[str, ...] = ()
 
     def takes(self, key: str) -> bool:
-        """Whether this key opens it."""
+        """Return whether this key is valid."""
         return not self.key or hmac.compare_digest(key.encode(), self.key.encode())
 
 
@@ -41,7 +41,7 @@ class Refusal(Exception):
 
 
 class Api:
-    """One API path to one function of the exchange."""
+    """Maps each API path to a function of the exchange."""
 
     def __init__(self, exchange: Exchange, rules: ApiRules) -> None:
         self.rules = rules
@@ -60,7 +60,7 @@ class Api:
         }
 
     def answer(self, path: str, parameters: Mapping[str, str], *, key: str, now: datetime) -> Any:
-        """The answer at this instant; raises ``Refusal``."""
+        """Return the answer at this instant, or raise ``Refusal``."""
         if not self.rules.takes(key):
             raise Refusal(401, WRONG_KEY)
         self._count()
@@ -71,7 +71,7 @@ class Api:
         return self._paths[path](Query(parameters), now)
 
     def recall(self, path: str, parameters: Mapping[str, str], *, now: datetime) -> Any:
-        """The same answer as it was at another instant; no call, so neither counted nor refused."""
+        """Return the same answer as it was at another instant, without counting or refusing a call."""
         return self._paths[path](Query(parameters), now)
 
     def _count(self) -> None:
@@ -100,31 +100,31 @@ class Api:
 
 
 class Query:
-    """The parameters of a call; one that is missing or makes no sense is a 422."""
+    """The parameters of a call; a missing or invalid one is a 422."""
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self._parameters = parameters
 
     def text(self, name: str) -> str:
-        """A parameter as it is, never empty."""
+        """Return a parameter as text, never empty."""
         value = self._parameters.get(name, "").strip()
         if not value:
             raise Refusal(422, f"Missing parameter: {name}")
         return value
 
     def symbol(self) -> str:
-        """``symbol`` in upper case."""
+        """Return ``symbol`` in upper case."""
         return self.text("symbol").upper()
 
     def number(self, name: str) -> int:
-        """A whole number, such as an epoch second."""
+        """Return a whole number, such as an epoch second."""
         try:
             return int(float(self.text(name)))
         except (ValueError, OverflowError):
             raise Refusal(422, f"Wrong parameter: {name}") from None
 
     def dates(self) -> dict[str, date]:
-        """``from`` and ``to``, as ``first`` and ``last``."""
+        """Return ``from`` and ``to``, as ``first`` and ``last``."""
         try:
             return {"first": date.fromisoformat(self.text("from")), "last": date.fromisoformat(self.text("to"))}
         except ValueError:

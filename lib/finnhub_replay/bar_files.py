@@ -1,8 +1,8 @@
-"""A file of daily bars in, a checked ``Tape`` out; what is wrong in a file is one error that says where.
+"""A file of daily bars in, a checked ``Tape`` out; one error names the first fault of a file and its line.
 
 A user's own file is a CSV or Parquet with the columns symbol, date, open, high, low, close, volume: prices as traded,
 volume in shares. ``splits.csv`` (symbol, date, fromFactor, toFactor), ``dividends.csv`` (symbol, date, amount) and
-``companies.csv`` (ticker, and whatever else of Finnhub's profile is known) beside it are read where they are.
+``companies.csv`` (ticker, and other fields of Finnhub's profile) in the same folder are read where they exist.
 """
 
 import math
@@ -26,17 +26,17 @@ COLUMNS = ["symbol", "date", *PRICES, "volume"]
 
 
 def recorded_bars() -> pd.DataFrame:
-    """The bars that ship with the project: symbol, date, open, high, low, close, volume, ordered by symbol and date."""
+    """Return the project's bars: symbol, date, open, high, low, close, volume, ordered by symbol and date."""
     return read_bars(RECORDED)
 
 
 def replay_symbols(data: Path | None = None) -> list[str]:
-    """The symbols that a replay of this file (None: the recorded bars) answers for."""
+    """Return the symbols of a replay of this file (None: the recorded bars)."""
     return read_tape(data).symbols
 
 
 def read_tape(path: Path | None = None) -> Tape:
-    """The tape of a file of bars (None: the recorded ones); ``EmbeddedError`` names what is wrong in it, and where."""
+    """Return the tape of a file of bars (None: the recorded ones); ``EmbeddedError`` names a fault and its line."""
     path = path or RECORDED
     tape = Tape(bars={str(symbol): _bars(rows) for symbol, rows in read_bars(path).groupby("symbol", sort=True)})
     for row in read_companion(path.parent / "splits.csv"):
@@ -50,7 +50,7 @@ def read_tape(path: Path | None = None) -> Tape:
 
 
 def read_bars(path: Path) -> pd.DataFrame:
-    """The checked bars of a CSV or Parquet file, ordered by symbol and date."""
+    """Return the checked bars of a CSV or Parquet file, ordered by symbol and date."""
     frame = _read(path)
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
@@ -87,7 +87,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _each(path: Path, frame: pd.DataFrame, column: str, read: Callable[[Any], Any]) -> "pd.Series[Any]":
-    """A column with each value read; one that cannot be is refused."""
+    """Return a column of parsed values; refuse an invalid one."""
     known: dict[Any, Any] = {}
     complaints: dict[Any, str] = {}
     for value in frame[column].unique():

@@ -1,7 +1,7 @@
-"""Candles of a tape at an instant: only those that are over, daily ones split-adjusted as of the instant's date.
+"""Candles of a tape at an instant: only finished ones, daily ones split-adjusted as of the instant's date.
 
-A row is (epoch second of its begin, open, high, low, close, volume). Daily, weekly and monthly candles begin at 00:00
-UTC of their first calendar day; a week or month that is not over holds its finished days. Intraday candles are as
+A row is (epoch second of its start, open, high, low, close, volume). Daily, weekly and monthly candles begin at 00:00
+UTC of their first calendar day; an unfinished week or month holds its finished days. Intraday candles are as
 traded, and at most a month of them comes in one call.
 """
 
@@ -27,11 +27,11 @@ _LAST_EPOCH = 4_102_444_800
 
 
 def daily_candles(tape: Tape, symbol: str, resolution: str, *, first: int, last: int, now: datetime) -> Iterator[Row]:
-    """The candles of days, weeks or months that begin from ``first`` to ``last`` (epoch seconds)."""
+    """Yield the candles of days, weeks or months that begin from ``first`` to ``last`` (epoch seconds)."""
     start, today = PERIODS[resolution], new_york_date(now)
     finished = today if _is_over(today, now) else today - timedelta(1)
     bars = tape.between(symbol, _utc_date(first), min(_utc_date(last) + _MONTH, finished))
-    # a period that began before ``first`` or begins after ``last`` is no answer, whatever days of it are there
+    # a period that began before ``first`` or begins after ``last`` is left out, with all its days
     bars = [bar for bar in bars if first <= _midnight(start(bar.day)) <= last]
     for begin, group in groupby(bars, key=lambda bar: start(bar.day)):
         yield _midnight(begin), *_adjusted([(bar, tape.factor(symbol, bar.day, today)) for bar in group])
@@ -47,7 +47,7 @@ def intraday_candles(
     now: datetime,
     path: ToPath,
 ) -> Iterator[Row]:
-    """The candles of so many minutes that begin from ``first`` to ``last`` (epoch seconds)."""
+    """Yield the candles of so many minutes that begin from ``first`` to ``last`` (epoch seconds)."""
     span = MINUTES[resolution] * 60
     last = min(last, int(now.timestamp()) - span)
     first = max(first, last - int(_MONTH.total_seconds()))
@@ -58,7 +58,7 @@ def intraday_candles(
 
 
 def _session_candles(bar: Bar, path: SessionPath, span: int) -> Iterator[Row]:
-    """A session's candles, aligned to the UTC clock; the price at the closing bell belongs to the last one."""
+    """Return a session's candles, aligned to UTC; the price at the closing bell belongs to the last one."""
     found, prices = session(bar.day), path.price
     if found is None:
         return

@@ -12,7 +12,7 @@ class VirtualClock:
 
     def __init__(self, start: datetime, *, speed: float | None) -> None:
         self.speed = speed
-        # how often it was set, which is no passing of time
+        # how often it was set, which does not count as passing time
         self.jumps = -1
         self.set(start)
 
@@ -22,18 +22,18 @@ class VirtualClock:
         return "step" if self.speed is None else "speed"
 
     def now(self) -> datetime:
-        """The virtual instant, UTC."""
+        """Return the virtual instant, UTC."""
         if self.speed is None:
             return self._base
         return self._base + timedelta(seconds=(time.monotonic() - self._since) * self.speed)
 
     @property
     def base(self) -> datetime:
-        """The instant that it was last set or advanced to."""
+        """The instant to which it was last set or advanced."""
         return self._base
 
     def set(self, instant: datetime) -> None:
-        """Make it this instant now; ``EmbeddedError`` when no trading calendar reaches that far."""
+        """Set it to this instant; ``EmbeddedError`` outside of the trading calendar."""
         self._move(instant)
         self.jumps += 1
 
@@ -42,24 +42,24 @@ class VirtualClock:
         self._move(self.now() + timedelta(seconds=seconds))
 
     def advance_to(self, instant: datetime) -> None:
-        """Let time pass until this instant; nothing when it is over already."""
+        """Let time pass until this instant; do nothing when it is in the past."""
         if instant > self.now():
             self._move(instant)
 
     def tick(self) -> None:
-        """A quote was answered: where the clock steps, that took a second."""
+        """Count an answered quote: a stepping clock moves by a second."""
         if self.speed is None:
             self._base += timedelta(seconds=1)
 
     def _move(self, instant: datetime) -> None:
         if not FIRST_DATE <= new_york_date(instant) <= LAST_DATE:
-            raise EmbeddedError(f"{instant:%Y-%m-%d} is no date of the trading calendar, {FIRST_DATE} to {LAST_DATE}")
+            raise EmbeddedError(f"{instant:%Y-%m-%d} is not in the trading calendar, {FIRST_DATE} to {LAST_DATE}")
         self._base = instant.astimezone(UTC)
         self._since = time.monotonic()
 
 
 def read_start(text: str) -> datetime:
-    """A start instant: New York time unless it says otherwise.
+    """Return a start instant, in New York time unless the text has an offset.
 
     >>> read_start("2012-12-14T09:30")
     datetime.datetime(2012, 12, 14, 14, 30, tzinfo=datetime.timezone.utc)
@@ -72,7 +72,7 @@ def read_start(text: str) -> datetime:
 
 
 def read_speed(text: str) -> float | None:
-    """``step`` (None), or a factor from 1 to 3600."""
+    """Return None for ``step``, or a factor from 1 to 3600."""
     if text == "step":
         return None
     try:

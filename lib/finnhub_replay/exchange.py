@@ -1,8 +1,8 @@
-"""What Finnhub would have answered at an instant: a tape and a time in, the answer as plain data out.
+"""Finnhub's answers at an instant: a tape and a time in, the answer as plain data out.
 
-Nothing here knows the future: a daily candle is there after its session's close, an intraday one after its end, a
-split on its date, a company from its IPO on. Daily candles are split-adjusted as of the instant's New York date,
-intraday ones are not, as Finnhub does it.
+No answer looks ahead: a daily candle exists after its session's close, an intraday one after its end, a split on its
+date, a company from its IPO on. Daily candles are split-adjusted as of the instant's New York date; intraday ones are
+not, as at Finnhub.
 """
 
 import math
@@ -33,7 +33,7 @@ class Exchange:
         self._prints: Callable[[Bar], Prints] = lru_cache(maxsize=kept)(self._prints_of)
 
     def quote(self, symbol: str, now: datetime) -> dict[str, Any]:
-        """The quote at this instant; zeros and nulls for a symbol that has no price yet."""
+        """Return the quote at this instant; zeros and nulls for a symbol that has no price yet."""
         bar = self._last_bar(symbol, now)
         found = session(bar.day) if bar else None
         if bar is None or found is None:
@@ -53,9 +53,9 @@ class Exchange:
         }
 
     def candles(self, symbol: str, resolution: str, *, first: int, last: int, now: datetime) -> dict[str, Any]:
-        """The candles that begin from ``first`` to ``last`` (epoch seconds) and are over by now."""
+        """Return the finished candles that begin from ``first`` to ``last`` (epoch seconds)."""
         if resolution in MINUTES:
-            # not the cached ones: a month of sessions would push out the one that is on
+            # uncached: a month of sessions would evict the current one
             rows = intraday_candles(self.tape, symbol, resolution, first=first, last=last, now=now, path=_path_of)
         else:
             rows = daily_candles(self.tape, symbol, resolution, first=first, last=last, now=now)
@@ -63,7 +63,7 @@ class Exchange:
         return {**dict(zip("tohlcv", columns, strict=True)), "s": "ok"} if columns else {"s": "no_data"}
 
     def trades(self, symbol: str, after: datetime, upto: datetime) -> list[dict[str, Any]]:
-        """The trades later than ``after``, up to and with ``upto``, as the websocket says them."""
+        """Return the trades later than ``after``, up to and with ``upto``, in the websocket's form."""
         found = []
         for bar in self.tape.between(symbol, new_york_date(after), new_york_date(upto)):
             if (hours := session(bar.day)) is None or hours.close <= after or hours.open > upto:
@@ -79,11 +79,11 @@ class Exchange:
         return found
 
     def profile(self, symbol: str, now: datetime) -> dict[str, Any]:
-        """The company behind a symbol, with Finnhub's fields only; nothing before its IPO."""
+        """Return the company of a symbol, with only Finnhub's fields; an empty answer before its IPO."""
         company = self.tape.companies.get(symbol)
         if company is None or (company.get("ipo") or date.min) > new_york_date(now):
             return {}
-        # they were counted once, after every split of the tape: in 2004 Apple had half of them, at twice the price
+        # the file counts shares after every split of the tape: in 2004 Apple had half of them, at twice the price
         bar = self._last_bar(symbol, now)
         later = self.tape.factor(symbol, bar.day if bar else new_york_date(now), date.max)
         shares = round((company.get("shareOutstanding") or 0.0) / later, 4)
@@ -95,7 +95,7 @@ class Exchange:
         }
 
     def splits(self, symbol: str, *, first: date, last: date, now: datetime) -> list[dict[str, Any]]:
-        """The splits from ``first`` to ``last`` that have happened by now."""
+        """Return the splits from ``first`` to ``last`` up to now."""
         upto = min(last, new_york_date(now))
         return [
             {"symbol": symbol, "date": split.day.isoformat(), "fromFactor": split.old, "toFactor": split.new}
@@ -104,7 +104,7 @@ class Exchange:
         ]
 
     def dividends(self, symbol: str, *, first: date, last: date, now: datetime) -> list[dict[str, Any]]:
-        """The dividends that went ex from ``first`` to ``last`` and by now; ``adjustedAmount`` for the splits since."""
+        """Return the dividends with ex dates from ``first`` to ``last`` up to now; with ``adjustedAmount``."""
         today = new_york_date(now)
         return [
             {
@@ -119,7 +119,7 @@ class Exchange:
         ]
 
     def listed(self, now: datetime, text: str = "") -> list[dict[str, str]]:
-        """The symbols that trade by now and whose name or symbol holds a text."""
+        """Return the symbols that trade now and whose name or symbol holds a text."""
         found = []
         for symbol in self.tape.symbols:
             name = self.tape.companies.get(symbol, {}).get("name", symbol)
@@ -130,7 +130,7 @@ class Exchange:
 
     @staticmethod
     def status(now: datetime) -> dict[str, Any]:
-        """Whether the US exchanges are open."""
+        """Return whether the US exchanges are open."""
         day = new_york_date(now)
         today = session(day)
         return {
@@ -144,7 +144,7 @@ class Exchange:
 
     @staticmethod
     def holidays(now: datetime) -> dict[str, Any]:
-        """The holidays and half days of this year and the next; a closing that nobody planned is there afterwards."""
+        """Return the holidays and half days of this year and the next; an unplanned closing only afterwards."""
         day = new_york_date(now)
         rows = []
         for found in calendar_days(date(day.year, 1, 1), min(date(day.year + 1, 12, 31), LAST_DATE)):
@@ -159,13 +159,13 @@ class Exchange:
         return session_prints(bar, self._path(bar))
 
     def _last_bar(self, symbol: str, now: datetime) -> Bar | None:
-        """The bar that is on, or else the last one before it."""
+        """Return the current session's bar, else the last one before it."""
         day = new_york_date(now)
         today = session(day)
         return self.tape.before(symbol, day, included=today is not None and today.open <= now)
 
     def _previous_close(self, bar: Bar) -> float:
-        """On the basis of the bar's own day; a symbol's first day is measured from its open."""
+        """Return the previous close on the basis of the bar's own day; for a symbol's first day its open."""
         before = self.tape.before(bar.symbol, bar.day)
         if before is None:
             return bar.open
@@ -176,7 +176,7 @@ class Exchange:
 def _path_of(bar: Bar) -> SessionPath:
     found = session(bar.day)
     if found is None:
-        raise ValueError(f"{bar.day} is no session")
+        raise ValueError(f"{bar.day} is not a session")
     return session_path(bar, int((found.close - found.open).total_seconds()))
 
 

@@ -1,6 +1,6 @@
-"""Faults to order: answers that are lost, late, doubled, broken or wrong, drawn from a seed, one at most a call.
+"""Faults on request: answers that are lost, late, doubled, broken or wrong, drawn from a seed, at most one a call.
 
-A message of the trades' stream counts as a call; ``slow``, ``429``, ``5xx`` and ``clock`` are of answers alone.
+A message of the trades' stream counts as a call; ``slow``, ``429``, ``5xx`` and ``clock`` apply only to answers.
 
 What goes in: a text such as ``drop=0.01,slow=0.02:3s,429=0.005:10`` (how often, and how much of it) and each answer
 that is about to leave. What comes out: the answer to send instead. The same seed and the same calls meet the same
@@ -23,13 +23,13 @@ from stocklib.errors import EmbeddedError
 # kind: (what ``:size`` is, in seconds or a count; what it is where none is given; what happens)
 KINDS: dict[str, tuple[str, float, str]] = {
     "duplicate": ("", 0, "the answer before to the same call once more, its Date included"),
-    "late": ("seconds", 60, "what was true SECONDS ago, after newer answers have been given"),
+    "late": ("seconds", 60, "the answer of SECONDS ago, after newer answers"),
     "drop": ("", 0, "the connection ends without an answer"),
     "cut": ("", 0, "the connection ends in the middle of the answer"),
-    "429": ("count", 1, "COUNT calls in a row are told that they are too many"),
+    "429": ("count", 1, "COUNT calls in a row are refused as too many"),
     "5xx": ("count", 1, "COUNT calls in a row get 502 or 503 with a page of HTML, as gateways send it"),
     "slow": ("seconds", 3, "the answer leaves SECONDS of this machine's time later"),
-    "truncated": ("", 0, "the first half of the JSON, as if it were all"),
+    "truncated": ("", 0, "the first half of the JSON, as if complete"),
     "zeros": ("", 0, "prices are zero, changes null"),
     "nan": ("", 0, "prices are NaN, literally"),
     "negative": ("", 0, "prices are below zero"),
@@ -55,7 +55,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Sending:
-    """An answer about to leave: ``delay`` seconds from now, and only its first ``cut`` bytes where that is not None."""
+    """An answer to send: after ``delay`` seconds, and only its first ``cut`` bytes where that is not None."""
 
     body: bytes
     at: datetime
@@ -66,7 +66,7 @@ class Sending:
 
 
 class Faults:
-    """Draws what happens to each call. Since the start it counts calls and spoiled ones by path, faults by kind."""
+    """Draws the fault of each call. It counts calls and spoiled ones by path, faults by kind."""
 
     def __init__(self, text: str = "", *, seed: int = 0) -> None:
         self.calls: Counter[str] = Counter()
@@ -75,7 +75,7 @@ class Faults:
         self.order(text, seed=seed)
 
     def order(self, text: str, *, seed: int = 0) -> None:
-        """From now on these faults (none: an empty text), drawn from the seed's beginning; the counts go on."""
+        """Set the faults (an empty text: none) and restart the seed; the counts continue."""
         self._faults = read_faults(text)
         self.text, self.seed = text, seed
         self._random = random.Random(seed)  # noqa: S311 - to be repeatable
@@ -83,10 +83,10 @@ class Faults:
         self._last: dict[str, Sending] = {}
 
     def draw(self) -> Fault | None:
-        """The fault of the next call, or None; a burst that began goes on."""
+        """Return the fault of the next call, or None; a burst continues."""
         if not self._faults:
             return None
-        # always drawn, so that what comes later does not depend on bursts
+        # always drawn, so that later faults do not depend on bursts
         drawn = self._random.random()
         if self._burst:
             fault, left = self._burst
@@ -101,7 +101,7 @@ class Faults:
         return None
 
     def spoil(self, path: str, sending: Sending, *, query: str, earlier: Callable[[datetime], Any]) -> Sending:
-        """What to send in place of the answer to a call; ``earlier`` gives the answer that was right at an instant."""
+        """Return what to send instead of an answer; ``earlier`` returns the right answer at an instant."""
         fault = self.draw()
         self.calls[path] += 1
         call = f"{path}?{query}"
@@ -117,9 +117,9 @@ class Faults:
         return spoiled
 
     def relay(self, message: bytes, *, held: list[bytes]) -> list[bytes] | None:
-        """What to send in place of a message of the stream: none, or several; None is the end of the connection.
+        """Return what to send instead of a message of the stream: none, or several; None ends the connection.
 
-        ``held`` is the connection's own, and keeps what is to be sent after the next message.
+        ``held`` belongs to the connection and keeps messages to send after the next one.
         """
         fault = self.draw()
         self.calls["stream"] += 1
@@ -145,7 +145,7 @@ class Faults:
     def _apply(
         self, fault: Fault, sending: Sending, before: Sending | None, earlier: Callable[[datetime], Any]
     ) -> Sending:
-        """The spoiled answer; the same one where this fault does not go with it."""
+        """Return the spoiled answer; the same one where this fault does not apply."""
         match fault.kind:
             case "drop":
                 return replace(sending, cut=0)
@@ -175,7 +175,7 @@ class Faults:
 
 
 def read_faults(text: str) -> tuple[Fault, ...]:
-    """The faults of ``kind=chance[:size],…``; one error names what is wrong.
+    """Return the faults of ``kind=chance[:size],…``; ``EmbeddedError`` names what is wrong.
 
     >>> read_faults("drop=0.01, slow=0.02:500ms")
     (Fault(kind='drop', chance=0.01, size=0, way=''), Fault(kind='slow', chance=0.02, size=0.5, way=''))
@@ -184,12 +184,12 @@ def read_faults(text: str) -> tuple[Fault, ...]:
     if len({fault.kind for fault in found}) < len(found):
         raise EmbeddedError(f"the faults {text!r} name a kind twice")
     if sum(fault.chance for fault in found) > 1 + 1e-9:
-        raise EmbeddedError(f"the faults {text!r} add up to more than one a call: their chances are to be 1 at most")
+        raise EmbeddedError(f"the faults {text!r} have chances that sum to more than 1")
     return found
 
 
 def describe_faults() -> str:
-    """The kinds, for the help."""
+    """Return the kinds, for the help."""
     lines = [
         f"  {f'{kind}=CHANCE:{unit.upper()}' if unit else f'{kind}=CHANCE':<22} {what}"
         + (f" (default {default:g})" if unit else "")
@@ -202,7 +202,7 @@ def _read(item: str) -> Fault:
     kind, _, rest = item.partition("=")
     chance, colon, size = rest.partition(":")
     if kind not in KINDS:
-        raise EmbeddedError(f"{item!r} is no fault: kind=chance[:size], of the kinds {', '.join(KINDS)}")
+        raise EmbeddedError(f"{item!r} is not a fault: kind=chance[:size], of the kinds {', '.join(KINDS)}")
     unit, default, _ = KINDS[kind]
     try:
         share = float(chance)
@@ -222,7 +222,7 @@ def _read(item: str) -> Fault:
 
 
 def _misprice(body: bytes, kind: str) -> bytes:
-    """A quote, candles or trades with prices that are none; the very same where there are no prices."""
+    """Return a quote, candles or trades with invalid prices; the same answer where there are no prices."""
     answer = orjson.loads(body)
     if not isinstance(answer, dict) or not ("c" in answer or answer.get("type") == "trade"):
         return body
@@ -231,7 +231,7 @@ def _misprice(body: bytes, kind: str) -> bytes:
     answer |= {name: _each(answer[name], kind) for name in _PRICES if name in answer}
     if kind == "zeros":
         answer |= {name: None for name in ("d", "dp") if name in answer}
-    # JSON has no NaN: what is written in its place is replaced in the text
+    # JSON has no NaN: a placeholder is replaced in the text
     return orjson.dumps(answer).replace(b'"NaN"', b"NaN")
 
 

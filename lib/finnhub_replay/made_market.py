@@ -2,7 +2,7 @@
 
 The recorded market ends in 2013, when the largest company was worth 0.6 trillion. This one has today's sizes and is
 made up: shares outstanding, splits, dividends and the last price are near the companies' own (from their announcements
-and reports, in round figures); the days before are a random walk that ends at that price.
+and reports, in round figures); earlier days are a random walk that ends at that price.
 """
 
 import csv
@@ -47,7 +47,7 @@ COMPANIES = (
 
 
 def closes(company: Company) -> dict[date, float]:
-    """The close of each session, as it was traded: before a split so many times as high."""
+    """Return the close of each session as traded, unadjusted for later splits."""
     days = [found.session_date for found in sessions(FIRST, LAST)]
     steps = np.random.default_rng(sum(map(ord, company.symbol))).normal(0.0008, 0.015, len(days))
     walk = np.exp(np.cumsum(steps))
@@ -59,7 +59,7 @@ def closes(company: Company) -> dict[date, float]:
 
 
 def write(folder: Path) -> Path:
-    """Write the files that the replay reads; returns that of the bars."""
+    """Write the files that the replay reads; return the path of the bars."""
     folder.mkdir(parents=True, exist_ok=True)
     bars = []
     for company in COMPANIES:

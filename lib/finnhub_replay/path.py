@@ -1,8 +1,8 @@
 """A day's bar as a path through the session, a price each second: reconstructed, since only the bar was recorded.
 
 Three Brownian bridges of the log price lead from the open to one extreme, to the other, and to the close; the path is
-folded back wherever it would leave the bar. Seeded by (symbol, date): every machine and every run sees the same path.
-The open, the high, the low and the close are the recorded numbers to the last digit; what lies between is rounded to
+reflected where it would leave the bar. Seeded by (symbol, date): every machine and every run sees the same path.
+The open, the high, the low and the close are the recorded numbers to the last digit; prices between are rounded to
 cents.
 """
 
@@ -26,7 +26,7 @@ _AUCTION = 8.2
 class SessionPath:
     """The prices of one session: ``price[k]`` is that of ``k`` seconds after the open, the last one the close.
 
-    ``high`` and ``low`` are what had been seen by then.
+    ``high`` and ``low`` are the extremes up to then.
     """
 
     price: Floats
@@ -35,7 +35,7 @@ class SessionPath:
 
 
 def session_path(bar: Bar, seconds: int) -> SessionPath:
-    """The path of a bar through a session of so many seconds: ``seconds + 1`` prices.
+    """Return the path of a bar through a session of so many seconds: ``seconds + 1`` prices.
 
     >>> from datetime import date
     >>> path = session_path(Bar("AAPL", date(2012, 12, 14), 514.75, 518.13, 505.58, 509.79, 36056400), 23400)
@@ -47,7 +47,7 @@ def session_path(bar: Bar, seconds: int) -> SessionPath:
 
 
 def minute_volumes(volume: int, minutes: int) -> NDArray[np.int64]:
-    """A day's volume by minute: the usual shape of a day, the closing auction in the last minute, the sum exact."""
+    """Return a day's volume by minute: a usual profile, the closing auction in the last minute, the sum exact."""
     halves = np.interp(np.linspace(0, 13, minutes + 1), np.arange(14), np.concatenate([[0], np.cumsum(_HALF_HOURS)]))
     shape = np.diff(halves)
     shape[-1] += _AUCTION
@@ -84,7 +84,7 @@ def _bridges(random: np.random.Generator, knots: list[tuple[int, float]], step: 
 
 
 def _fold(walk: Floats, low: float, high: float) -> Floats:
-    """Reflect a walk at both ends of its range, as often as it takes."""
+    """Reflect a walk at both ends of its range until it stays inside."""
     width = high - low
     along: Floats = np.mod(walk - low, 2 * width)
     return low + np.where(along > width, 2 * width - along, along)

@@ -1,7 +1,7 @@
 """The trades of a session, reconstructed: prints along its path whose minutes add up to the minutes' candles.
 
 Each minute prints its first, highest, lowest and last price, and a few in between; the last minute prints the closing
-bell's price too. A minute's volume is shared out among its prints, to the last share. Seeded by (symbol, date).
+bell's price too. A minute's volume is divided among its prints, to the last share. Seeded by (symbol, date).
 """
 
 import hashlib
@@ -28,13 +28,13 @@ class Prints:
     volume: NDArray[np.int64]
 
     def between(self, after: int, upto: int) -> slice:
-        """Those later than ``after`` seconds from the open, up to and with ``upto``."""
+        """Return those later than ``after`` seconds from the open, up to and with ``upto``."""
         first, last = np.searchsorted(self.second, [after, upto], side="right")
         return slice(int(first), int(last))
 
 
 def session_prints(bar: Bar, path: SessionPath) -> Prints:
-    """The trades of a bar along its path.
+    """Return the trades of a bar along its path.
 
     >>> from datetime import date
     >>> from finnhub_replay.path import session_path
@@ -59,14 +59,14 @@ def session_prints(bar: Bar, path: SessionPath) -> Prints:
 
 
 def _choose(prices: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:
-    """The places of a minute's prints: its first, highest, lowest and last price, and some more."""
+    """Return the seconds of a minute's prints: its first, highest, lowest and last price, and some more."""
     needed = [0, int(prices.argmax()), int(prices.argmin()), len(prices) - 1]
     chosen: NDArray[np.int64] = np.unique([*needed, *random.integers(0, len(prices), _BETWEEN)])
     return chosen
 
 
 def _share(volume: int, parts: int, random: np.random.Generator, *, at_the_bell: bool) -> NDArray[np.int64]:
-    """A minute's volume in so many parts: whole shares, at least one each where there are enough."""
+    """Return a minute's volume in so many parts: whole shares, at least one each where there are enough."""
     weights = random.random(parts) + 0.1
     if at_the_bell:
         weights[-1] = weights[:-1].sum() * _AT_THE_BELL / (1 - _AT_THE_BELL)

@@ -1,4 +1,4 @@
-"""The small CSV files beside the bars: splits, dividends, companies; rows in, checked values out."""
+"""The small CSV files next to the bars: splits, dividends, companies; rows in, checked values out."""
 
 import csv
 import math
@@ -35,7 +35,7 @@ _MAY: dict[str, _Read] = {"ipo": date.fromisoformat, "shareOutstanding": _positi
 
 
 def read_companion(path: Path) -> list[dict[str, Any]]:
-    """The rows of one of these files, none when there is no such file; ``EmbeddedError`` names line and column."""
+    """Return the rows of one of these files, none where it is missing; ``EmbeddedError`` names line and column."""
     if not path.exists():
         return []
     must = _MUST[path.name]

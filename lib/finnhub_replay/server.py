@@ -1,8 +1,8 @@
 """The HTTP side of a replay: Finnhub's paths, keys, limits, status codes and error bodies around an ``Exchange``.
 
 Every answer names its source (``X-Stocks-Source: replay``) and carries the virtual time as its ``Date``. The clock is
-read and moved under ``/replay/clock``, faults are ordered and counted under ``/replay/faults``, with the server's key.
-What a web page sends is refused (``web_guard``).
+read and moved under ``/replay/clock``, faults are set and counted under ``/replay/faults``, with the server's key.
+Requests of web pages are refused (``web_guard``).
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def serve(
     faults: Faults | None = None,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Answer until SIGINT or SIGTERM; ``EmbeddedError`` when the port is taken, or others could move the clock."""
+    """Answer until SIGINT or SIGTERM; ``EmbeddedError`` when the port is in use, or others could move the clock."""
     rules = rules or ApiRules()
     if not rules.key and not is_loopback(host):
         raise EmbeddedError(
@@ -53,7 +53,7 @@ def serve(
 
 
 def make_application(api: Api, clock: VirtualClock, *, faults: Faults | None = None) -> Application:
-    """The server's routes."""
+    """Return the application with the server's routes."""
     faults = faults or Faults()
     feed = TradeStream(api.exchange, clock, api.rules, faults)
     ours = {"clock": clock, "api": api, "faults": faults, "feed": feed}
@@ -64,7 +64,7 @@ def make_application(api: Api, clock: VirtualClock, *, faults: Faults | None = N
         (r"/api/v1/*(/.*)", _ApiHandler, ours),
         (r".*", _NowhereHandler, ours),
     ]
-    # the handlers share the feed; whoever serves the application keeps it going
+    # the handlers share the feed; ``_serve`` pumps it
     return Application(handlers, log_function=lambda handler: None, compress_response=False, feed=feed)
 
 
@@ -83,7 +83,7 @@ async def _serve(application: Application, host: str, port: int, on_ready: Calla
     feed: TradeStream = application.settings["feed"]
     pumps = []
     if feed.clock.mode == "speed":
-        # a clock that steps is pumped by whoever moves it
+        # the request that moves a stepping clock also pumps the feed
         pumps.append(PeriodicCallback(feed.pump, PUMP_SECONDS * 1000))
         pumps.append(PeriodicCallback(partial(feed.pump, ping=True), PING_SECONDS * 1000))
     for pump in pumps:
@@ -131,7 +131,7 @@ class _Json(RequestHandler):
         self.clear_header("Server")
 
     def compute_etag(self) -> None:
-        """None: two equal answers at two instants are two answers."""
+        """No ETag: equal answers at two instants are different answers."""
 
 
 class _ApiHandler(_Json):
@@ -160,7 +160,7 @@ class _ApiHandler(_Json):
             await self._break_off(sending.body, sending.cut)
 
     async def _break_off(self, body: bytes, cut: int) -> None:
-        """End the connection: without a byte, or after the head and the first bytes of a body that promised more."""
+        """End the connection: without a byte, or after the head and the first bytes of a longer body."""
         stream = self.detach()
         if cut:
             await stream.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:cut])
@@ -168,7 +168,7 @@ class _ApiHandler(_Json):
 
 
 class _Control(_Json):
-    """Answers whoever has the key; that is no call of the API, so neither counted nor spoiled."""
+    """Answers any client with the key; it is not a call of the API, so neither counted nor spoiled."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -227,4 +227,4 @@ class _NowhereHandler(_Json):
     def prepare(self) -> None:
         super().prepare()
         if not self._finished:
-            self.refuse(404, "this is a replay of Finnhub's API: ask under /api/v1")
+            self.refuse(404, "this is a replay of Finnhub's API: use paths under /api/v1")

@@ -1,4 +1,4 @@
-"""The tape: every recorded bar by symbol and date, with splits, dividends and companies; quick to ask."""
+"""The tape: every recorded bar by symbol and date, with splits, dividends and companies, for fast lookups."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dividend:
-    """``amount`` dollars a share, as paid, went ex on ``day``."""
+    """``amount`` dollars a share, as paid, with ``day`` as ex date."""
 
     symbol: str
     day: date
@@ -41,7 +41,7 @@ class Dividend:
 
 @dataclass
 class Tape:
-    """Every bar of every symbol by date, with the splits, dividends and companies that are known beside them."""
+    """Every bar of every symbol by date, with their splits, dividends and companies."""
 
     bars: dict[str, list[Bar]]
     splits: dict[str, list[Split]] = field(default_factory=dict)
@@ -57,23 +57,23 @@ class Tape:
         return sorted(self.bars)
 
     def bar(self, symbol: str, day: date) -> Bar | None:
-        """The bar of a day, or None."""
+        """Return the bar of a day, or None."""
         found = self.before(symbol, day, included=True)
         return found if found is not None and found.day == day else None
 
     def before(self, symbol: str, day: date, *, included: bool = False) -> Bar | None:
-        """The last bar before a day (or on it, when it is included), or None."""
+        """Return the last bar before a day (or on it, when it is included), or None."""
         search = bisect_right if included else bisect_left
         place = search(self._days.get(symbol, []), day)
         return self.bars[symbol][place - 1] if place else None
 
     def between(self, symbol: str, first: date, last: date) -> Sequence[Bar]:
-        """The bars from ``first`` to ``last``, both included."""
+        """Return the bars from ``first`` to ``last``, both included."""
         days = self._days.get(symbol, [])
         return self.bars.get(symbol, [])[bisect_left(days, first) : bisect_right(days, last)]
 
     def factor(self, symbol: str, after: date, upto: date) -> float:
-        """How many shares of ``upto`` one share of ``after`` has become: the product of the splits between them."""
+        """Return how many shares one share of ``after`` is at ``upto``: the product of the splits between them."""
         factor = 1.0
         for split in self.splits.get(symbol, []):
             if after < split.day <= upto:

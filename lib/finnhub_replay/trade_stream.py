@@ -1,11 +1,9 @@
 """The websocket side of a replay: subscriptions, and trades as virtual time passes.
 
-It speaks as wss://ws.finnhub.io does, on the port of the REST paths: the key as ``?token=``, ``subscribe`` and
-``unsubscribe``, ``trade``, ``ping`` and ``error`` messages. A ``trade`` or ``ping`` also says under ``now`` what the
-virtual time is, as the ``Date`` header does over there; the ping that follows the trades says that nothing older comes.
-
-Time that passes is streamed: that of a running clock, a quote's second, an advance. A clock that is set jumps: what
-lies between is not.
+It has the protocol of wss://ws.finnhub.io, on the port of the REST paths: the key as ``?token=``, ``subscribe`` and
+``unsubscribe``, ``trade``, ``ping`` and ``error`` messages. A ``trade`` or ``ping`` also holds the virtual time as
+``now``, like the REST ``Date`` header; the ping after the trades means that no older trade comes. Trades of passing
+time are streamed: of a running clock, a quote's second, an advance. Setting the clock jumps over the trades in between.
 """
 
 from datetime import UTC, datetime
@@ -21,13 +19,13 @@ from finnhub_replay.exchange import Exchange
 from finnhub_replay.faults import Faults
 from stocklib.web_guard import refuse_page
 
-# How often a running clock is looked at, and told to those who listen (this machine's seconds).
+# How often a running clock's trades are sent (this machine's seconds).
 PUMP_SECONDS, PING_SECONDS = 0.05, 0.5
 _TRADES_A_MESSAGE = 50
 
 
 class TradeStream:
-    """Everybody who listens, and how far they were told."""
+    """The connections of the stream, and the time up to which they have the trades."""
 
     def __init__(self, exchange: Exchange, clock: VirtualClock, rules: ApiRules, faults: Faults) -> None:
         self.exchange, self.clock, self.rules, self.faults = exchange, clock, rules, faults
@@ -36,10 +34,10 @@ class TradeStream:
         self._minute = clock.now().replace(second=0, microsecond=0)
 
     def pump(self, *, ping: bool = False) -> None:
-        """Send what was traded since the last time; a ``ping`` after it says that this was all."""
+        """Send the trades since the last call; a ``ping`` after them says that they are complete."""
         now, jumped = self.clock.now(), self.clock.jumps != self._jumps
         self._jumps = self.clock.jumps
-        # quotes that step the clock a second each are told by the minute
+        # quotes that step the clock by a second send trades once a minute
         minute = now.replace(second=0, microsecond=0)
         ping = ping or jumped or (self.clock.mode == "step" and minute != self._minute)
         self._minute = minute
@@ -52,14 +50,14 @@ class TradesHandler(WebSocketHandler):
 
     def initialize(self, feed: TradeStream) -> None:
         self._feed = feed
-        # of each symbol the instant up to which its trades were sent
+        # the instant up to which trades were sent, by symbol
         self._covered_until: dict[str, datetime] = {}
-        # messages that a fault made late
+        # messages that a fault delays
         self._held: list[bytes] = []
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
-            self._refuse(404, "this is a replay of Finnhub's API: ask under /api/v1")
+            self._refuse(404, "this is a replay of Finnhub's API: use paths under /api/v1")
         elif not self._feed.rules.takes(self.get_query_argument("token", "")):
             self._refuse(401, WRONG_KEY)
         else:
@@ -74,7 +72,7 @@ class TradesHandler(WebSocketHandler):
             self._refuse(403, refusal)
 
     def check_origin(self, origin: str) -> bool:
-        """Every origin: ``prepare`` has refused the strangers', with a reason."""
+        """Accept every origin: ``prepare`` has refused foreign ones, with a reason."""
         return True
 
     def open(self, *args: str, **kwargs: str) -> None:
@@ -98,7 +96,7 @@ class TradesHandler(WebSocketHandler):
             self.send({"type": "error", "msg": "Invalid message type"})
 
     def send_trades(self, now: datetime, *, jumped_to: datetime | None, ping: bool) -> None:
-        """Send the trades up to now: those since the last time, or since a jump of the clock."""
+        """Send the trades up to now, since the last call or a jump of the clock."""
         found = []
         for symbol, covered_until in self._covered_until.items():
             since = covered_until if jumped_to is None else jumped_to
@@ -112,7 +110,7 @@ class TradesHandler(WebSocketHandler):
             self.send({"type": "ping", "now": now.timestamp()})
 
     def send(self, message: dict[str, Any]) -> None:
-        """Every message of the stream leaves here."""
+        """Send a message, with its fault if any."""
         relayed = self._feed.faults.relay(orjson.dumps(message), held=self._held)
         try:
             for text in relayed or ():

@@ -54,7 +54,7 @@ def test_a_port_in_use_is_one_error_and_status_1(capsys: pytest.CaptureFixture[s
     ("arguments", "said"),
     [
         (["--start", "tomorrow"], "'tomorrow' is not an instant like 2012-12-14T09:30 (New York time)"),
-        (["--start", "1999-12-31"], "1999-12-31 is no date of the trading calendar"),
+        (["--start", "1999-12-31"], "1999-12-31 is not in the trading calendar"),
         (["--speed", "0"], "'0' is not a speed: step, or a factor from 1 to 3600"),
         (["--speed", "nan"], "'nan' is not a speed"),
         (["--speed", "fast"], "'fast' is not a speed"),

@@ -232,7 +232,8 @@ def test_a_loader_says_what_fails_and_goes_on(settings: Settings) -> None:
     said = examine(settings)
     # half a minute of it is an alarm
     assert (said.alarms, said.processes[0].remark, said.processes[0].errors) == ([], "S3 is away", 1)
-    assert check_heartbeat(loader := read_heartbeats(settings.home)[0], [loader], Moment(now=None, wall=time.time() + 31))[0]
+    loader = read_heartbeats(settings.home)[0]
+    assert check_heartbeat(loader, [loader], Moment(now=None, wall=time.time() + 31))[0]
     health.published()
     health.end("done")
     assert examine(settings).alarms == []

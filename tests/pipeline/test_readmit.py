@@ -113,7 +113,7 @@ def test_a_letter_is_found_wherever_it_is_and_readmitted_with_a_mended_payload(
     mended.write_bytes(quote(1))
     done = ask(single, "dlq", "readmit", first, "--payload-file", str(mended))
     assert done.exit_code == 0, done.output
-    assert "1 re-admitted, 0 were already, 0 refused" in done.output
+    assert "1 re-admitted, 0 were already there, 0 refused" in done.output
     line = next(line for line in landed_lines(settings) if line["offset"] == 1)
     assert line["payload"] == json.loads(quote(1))
     assert line["headers"].pop("received_at")
@@ -174,7 +174,7 @@ sys.path.insert(0, {str(ROOT / "lib")!r})
 from stocklib.lake import Lake
 from stocklib.pipeline import readmission
 from stocklib.settings import read_settings
-readmit._LINES = 1
+readmission._LINES = 1
 write, written = Lake.write, []
 def stop_at_the_second(lake, *given, **more):
     if written:
@@ -183,7 +183,7 @@ def stop_at_the_second(lake, *given, **more):
     return written[-1]
 Lake.write = stop_at_the_second
 settings = read_settings(environ=json.loads(sys.argv[1]))
-known = readmit.read_everywhere(settings)
+known = readmission.read_everywhere(settings)
 readmission.readmit(settings, known.dead_letters, known=known)
 """
     killed = subprocess.run([sys.executable, "-c", code, json.dumps(single)], check=False, capture_output=True)
@@ -191,7 +191,7 @@ readmission.readmit(settings, known.dead_letters, known=known)
     assert [line["offset"] for line in landed_lines(settings)] == [1]
     again = ask(single, "dlq", "readmit", "--reason", "odd")
     assert again.exit_code == 0, again.output
-    assert "2 re-admitted, 1 were already, 0 refused" in again.output
+    assert "2 re-admitted, 1 were already there, 0 refused" in again.output
     assert sorted(int(str(line["offset"])) for line in landed_lines(settings)) == [1, 2, 4]
     # whoever reads the messages as well doubles nothing: the identity is the same
     land(settings, until_idle=1)

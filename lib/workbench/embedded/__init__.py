@@ -1,8 +1,8 @@
-"""The stack for a machine with nothing installed: an S3 server, a Kafka broker and a replay of Finnhub, on loopback.
+"""The embedded stack, for a machine without servers: an S3 server, a Kafka broker and a replay, on loopback.
 
-``up`` starts what the settings do not point elsewhere and writes the addresses and generated keys to
-``STOCKS_HOME/embedded.env``, where ``settings`` finds them; ``status`` says what runs; ``down`` stops it. Everything
-that the servers write lies under ``STOCKS_HOME/embedded``, and is there again after the next ``up``.
+``up`` starts every server that the settings do not replace and writes the addresses and generated keys to
+``STOCKS_HOME/embedded.env``, where ``settings`` finds them; ``status`` reports the servers; ``down`` stops them. Their
+data is under ``STOCKS_HOME/embedded`` and stays for the next ``up``.
 """
 
 import time
@@ -21,7 +21,7 @@ from workbench.embedded.s3 import Keys
 
 __all__ = ["ServerStatus", "Stack", "down", "is_alive", "running", "status", "up", "wanted"]
 
-# The setting that points a client at each server: stated by the user, it says that ours is not wanted.
+# The setting with each server's address: where the user sets it, ours is not needed.
 _POINTED = {"s3": ("MINIO_ENDPOINT",), "kafka": ("KAFKA_BROKER",), "replay": ("FINNHUB_API_KEY", "FINNHUB_BASE_URL")}
 _STATED = ("environment", ".env")
 _NOWHERE = "127.0.0.1:1"
@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """One server: where it is, which process it is, whether it lives and answers, where its log is, and a remark."""
+    """One server: address, process, whether it lives and answers, log file, and a remark."""
 
     name: str
     address: str
@@ -53,16 +53,16 @@ class ServerStatus:
 
 @dataclass(frozen=True)
 class Stack:
-    """What ``up`` left running."""
+    """The servers that ``up`` started or found."""
 
     home: Path
     servers: tuple[ServerStatus, ...]
 
 
 def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
-    """Start every embedded server that is wanted and not running, and wait until each answers.
+    """Start every embedded server that is needed and not running, and wait until each answers.
 
-    Calling it again does nothing; a stack of which a part died is completed. Raises ``EmbeddedError``.
+    A second call does nothing; a dead server is started again. Raise ``EmbeddedError``.
     """
     say = on_progress or _silent
     with locked(settings):
@@ -85,25 +85,25 @@ def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
 
 
 def status(settings: Settings) -> list[ServerStatus]:
-    """What each server of the stack is doing now."""
+    """Return the state of each server of the stack."""
     needed = wanted(settings)
     return [_status(settings, name, needed) for name in ("s3", "kafka", "replay")]
 
 
 def wanted(settings: Settings) -> set[str]:
-    """The servers that these settings do not point elsewhere; the broker needs the S3 server beneath it."""
+    """Return the servers that these settings do not replace; the broker needs the S3 server."""
     ours = _ours(settings)
     return ours | ({"s3"} if "kafka" in ours else set())
 
 
 def is_alive(settings: Settings, name: str) -> bool:
-    """Whether the process of a server runs; not whether it answers, which ``status`` asks."""
+    """Return whether the process of a server runs; ``status`` says whether it answers."""
     daemon = processes.recall(folder_of(settings, name), port=name)
     return daemon is not None and daemon.is_alive()
 
 
 def down(settings: Settings) -> None:
-    """Stop every embedded server of this home, also those that the settings no longer want; the data stays."""
+    """Stop every embedded server of this home, also those that the settings no longer need; the data stays."""
     if not folder_of(settings).is_dir():
         return
     with locked(settings):
@@ -113,13 +113,13 @@ def down(settings: Settings) -> None:
                 room.stop(daemon)
         end_orphans(folder_of(settings))
         if settings.embedded_env.exists():
-            # an address that nobody listens on: the old port may be somebody else's by tomorrow
+            # an address without a server: another process may use the old port by tomorrow
             write_promise(settings.embedded_env, _env(settings, read_keys(settings), up=False).encode(), private=True)
 
 
 @contextmanager
 def running(settings: Settings, *, on_progress: Say | None = None) -> Iterator[None]:
-    """Inside this block the wanted servers run; those of a stack that was down are stopped after it."""
+    """Run the needed servers during the block; stop those of a stack that was down after it."""
     ran = any(is_alive(settings, name) for name in wanted(settings))
     up(settings, on_progress=on_progress)
     try:
@@ -169,7 +169,7 @@ def _run_kafka(settings: Settings, keys: dict[str, str], storage: Daemon, say: S
     folder, pair = folder_of(settings, "kafka"), _pair(keys)
     before = processes.recall(folder)
     if before and before.is_alive():
-        # a broker older than its S3 server may hold on to what the dead one said
+        # a broker older than its S3 server may keep answers of the dead one
         if before.started > storage.started and kafka.complaint(before) is None:
             return before
         say(f"Kafka: restarting pid {before.pid}, since it does not answer or its S3 server is a new one")
@@ -219,7 +219,7 @@ def _complaint(name: str, daemon: Daemon, keys: dict[str, str]) -> str | None:
 
 
 def _wanted(before: Daemon | None, say: Say) -> dict[str, int]:
-    """The ports of last time, so that addresses stay; one that somebody took meanwhile is named."""
+    """Return the ports of last time, so that addresses stay; report one that another process holds now."""
     ports = before.ports if before else {}
     for port in ports.values():
         if not processes.is_free(port):
@@ -228,7 +228,7 @@ def _wanted(before: Daemon | None, say: Say) -> dict[str, int]:
 
 
 def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
-    """What clients of the running servers need, as settings."""
+    """Return the settings that clients of the running servers need."""
     at = {}
     for name in ("s3", "kafka", "replay"):
         daemon = processes.recall(folder_of(settings, name), port=name)
@@ -246,7 +246,7 @@ def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
         values |= {
             "KAFKA_BROKER": at["kafka"],
             "KAFKA_PARTITIONS": "3",
-            # a join takes half of it there
+            # a join takes half of it on this broker
             "KAFKA_SESSION_TIMEOUT_MS": "6000",
         }
     if "replay" in ours:
@@ -268,4 +268,4 @@ def _pair(keys: dict[str, str]) -> Keys:
 
 
 def _silent(text: str) -> None:
-    """Where nobody listens."""
+    """Default of ``on_progress``."""

@@ -1,4 +1,4 @@
-"""What the embedded stack keeps in its home: a folder a server, generated keys, and a lock."""
+"""The files of the embedded stack: a folder a server, generated keys, and a lock."""
 
 import json
 import secrets
@@ -11,18 +11,18 @@ from stocklib.host import lock
 from stocklib.settings import Settings
 from stocklib.state_files import read_record, write_promise
 
-# The keys sign requests, and encrypt nothing: new ones open the same data.
+# The keys only sign requests: new ones open the same data.
 _LOST_KEYS = "delete it, then run `stocks down` and `stocks up`: new keys are made, and the data stays"
 
 
 def folder_of(settings: Settings, name: str = "") -> Path:
-    """The folder of the stack, or of one of its servers."""
+    """Return the folder of the stack, or of one of its servers."""
     return settings.home / "embedded" / name
 
 
 @contextmanager
 def locked(settings: Settings) -> Iterator[None]:
-    """One ``up`` or ``down`` of a home at a time."""
+    """Allow one ``up`` or ``down`` of a home at a time."""
     folder = folder_of(settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def locked(settings: Settings) -> Iterator[None]:
 
 
 def read_keys(settings: Settings) -> dict[str, str]:
-    """The generated keys of this home: made once, readable by their owner alone."""
+    """Return the generated keys of this home, created once and readable only by their owner."""
     path = folder_of(settings) / "keys.json"
     with suppress(FileNotFoundError):
         return read_record(path, shape=dict.fromkeys(("access", "secret", "finnhub"), str), remedy=_LOST_KEYS)

@@ -38,22 +38,22 @@ def start(folder: Path, keys: Keys, *, s3_port: int, wanted: dict[str, int]) -> 
 
 
 def complaint(daemon: Daemon) -> str | None:
-    """None when the broker answers a request for the metadata of every topic, naming itself; else what went wrong."""
+    """Return None when the broker answers a metadata request with its own address; else what is wrong."""
     port = daemon.ports["kafka"]
     try:
         brokers = _brokers(port)
     except (OSError, struct.error, ValueError) as error:
         return str(error) or repr(error)
-    return None if port in brokers else f"a broker answers there, but it calls itself port {brokers}"
+    return None if port in brokers else f"a broker answers there, but reports the ports {brokers}"
 
 
 def stop(daemon: Daemon) -> None:
-    """End the broker: what it acknowledged is in S3 already."""
+    """End the broker: acknowledged messages are already in S3."""
     processes.stop(daemon, grace=0.5)
 
 
 def find_binary(folder: Path) -> Path:
-    """The ``tansu`` that the package brought, or ``CALF_TANSU_BIN``.
+    """Return the package's ``tansu``, or ``CALF_TANSU_BIN``.
 
     The package's own function copies 41 MB into the home folder; the file is run from where it was installed instead,
     or from a copy in ``folder`` where the installer dropped its executable bit.
@@ -73,7 +73,7 @@ def find_binary(folder: Path) -> Path:
 
 
 def _brokers(port: int) -> list[int]:
-    """The ports of the brokers in a metadata answer (API 3, version 1), asked in the protocol itself."""
+    """Return the ports of the brokers in a metadata answer (API 3, version 1), sent without a client."""
     client = b"stocks"
     body = struct.pack(">hhih", 3, 1, 1, len(client)) + client + struct.pack(">i", -1)
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:

@@ -1,4 +1,4 @@
-"""Servers that nobody remembers: their start was killed between beginning them and noting it down."""
+"""Orphans: servers without a record, since their start was killed between starting and recording them."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from workbench.embedded import processes
 def end_orphans(folder: Path) -> None:
     """End every server of a stack's folder that is not the one in its record; the data it wrote stays.
 
-    Each was given the folder of its own as HOME, in a session of its own. Two servers over the same data would harm it.
+    Each server has its own folder as HOME, and a session of its own. Two servers over the same data would damage it.
     """
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):

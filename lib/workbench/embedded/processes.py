@@ -1,7 +1,7 @@
-"""Daemons: start one detached, know it again later, tell who holds a port, and stop it.
+"""Daemons: start one detached, recognise it later, find who holds a port, and stop it.
 
-A daemon is remembered by its pid *and* its start time, so that a recycled pid is not taken for it, and a zombie counts
-as dead. Its record lies in its own folder as ``server.json``; everything it writes stays in that folder.
+A daemon is identified by its pid *and* its start time, so that a recycled pid does not count, and a zombie counts as
+dead. Its record is ``server.json`` in its folder; everything it writes stays in that folder.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ from stocklib.state_files import Shape, read_record, write_promise
 # Linux (32768 and up) and macOS give to outgoing connections, which could otherwise take one between two starts.
 _FIRST_PORT, _LAST_PORT, _TWIN = 11_000, 22_000, 10_000
 _SHAPE: Shape = {"name": str, "pid": int, "started": (int, float), "ports": dict, "flavour": str}
-_REMEDY = "delete it and run `stocks up`, which ends the server that it spoke of and starts another over the same data"
-# Kept so that a child that died while its starter lives is reaped, not left a zombie.
+_REMEDY = "delete it and run `stocks up`, which ends the server of that record and starts another over the same data"
+# Kept so that a child that dies before its starter is reaped, not left a zombie.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
 class Daemon:
-    """A server that was started: who it is, where it listens, how it was called (ports and secrets left out)."""
+    """A started server: its process, its ports, and its command line without ports and secrets."""
 
     name: str
     pid: int
@@ -45,11 +45,11 @@ class Daemon:
 
     @property
     def log(self) -> Path:
-        """Where it writes what it has to say."""
+        """Its log file."""
         return self.folder / "server.log"
 
     def is_alive(self) -> bool:
-        """Whether that very process still runs."""
+        """Whether that process still runs."""
         child = _children.get(self.pid)
         if child is not None and child.poll() is not None:
             del _children[self.pid]
@@ -66,13 +66,13 @@ def start(
     environ: Mapping[str, str],
     flavour: str = "",
 ) -> Daemon:
-    """Start a server in a session of its own, with nothing of our environment but PATH; remember it."""
+    """Start a server in its own session, with only PATH of our environment, and record it."""
     tmp = folder / "tmp"
     tmp.mkdir(parents=True, exist_ok=True)
     log = folder / "server.log"
     if log.exists():
         log.replace(folder / "server.log.1")
-    # a home of its own, so that a configuration in the user's plays no part and nothing is written there
+    # its own home, so that it neither reads a configuration in the user's home nor writes there
     env = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "TMPDIR": str(tmp), **environ}
     with log.open("wb") as out:
         child = subprocess.Popen(  # noqa: S603
@@ -95,7 +95,7 @@ def start(
 
 
 def recall(folder: Path, *, port: str = "") -> Daemon | None:
-    """The daemon that was last started in this folder, dead or alive; ``StateError`` where its record lacks a port."""
+    """Return the daemon that was last started in this folder, dead or alive; ``StateError`` without a valid port."""
     path = folder / "server.json"
     try:
         record = read_record(path, shape=_SHAPE, remedy=_REMEDY)
@@ -108,7 +108,7 @@ def recall(folder: Path, *, port: str = "") -> Daemon | None:
 
 
 def stop(daemon: Daemon, *, grace: float) -> None:
-    """End a daemon: ask, wait ``grace`` seconds, then insist. One that is already dead is left alone."""
+    """End a daemon: SIGTERM, wait ``grace`` seconds, then SIGKILL. Do nothing for a dead one."""
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
         if not daemon.is_alive():
             return
@@ -122,7 +122,7 @@ def stop(daemon: Daemon, *, grace: float) -> None:
 
 
 def wait_until(daemon: Daemon, answers: Callable[[], str | None], *, seconds: float) -> None:
-    """Wait until ``answers`` has no complaint; a daemon that dies or stays mute is stopped, and one error says why."""
+    """Wait until ``answers`` has no complaint; stop a daemon that dies or stays silent, and raise why."""
     deadline = time.monotonic() + seconds
     complaint: str | None = ""
     while daemon.is_alive():
@@ -144,7 +144,7 @@ def wait_until(daemon: Daemon, answers: Callable[[], str | None], *, seconds: fl
 
 
 def free_ports(names: Sequence[str], *, wanted: Mapping[str, int]) -> dict[str, int]:
-    """A free loopback port for each name: the wanted one where it is still free, else another."""
+    """Return a free loopback port for each name: the wanted one where it is still free, else another."""
     chosen: dict[str, int] = {}
     candidates = _candidates()
     for name in names:
@@ -156,27 +156,27 @@ def free_ports(names: Sequence[str], *, wanted: Mapping[str, int]) -> dict[str, 
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on this loopback port."""
+    """Return whether no process listens on this loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
             return False
-    # macOS lets a second, more specific address be bound beside a listener on every address
+    # macOS lets a process bind a specific address next to a listener on every address
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return sys.platform == "linux" or probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def holder(port: int) -> str:
-    """Who listens on a port, as far as this user may know: ``python3 (pid 4711)``."""
+    """Return who listens on a port, as far as this user may see: ``python3 (pid 4711)``."""
     for process in psutil.process_iter(["name"]):
         with contextlib.suppress(psutil.Error):
             for connection in process.net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
                     return f"{process.info['name']} (pid {process.pid})"
-    return f"a process of somebody else (lsof -i :{port} as root tells)"
+    return f"a process of another user (see lsof -i :{port} as root)"
 
 
 def _remember(daemon: Daemon) -> None:

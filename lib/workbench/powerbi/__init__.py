@@ -1,6 +1,6 @@
-"""A Power BI project, as text: semantic model in TMDL, report in PBIR, made from dbt and from published gold.
+"""The Power BI project as text: semantic model in TMDL, report in PBIR, built from dbt and published gold.
 
-The same gold gives the same bytes, so the project lives in git. No credential is in it: Power BI asks for them.
+The same gold gives the same bytes, so the project is in git. It holds no credential: Power BI asks for them.
 """
 
 import csv
@@ -47,9 +47,9 @@ def write_project(
     look: str = "light",
     force: bool = False,
 ) -> list[Path]:
-    """Write the project into ``folder``; what is somebody's there is not touched, unless ``force`` says so.
+    """Write the project into ``folder``; a user's files and edits there stay, unless ``force`` is set.
 
-    ``direct`` asks Snowflake itself for the latest prices and today's bars, whenever a page is looked at.
+    ``direct`` queries Snowflake for the latest prices and today's bars whenever a page is shown.
     """
     return write_folder(folder, project(settings, source=source, direct=direct, look=look), force=force)
 
@@ -57,11 +57,11 @@ def write_project(
 def project(
     settings: Settings, *, source: str = "snowflake", direct: bool = False, look: str = "light"
 ) -> dict[str, str]:
-    """The text of every file of the project by its path."""
+    """Return the text of every file of the project by its path."""
     if source not in SOURCES or look not in THEMES:
         raise InputError(f"there is no {source} or {look}: a source is {' or '.join(SOURCES)}, a look light or dark")
     if direct and source != "snowflake":
-        raise InputError("only Snowflake can be asked directly; leave --direct out, or take --source snowflake")
+        raise InputError("only Snowflake can be queried directly; leave --direct out, or use --source snowflake")
     warehouse = open_warehouse(settings)
     values = expected_values(warehouse)
     model = semantic_model(settings, warehouse, values, source=source, direct=direct)
@@ -82,7 +82,7 @@ def project(
 def semantic_model(
     settings: Settings, warehouse: Warehouse, values: list[Expected], *, source: str, direct: bool
 ) -> Model:
-    """Tables from dbt and the published warehouse, measures, what checks them, and a role for each watchlist."""
+    """Return tables from dbt and the published warehouse, measures, their checks, and a role for each watchlist."""
     tables, relationships = star(described_models(settings), published_types(warehouse))
     own = (measures_table(checking_measures(values, measures())), expected_table(), other_symbols())
     queries = {table.name: query(table, source) for table in tables}
@@ -101,7 +101,7 @@ def semantic_model(
 
 
 def published_types(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, str]]:
-    """Every published table's columns with their types, in their order."""
+    """Return every published table's columns with their types, in order."""
     frame = warehouse.query(
         """
         select lower(table_schema) as schema_name, lower(table_name) as table_name, lower(column_name) as column_name,
@@ -123,14 +123,14 @@ def published_types(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, str
 
 
 def roles(settings: Settings) -> tuple[Role, ...]:
-    """One role a watchlist: whoever has it sees those symbols alone."""
+    """Return one role a watchlist: its members see only those symbols."""
     lists = {"stock_symbols": settings.root / "config" / "stock_symbols.json"}
     lists |= {path.stem: path for path in sorted((settings.root / "config" / "watchlists").glob("*.json"))}
     return tuple(role_of(name, read_symbols(path)) for name, path in sorted(lists.items()))
 
 
 def role_of(name: str, symbols: Iterable[str]) -> Role:
-    """A role that sees some symbols, whatever is in their names.
+    """Return a role that sees some symbols, whose names may hold any character.
 
     >>> role_of("mine", ['A"B']).filters[0][1]
     'dim_stock_symbols[symbol] IN {"A""B"}'
@@ -154,7 +154,7 @@ def _modes(tables: tuple[Table, ...], source: str, *, direct: bool) -> dict[str,
 
 
 def _items() -> dict[str, Any]:
-    """The files that say what the folders are."""
+    """Return the files that describe the folders."""
     platform = f"{_SCHEMAS}/gitIntegration/platformProperties/2.1.0/schema.json"
     found: dict[str, Any] = {
         f"{NAME}.{kind}/.platform": {
@@ -175,7 +175,7 @@ def _items() -> dict[str, Any]:
         "version": "4.0",
         "datasetReference": {"byPath": {"path": f"../{NAME}.SemanticModel"}},
     }
-    # questions in words are off, and with them their synonyms
+    # questions in natural language are off, and so are their synonyms
     found[f"{NAME}.SemanticModel/definition.pbism"] = {
         "$schema": f"{_SCHEMAS}/item/semanticModel/definitionProperties/1.0.0/schema.json",
         "version": "4.2",
@@ -185,7 +185,7 @@ def _items() -> dict[str, Any]:
 
 
 def _connection(model: Model, source: str) -> dict[str, Any]:
-    """What opens the connection alone: where it is, and no credential."""
+    """Return the file that only opens the connection: its address, and no credential."""
     value = {one.name: one.value for one in model.parameters}
     if source == "parquet":
         details = {"protocol": "folder", "address": {"path": value["DataFolder"]}}

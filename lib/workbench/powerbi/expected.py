@@ -1,7 +1,7 @@
-"""What each measure should say, computed here from gold by SQL or by ``metrics`` and ``indicators``, never by DAX.
+"""The expected value of each measure, computed from gold by SQL or by ``metrics`` and ``indicators``, never by DAX.
 
 A selection is a symbol and a first and a last date; the values go to ``expected_values.csv`` and into a table of the
-model, whose measures say beside each what Power BI makes of it.
+model, whose measures show Power BI's value next to each.
 """
 
 import math
@@ -21,7 +21,7 @@ from workbench.powerbi.model import Column, Measure, Table
 from workbench.powerbi.sources import text
 
 EXPECTED = "expected_values"
-# Power BI's decimals have four digits after the point; a ratio of two of them is a little further off.
+# Power BI's decimals have four digits after the point; a ratio of two of them is less exact.
 _TOLERANCE = {"Indexed to 100": 0.05, "Correlation": 0.001, "EMA 20": 0.001}
 _EXACT, _SHARE = 0.0001, 1e-9
 # Not of gold alone, never the same twice, or made only while a figure is drawn: no value is written down for them.
@@ -49,7 +49,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Expected:
-    """A measure under a selection, and what it should say; a number has six digits at most."""
+    """A measure under a selection, and its expected value; a number has six digits at most."""
 
     measure: str
     symbol: str
@@ -60,7 +60,7 @@ class Expected:
 
     @property
     def number(self) -> float | None:
-        """The value where it is a number: Power BI reads texts as numbers by the language of who looks at them.
+        """The value where it is a number: Power BI parses text as numbers by the language of the user.
 
         >>> Expected("Close", "AAPL", "", None, None, "509.794").number
         509.794
@@ -78,7 +78,7 @@ class Expected:
 
 
 def expected_values(warehouse: Warehouse) -> list[Expected]:
-    """Every measure that has a twin, for the first and the last symbol: of all dates, and up to a session."""
+    """Return every measure with a twin, for the first and the last symbol: of all dates, and up to a session."""
     kpi = warehouse.query("select * from gold.gold_kpi order by symbol")
     if kpi.empty:
         raise WarehouseError("gold holds no prices yet: run `stocks run backfill_ytd`, or `make demo`")
@@ -197,7 +197,7 @@ def _within(frame: pd.DataFrame, first: date | None, last: date | None) -> pd.Da
 
 
 def _this_year(everyone: pd.DataFrame, symbol: str, first: date | None, last: date | None) -> float:
-    """The return of the year of the last session that any symbol has in the selection."""
+    """Return the year's return up to the last session that any symbol has in the selection."""
     selected = _within(everyone, first, last)
     own = _of(selected, symbol).iloc[-1]
     of_the_year = pd.Timestamp(own["quote_date"]).year == pd.to_datetime(selected["quote_date"]).max().year
@@ -205,7 +205,7 @@ def _this_year(everyone: pd.DataFrame, symbol: str, first: date | None, last: da
 
 
 def _earlier(performance: pd.DataFrame) -> tuple[date, date]:
-    """A selection that ends before the last session: the quarter of the bars before the last quarter of them."""
+    """Return a selection that ends before the last session: the third quarter of the bars."""
     days = pd.to_datetime(performance["quote_date"])
     return days.iloc[len(days) // 2].date(), days.iloc[len(days) * 3 // 4].date()
 
@@ -252,12 +252,12 @@ def _signed(value: float) -> str:
 
 
 def expected_table() -> Table:
-    """The table of the model that holds them."""
+    """Return the model's table of expected values."""
     return Table(EXPECTED, "", "What the measures should say, beside what they say.", _COLUMNS)
 
 
 def expected_query(values: list[Expected]) -> str:
-    """The M that holds the values themselves, so that the table needs no file."""
+    """Return the M query that holds the values, so that the table needs no file."""
     types = "measure = text, symbol = text, other = text, first_date = nullable date, last_date = nullable date"
     rows = ",\n".join(f"        {{{', '.join(_literal(one))}}}" for one in values)
     types += ", expected = text, expected_number = nullable number, tolerance = number"
@@ -271,7 +271,7 @@ def _literal(one: Expected) -> list[str]:
 
 
 def checking_measures(values: list[Expected], named: tuple[Measure, ...]) -> tuple[Measure, ...]:
-    """The measures that ask the others, under a row's selection, and say whether they agree."""
+    """Return the measures that evaluate the others under a row's selection, and whether they agree."""
     asked = {one.measure for one in values}
     times = {"As of": TIME, "Last bar": DATE}
     cases = "".join(

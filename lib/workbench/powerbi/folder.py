@@ -1,7 +1,7 @@
-"""The project's folder: written whole, and never over somebody's edits.
+"""The project's folder: written whole, and never over a user's edits.
 
-``.written`` remembers what was written, file by file. A file that is not as it was left has been edited (Power BI
-Desktop edits when it saves); one that is not on the list is somebody's own and stays.
+``.written`` records every written file. A file that has changed since was edited (Power BI Desktop edits when it
+saves); one that is not on the list is the user's and stays.
 """
 
 import hashlib
@@ -46,16 +46,16 @@ def _known(folder: Path) -> dict[str, str]:
     lines = content.decode("utf-8", errors="replace").split("\n")
     damage = find_damage(content)
     if not damage and (lines.pop() or not all(re.fullmatch(r"[0-9a-f]{64}  .+", line) for line in lines)):
-        damage = "is torn, or was changed by somebody else"
+        damage = "is torn, or was changed by another program"
     if damage:
         raise StateError(folder / _LIST, damage, "delete it, and write the project again with --force")
     found = {name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}
-    # only what is below the folder is ever removed
+    # only files below the folder are removed
     return {name: digest for name, digest in found.items() if (folder / name).resolve().is_relative_to(folder)}
 
 
 def _is_edited(path: Path, new: str | None, known: str | None) -> bool:
-    """Whether a file is neither as it was written nor as it is going to be."""
+    """Return whether a file equals neither what was written nor what will be."""
     try:
         present = _hash(path.read_bytes().decode("utf-8", errors="replace"))
     except (FileNotFoundError, NotADirectoryError):

@@ -1,7 +1,7 @@
 """The measures: each number once, as gold or ``metrics`` defines it.
 
-What gold holds is read from gold on the last session of the selection; what a free selection needs (an index, a
-correlation, an exponential mean) is computed here, and ``expected`` holds its twin. Percent is in percent.
+Numbers of gold are read from gold on the last session of the selection; those of a free selection (an index, a
+correlation, an exponential mean) are computed here, and ``expected`` holds their twins. Percent is in percent.
 """
 
 from workbench.powerbi.model import Column, Measure, Table
@@ -10,7 +10,7 @@ MEASURES = "Measures"
 OTHER = "other_symbol"
 PRICE, PERCENT, COUNT, TEXT = "#,0.00", '0.00" %"', "#,0", ""
 TIME, DATE = "yyyy-mm-dd hh:nn:ss", "yyyy-mm-dd"
-# The most bars that candles are drawn of, so that each can be told from the next.
+# The most bars of which candles are drawn, so that each stays visible.
 BARS_SHOWN = 120
 EMA_WINDOW = 20
 # An exponential mean over so many bars differs from that over all of them by less than 1e-9 of itself.
@@ -135,7 +135,7 @@ RETURN
 
 
 def measures() -> tuple[Measure, ...]:
-    """All of them but those that check the others."""
+    """Return all of them except those that check the others."""
     return (*_market(), *_performance(), *_candles(), *_quality())
 
 

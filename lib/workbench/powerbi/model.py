@@ -72,7 +72,7 @@ class Hierarchy:
 
 @dataclass(frozen=True)
 class Refresh:
-    """Which rows a refresh asks for: whole periods are kept ``keep`` years long, ``fresh`` days are read anew."""
+    """Which rows a refresh asks for: whole periods are kept ``keep`` years long, ``fresh`` days are read again."""
 
     column: str
     keep: int
