@@ -1,7 +1,7 @@
-"""What statements cost: a query history in; credits, bytes and seconds of each run and model out. Pure.
+"""The cost of statements: a query history in; credits, bytes and seconds of each run and model out. Pure.
 
-A warehouse is paid by the second while it is awake, 60 s at least, and falls asleep when nothing was asked for its
-auto-suspend time. So it is not the seconds of statements that cost, but how they are spread over the day.
+A warehouse costs by the second while it is awake, 60 s at least, and suspends after its auto-suspend time without a
+statement. So the cost depends less on the seconds of statements than on how they are spread over the day.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ _LEAST_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement of the history. ``size`` is empty where it needed no warehouse, and cost nothing to speak of."""
+    """One statement of the history. ``size`` is empty where it needed no warehouse, and has no relevant cost."""
 
     tag: str
     began_at: datetime
@@ -31,7 +31,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run asked for one part (a model, or load, publish, read) on one UTC day."""
+    """The cost of one run and step (a model, or load, publish, read) on one UTC day."""
 
     day: date
     run: str
@@ -44,7 +44,7 @@ class Cost:
 
 
 def add_up(statements: Iterable[Statement], *, metered: Mapping[datetime, float] | None = None) -> list[Cost]:
-    """Costs by day, run and part. ``metered`` has the credits of hours that the account told; others are estimated.
+    """Return costs by day, run and step. ``metered`` has the metered credits of hours; others are estimated.
 
     An hour's credits are split over its statements by their seconds.
     """
@@ -74,9 +74,9 @@ def add_up(statements: Iterable[Statement], *, metered: Mapping[datetime, float]
 
 
 def awake(spans: Sequence[tuple[float, float]], *, suspend: float = SUSPEND_SECONDS) -> list[float]:
-    """For how many seconds each span of work, in seconds and in order of time, keeps a warehouse awake.
+    """Return for how many seconds each span of work, in seconds and in order of time, keeps a warehouse awake.
 
-    One that begins while it is still awake costs what it adds: the whole is what is paid.
+    A span that begins while it is awake counts what it adds, so that the sum is the time paid for.
 
     >>> awake([(0, 10)]), awake([(0, 10), (20, 30)]), awake([(0, 10), (300, 310)])
     ([70.0], [70.0, 20.0], [70.0, 70.0])
@@ -90,7 +90,7 @@ def awake(spans: Sequence[tuple[float, float]], *, suspend: float = SUSPEND_SECO
 
 
 def credits_a_day(*, every: float, busy: float, hours: float = 24.0, size: str = "X-SMALL") -> float:
-    """Credits of a schedule: a run of ``busy`` seconds ``every`` so many seconds, for so many hours a day.
+    """Return the credits of a schedule: a run of ``busy`` seconds ``every`` so many seconds, for so many hours a day.
 
     >>> round(credits_a_day(every=60, busy=5), 2), round(credits_a_day(every=300, busy=30), 2)
     (24.0, 7.2)
@@ -101,7 +101,7 @@ def credits_a_day(*, every: float, busy: float, hours: float = 24.0, size: str =
 
 
 def _estimate(statements: Sequence[Statement]) -> dict[int, float]:
-    """Each statement's share of what its warehouse was awake for."""
+    """Return each statement's share of its warehouse's awake time."""
     found = {id(one): 0.0 for one in statements}
     for size in {one.size for one in statements if one.size}:
         those = [one for one in statements if one.size == size]
@@ -115,16 +115,16 @@ def _estimate(statements: Sequence[Statement]) -> dict[int, float]:
 
 
 def _parts(tag: str) -> tuple[str, str]:
-    """The run and the part of a tag: stocks:dbt:<run>:<model>, stocks:<verb>:<run>."""
+    """Return the run and the step of a tag: stocks:dbt:<run>:<model>, stocks:<verb>:<run>."""
     _, verb, run, model = (*tag.split(":"), "", "", "")[:4]
     return run or "-", model or verb or "other"
 
 
 def midnight(now: datetime) -> datetime:
-    """When the UTC day of an instant began."""
+    """Return when the UTC day of an instant began."""
     return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def next_midnight(now: datetime) -> datetime:
-    """When the next UTC day begins, and with it the next day's budget."""
+    """Return when the next UTC day begins, and with it the next day's credits."""
     return midnight(now) + timedelta(days=1)

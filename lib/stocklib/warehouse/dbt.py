@@ -1,7 +1,7 @@
-"""dbt, called in this process: arguments in, what happened out. Its chatter goes to a log file.
+"""dbt, run in this process: arguments in, the result out. Its output goes to a log file.
 
-dbt is started here and nowhere else. Everything that it writes (target, logs) stays under ``STOCKS_HOME``. A process
-that runs it again and again may have it keep what it read: parsing takes longer than the models of a few new quotes.
+Only this module runs dbt. All that it writes (target, logs) stays under ``STOCKS_HOME``. A process that runs it often
+may keep the parsed project: parsing takes longer than the models of a few new quotes.
 """
 
 import hashlib
@@ -22,18 +22,18 @@ log = logging.getLogger(__name__)
 # The verbs that take variables; the others (deps, clean, debug …) refuse them or need none.
 _WITH_VARS = {"build", "run", "test", "seed", "snapshot", "compile", "show", "docs", "parse", "list", "ls", "source"}
 _LIMIT = 400
-# A test whose every row is a failure, and whose failure is an error.
+# A test for which every row is a failure, and a failure is an error.
 _PLAIN = ("error", "!= 0")
-# The project as dbt has parsed it in this process, by what it was parsed from and for; its tests' SQL, by selection.
+# The project that dbt parsed in this process, by its sources and target; its tests' SQL, by selection.
 _parsed: dict[str, Any] = {}
 _compiled: dict[tuple[str, ...], dict[str, str]] = {}
-# What stands for the bounds in the SQL of tests that look at what was touched only (macros/bounded.sql).
+# The placeholder of the bounds in the SQL of tests of touched rows only (macros/bounded.sql).
 BOUNDS = {"STOCKS_TOUCHED_LOAD": "$load$", "STOCKS_TOUCHED_DAYS": "$days$", "STOCKS_TOUCHED_SINCE": "$since$"}
 
 
 @dataclass(frozen=True)
 class DbtPlace:
-    """Where a dbt run reads and writes: the project, its target and log folders, environment and variables."""
+    """The paths of a dbt run: the project, its target and log folders; with environment and variables."""
 
     project: Path
     target: Path
@@ -43,7 +43,7 @@ class DbtPlace:
 
 
 def reads_warehouse(args: Sequence[str]) -> bool:
-    """Whether these arguments have dbt open the warehouse; showing the documentation must not lock it for hours.
+    """Return whether these arguments open the warehouse; serving the documentation must not lock it for hours.
 
     >>> reads_warehouse(["build"]), reads_warehouse(["docs", "serve", "--port", "8080"])
     (True, False)
@@ -52,7 +52,7 @@ def reads_warehouse(args: Sequence[str]) -> bool:
 
 
 def merge_variables(args: Sequence[str], ours: Mapping[str, Any]) -> list[str]:
-    """These arguments with our variables beside the caller's own, which win; ``InputError`` when those are malformed.
+    """Return the arguments with our variables added; the caller's win; ``InputError`` when those are malformed.
 
     >>> merge_variables(["build", "--vars={mine: 1}", "--select", "silver"], {"close_settle_seconds": 0})
     ['build', '--select', 'silver', '--vars', '{"close_settle_seconds": 0, "mine": 1}']
@@ -66,7 +66,7 @@ def merge_variables(args: Sequence[str], ours: Mapping[str, Any]) -> list[str]:
             merged |= _read_variables(arg.removeprefix("--vars="))
         else:
             rest.append(arg)
-    # what JSON does not know, such as a date, is text to dbt's templates anyway
+    # a value that JSON lacks, such as a date, is text in dbt's templates anyway
     return [*rest, "--vars", json.dumps(merged, default=str)]
 
 
@@ -78,7 +78,7 @@ def run_dbt(
     quiet: bool = True,
     keep: bool = False,
 ) -> DbtResult:
-    """Run dbt; ``on_node`` hears of each finished model and test. Nothing is raised for a failed model.
+    """Run dbt; call ``on_node`` for each finished model and test. A failed model does not raise.
 
     ``keep`` parses the project once a process, and again when a file of it changes.
     """
@@ -106,9 +106,9 @@ def run_dbt(
 
 
 def compile_tests(select: Sequence[str], place: DbtPlace) -> dict[str, str]:
-    """The SQL of the data tests of selected models by their names, with ``BOUNDS`` in it; what it answers is wrong.
+    """Return the SQL of the data tests of selected models by name, with ``BOUNDS`` in it; its rows are failures.
 
-    Once a process, since running them one by one through dbt takes longer than they do. Raises ``TransformFailed``.
+    Compiled once a process, since dbt's overhead exceeds the tests' own time. Raise ``TransformFailed``.
     """
     key = tuple(select)
     with environment({**place.environ, **BOUNDS}):
@@ -129,11 +129,11 @@ def compile_tests(select: Sequence[str], place: DbtPlace) -> dict[str, str]:
 
 
 def bounded_statement(tests: Mapping[str, str], touched: Touched) -> str:
-    """One statement that answers the name of each of these tests, and how many rows it found wrong."""
+    """Return one statement for the name of each of these tests and the number of its failures."""
     bounds = {
         "$load$": str(touched.load_id),
         "$days$": ", ".join(f"'{day}'" for day in touched.days) or "null",
-        # where gold did not change, there is nothing to look at
+        # where gold did not change, no row is tested
         "$since$": str(touched.since or "9999-12-31"),
     }
     each = [f"select '{name}' as test, count(*) as wrong from (\n{sql}\n) as found" for name, sql in tests.items()]  # noqa: S608
@@ -144,8 +144,8 @@ def bounded_statement(tests: Mapping[str, str], touched: Touched) -> str:
 
 
 def parse(place: DbtPlace) -> Any:
-    """The parsed project; None when it cannot be, and the run itself will say why."""
-    # the target too: a process may work on two warehouses. Of a local file only its name is in what is parsed
+    """Return the parsed project; None when parsing fails, since the run itself reports why."""
+    # with the target: a process may use two warehouses. Of a local file the parsed project holds only the name
     environ = {**place.environ, "STOCKS_WAREHOUSE_FILE": Path(place.environ.get("STOCKS_WAREHOUSE_FILE", "")).name}
     digest = hashlib.sha256(json.dumps([dict(place.variables), environ]).encode())
     for path in sorted(p for p in place.project.rglob("*") if p.suffix in (".sql", ".yml", ".md") and p.is_file()):
@@ -162,7 +162,7 @@ def parse(place: DbtPlace) -> Any:
 
 
 def _invoke(arguments: list[str], manifest: Any = None, callbacks: Sequence[Callable[[Any], None]] = ()) -> Any:
-    """dbt's own outcome. On a full disk its log file is short of lines; no traceback stands for each of them."""
+    """Return dbt's own outcome. On a full disk its log file lacks lines, without a traceback for each."""
     from dbt.cli.main import dbtRunner
 
     before, logging.raiseExceptions = logging.raiseExceptions, False
@@ -187,7 +187,7 @@ def _read_variables(text: str) -> dict[str, Any]:
     from dbt.clients.yaml_helper import load_yaml_text
     from dbt_common.exceptions import DbtValidationError
 
-    why = "it is no mapping of names to values"
+    why = "it is not a mapping of names to values"
     try:
         found = load_yaml_text(text)
     except DbtValidationError as error:
@@ -200,7 +200,7 @@ def _read_variables(text: str) -> dict[str, Any]:
 
 
 def _free_local_file() -> None:
-    """On DuckDB, dbt keeps the file open, and locked for everybody else, until it is told to let go."""
+    """Close dbt's connections: on DuckDB it would keep the file open, and locked for other processes."""
     connections = sys.modules.get("dbt.adapters.duckdb.connections")
     if connections is not None:
         manager = connections.DuckDBConnectionManager

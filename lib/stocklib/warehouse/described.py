@@ -1,7 +1,7 @@
-"""What dbt knows of its models beside their rows: descriptions, keys, and which column refers to which table.
+"""dbt's metadata of its models: descriptions, keys, and which column refers to which table.
 
-The project is parsed anew each time (dbt keeps what it parsed before, under the target folder), so what comes out is
-never older than the models. No warehouse is opened.
+The project is parsed each time (dbt reuses its own cache under the target folder), so the result is never older than
+the models. No warehouse is opened.
 """
 
 import re
@@ -17,7 +17,7 @@ from stocklib.warehouse.dbt import DbtPlace, parse
 
 @dataclass(frozen=True)
 class Described:
-    """A model: its schema, its description, its columns with theirs, its key, and what its columns refer to."""
+    """A model: its schema, description, described columns, key, and the tables to which columns refer."""
 
     name: str
     schema: str
@@ -28,7 +28,7 @@ class Described:
 
 
 def described_models(settings: Settings) -> dict[str, Described]:
-    """Every model of the project by its name; ``TransformFailed`` when dbt cannot parse it."""
+    """Return every model of the project by its name; ``TransformFailed`` when dbt cannot parse it."""
     place = DbtPlace(
         project=settings.root / "dbt_stocks",
         target=settings.home / "warehouse" / "dbt" / "described",
@@ -39,7 +39,7 @@ def described_models(settings: Settings) -> dict[str, Described]:
     with environment(place.environ):
         manifest = parse(place)
     if manifest is None:
-        raise TransformFailed(f"dbt cannot parse {place.project}: `stocks dbt -- parse` says why; is the disk full?")
+        raise TransformFailed(f"dbt cannot parse {place.project}: `stocks dbt -- parse` says why; the disk may be full")
     nodes = list(manifest.nodes.values())
     tests = [node for node in nodes if node.resource_type == "test" and getattr(node, "test_metadata", None)]
     models = [node for node in nodes if node.resource_type == "model"]
@@ -59,6 +59,6 @@ def _described(node: Any, tests: list[Any]) -> Described:
 
 
 def _referred(reference: str) -> str:
-    """The model that a test's ``ref('…')`` names."""
+    """Return the model that a test's ``ref('…')`` names."""
     found = re.search(r"ref\(['\"](\w+)['\"]\)", reference)
     return found[1] if found else reference

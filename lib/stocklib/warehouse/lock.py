@@ -53,4 +53,4 @@ def _holder(file: IO[bytes], path: Path) -> str:
     # Windows lets nobody else read a locked file
     except (ValueError, KeyError, TypeError, OSError):
         who = "another process is writing to it"
-    return f"the warehouse beside {path} is taken: {who}; wait for it to finish, or stop it, and try again"
+    return f"the warehouse next to {path} is locked: {who}; wait for it to finish, or stop it, and try again"

@@ -1,6 +1,6 @@
-"""Which release made a warehouse: the digest of the models, and the one command that makes an older one anew.
+"""The release of a warehouse: the digest of its models, and the command that rebuilds one of an older release.
 
-Settings in. A reader that misses a table or a column, and a writer that finds another schema version, say it with this.
+Readers that miss a table or a column, and writers that find another schema version, use its sentences.
 """
 
 import hashlib
@@ -15,9 +15,9 @@ from stocklib.warehouse import SCHEMA_VERSION, Reader
 
 
 def logic_digest(settings: Settings) -> str:
-    """Return the digest of what a build follows: the SQL of models and macros, the calendar, a setting.
+    """Return the digest of a build's logic: the SQL of models and macros, the calendar, a setting.
 
-    A build's ``logic`` is this, a point, and the digest of the renames that are in force.
+    A build's ``logic`` is this digest, a point, and the digest of the renames in force.
     """
     project = settings.root / "dbt_stocks"
     rules = [path for folder in ("models", "macros") for path in sorted((project / folder).rglob("*.sql"))]
@@ -36,12 +36,12 @@ def schema_complaint(settings: Settings, found: int) -> str:
     """Return the sentence about a warehouse whose tables have another schema version than this release's."""
     return (
         f"another release made this warehouse: it has schema version {found} and this one writes {SCHEMA_VERSION}; run "
-        f"`{_command(settings, 'rebuild')}`, which makes it again from the lake"
+        f"`{_command(settings, 'rebuild')}`, which rebuilds it from the lake"
     )
 
 
 def complaint(settings: Settings, look: Reader) -> str:
-    """Return the sentence about published tables that another release made; empty where this one's models did."""
+    """Return the sentence about published tables of another release; empty for this release's."""
     try:
         schema = int(look.query("select version from ops.schema_version")["version"].item())
         build = look.published_build()
@@ -57,7 +57,7 @@ def complaint(settings: Settings, look: Reader) -> str:
 
 @contextmanager
 def explained(settings: Settings, reading: Callable[[], AbstractContextManager[Reader]]) -> Iterator[None]:
-    """Inside this block, a name that is missing since another release made the tables is ``OtherRelease``."""
+    """Raise ``OtherRelease`` in the block where a name is missing because another release made the tables."""
     try:
         yield
     except UnknownName as error:
@@ -69,5 +69,5 @@ def explained(settings: Settings, reading: Callable[[], AbstractContextManager[R
 
 
 def _command(settings: Settings, verb: str) -> str:
-    # with a .env beside it, the plain verb works on the home that .env names
+    # with a .env in the project, the plain verb works on the home of that .env
     return f"stocks --demo {verb}" if settings.demo else f"stocks {verb}"

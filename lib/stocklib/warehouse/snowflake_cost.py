@@ -1,7 +1,7 @@
-"""The account's query history and meter: what our tagged statements were, and what hours of the warehouse cost.
+"""The account's query history and meter: our tagged statements, and the credits of the warehouse by hour.
 
-The history is that of INFORMATION_SCHEMA, which has no delay and reaches back seven days. The meter is for those whom
-the account lets see it; without it credits are estimated from when statements ran.
+The history is that of INFORMATION_SCHEMA, which has no delay and reaches back seven days. The meter needs a privilege;
+without it credits are estimated from the times of statements.
 """
 
 import logging
@@ -15,21 +15,21 @@ from stocklib.warehouse.snowflake_session import SnowflakeSession
 
 log = logging.getLogger(__name__)
 
-# What the function gives at most, the newest first.
+# The most rows that the function returns, the newest first.
 _PAGE = 10_000
 _REACH = timedelta(days=7)
 
 
 def costs(session: SnowflakeSession, database: str, warehouse: str, *, since: datetime) -> list[Cost]:
-    """What our statements cost since then, at most the seven days that the account remembers."""
+    """Return the cost of our statements since then, at most the seven days that the account keeps."""
     now = datetime.now(UTC)
-    # a minute less, for the time that the question takes
+    # a minute less, for the time of the query itself
     since = max(since, now - _REACH + timedelta(minutes=1))
     return add_up(_history(session, database, since, now), metered=_metered(session, database, warehouse, since))
 
 
 def history_statement(database: str, since: datetime, until: datetime) -> str:
-    """A page of the history: what ended between two instants."""
+    """Return the statement for a page of the history: statements that ended between two instants."""
     return (
         "select query_id, coalesce(query_tag, '') as tag, coalesce(warehouse_size, '') as size, "  # noqa: S608
         "start_time::timestamp_ntz as began_at, end_time::timestamp_ntz as ended_at, "
@@ -41,7 +41,7 @@ def history_statement(database: str, since: datetime, until: datetime) -> str:
 
 
 def meter_statement(database: str, warehouse: str, since: datetime) -> str:
-    """The credits of a warehouse, hour by hour."""
+    """Return the statement for the credits of a warehouse by hour."""
     return (
         "select start_time::timestamp_ntz as hour, sum(credits_used)::double as credits "  # noqa: S608
         f"from table({database}.information_schema.warehouse_metering_history("
@@ -59,7 +59,7 @@ def _history(session: SnowflakeSession, database: str, since: datetime, until: d
                 yield _statement(row)
         seen |= {row[0] for row in page}
         ends = [row[4].replace(tzinfo=UTC) for row in page if row[4]]
-        # to the second, so that the next page begins with what is known already
+        # to the second, so that the next page begins with known rows
         earliest = min(ends, default=since) + timedelta(seconds=1)
         if len(page) < _PAGE or earliest >= until:
             return
@@ -71,7 +71,7 @@ def _statement(row: tuple[Any, ...]) -> Statement:
 
 
 def _metered(session: SnowflakeSession, database: str, warehouse: str, since: datetime) -> dict[datetime, float]:
-    """Hours that are over: the one under way has not been metered to its end."""
+    """Return the metered hours that are over: the current one is incomplete."""
     try:
         rows = session.rows(meter_statement(database, warehouse, since))
     except WarehouseError as error:

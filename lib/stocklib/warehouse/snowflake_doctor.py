@@ -1,7 +1,7 @@
-"""What a role may do in a Snowflake warehouse, found out by statements that change nothing.
+"""The privileges of a role in a Snowflake warehouse, checked by statements that change nothing.
 
-Sessions in; what is missing out, each with the statement that mends it. Signing in has gone well by then: a refusal of
-that says by itself what is wrong (``snowflake_trouble``).
+A session in; missing privileges out, each with the statement that mends it. ``snowflake_trouble`` explains a refused
+sign-in.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ class _Probe:
 
 
 def missing(session: SnowflakeSession, who: SignIn, *, build: str, published: str, schema: str) -> list[str]:
-    """What keeps this role from working, one sentence each; empty when all is well."""
+    """Return what keeps this role from working, one sentence each; empty when nothing does."""
     if who.warehouse and not session.rows(f"show warehouses like '{who.warehouse}'"):
         return [
             f"there is no warehouse {who.warehouse} that {_role(who)} may see: `stocks init` makes it, and `grant "

@@ -1,7 +1,7 @@
-"""Answers in columns: Arrow from Snowflake in; what the local warehouse would have given out.
+"""Answers in columns: Arrow from Snowflake in; the same types as from the local warehouse out.
 
-The same question gives the same frame on both engines: lower-case names, decimals as floats, dates and instants to the
-microsecond. Whole numbers and truths are pandas' nullable ones where some are missing.
+The same query gives the same frame on both engines: lower-case names, decimals as floats, dates and instants to the
+microsecond. Integers and booleans are pandas' nullable ones where some are missing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def to_table(answer: Any) -> "pa.Table":
-    """An Arrow table whose columns pandas takes as an analyst expects them; empty where there was no answer."""
+    """Return an Arrow table with the types that an analyst expects in pandas; empty where there was no answer."""
     import pyarrow as pa
 
     if answer is None:
@@ -22,7 +22,7 @@ def to_table(answer: Any) -> "pa.Table":
 
 
 def to_exact(answer: Any) -> "pa.Table":
-    """An Arrow table as files keep it: lower-case names, decimals as decimals, instants to the microsecond."""
+    """Return an Arrow table for files: lower-case names, decimals as decimals, instants to the microsecond."""
     import pyarrow as pa
 
     columns = [
@@ -32,7 +32,7 @@ def to_exact(answer: Any) -> "pa.Table":
 
 
 def to_frame(table: "pa.Table") -> "pd.DataFrame":
-    """The frame of a table."""
+    """Return the frame of a table."""
     import pandas as pd
     import pyarrow as pa
 
@@ -51,7 +51,7 @@ def _column(values: Any) -> Any:
     if pa.types.is_decimal(kind):
         if kind.scale == 0 and kind.precision <= 18:
             return values.cast(pa.int64())
-        # by way of text, which is read to the nearest float; Arrow's own cast can be one bit off: 26.811999999999998
+        # through text, which parses to the nearest float; Arrow's own cast can be one bit off: 26.811999999999998
         return values.cast(pa.string()).cast(pa.float64())
     if pa.types.is_integer(kind) and not pa.types.is_int64(kind):
         return values.cast(pa.int64())

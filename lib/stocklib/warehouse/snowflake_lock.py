@@ -1,8 +1,8 @@
-"""The writer's lock of the Snowflake warehouse: one row that says who writes, until when.
+"""The writer's lock of the Snowflake warehouse: one row with the holder and its expiry.
 
-The row lies in ``SNOWFLAKE_SCHEMA`` of the private database, where neither a publish nor a rebuild moves it. The
-server's clock counts. Whoever holds it says so again each minute; a holder of this machine that is dead, or one that
-was silent for five minutes, has lost it, and ``confirm`` inside a transaction keeps such a one from committing.
+The row is in ``SNOWFLAKE_SCHEMA`` of the private database, where neither a publish nor a rebuild moves it. The server's
+clock counts. The holder renews it each minute; a dead holder of this machine, or one that was silent for five minutes,
+has lost it, and ``confirm`` inside a transaction keeps such a process from committing.
 """
 
 import json
@@ -28,7 +28,7 @@ COLUMNS = "holder varchar, token varchar, since timestamp_ntz, expires_at timest
 
 
 class WriterLock:
-    """The lock of one warehouse; ``table`` is where its row lies."""
+    """The lock of one warehouse; ``table`` holds its row."""
 
     def __init__(self, table: str) -> None:
         self.table = table
@@ -38,7 +38,7 @@ class WriterLock:
     def hold(
         self, open_session: Callable[[], SnowflakeSession], session: SnowflakeSession, *, wait: float
     ) -> Iterator[None]:
-        """Be the holder, waiting up to ``wait`` seconds; WarehouseBusy names the one who is."""
+        """Hold the lock during the block, waiting up to ``wait`` seconds; WarehouseBusy names the holder."""
         self._acquire(session, wait)
         done = threading.Event()
         renewing = threading.Thread(target=self._renew, args=(open_session, done), name="writer lock", daemon=True)
@@ -55,10 +55,10 @@ class WriterLock:
                 )
 
     def confirm(self, session: SnowflakeSession) -> None:
-        """Inside a transaction: nobody else took the lock meanwhile, and nobody does before the commit."""
+        """Check, in a transaction, that no other process took the lock; keep others from it until the commit."""
         if not self._extend(session):
             raise WarehouseBusy(
-                "this process was silent for so long that another writer took the warehouse over; nothing was "
+                "this process was silent for so long that another writer took the lock; nothing was "
                 "written: run it again"
             )
 
@@ -98,7 +98,7 @@ class WriterLock:
         )
 
     def _holder(self, session: SnowflakeSession) -> str | None:
-        """Who holds it, in words; None when that was a process of this machine which is dead: it is free now."""
+        """Return the holder in words; None when it was a dead process of this machine: the lock is free now."""
         row = session.row(f"select holder, token, since from {self.table}")  # noqa: S608
         if row is None or row[1] is None:
             return "another process had it just now"
@@ -114,13 +114,13 @@ class WriterLock:
         return f"process {pid} on {host} has been writing since {row[2]:%Y-%m-%d %H:%M} UTC"
 
     def _renew(self, open_session: Callable[[], SnowflakeSession], done: threading.Event) -> None:
-        """A session of its own: the holder's may be in a transaction, or busy for minutes."""
+        """Renew the lock in a session of its own: the holder's may be in a transaction, or busy for minutes."""
         session: SnowflakeSession | None = None
         while not done.wait(_RENEW_SECONDS):
             try:
                 session = session or open_session()
                 if not self._extend(session):
-                    log.error("the writer's lock was lost: what is under way will not be committed")
+                    log.error("the writer's lock was lost: the current work will not be committed")
                     break
             except WarehouseError as error:
                 log.warning("the writer's lock could not be renewed: %s", error)

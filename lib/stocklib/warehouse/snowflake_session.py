@@ -1,7 +1,7 @@
-"""A session of Snowflake's connector: statements in, rows or Arrow out, and its errors as sentences of ours.
+"""A session of Snowflake's connector: statements in, rows or Arrow out, its errors as ours.
 
-The connector is imported here and nowhere else. Values go in as ``?`` parameters, bound by the server. A session says
-who it is by its query tag, and no statement of it takes longer than ``SNOWFLAKE_TIMEOUT_SECONDS``.
+Only this module imports the connector. Values are ``?`` parameters, bound by the server. A session identifies itself by
+its query tag, and no statement of it takes longer than ``SNOWFLAKE_TIMEOUT_SECONDS``.
 """
 
 import contextlib
@@ -33,37 +33,37 @@ class SnowflakeSession:
         self._who = who
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Every row of an answer."""
+        """Return every row of an answer."""
         with self._cursor(sql, params) as cursor:
             return [tuple(row) for row in cursor.fetchall()]
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...] | None:
-        """The first row of an answer, or None."""
+        """Return the first row of an answer, or None."""
         return next(iter(self.rows(sql, params)), None)
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
-        """How many rows a statement changed."""
+        """Run a statement; return how many rows it changed."""
         with self._cursor(sql, params) as cursor:
             return int(cursor.rowcount or 0)
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """One statement for many rows of parameters."""
+        """Run one statement for many rows of parameters."""
         if rows:
             with told_plainly(self._who), contextlib.closing(self._con.cursor()) as cursor:
                 cursor.executemany(sql, [tuple(row) for row in rows])
 
     def arrow(self, sql: str, params: Sequence[Any] = ()) -> Any:
-        """The answer as an Arrow table, column names as the server gives them."""
+        """Return the answer as an Arrow table, with the server's column names."""
         with self._cursor(sql, params) as cursor:
             return cursor.fetch_arrow_all(force_return_table=True)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of the block or nothing of it. No DDL inside: Snowflake would commit before it."""
+        """Commit the whole block or nothing of it. No DDL inside: Snowflake would commit before it."""
         self.run("begin")
         try:
             yield
-            # refused, it leaves the transaction open, and what comes next would commit it
+            # a refused commit leaves the transaction open, and a later statement would commit it
             self.run("commit")
         except BaseException:
             with contextlib.suppress(WarehouseError):
@@ -72,11 +72,11 @@ class SnowflakeSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can still be used."""
+        """Return whether it can still be used."""
         return not self._con.is_closed() and not self._con.expired
 
     def close(self) -> None:
-        """Sign out; what is not committed is gone."""
+        """Sign out; uncommitted changes are lost."""
         with contextlib.suppress(Exception):
             self._con.close(retry=False)
 
@@ -104,7 +104,7 @@ def connect(settings: Settings, *, database: str, purpose: str) -> SnowflakeSess
             login_timeout=min(_LOGIN_SECONDS, timeout),
             network_timeout=timeout,
             client_session_keep_alive=False,
-            # else each sign-in asks the metadata services of three clouds where it runs
+            # else each sign-in calls the metadata services of three clouds
             platform_detection_timeout_seconds=0.0,
             session_parameters={
                 "QUERY_TAG": f"stocks:{purpose}:{RUN}",
@@ -119,7 +119,7 @@ def connect(settings: Settings, *, database: str, purpose: str) -> SnowflakeSess
 
 @contextmanager
 def told_plainly(who: SignIn) -> Iterator[None]:
-    """The connector's errors as ours."""
+    """Turn the connector's errors into ours."""
     from snowflake.connector import errors
 
     try:

@@ -1,7 +1,7 @@
-"""CSV that a spreadsheet program opens without running anything: a text that begins like a formula gets a ``'``.
+"""CSV that is safe in a spreadsheet program: a text that begins like a formula gets a ``'``.
 
 Names of companies, reasons and payloads of refused messages come from outside, and Excel, LibreOffice and Google Sheets
-run a cell that begins with ``=``, ``+``, ``-`` or ``@``, in the first line too. Text alone is touched: a number keeps
+run a cell that begins with ``=``, ``+``, ``-`` or ``@``, in the first line too. Only text is changed: a number keeps
 its sign.
 """
 
@@ -21,17 +21,17 @@ _BEGINS = re.compile(FORMULA).match
 
 
 def to_csv(frame: "pd.DataFrame") -> str:
-    """The frame as CSV, no text of which is taken for a formula."""
+    """Return the frame as CSV without a text that a spreadsheet runs as a formula."""
     import csv
 
     harmless = _harmless_frame(frame)
     text = harmless.to_csv(index=False)
-    # pandas quotes no carriage return, at which a spreadsheet begins another row
+    # pandas does not quote a carriage return, at which a spreadsheet begins another row
     return harmless.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC) if "\r" in text else text
 
 
 def harmless_table(table: "pa.Table") -> "pa.Table":
-    """The Arrow table, no text of which is taken for a formula."""
+    """Return the Arrow table without a text that a spreadsheet runs as a formula."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -45,7 +45,7 @@ def harmless_table(table: "pa.Table") -> "pa.Table":
 
 
 def harmless_select(con: Any, table: str) -> str:
-    """The SELECT that gives a table of DuckDB, no text of which is taken for a formula."""
+    """Return the SELECT of a DuckDB table without a text that a spreadsheet runs as a formula."""
     shown = []
     for name, kind, *_ in con.execute(f"describe {table}").fetchall():
         cell = column = _quoted(name)

@@ -1,9 +1,9 @@
-"""When to ask for quotes: the market's hours as the source tells them, backed by the trading calendar.
+"""When to ask for quotes: the market's hours by the source, with the trading calendar as fallback.
 
 The source says whether the market is open; the calendar says when that may change, when a close has settled, and when
 the next bell is. All in the source's time. In a session the source is asked once a minute and at the bells; between
 sessions, when nothing can change, once an hour, so that its clock stays known; a replay once a minute of its time,
-since somebody may move its clock. Where it contradicts the calendar at a bell, it is asked again within seconds.
+since another process may move its clock. Where it contradicts the calendar at a bell, it is asked again in seconds.
 """
 
 import logging
@@ -15,29 +15,29 @@ from stocklib.sessions import is_open, last_finished_session, new_york_date, nex
 
 log = logging.getLogger(__name__)
 
-# The market status is asked for at most this often, but for the moments at which it changes; and between sessions.
+# The market status is asked for at most this often, except when it may change; the second is between sessions.
 _STATUS_SECONDS, _IDLE_SECONDS = 60.0, 3600.0
-# A source that has not heard the opening bell when we have is asked again after so long, then twice as long each time.
+# A source that is still closed at the opening bell is asked again after so long, then after doubled pauses.
 _FIRST_DOUBT = 2.0
 
 
 class MarketHours:
-    """What one run of the producer knows of the market's hours. ``settle`` is ``CLOSE_SETTLE_SECONDS``."""
+    """The market's hours as one run of the producer knows them. ``settle`` is ``CLOSE_SETTLE_SECONDS``."""
 
     def __init__(self, finnhub: Finnhub, *, settle: float) -> None:
         self._finnhub = finnhub
         self._settle = timedelta(seconds=settle)
-        # what was last heard; None before anything was
+        # the source's last answer; None before the first
         self.was_open: bool | None = None
         self._asked: datetime | None = None
-        # for how long that is taken for true
+        # for how long that answer is valid
         self._holds = timedelta()
-        # the session whose close was heard, and the one whose close was heard after it had settled
+        # the last session with an answer after its close, and the last with one after the close had settled
         self._heard: date | None = None
         self._settled: date | None = None
 
     def is_open(self) -> bool:
-        """Whether the regular session is on, as the source says; as the calendar does where it says nothing."""
+        """Return whether the regular session is on, by the source, or by the calendar where it does not answer."""
         now = self._finnhub.now()
         if self._asked is None or self._is_old(self._asked, now):
             try:
@@ -51,7 +51,7 @@ class MarketHours:
         return bool(self.was_open)
 
     def closing(self) -> date | None:
-        """The session whose last prices are to be asked for now: one after its close, and again once that settled."""
+        """Return the session whose last prices are due: once after its close, and again when that has settled."""
         now = self._finnhub.now()
         today = session(new_york_date(now))
         if today is not None and now < today.close:
@@ -66,11 +66,11 @@ class MarketHours:
 
     @property
     def settled(self) -> date | None:
-        """The last session that needs no further round."""
+        """Return the last session that needs no further round."""
         return self._settled
 
     def until_next(self) -> tuple[float, datetime]:
-        """Seconds until something can change, a minute at most, and the next opening bell."""
+        """Return seconds until something can change, a minute at most, and the next opening bell."""
         now = self._finnhub.now()
         today = session(new_york_date(now))
         bell = today.open if today is not None and now < today.open else next_session(new_york_date(now)).open
@@ -89,11 +89,11 @@ class MarketHours:
         return today is not None and any(asked < bell <= now for bell in (today.open, today.close))
 
     def _how_long(self, now: datetime) -> timedelta:
-        """For how long what the source just said of the market is taken for true."""
+        """Return for how long the source's answer about the market is valid."""
         today = session(new_york_date(now))
         seconds = _STATUS_SECONDS
         if not self.was_open and today is not None and today.contains(now):
-            # the calendar says open: the source may be a moment late, or shut for a reason of its own
+            # the calendar says open: the source may be late, or closed for a reason of its own
             seconds = min(seconds, max(_FIRST_DOUBT, (now - today.open).total_seconds()))
         elif not self.was_open and self._finnhub.source != "replay":
             seconds = _IDLE_SECONDS

@@ -1,7 +1,7 @@
-"""One quote after the other: asked for, published, counted. The inside of a round.
+"""The polls of a round: ask for a quote, publish it, count it.
 
-A symbol without a usable price is counted and logged once; a source that stops answering is waited for, ever longer;
-one that never answered, and a refused key, end the run.
+A symbol without a valid price is counted and logged once. A source that stops answering is tried again after growing
+pauses; one that never answered, and a refused key, end the run.
 """
 
 import logging
@@ -24,12 +24,12 @@ from stocklib.stream import Producer
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
-# A source that has not answered a single one of so many calls is not down for a while: something is set up wrong.
+# A source that answered none of so many first calls is not just down: a setting is wrong.
 _PATIENCE = 3
 
 
 class Poller:
-    """Polls symbols and publishes their quotes to ``topic``; counts what came of it, by symbol."""
+    """Polls symbols and publishes their quotes to ``topic``; counts results by symbol."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Poller:
 
     @property
     def is_done(self) -> bool:
-        """Whether as many quotes are published as were asked for."""
+        """Whether the requested number of quotes is published."""
         return self.limit is not None and self.quotes >= self.limit
 
     @property
@@ -67,7 +67,7 @@ class Poller:
         return self._silences > 0
 
     def poll(self, symbols: list[str]) -> list[str]:
-        """One round; the symbols that gave no quote."""
+        """Poll one round; return the symbols without a quote."""
         missing = []
         for symbol in symbols:
             if self.is_done or self._stop.is_set():
@@ -78,11 +78,11 @@ class Poller:
         return missing
 
     def wait_for_source(self, error: Exception) -> None:
-        """Pause after a call that the source did not answer, longer each time until it answers one."""
+        """Pause after a call without an answer, longer each time until the source answers."""
         pause = min(_FIRST_PAUSE * 2**self._silences, _LONGEST_PAUSE)
         self._silences += 1
         log.error("%s; quotes go on when it answers, next try in %.0f s", error, pause)
-        # this machine's time, not the source's: a clock that is not there cannot be waited on
+        # this machine's time: the source's clock is unknown while it does not answer
         if self._stop.wait(pause):
             raise Interrupted("stopped while the source was down")
 

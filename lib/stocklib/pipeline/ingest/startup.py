@@ -1,6 +1,6 @@
-"""The beginning of a feed: its source and Kafka are asked for the first time, which may take a minute or fail.
+"""The start of a feed: the first calls to its source and Kafka, which may take a minute or fail.
 
-A heartbeat says so meanwhile, and how it ended where the run did not begin: a source that is away is no silence.
+The heartbeat shows this state, and how it ended where the run did not begin, so that a source that is down is visible.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _SHOWN = 300
 
 @contextmanager
 def beginning(settings: Settings, keep_alive_stop: KeepAliveStop, *, role: str, topic: str) -> Iterator[Heartbeat]:
-    """Yield the heartbeat of a feed that connects within the block; the run takes it over with its own ``run_id``."""
+    """Yield the heartbeat of a feed that connects within the block; the run continues it with its own ``run_id``."""
     heartbeat = Heartbeat(settings.home, role=role, run_id=name_run(role), metrics_port=settings.metrics_port)
     said: dict[str, Any] = {
         "state": "asking the source and Kafka for the first time",
@@ -47,5 +47,5 @@ def beginning(settings: Settings, keep_alive_stop: KeepAliveStop, *, role: str, 
 
 
 def how_it_ended(error: BaseException) -> str:
-    """What a heartbeat says last of a run that this ended: Ctrl-C is a wish, not an error."""
+    """Return how a run ended, for its last heartbeat: Ctrl-C counts as stopped, not as an error."""
     return "stopped" if isinstance(error, KeyboardInterrupt | Interrupted) else "error"

@@ -1,8 +1,7 @@
-"""Who moves the clock of a stepping replay while trades are streamed from it.
+"""Moving the clock of a stepping replay while trades are streamed from it.
 
-Quotes move it, a second each. Trades alone would wait for ever: so a minute at a time it is moved from here, each time
-when everything up to the last minute has come; but only where nobody else has moved it for a second. A clock that runs,
-live or replayed, is left alone.
+Quotes move it, a second each. Trades would wait for ever: so this module moves it by a minute whenever every trade up
+to the last minute has come, but only where no other process has moved it for a second. It leaves a running clock alone.
 """
 
 import time
@@ -12,7 +11,7 @@ from stocklib.finnhub import Finnhub
 from stocklib.finnhub.trade_feed import TradeFeed
 
 _STRIDE = timedelta(minutes=1)
-# Nobody else moves a clock that stood still for so long (seconds of this machine).
+# No other process moves a clock that stood still for so long (seconds of this machine).
 _STILL_SECONDS = 1.0
 
 
@@ -23,11 +22,11 @@ class Stepper:
         self._finnhub, self._feed = finnhub, feed
         self._seen: datetime | None = None
         self._still_since = time.monotonic()
-        # where it was moved to, as long as nobody else moved it further
+        # where this run moved it, as long as no other process moved it further
         self._target: datetime | None = None
 
     def step(self) -> None:
-        """Move a minute on if it is time to; to be called after each message, and when there is none."""
+        """Move the clock by a minute if it is due; call it after each message, and when there is none."""
         if not self._finnhub.pace.step:
             return
         now = self._finnhub.now()

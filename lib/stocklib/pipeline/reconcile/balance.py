@@ -1,4 +1,4 @@
-"""What the ledger says: rows of the balance, problems, and what could not be checked. Plain records."""
+"""The ledger's result: rows of the balance, problems, and hops that could not be checked. Plain records."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from typing import Any
 # The hops, in the order of the pipeline.
 CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER = "confirmed → RAW", "Kafka → lake", "lake → RAW", "RAW → silver"
 
-# No hops whose problems wait to be checked again: there are none.
+# These hops have no problems that wait for another check.
 UNKNOWN_RUNS = "confirmed → RAW of runs without a heartbeat"
 SPOOLED = "spool → Kafka"
 
-# What is counted of a day's messages, and of a run's events.
+# The counts of a day's messages, and of a run's events.
 OF_MESSAGES = (
     *("landed", "loaded", "in_silver", "quarantined", "duplicates"),
     *("waiting", "dead_letters", "readmitted", "lost"),
@@ -23,7 +23,7 @@ OF_EVENTS = ("confirmed", "in_raw", "in_lake", "in_kafka", "dead_letters", "lost
 
 @dataclass(frozen=True)
 class Movement:
-    """The messages of one symbol and day in one partition: how far they came. ``waiting`` are on their way."""
+    """The messages of one symbol and day in one partition, by stage. ``waiting`` are in flight."""
 
     topic: str
     topic_id: str
@@ -43,10 +43,10 @@ class Movement:
 
 @dataclass(frozen=True)
 class RunMovement:
-    """The events of one run and symbol: each is counted in the place that it has come to.
+    """The events of one run and symbol, each counted at the stage that it reached.
 
-    ``confirmed`` is the producer's own word, None where no heartbeat is left. ``unproven`` numbers are missing before
-    one that was seen, and no heartbeat says that Kafka ever had them.
+    ``confirmed`` is the producer's own count, None where no heartbeat is left. ``unproven`` numbers are missing before
+    a later one, and no heartbeat shows that Kafka confirmed them.
     """
 
     run_id: str
@@ -64,8 +64,8 @@ class RunMovement:
 class Problem:
     """One thing that does not balance: where (``hop``), what in a sentence, which objects, how many messages.
 
-    ``subject`` is what makes it this problem, whatever else the sentence says; ``known_as`` the id that it was recorded
-    under. ``is_earlier``: an earlier ledger found it, and its hop cannot be checked now.
+    ``subject`` identifies the problem, independent of its sentence; ``known_as`` is the id under which it was recorded.
+    ``is_earlier``: an earlier ledger found it, and its hop cannot be checked now.
     """
 
     hop: str
@@ -80,7 +80,7 @@ class Problem:
 
     @property
     def id(self) -> str:
-        """The same problem has the same id in every ledger; another extent is another problem."""
+        """The problem's id, the same in every ledger; another extent is another problem."""
         return (
             self.known_as
             or hashlib.sha256(f"{self.hop}|{self.kind}|{self.subject or self.what}".encode()).hexdigest()[:12]
@@ -93,9 +93,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Balance:
-    """The whole ledger at an instant. ``unchecked`` says for each hop that could not be checked why not.
+    """The whole ledger at an instant. ``unchecked`` gives the reason for each hop that could not be checked.
 
-    ``unknown_runs`` brought messages, and no heartbeat says what they had confirmed.
+    ``unknown_runs`` published messages, but no heartbeat holds what they had confirmed.
     """
 
     at: datetime
@@ -107,12 +107,12 @@ class Balance:
 
     @property
     def is_balanced(self) -> bool:
-        """Whether nothing is wrong as far as could be checked; a loss that was accepted is known, not wrong."""
+        """Whether every checked hop balances; an accepted loss does not count as a problem."""
         return all(problem.accepted for problem in self.problems)
 
     @property
     def exit_status(self) -> int:
-        """0: balances; 1: does not; 2: nothing wrong was found now, and not everything could be checked."""
+        """0: balances; 1: does not; 2: no problem was found, but a hop could not be checked."""
         found = any(not problem.accepted and not problem.is_earlier for problem in self.problems)
         return 1 if found else 2 if self.unchecked else 0
 
@@ -122,19 +122,19 @@ class Balance:
 
     @property
     def remarks(self) -> list[str]:
-        """What is worth knowing and is not wrong, one sentence each."""
+        """Return remarks that are not problems, one sentence each."""
         doubtful = [run for run in self.runs if run.unproven]
         if not doubtful:
             return []
         most = max(doubtful, key=lambda run: run.unproven)
         return [
             f"{len(doubtful):,} runs and symbols lack numbers that no heartbeat of this home says were confirmed "
-            f"({most.unproven:,} of {most.symbol[:40]} in run {most.run_id[:80]}): their messages are a stranger's, or "
+            f"({most.unproven:,} of {most.symbol[:40]} in run {most.run_id[:80]}): their messages are foreign, or "
             "of a producer with another STOCKS_HOME; no loss is counted"
         ]
 
     def accepting(self, accepted: Sequence[str]) -> "Balance":
-        """The same, with these problems, and runs, taken as known."""
+        """Return the same ledger with these problems and runs accepted."""
         known = set(accepted)
         problems = tuple(replace(one, accepted=True) if one.id in known else one for one in self.problems)
         unknown = tuple(run_id for run_id in self.unknown_runs if id_of_run(run_id) not in known)
@@ -142,7 +142,7 @@ class Balance:
         return replace(self, problems=problems, unknown_runs=unknown, unchecked=unchecked)
 
     def to_json(self) -> dict[str, Any]:
-        """For machines: everything, and the verdict."""
+        """Return all of it as JSON, with the result."""
         return {
             "at": self.at.isoformat(),
             "is_balanced": self.is_balanced,

@@ -1,8 +1,8 @@
-"""Dead letters: what the consumer refused, wherever it is now: in RAW, landed and not loaded, or in Kafka alone.
+"""Dead letters: messages that the consumer refused, from RAW, from the lake (landed, not loaded) and from Kafka.
 
-In go the three places; out comes each refused message once, under the identity that it had where it was refused. A
-letter that a stranger wrote to the dead-letter topic, without our headers, has its own place for an identity. A batch
-that cannot be decoded is one letter for a range of offsets, and never was a message of the dead-letter topic.
+The three systems in; each refused message once out, under its original identity. A dead letter of another program,
+without our headers, is identified by its own position. A batch that cannot be decoded is one dead letter for a range of
+offsets, and never was a message of the dead-letter topic.
 """
 
 import base64
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _LARGEST = 2**63 - 1
 _LAST_PARTITION = 2**31 - 1
-# The headers that the consumer adds when it refuses a message; the others are the message's own.
+# The headers that the consumer adds to a refused message; the others are the message's own.
 _ORIGIN = ("topic", "topic_id", "partition", "offset")
 _ADDED = {*_ORIGIN, "reason", "last_offset", "full_bytes", "full_sha256"}
 _FIELDS = ("topic", "topic_id", "partition", "offset", "timestamp", "key", "headers", "payload", "payload_base64")
@@ -34,7 +34,7 @@ _BEYOND = "in Kafka, not landed"
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One refused message. ``topic`` to ``offset`` say where it was, ``dlq`` where its letter is."""
+    """One refused message. ``topic`` to ``offset`` are its origin, ``dlq`` the position of its dead letter."""
 
     topic: str
     topic_id: str
@@ -49,7 +49,7 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        """What a person types: ``stock-quotes/0/17@3f9a2b1c``; the part after the @ tells re-created topics apart."""
+        """Its id for people: ``stock-quotes/0/17@3f9a2b1c``; the part after the @ tells re-created topics apart."""
         return f"{self.topic}/{self.partition}/{self.offset}@{self.topic_id[:8]}"
 
     @property
@@ -75,27 +75,27 @@ class DeadLetter:
 
     @property
     def last(self) -> int:
-        """The last offset that it stands for."""
+        """The last offset that it covers."""
         return max(self.offset, int(self.headers["last_offset"])) if self.is_batch else self.offset
 
     @property
     def count(self) -> int:
-        """How many messages it stands for."""
+        """The number of messages that it covers."""
         return self.last - self.offset + 1
 
     @property
     def is_ours(self) -> bool:
-        """Whether the consumer wrote it; else a stranger did."""
+        """Whether our consumer wrote it, rather than another program."""
         return self.origin != self.dlq or self.is_batch
 
     @property
     def is_landed(self) -> bool:
-        """Whether its letter is in the lake."""
+        """Whether it is in the lake."""
         return self.place != _BEYOND
 
     @property
     def day(self) -> date | None:
-        """The New York date of the refused message's timestamp; None where that is no instant, or not known."""
+        """The New York date of the refused message's timestamp; None where that is invalid or unknown."""
         return None if self.is_batch else day_of(self.timestamp_ms)
 
     @property
@@ -105,40 +105,40 @@ class DeadLetter:
 
     @cached_property
     def event(self) -> tuple[str, str, int] | None:
-        """(run, symbol, seq) of the refused message; None for a stranger's."""
+        """(run, symbol, seq) of the refused message; None for another program's."""
         run_id, seq = self.headers.get("run_id"), event_seq(self.headers)
         return (run_id, self.key, seq) if run_id and self.key and seq is not None else None
 
     @classmethod
     def of_message(cls, message: Message) -> "DeadLetter":
-        """A message of the dead-letter topic that has not landed."""
+        """Return the dead letter of a message that has not landed."""
         dlq = (message.topic, message.topic_id, message.partition, message.offset)
         return cls(*_origin(message.headers, dlq), *message[4:6], message.headers, message.value, dlq, _BEYOND)
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], *, place: str) -> "DeadLetter":
-        """A landed line of dead_letters; ``ValueError`` for a line that no consumer of ours wrote."""
+        """Return the dead letter of a landed line; ``ValueError`` for a line that our consumer did not write."""
         where = (read_count(record.get("partition")), read_count(record.get("offset")))
         if where[0] is None or where[0] > _LAST_PARTITION or where[1] is None or not record.get("topic"):
-            raise ValueError("it does not say its topic, partition and offset")
+            raise ValueError("it lacks its topic, partition or offset")
         dlq = (str(record["topic"]), str(record.get("topic_id") or ""), where[0], where[1])
         found = record.get("headers") or {}
         if not isinstance(found, dict):
-            raise ValueError("its headers are no object")
+            raise ValueError("its headers are not an object")
         headers = {str(name): str(text) for name, text in found.items()}
         payload, packed = record.get("payload"), record.get("payload_base64")
         value = None if payload is None else str(payload).encode()
         if value is None and packed:
             value = base64.b64decode(str(packed))
         key = None if record.get("key") is None else str(record["key"])
-        # strangers' messages may have none, which is -1
+        # messages of other programs may have no timestamp, which is -1
         told = str(record.get("timestamp"))
         timestamp_ms = (read_count(told.removeprefix("-")) or 0) * (-1 if told.startswith("-") else 1)
         return cls(*_origin(headers, dlq), timestamp_ms, key, headers, value, dlq, place)
 
 
 def day_of(timestamp_ms: int) -> date | None:
-    """The New York date of a record's timestamp; strangers write any number there.
+    """Return the New York date of a record's timestamp, which may be any number in another program's message.
 
     >>> day_of(1355495400000), day_of(2**62)
     (datetime.date(2012, 12, 14), None)
@@ -150,7 +150,7 @@ def day_of(timestamp_ms: int) -> date | None:
 
 
 def read_count(value: Any) -> int | None:
-    """A whole number from 0 that 64 bits hold, as a number or its digits; None for anything else.
+    """Return a whole number from 0 within 64 bits, given as a number or its digits; None for anything else.
 
     >>> read_count(17), read_count("17"), read_count("²"), read_count(True), read_count("9" * 5000)
     (17, 17, None, None, None)
@@ -162,7 +162,7 @@ def read_count(value: Any) -> int | None:
 
 
 def landed_letters(records: Iterable[Mapping[str, Any]], *, place: str) -> list[DeadLetter]:
-    """The letters among landed lines of dead_letters; what else is there is logged and left out."""
+    """Return the dead letters among landed lines; other lines are logged and left out."""
     letters, strange, why = [], 0, ""
     for record in records:
         try:
@@ -175,7 +175,7 @@ def landed_letters(records: Iterable[Mapping[str, Any]], *, place: str) -> list[
 
 
 def loaded_letters(warehouse: Warehouse) -> list[DeadLetter]:
-    """The letters in RAW."""
+    """Return the dead letters in RAW."""
     return landed_letters(_loaded(warehouse), place="in RAW")
 
 
@@ -185,13 +185,13 @@ def _loaded(warehouse: Warehouse) -> Iterator[dict[str, Any]]:
         try:
             record["headers"] = orjson.loads(record["headers"] or "{}")
         except orjson.JSONDecodeError:
-            # a text: the letter is judged by what it is
-            log.debug("headers that are no JSON: %s", record["headers"])
+            # stays text: ``of_record`` rejects it
+            log.debug("headers that are not JSON: %s", record["headers"])
         yield record
 
 
 def read_letters(settings: Settings, *, landed: bool = False) -> list[DeadLetter]:
-    """The letters that Kafka holds: those that have not landed, or all of them with ``landed``."""
+    """Return the dead letters in Kafka that have not landed, or all of them with ``landed``."""
     letters: list[DeadLetter] = []
     with Inspector(settings) as inspector:
         for position in inspector.positions([settings.kafka_dlq_topic]):
@@ -202,7 +202,7 @@ def read_letters(settings: Settings, *, landed: bool = False) -> list[DeadLetter
 
 
 def once(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-    """Each refused message once, however often it was refused, in the order of origin; the first letter is taken."""
+    """Return each refused message once, in the order of origin: of several dead letters the first."""
     best: dict[tuple[str, str, int, int], DeadLetter] = {}
     for letter in letters:
         best.setdefault(letter.origin, letter)

@@ -1,8 +1,7 @@
-"""What Kafka, the lake and the heartbeats show, before the warehouse is asked.
+"""The evidence of Kafka, the lake and the heartbeats, read before the warehouse.
 
-It is gathered in the direction in which data moves: what the producer confirmed, then what Kafka holds beyond the
-committed offsets, then what the lake lists. A message that moves on meanwhile is seen once too often then,
-never missed.
+It is read in the direction in which data moves: confirmed seqs of the producer, then messages of Kafka beyond the
+committed offsets, then objects of the lake. A message that moves during the reads is seen twice, never missed.
 """
 
 import itertools
@@ -28,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Sighting(NamedTuple):
-    """A message where it was seen outside the warehouse."""
+    """A message that was seen outside the warehouse."""
 
     topic: str
     topic_id: str
@@ -47,7 +46,7 @@ class Sighting(NamedTuple):
 
 @dataclass
 class KafkaEvidence:
-    """Every partition's position, what lies beyond the committed offsets, and the letters that have not landed."""
+    """Every partition's position, the messages beyond the committed offsets, and dead letters that have not landed."""
 
     positions: list[Position] = field(default_factory=list)
     waiting: list[Sighting] = field(default_factory=list)
@@ -56,7 +55,7 @@ class KafkaEvidence:
 
 @dataclass
 class LakeEvidence:
-    """What landed and is not loaded: messages and letters by object; and the objects that cannot be read."""
+    """Landed objects that are not loaded: their messages and dead letters, and the unreadable ones."""
 
     sightings: dict[str, list[Sighting]] = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)
@@ -64,9 +63,9 @@ class LakeEvidence:
 
 
 def read_confirmed(home: Path, topics: set[str]) -> tuple[dict[tuple[str, str], int], list[str]]:
-    """By (run, symbol) the seq up to which a producer of these topics knows that Kafka has everything.
+    """Return, by (run, symbol), the seq up to which Kafka confirmed every event of these topics.
 
-    Also a sentence for each heartbeat that is damaged: what its run had confirmed is not known.
+    Also return a sentence for each damaged heartbeat: the confirmed seqs of its run are unknown.
     """
     confirmed: dict[tuple[str, str], int] = {}
     beats, damaged = heartbeat.read_confirmed(home)
@@ -79,16 +78,16 @@ def read_confirmed(home: Path, topics: set[str]) -> tuple[dict[tuple[str, str], 
 
 
 def find_unknown_runs(home: Path, runs: Iterable[str]) -> list[str]:
-    """Those of these runs that no heartbeat of this home is of: what they had confirmed is not known."""
+    """Return the runs without a heartbeat in this home: their confirmed seqs are unknown."""
     known = {str(beat["run_id"]) for beat in heartbeat.read_confirmed(home)[0]}
     return sorted(set(runs) - known)
 
 
 def look_at_kafka(settings: Settings) -> KafkaEvidence:
-    """What Kafka shows; ``StreamError`` when it cannot be asked."""
+    """Return Kafka's evidence; ``StreamError`` when it does not answer."""
     evidence = KafkaEvidence()
     with Inspector(settings) as inspector:
-        # the dead letters last: they are written before the message that they replace counts as done
+        # dead letters last: one is written before the offset of its message is committed
         evidence.positions = inspector.positions([settings.kafka_topic, settings.kafka_trades_topic])
         for position in evidence.positions:
             beyond = inspector.read(position, first=position.committed, end=position.end)
@@ -103,7 +102,7 @@ def look_at_kafka(settings: Settings) -> KafkaEvidence:
 def find_holes(
     settings: Settings, positions: list[Position], missing: Mapping[tuple[str, str, int], Ranges]
 ) -> dict[tuple[str, str, int], Ranges]:
-    """Which of these offsets Kafka would still hold and does not: no message ever had them. Reads what lies there."""
+    """Return which of these offsets no message ever had, by reading them where Kafka would still hold them."""
     holes = {}
     with Inspector(settings) as inspector:
         for position in positions:
@@ -121,12 +120,12 @@ def find_holes(
 
 
 def list_lake(lake: Lake) -> dict[str, set[str]]:
-    """Every object, by dataset; ``LakeError`` when it cannot be asked."""
+    """Return every object's key, by dataset; ``LakeError`` when the lake does not answer."""
     return {dataset: {found.key for found in lake.list(dataset)} for dataset in DATASETS}
 
 
 def read_objects(lake: Lake, keys: list[str]) -> LakeEvidence:
-    """What these objects of the stream's datasets hold."""
+    """Return the contents of these objects of the stream's datasets."""
     evidence = LakeEvidence()
     for key in keys:
         try:
@@ -140,7 +139,7 @@ def read_objects(lake: Lake, keys: list[str]) -> LakeEvidence:
 
 
 def _records(lake: Lake, key: str) -> Iterator[dict[str, Any]]:
-    """The lines that are JSON objects; the loader names the others."""
+    """Yield the lines that are JSON objects; the loader names the others."""
     for line in lake.read(key).split(b"\n"):
         try:
             record = orjson.loads(line)
@@ -151,7 +150,7 @@ def _records(lake: Lake, key: str) -> Iterator[dict[str, Any]]:
 
 
 def _has_place(record: Mapping[str, Any]) -> bool:
-    """Whether a line is a message of Kafka's, as a consumer of ours writes it."""
+    """Return whether a line is a message as our consumer writes it."""
     return bool(record.get("topic")) and None not in (read_count(record.get(name)) for name in ("partition", "offset"))
 
 
@@ -163,7 +162,7 @@ def _landed(record: dict[str, Any]) -> Sighting:
 
 
 def _sightings(found: Message | UnreadableBatch) -> Iterator[Sighting]:
-    """The message, or those of a batch that cannot be decoded: of them only the offsets are known."""
+    """Yield the message, or those of an undecodable batch, of which only the offsets are known."""
     if isinstance(found, Message):
         yield _sighting(found)
     else:

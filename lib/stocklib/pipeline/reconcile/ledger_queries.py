@@ -1,7 +1,7 @@
-"""What the ledger asks the warehouse's private version, in SQL that every engine speaks.
+"""The ledger's queries to the warehouse's private version, in SQL for both engines.
 
-JSON is read by the bronze views alone. An event's identity is that of silver: (run, symbol, seq), else the message's
-own place. Rows that were loaded after the last complete build are waiting, not missing.
+Only the bronze views read JSON. An event's identity is that of silver: (run, symbol, seq), else the message's own
+position. Rows that were loaded after the last complete build are waiting, not missing.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ _EVENT = (
 class Stream:
     """A dataset that comes through Kafka: its RAW table, its bronze view, and its events in silver.
 
-    ``rejected`` is null in the rows of ``events`` that are good; ``states`` is the table that counts its events in
+    ``rejected`` is null in valid rows of ``events``; ``states`` is the table that counts its events in
     ``times_seen``, one row a state.
     """
 
@@ -52,7 +52,7 @@ class Span:
     days: tuple[Any, Any] | None = None
 
     def where(self) -> tuple[str, list[Any]]:
-        """The condition on a bronze view, and its parameters; the last complete build is no bound here."""
+        """Return the condition on a bronze view, and its parameters; the last complete build is not a bound here."""
         if self.days is None:
             return "load_id > ?", [self.since]
         return "load_id > ? and cast(record_timestamp as date) between ? and ?", [self.since, *self.days]
@@ -72,7 +72,7 @@ def movements(ask: Ask, stream: Stream, span: Span) -> list[tuple[Any, ...]]:
             from {stream.events}
             group by event_id
         ),
-        judged as (
+        classified as (
             select s.kafka_topic, s.kafka_topic_id, s.kafka_partition, s.symbol,
                 coalesce(e.quote_date, cast(s.record_timestamp as date)) as quote_day,
                 case
@@ -81,17 +81,17 @@ def movements(ask: Ask, stream: Stream, span: Span) -> list[tuple[Any, ...]]:
                     when e.object_key <> s.object_key or e.line_no <> s.line_no then 'duplicate'
                     when e.rejected is not null then 'quarantined'
                     else 'in silver'
-                end as fate
+                end as state
             from sightings as s
             left join events as e on s.event_id = e.event_id
         )
         select kafka_topic, kafka_topic_id, kafka_partition, quote_day, symbol, count(*),
-            sum(case when fate = 'in silver' then 1 else 0 end),
-            sum(case when fate = 'quarantined' then 1 else 0 end),
-            sum(case when fate = 'duplicate' then 1 else 0 end),
-            sum(case when fate = 'missing' then 1 else 0 end),
-            sum(case when fate = 'waiting' then 1 else 0 end)
-        from judged
+            sum(case when state = 'in silver' then 1 else 0 end),
+            sum(case when state = 'quarantined' then 1 else 0 end),
+            sum(case when state = 'duplicate' then 1 else 0 end),
+            sum(case when state = 'missing' then 1 else 0 end),
+            sum(case when state = 'waiting' then 1 else 0 end)
+        from classified
         group by kafka_topic, kafka_topic_id, kafka_partition, quote_day, symbol
         order by kafka_topic, kafka_topic_id, kafka_partition, quote_day, symbol
         """,  # noqa: S608 - names of our own
@@ -102,7 +102,7 @@ def movements(ask: Ask, stream: Stream, span: Span) -> list[tuple[Any, ...]]:
 def missing_events(ask: Ask, stream: Stream, span: Span, *, among: str = "") -> list[tuple[Any, ...]]:
     """(object, line, event, topic, partition, offset) of RAW rows whose event silver does not have.
 
-    ``among`` restricts the events of silver that are looked at.
+    ``among`` restricts the events of silver.
     """
     where, params = span.where()
     return ask(
@@ -215,19 +215,19 @@ def first_of_gaps(ask: Ask, stream: Stream, span: Span) -> list[tuple[Any, ...]]
         """,  # noqa: S608
         [span.since],
     )
-    # only where something is missing is it looked for how much
+    # the size of a gap is queried only where there is one
     before = f"select coalesce(max(seq), 0) from {stream.events} where run_id = ? and symbol = ? and seq < ?"  # noqa: S608
     return [(run_id, symbol, ask(before, [run_id, symbol, seq])[0][0], seq) for run_id, symbol, seq in starts]
 
 
 def count_of_run(ask: Ask, stream: Stream, run_id: str, symbol: str) -> int:
-    """How many numbers of a run and symbol silver has."""
+    """Return how many seqs of a run and symbol silver has."""
     asked = f"select count(distinct seq) from {stream.events} where run_id = ? and symbol = ?"  # noqa: S608
     return int(ask(asked, [run_id, symbol])[0][0])
 
 
 def row_counts(ask: Ask, datasets: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """By dataset the lines that were loaded and the rows of RAW."""
+    """Return, by dataset, the number of loaded lines and of rows in RAW."""
     loaded: dict[str, Any] = dict(ask("select dataset, sum(loaded_lines) from raw.load_history group by dataset", []))
     return {
         name: (int(loaded.get(name) or 0), int(ask(f"select count(*) from raw.{name}", [])[0][0]))  # noqa: S608
@@ -282,10 +282,10 @@ def miscounted_rejects(ask: Ask) -> list[tuple[Any, ...]]:
 
 
 def loaded_keys(ask: Ask, dataset: str) -> list[str]:
-    """Every object of a dataset that was loaded."""
+    """Return every loaded object of a dataset."""
     return [row[0] for row in ask("select distinct object_key from raw.load_history where dataset = ?", [dataset])]
 
 
 def line_numbers(ask: Ask, dataset: str, key: str) -> list[int]:
-    """The lines of an object that RAW holds, as often as it does."""
+    """Return the line numbers of an object in RAW, with duplicates."""
     return [row[0] for row in ask(f"select line_no from raw.{dataset} where object_key = ?", [key])]  # noqa: S608
