@@ -112,7 +112,7 @@ def run(
         where = getattr(error, "filename", None) or target
         why = getattr(error, "strerror", None) or "the copy is torn"
         raise NotebookFailed(
-            f"{name} failed: {where} cannot be written or read ({why}): free space there, or set STOCKS_HOME to a "
+            f"{name} failed: {where} cannot be written or read ({why}): make room there, or set STOCKS_HOME to a "
             f"folder on another disk; it can be run again"
         ) from error
     return Run(run_id=run_id, path=target, result=_last_text(executed))

@@ -113,7 +113,7 @@ def test_a_letter_is_found_wherever_it_is_and_readmitted_with_a_mended_payload(
     mended.write_bytes(quote(1))
     done = ask(single, "dlq", "readmit", first, "--payload-file", str(mended))
     assert done.exit_code == 0, done.output
-    assert "1 re-admitted, 0 were already there, 0 refused" in done.output
+    assert "1 re-admitted, 0 already there, 0 refused" in done.output
     line = next(line for line in landed_lines(settings) if line["offset"] == 1)
     assert line["payload"] == json.loads(quote(1))
     assert line["headers"].pop("received_at")
@@ -191,7 +191,7 @@ readmission.readmit(settings, known.dead_letters, known=known)
     assert [line["offset"] for line in landed_lines(settings)] == [1]
     again = ask(single, "dlq", "readmit", "--reason", "odd")
     assert again.exit_code == 0, again.output
-    assert "2 re-admitted, 1 were already there, 0 refused" in again.output
+    assert "2 re-admitted, 1 already there, 0 refused" in again.output
     assert sorted(int(str(line["offset"])) for line in landed_lines(settings)) == [1, 2, 4]
     # whoever reads the messages as well doubles nothing: the identity is the same
     land(settings, until_idle=1)

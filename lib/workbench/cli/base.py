@@ -21,7 +21,7 @@ DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 
 # Errors of this machine, and what to do about them. Any other system error is a defect: its traceback is shown.
-_ROOM = "free space there, or set STOCKS_HOME to a folder on another disk"
+_ROOM = "make room there, or set STOCKS_HOME to a folder on another disk"
 _RIGHTS = "make it yours and writable (chown, chmod; umask says what new folders allow), or set STOCKS_HOME to another"
 _MACHINE = {
     errno.ENOSPC: _ROOM,
