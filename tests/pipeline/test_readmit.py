@@ -119,9 +119,9 @@ def test_a_letter_is_found_wherever_it_is_and_readmitted_with_a_mended_payload(
     assert line["headers"].pop("received_at")
     assert line["headers"] == {"run_id": "run-1", "source": "replay", "seq": "2"}
     assert line["topic_id"] == known_letters(settings).dead_letters[0].topic_id
-    assert "0 re-admitted, 1 were already" in ask(single, "dlq", "readmit", first).output
+    assert "0 re-admitted, 1 already there" in ask(single, "dlq", "readmit", first).output
     load(settings)
-    assert "0 re-admitted, 1 were already" in ask(single, "dlq", "readmit", first).output
+    assert "0 re-admitted, 1 already there" in ask(single, "dlq", "readmit", first).output
     assert [row["state"] for row in json.loads(ask(single, "dlq", "list", "--json").output)] == ["readmitted", "dead"]
     found = balance(settings)
     assert (found.problems, found.total("dead_letters"), found.total("readmitted")) == ((), 2, 1)
