@@ -1,5 +1,5 @@
--- What Snowflake needs once, written by `stocks init --dry-run`; run it as ACCOUNTADMIN.
--- Every statement may run again. Then grant the roles to users:
+-- Setup of Snowflake, written by `stocks init --dry-run`. Run it once as ACCOUNTADMIN.
+-- Every statement may run again. Afterwards grant the roles to users:
 --   grant role STOCKS_TRANSFORMER to user …;  grant role STOCKS_REPORTER to user …;
 
 create resource monitor if not exists STOCKS_MONITOR with credit_quota = 30 frequency = monthly start_timestamp = immediately triggers on 80 percent do notify on 100 percent do suspend on 110 percent do suspend_immediate;

@@ -87,8 +87,8 @@ def statements(names: Names) -> Iterator[str]:
 def script(names: Names) -> str:
     """The statements as a file for an administrator."""
     head = (
-        "-- What Snowflake needs once, written by `stocks init --dry-run`; run it as ACCOUNTADMIN.\n"
-        "-- Every statement may run again. Then grant the roles to users:\n"
+        "-- Setup of Snowflake, written by `stocks init --dry-run`. Run it once as ACCOUNTADMIN.\n"
+        "-- Every statement may run again. Afterwards grant the roles to users:\n"
         f"--   grant role {names.role('TRANSFORMER')} to user …;  grant role {names.role('REPORTER')} to user …;\n\n"
     )
     return head + "".join(f"{statement};\n" for statement in statements(names))
