@@ -20,10 +20,24 @@ from stocklib.stream.messages import (
     UnreadableBatch,
     read_batches,
     read_into_messages,
-    to_message,
 )
 
 HERE = TopicPartition("quotes", 3)
+
+
+def to_message(record: Any, topic_id: str) -> Message:
+    """Return the client's record as a message of the topic with this id."""
+    return Message(
+        record.topic,
+        topic_id,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        None if record.key is None else record.key.decode("utf-8", "backslashreplace"),
+        record.value,
+        {name: (text or b"").decode("utf-8", "backslashreplace") for name, text in record.headers},
+    )
+
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 records = st.tuples(

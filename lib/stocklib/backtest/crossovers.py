@@ -8,14 +8,13 @@ from numba import njit, prange
 
 from stocklib.backtest.kernel import TOLERANCE
 
-FIELDS = ("final value", "mean return", "deviation", "deepest drawdown", "trades", "share of bars held")
-
 
 @njit(cache=True, parallel=True)
 def crossovers(averages, closes, fills, pairs, money, commission, slippage):  # type: ignore[no-untyped-def]
     """Hold while the fast average is above the slow one, for each (fast, slow) of ``pairs``, rows of ``averages``.
 
-    A row of the answer holds ``FIELDS``: the deviation is that of the sample, the drawdown a negative fraction.
+    A row of the answer holds final value, mean return, its sample deviation, deepest drawdown (a negative fraction),
+    trades, share of bars held.
     """
     count = len(closes)
     answer = np.empty((len(pairs), 6))

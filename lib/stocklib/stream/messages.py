@@ -348,20 +348,6 @@ def _unreadable(
     return UnreadableBatch(*place, since, last, reason, raw if is_sure else raw[:_SAMPLE_BYTES])
 
 
-def to_message(record: Any, topic_id: str) -> Message:
-    """Return the client's record as a message of the topic with this id."""
-    return Message(
-        record.topic,
-        topic_id,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        None if record.key is None else record.key.decode("utf-8", "backslashreplace"),
-        record.value,
-        {name: (text or b"").decode("utf-8", "backslashreplace") for name, text in record.headers},
-    )
-
-
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     """Return a number of variable length and zigzag sign, and where it ends."""
     byte = data[at]

@@ -5,7 +5,6 @@ last digit; only raw line ends, which JSON allows between its tokens, become spa
 """
 
 import base64
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -16,8 +15,6 @@ from stocklib.pipeline.landing.json_keys import repeated_key
 from stocklib.quotes import check_symbol
 from stocklib.stream import Message, UnreadableBatch
 from stocklib.stream.sent import Sent
-
-Judge = Callable[[bytes | None], str | None]
 
 # Finnhub's names of the required fields of a quote and of a trade, the symbol first.
 _QUOTE = ("symbol", ("c", "h", "l", "o", "pc", "t", "fetched_at"))
