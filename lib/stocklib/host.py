@@ -52,7 +52,9 @@ def extra(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise MissingExtra(f"{error.name} is not installed: run pip install 'stocks-workbench[{name}]'") from error
+        raise MissingExtra(
+            f"{error.name} is not installed: run pip install 'stocks-workbench[{name}]', or uv sync in a checkout"
+        ) from error
 
 
 @contextmanager
