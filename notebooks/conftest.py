@@ -1,4 +1,4 @@
-"""For nbval: a stored table is compared although no execution count is stored beside it.
+"""For nbval: a stored table is compared although no execution count is stored with it.
 
 Execution counts would change with every run and are stripped; nbval takes their absence for a cell that never ran.
 """

@@ -1,7 +1,7 @@
 {{ config(materialized="table") }}
 
 -- Which company a symbol stood for, and when, where that is another one than the symbol's present holder. A rename
--- counts from its date on: before that nobody has heard of it, in a replay of the past either.
+-- counts from its date on: before that it is unknown, in a replay of the past too.
 with recursive newest as (
 
     select max(quote_date) as quote_date
@@ -58,7 +58,7 @@ left_behind as (
 
 ),
 
--- before a company took the symbol over, somebody else had it; since another company left it, if it did before that
+-- before a company took the symbol over, another company had it; since another company left it, if it did before that
 taken_over as (
 
     select

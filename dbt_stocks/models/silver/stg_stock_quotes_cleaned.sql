@@ -1,7 +1,7 @@
 {% set same_state = "partition by symbol, market_timestamp, current_price, day_high, day_low, day_open, prev_close" %}
 {{ config(unique_key=["symbol", "quote_date"], meta={"spans": "quote_date"}) }}
 
--- Whole days of a symbol are computed anew when an event of theirs is new. The events are named twice rather than
+-- Whole days of a symbol are computed again when an event of theirs is new. The events are named twice rather than
 -- imported once: a shared import would be read as a whole.
 with sessions as (
 

@@ -25,8 +25,8 @@ def export(settings: Settings, folder: Path, *, format: str = "parquet") -> list
     folder = folder.expanduser().resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _unfinished(folder) as beside:
-            written = open_warehouse(settings).export(beside, fmt=format)
+        with _unfinished(folder) as unfinished:
+            written = open_warehouse(settings).export(unfinished, fmt=format)
             for path in written:
                 path.replace(folder / path.name)
     except OSError as error:
@@ -41,18 +41,18 @@ def _unfinished(folder: Path) -> Iterator[Path]:
         if alone:
             for left in folder.glob(f"{_UNFINISHED}*"):
                 shutil.rmtree(left, ignore_errors=True)
-        beside = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
+        unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
         try:
-            yield beside
+            yield unfinished
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[bool]:
     """One export into a folder at a time. The folder itself is locked, so that no lock file lies among the tables.
 
-    False where a folder cannot be locked (some network shares, Windows): there, nobody knows who else is at work.
+    Yield False where a folder cannot be locked (some network shares, Windows): another export may run there.
     """
     if os.name == "nt":
         yield False

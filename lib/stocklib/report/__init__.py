@@ -88,7 +88,7 @@ def _write_page(target: Path, page: str) -> Path:
 
 
 def _write_whole(target: Path, page: str) -> None:
-    """Through a file beside it, so that a reader sees the old report or the new one."""
+    """Write through a temporary file, so that a reader sees the old report or the new one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # it can be written again from the same gold: no promise
     write_state(target, page.encode(), durable=False)

@@ -1,4 +1,4 @@
-"""Figures of the report as text, with a dash for what is not known; the templates escape it."""
+"""Figures of the report as text, with a dash for an unknown one; the templates escape them."""
 
 import math
 from typing import TYPE_CHECKING, Any

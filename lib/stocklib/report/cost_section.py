@@ -1,4 +1,4 @@
-"""What the warehouse cost: the costs of the last week in, a card of the report out. Nothing where it costs nothing."""
+"""The report's card of costs: the costs of the last week in, a card out; empty where there is no cost."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _SHOWN = 5
 
 
 def section(costs: Sequence[Cost]) -> str:
-    """Return the card: what each day cost, and what most of it went for."""
+    """Return the card: the cost of each day, and its largest parts."""
     if not costs:
         return ""
     by_day = {day: [c for c in costs if c.day == day] for day in sorted({cost.day for cost in costs})}

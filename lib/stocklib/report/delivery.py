@@ -25,7 +25,7 @@ _REST = (
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a ledger counted, by name, and when; how many problems it found, and how many hops it could not check."""
+    """The counts of a ledger, by name, and its time; the number of problems, and of hops that it could not check."""
 
     checked_at: datetime
     counts: dict[str, int]
@@ -35,12 +35,12 @@ class Delivery:
 
     @property
     def is_balanced(self) -> bool:
-        """Whether nothing was wrong that nobody had accepted."""
+        """Whether the ledger had no open problem."""
         return not self.problems
 
 
 def read_delivery(settings: Settings) -> Delivery | None:
-    """The ledger that was published last; None before the first."""
+    """Return the ledger that was published last; None before the first."""
     days, runs = (market.table(f"ops.{name}", settings=settings) for name in ("ledger", "ledger_runs"))
     problems, unchecked = (
         market.table(f"ops.{name}", settings=settings) for name in ("ledger_problems", "ledger_unchecked")
@@ -49,7 +49,7 @@ def read_delivery(settings: Settings) -> Delivery | None:
         return None
     counts = {name: int(days[name].sum()) for name, _, _ in (*_FLOW[1:], *_REST)}
     counts["confirmed"] = int(runs["confirmed"].sum())
-    # an event can be lost without an offset that shows it, and the other way round
+    # an event can be lost without a missing offset, and the other way round
     counts["lost"] = max(counts["lost"], int(runs["lost"].sum()))
     at = days["checked_at"].max().to_pydatetime().replace(tzinfo=UTC)
     accepted = int(problems["accepted"].sum())

@@ -1,4 +1,4 @@
-"""What the report shows, read from gold once: nothing here is formatted, and nothing is computed that gold holds."""
+"""The report's data, read from gold once: neither formatted nor computed here where gold holds it."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from stocklib.warehouse.cost import Cost, midnight
 
 # A year and a bit, so that the comparison reaches back to the last session of the year before.
 _REACH = pd.Timedelta(days=396)
-# How often it is read where another version is published meanwhile.
+# How often it is read again where another version is published during the read.
 _TRIES = 3
 _COST_REACH = timedelta(days=6)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One consistent look at gold. Instants are UTC-aware; dates are New York trade dates."""
+    """A consistent snapshot of gold. Instants are UTC-aware; dates are New York trade dates."""
 
     # symbol, company_name, sector, market_cap, current_price, change_amount, change_percent, change_basis (close,
     # source or null), ytd_return_percent, ytd_base_date, momentum_30day_percent, volatility_30day_percent,
@@ -44,18 +44,18 @@ class Facts:
     currency: str
     delivery: Delivery | None
     costs: list[Cost]
-    # the last year's bars that look like a source's mistake, as they were judged by this session
+    # the last year's bars that look like a source's mistake, as of this session
     suspects: pd.DataFrame
 
 
 def gather(settings: Settings, *, day: date | None = None) -> Facts:
-    """Read everything that the report shows, all of it from the same published version.
+    """Read all data of the report from the same published version.
 
     ``day`` is the session to report, by default the last one; ``DateRangeError`` when it has no bars. On Snowflake
-    ``VersionChanged`` when one publish after the other came in between.
+    ``VersionChanged`` when new versions were published during every try.
     """
     for _ in range(_TRIES - 1):
-        # the engine that cannot hold on to a version says so
+        # an engine that cannot pin a version raises
         with suppress(VersionChanged), market.pin(settings):
             return _gather(settings, day)
     with market.pin(settings):
@@ -94,7 +94,7 @@ def _gather(settings: Settings, day: date | None) -> Facts:
         replayed=_replayed(settings),
         data_version=version,
         currency=_common(symbols["currency"]),
-        # the ledger counts up to now, and so says nothing about an earlier session
+        # the ledger counts up to now, so it does not describe an earlier session
         delivery=read_delivery(settings) if is_newest else None,
         suspects=_suspects(settings, daily, last_date),
         costs=open_warehouse(settings).costs(since=midnight(datetime.now(UTC)) - _COST_REACH) if is_newest else [],
@@ -109,9 +109,9 @@ def _replayed(settings: Settings) -> str:
 
 
 def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
-    """What ``gold_kpi`` would have said after the last of these sessions, at prices as traded then.
+    """Return ``gold_kpi`` as it was after the last of these sessions, at prices as traded then.
 
-    The change is against our own final close of the session before, as there; what a quote said then is not asked.
+    The change is against our own final close of the session before, as there; quotes of that time are not used.
     """
     bars = daily.sort_values("date").groupby("symbol")
     last = bars.tail(1).set_index("symbol")
@@ -129,7 +129,7 @@ def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame
             "change_amount": ((last["close"] - before) * close / last["close"]).to_numpy(),
             "change_percent": (100 * (last["close"] / before - 1)).to_numpy(),
             "change_basis": ["close" if known else None for known in is_known],
-            # of the last row: a null there is not to be filled from an older session
+            # the last row, since a null must not be filled from an older session
             "ytd_return_percent": performance.groupby("symbol")
             .tail(1)
             .set_index("symbol")["ytd_return_percent"]
@@ -146,13 +146,13 @@ def _session_before(day: pd.Timestamp) -> pd.Timestamp:
 
 
 def _then_by_now(everything: pd.DataFrame, daily: pd.DataFrame) -> pd.Series:
-    """Each symbol's last close of these bars by the last one there is."""
+    """Return each symbol's last close of these bars divided by its latest one."""
     then, now = (bars.sort_values("date").groupby("symbol")["close"].last() for bars in (daily, everything))
     return then / now
 
 
 def _symbols(settings: Settings, kpi: pd.DataFrame, daily: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
-    """One row a symbol: the latest of each table that knows it."""
+    """Return a row a symbol: the latest of each table that has it."""
     names = market.table("silver.dim_stock_symbols", settings=settings)[["symbol", "company_name", "currency"]]
     tree = market.table("gold_treechart", settings=settings)[["symbol", "sector", "market_cap"]]
     wanted = ["symbol", "ytd_base_date", "momentum_30day_percent", "volatility_30day_percent", "drawdown_percent"]
@@ -174,7 +174,7 @@ def _session(settings: Settings, day: date) -> pd.DataFrame:
 
 
 def _suspects(settings: Settings, daily: pd.DataFrame, last_date: pd.Timestamp) -> pd.DataFrame:
-    """symbol, quote_date, close_price, previous_close, next_close of the suspect bars, by symbol and date."""
+    """Return symbol, quote_date, close_price, previous_close, next_close of the suspect bars, by symbol and date."""
     found = market.table("silver.suspect_bars", settings=settings)
     dates, judged = pd.to_datetime(found["quote_date"]), pd.to_datetime(found["judged_date"])
     kept = found[
@@ -185,6 +185,6 @@ def _suspects(settings: Settings, daily: pd.DataFrame, last_date: pd.Timestamp) 
 
 
 def _common(currencies: pd.Series) -> str:
-    """The one currency of every symbol; where they differ, prices are in "the listing's currency"."""
+    """Return the currency of all symbols; where they differ, "the listing's currency"."""
     known = currencies.dropna().unique()
     return str(known[0]) if len(known) == 1 else "listing currency"

@@ -1,4 +1,4 @@
-"""The report's HTML: cards, a table, and the figures as JSON that the page's own script draws when they are seen."""
+"""The report's HTML: cards, a table, and figures as JSON, which the page's script draws when they come into view."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,14 +16,14 @@ from stocklib.sessions import NEW_YORK
 
 # Symbols beyond this many bytes of candlesticks are left to the notebooks, which keeps the page under 8 MB.
 _CHART_BYTES = 2_400_000
-# … and figures that set symbols side by side show the largest ones.
+# … and figures that compare symbols show the largest ones.
 _COMPARED, _BARS = 12, 30
 _POLLED = "Bars within the session show what polling saw: a print between two polls is not in them."
 _RECONSTRUCTED = "Within a replayed session the path is reconstructed from the day's open, high, low and close."
 
 
 def render(facts: Facts, *, written_at: datetime) -> str:
-    """The whole page."""
+    """Return the whole page."""
     charts, no_room = _charts(facts)
     figures = _panels(facts)
     rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in facts.symbols.to_dict("records")]
@@ -46,7 +46,7 @@ def render(facts: Facts, *, written_at: datetime) -> str:
 
 
 def _panel_texts(facts: Facts) -> list[tuple[str, str, str]]:
-    """(figure, title, how to read it) in the page's order."""
+    """Return (figure, title, how to read it) in the page's order."""
     there = facts.symbols.loc[~facts.symbols["is_stale"], "symbol"]
     first = facts.daily[facts.daily["symbol"].isin(there)].groupby("symbol")["date"].min()
     late = [f"{symbol} on {day_text(day)}" for symbol, day in first.items() if day > first.min()]
@@ -67,7 +67,7 @@ def _panel_texts(facts: Facts) -> list[tuple[str, str, str]]:
 
 
 def _panels(facts: Facts) -> dict[str, Any]:
-    """The figures that have something to show."""
+    """Return the figures with data."""
     there = facts.symbols[~facts.symbols["is_stale"]]
     symbols = there.sort_values(["market_cap", "symbol"], ascending=[False, True])
     compared = facts.daily[facts.daily["symbol"].isin(symbols["symbol"].head(_COMPARED))]
@@ -83,7 +83,7 @@ def _panels(facts: Facts) -> dict[str, Any]:
 
 
 def _charts(facts: Facts) -> tuple[dict[str, Any], list[str]]:
-    """Each symbol's candlesticks, by day and within the session, and the symbols there was no room for."""
+    """Return each symbol's candlesticks, by day and within the session, and the symbols without room."""
     charts: dict[str, Any] = {}
     symbols = list(facts.symbols["symbol"])
     size = 0

@@ -1,4 +1,4 @@
-"""A tear sheet: what a backtest did, against a benchmark, as one HTML page that needs nothing else."""
+"""The tear sheet of a backtest against a benchmark, as one self-contained HTML page."""
 
 import math
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def render_sheet(
     unit: str,
     written_at: datetime,
 ) -> str:
-    """The whole page. ``prices`` are the bars that were traded; with one symbol the trades are shown on its candles."""
+    """Return the whole page. ``prices`` are the traded bars; with one symbol its candles show the trades."""
     check_type("the result", result, backtest.Result, expected="what `backtest.run` returns")
     if prices is not None:
         check_type("the prices", prices, pd.DataFrame, expected="the frame of bars that were traded")
@@ -77,7 +77,7 @@ _PANELS = {
 }
 
 
-# What bars say of themselves (``attrs["adjust"]``), what of the candles, and what a return of them is.
+# By the bars' ``attrs["adjust"]``: the caption of the candles, and the kind of return.
 _CANDLES_OF = {
     "none": "Bars as traded",
     "split": "Split-adjusted bars",
@@ -135,7 +135,7 @@ def _table(results: Mapping[str, backtest.Result]) -> pd.DataFrame:
 
 
 def _more(result: backtest.Result) -> dict[str, float]:
-    """What ``backtest.summary`` leaves out."""
+    """Return the figures that ``backtest.summary`` leaves out."""
     if result.ruined is not None:
         return {}
     equity, profits = by_session(result.equity), result.trades["profit"].to_numpy(dtype="float64")

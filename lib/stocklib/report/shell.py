@@ -1,4 +1,4 @@
-"""A page that needs nothing else: a template filled in, with style, drawing script, plotly.js and figures inside it."""
+"""A self-contained page: a rendered template with style, drawing script, plotly.js and figures."""
 
 import json
 from collections.abc import Mapping
@@ -31,14 +31,14 @@ def part(template: str, **values: Any) -> str:
 
 
 def plain(figure: Any) -> dict[str, Any]:
-    """A figure or template as JSON, without the template that the page adds itself."""
+    """Return a figure or template as JSON, without the template that the page adds."""
     made: dict[str, Any] = json.loads(figure.to_json()) if hasattr(figure, "to_json") else figure.to_plotly_json()
     made.get("layout", {}).pop("template", None) if "data" in made else None
     return made
 
 
 def as_json(value: Any) -> str:
-    """JSON that may stand inside a script element, whatever text it holds."""
+    """Return JSON that is safe inside a script element, with any text."""
     made = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return made.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -1,7 +1,7 @@
-"""Symbols without a bar for a while: marked with the date of their last one, never called delisted.
+"""Stale symbols, without a bar for a while: marked with the date of their last one, never called delisted.
 
-Why a symbol has no bars is not known here: it may be halted, renamed, taken over, or gone from the watchlist. What is
-known is since when, so that is what the report says, and figures that compare symbols as they are now leave it out.
+The reason is unknown here: a symbol may be halted, renamed, taken over, or removed from the watchlist. The report says
+since when, and figures that compare current symbols leave it out.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from stocklib.errors import DateRangeError
 from stocklib.plots.house import day_text
 from stocklib.sessions import sessions
 
-# A halt or a hole in a source lasts some sessions; what lasts longer is marked.
+# A halt or a hole in a source lasts some sessions; a longer gap is marked.
 MANY_SESSIONS = 5
 
 
@@ -39,7 +39,7 @@ def mark(symbols: pd.DataFrame, last_bars: "pd.Series", *, session_date: date) -
 
 
 def left_out(symbols: pd.DataFrame) -> str:
-    """A sentence that names the stale symbols, the first of them; empty where there is none."""
+    """Return a sentence that names the first stale symbols; empty where there is none."""
     stale = symbols[symbols["is_stale"]].to_dict("records")
     if not stale:
         return ""
@@ -48,12 +48,12 @@ def left_out(symbols: pd.DataFrame) -> str:
 
 
 def day_of(row: Mapping[Any, Any]) -> str:
-    """The date of a symbol's last bar, with its year."""
+    """Return the date of a symbol's last bar, with its year."""
     return day_text(row["last_bar"], "%b %Y")
 
 
 def _missed(last: pd.Timestamp, session_date: date) -> int:
-    """How many sessions there were after a date, up to that of the report."""
+    """Return how many sessions there were after a date, up to that of the report."""
     if last.date() >= session_date:
         return 0
     try:

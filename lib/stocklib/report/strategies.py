@@ -1,4 +1,4 @@
-"""A strategy by its name, its parameters as text, and symbols: what is run for a tear sheet, and against what."""
+"""The backtest of a tear sheet and its benchmark, from a strategy's name, parameters as text, and symbols."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from stocklib import backtest, market
 from stocklib.errors import DateRangeError, ParameterError
 from stocklib.settings import Settings
 
-# one symbol in, one series out: several symbols each have an equal part of the account
+# one symbol in, one series out: several symbols share the account equally
 _ONE_SYMBOL = {
     "sma_crossover": backtest.sma_crossover,
     "ema_crossover": backtest.ema_crossover,
@@ -50,9 +50,9 @@ def try_strategy(
 ) -> Trial:
     """Run a strategy over gold's prices; ``options`` are those of ``backtest.run``, ``adjust`` is that of ``prices``.
 
-    Several symbols under a rule for one symbol have an equal part of the account each. The benchmark buys and holds the
+    Several symbols under a rule for one symbol share the account equally. The benchmark buys and holds the
     same symbols, or another one, under the same costs; on a session without a bar it is worth its last close.
-    ``ParameterError`` names what strategies and parameters exist.
+    ``ParameterError`` names the existing strategies and parameters.
     """
     strategy = STRATEGIES.get(name)
     if strategy is None:
@@ -75,7 +75,7 @@ def try_strategy(
 
 
 def _on_sessions(settings: Settings, symbol: str, sessions: pd.Index, *, adjust: str) -> pd.DataFrame:
-    """A symbol's bars on these sessions; a row without prices where it has none."""
+    """Return a symbol's bars on these sessions; a row without prices where it has none."""
     bars = market.prices(symbol, end=sessions[-1], adjust=adjust, settings=settings)
     if bars["date"].min() > sessions[0]:
         raise DateRangeError(
@@ -93,7 +93,7 @@ def _on_sessions(settings: Settings, symbol: str, sessions: pd.Index, *, adjust:
 
 
 def read_parameters(name: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """A strategy's parameters, the given ones in their own types, the others at their defaults.
+    """Return a strategy's parameters, the given ones in their own types, the others at their defaults.
 
     >>> read_parameters("sma_crossover", {"fast": "10", "slow": "30"})
     {'fast': 10, 'slow': 30}
@@ -125,5 +125,5 @@ def _weights(name: str, bars: pd.DataFrame, parameters: Mapping[str, Any]) -> pd
         weights: pd.Series | pd.DataFrame = STRATEGIES[name](bars, **parameters)
         return weights
     each = {symbol: STRATEGIES[name](rows, **parameters) for symbol, rows in bars.groupby("symbol")}
-    # through a session without a bar a symbol is held as before; one that is not listed yet is not held
+    # through a session without a bar a position stays; a symbol that is not listed yet has none
     return pd.DataFrame(each).sort_index().ffill().fillna(0.0) / len(symbols)

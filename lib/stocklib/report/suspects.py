@@ -1,4 +1,4 @@
-"""The report's card of suspect bars: how many there are, and which; nothing where there is none."""
+"""The report's card of suspect bars: their number and names; empty where there is none."""
 
 import pandas as pd
 

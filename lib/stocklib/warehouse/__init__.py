@@ -56,7 +56,7 @@ def calendar_version() -> str:
 
 @dataclass(frozen=True)
 class LandedObject:
-    """An object of the lake that is to be loaded.
+    """An object of the lake to load.
 
     ``read`` gives its decompressed lines, or raises CorruptObject, or MissingObject when the lake no longer has it.
     """
@@ -101,7 +101,7 @@ class DbtResult:
 
 @dataclass(frozen=True)
 class Build:
-    """A complete build whose tests passed: up to which load, from which logic, from which inputs beside the lake.
+    """A complete build whose tests passed: up to which load, from which logic, from which inputs besides the lake.
 
     ``whole_at`` is when tests of whole tables passed last; those of a micro-batch look at what it touched.
     """

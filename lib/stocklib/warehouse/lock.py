@@ -50,7 +50,7 @@ def _holder(file: IO[bytes], path: Path) -> str:
         file.seek(0)
         told = json.loads(file.read())
         who = f"process {told['pid']} has been writing to it since {told['since']}"
-    # Windows lets nobody else read a locked file
+    # on Windows no other process can read a locked file
     except (ValueError, KeyError, TypeError, OSError):
         who = "another process is writing to it"
     return f"the warehouse next to {path} is locked: {who}; wait for it to finish, or stop it, and try again"

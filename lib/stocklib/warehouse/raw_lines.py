@@ -15,7 +15,7 @@ from stocklib.errors import CorruptObject, MissingObject, WrongSource
 from stocklib.warehouse import LandedObject
 
 _AHEAD = 16
-# What a VARIANT of Snowflake holds, with room for what is beside the record; and how much of a bad line is kept.
+# The limit of Snowflake's VARIANT, with room for the record's envelope; and how much of a bad line is kept.
 _LINE_BYTES, _TEXT_CHARACTERS = 16_000_000, 100_000
 
 
@@ -42,7 +42,7 @@ class UnreadObject:
 
 
 def read_ahead(objects: Iterable[LandedObject]) -> Iterator[CheckedObject | UnreadObject]:
-    """The objects in their order, the next few being read meanwhile."""
+    """Yield the objects in their order, reading the next few in the background."""
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="read") as pool:
         waiting: deque[tuple[LandedObject, Future[bytes]]] = deque()
         for landed in objects:

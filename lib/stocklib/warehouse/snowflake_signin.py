@@ -1,4 +1,4 @@
-"""How to sign in to Snowflake: settings and ``connections.toml`` in; what the connector, and dbt, are to be told out.
+"""How to sign in to Snowflake: settings and ``connections.toml`` in; the options of the connector and of dbt out.
 
 A key pair comes first, then a programmatic access token, then a browser, then a password, which Snowflake is switching
 off for people. What a setting says wins over ``connections.toml``. Nothing here is printed with its secrets.

@@ -125,7 +125,7 @@ def export_report(day: str) -> str:
 
 @task(pool=WAREHOUSE_POOL)  # type: ignore[untyped-decorator]
 def check_ledger() -> str:
-    """Compare every hop with the next, and keep the verdict; fails where messages are missing or doubled."""
+    """Compare every hop with the next and keep the ledger; fail where messages are missing or doubled."""
     from stocklib.errors import LedgerUnbalanced
     from stocklib.pipeline.reconcile import balance, record
     from workbench.airflow.environment import task_settings

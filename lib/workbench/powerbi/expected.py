@@ -253,7 +253,7 @@ def _signed(value: float) -> str:
 
 def expected_table() -> Table:
     """Return the model's table of expected values."""
-    return Table(EXPECTED, "", "What the measures should say, beside what they say.", _COLUMNS)
+    return Table(EXPECTED, "", "The expected values of the measures, next to theirs.", _COLUMNS)
 
 
 def expected_query(values: list[Expected]) -> str:

@@ -1,6 +1,6 @@
 """finnhub → stream: polls every symbol in rounds, and publishes each quote keyed by its symbol.
 
-A round starts every ``POLL_SECONDS`` of the source's time while the market is open, as fast as the rate budget allows.
+A round starts every ``POLL_SECONDS`` of the source's time while the market is open, as fast as the rate limit allows.
 The round that finds the market closed makes the day's last prices known; ``CLOSE_SETTLE_SECONDS`` after the close one
 more sees the closing auction. Outside sessions the producer waits for the next one. However a run ends, what was
 published is flushed first.

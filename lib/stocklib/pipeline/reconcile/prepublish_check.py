@@ -29,7 +29,7 @@ _SHOWN = 10
 def check(settings: Settings, warehouse: Warehouse, *, since: int, upto: int, gaps: bool = True) -> None:
     """``LedgerUnbalanced`` names what is missing or doubled among the loads after ``since`` up to ``upto``.
 
-    Without ``gaps``, runs may lack seqs: somebody chose to do without an object.
+    Without ``gaps``, runs may lack seqs: a user chose to rebuild without an object.
     """
     span = Span(since=since, upto=upto)
     with warehouse.writing():
