@@ -5,7 +5,7 @@
 {% set of_run = dated ~ ", run_no" %}
 {% set in_order = "over (partition by a.symbol, a.kind, a.data_source order by a.asking_no)" %}
 
--- What the sources say of a symbol by now, of all that they ever said: a symbol of which something new landed is checked
+-- What the sources say of a symbol by now, of all that they ever said: a symbol with a new landed record is computed
 -- again. For each source and date the newest answer that covers the date decides, if it is believed.
 with versions as (
 
