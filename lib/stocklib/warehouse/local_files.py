@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,44 @@ _DAMAGE_SIGNS = ("not a valid DuckDB database file", "Could not read enough byte
 _numbers = itertools.count()
 
 
+class LocalSession:
+    """An open file of DuckDB, asked as a session of Snowflake is."""
+
+    def __init__(self, con: Any) -> None:
+        self.con = con
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return every row of an answer: one that is not read to its end keeps the connection busy."""
+        return list(self.con.execute(sql, list(params)).fetchall())
+
+    def row(self, sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """Return the first row of an answer, or None."""
+        return next(iter(self.rows(sql, params)), None)
+
+    def run(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """Run a statement, or several without parameters. DuckDB counts no rows: the answer is 0."""
+        self.con.execute(sql, list(params))
+        return 0
+
+    def insert_arrow(self, sql: str, rows: Any, params: Sequence[Any] = ()) -> None:
+        """Run an insert from an Arrow table, which the statement names ``incoming``."""
+        self.con.register("incoming", rows)
+        self.run(sql, params)
+        self.con.unregister("incoming")
+
+
 @contextmanager
-def open_private(path: Path) -> Iterator[Any]:
+def open_private(path: Path) -> Iterator[LocalSession]:
     """Open for writing; what is not committed when the block ends is gone."""
     import duckdb
 
     make_folder(path.parent)
     with told_plainly(path), contextlib.closing(duckdb.connect(str(path), config=dict(_CONFIG))) as con:
-        yield con
+        yield LocalSession(con)
 
 
 @contextmanager
-def open_published(path: Path, *, writes_files: bool = False) -> Iterator[Any]:
+def open_published(path: Path, *, writes_files: bool = False) -> Iterator[LocalSession]:
     """Open the version that is published now, to read only. ``writes_files`` allows COPY to a file."""
     import duckdb
 
@@ -39,7 +65,7 @@ def open_published(path: Path, *, writes_files: bool = False) -> Iterator[Any]:
         with _own_name(path) as name:
             con = duckdb.connect(str(name), read_only=True, config=config)
         with contextlib.closing(con):
-            yield con
+            yield LocalSession(con)
 
 
 def make_folder(folder: Path) -> None:
@@ -76,7 +102,7 @@ def _own_name(path: Path) -> Iterator[Path]:
             f"nothing is published yet at {path}: run `stocks load` and `stocks transform`, or `make demo`"
         ) from None
     except OSError:
-        # a file system without hard links, or somebody else's folder: the plain name will do
+        # a file system without hard links, or another user's folder: the plain name will do
         yield path
         return
     try:

@@ -13,13 +13,11 @@ import shutil
 import uuid
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 from stocklib.errors import WarehouseError
 from stocklib.state_files import sync_folder
 from stocklib.warehouse import Touched
-from stocklib.warehouse.local_files import stray_name
-from stocklib.warehouse.local_load import first_row
+from stocklib.warehouse.local_files import LocalSession, stray_name
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +25,9 @@ _KEPT = 1000
 _SPANS = ("quote_date", "candle_time")
 
 
-def note(con: Any, touched: Touched | None) -> None:
+def note(session: LocalSession, touched: Touched | None) -> None:
     """Write down that the private version is about to be published, and what it changed."""
-    con.execute(
+    session.run(
         "insert into ops.publications select (select coalesce(max(number), 0) + 1 from ops.publications), ?, "
         "(select coalesce(max(load_id), 0) from raw.load_history), ?, ?, ?, ?",
         [
@@ -40,7 +38,7 @@ def note(con: Any, touched: Touched | None) -> None:
             datetime.now(UTC).replace(tzinfo=None),
         ],
     )
-    con.execute("delete from ops.publications where number <= (select max(number) from ops.publications) - ?", [_KEPT])
+    session.run("delete from ops.publications where number <= (select max(number) from ops.publications) - ?", [_KEPT])
 
 
 def copy(build: Path, folder: Path, *, keep: bool) -> None:
@@ -69,7 +67,7 @@ def copy(build: Path, folder: Path, *, keep: bool) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def bring_forward(con: Any, folder: Path) -> bool:
+def bring_forward(session: LocalSession, folder: Path) -> bool:
     """Bring the spare up to the private version and swap it in; False where there is none that could be."""
     import duckdb
 
@@ -78,24 +76,24 @@ def bring_forward(con: Any, folder: Path) -> bool:
     if not spare.exists() or not published.exists():
         return False
     try:
-        con.execute(f"attach '{str(spare).replace(chr(39), chr(39) * 2)}' as spare")
+        session.run(f"attach '{str(spare).replace(chr(39), chr(39) * 2)}' as spare")
     except duckdb.Error as error:
-        # somebody still reads it
+        # a reader still has it open
         log.info("the version before the last cannot be brought forward (%s): copying", str(error).splitlines()[0])
         return False
     try:
-        base = _base(con)
+        base = _base(session)
         if base is None:
             return False
-        con.begin()
-        for statement in _statements(con, base):
-            con.execute(statement)
-        con.commit()
-        con.execute("force checkpoint spare")
+        session.run("begin")
+        for statement in _statements(session, base):
+            session.run(statement)
+        session.run("commit")
+        session.run("force checkpoint spare")
     finally:
         # what was begun and not committed is gone with the connection
         with contextlib.suppress(duckdb.Error):
-            con.execute("detach spare")
+            session.run("detach spare")
     if spare.with_name(spare.name + ".wal").exists():
         return False
     os.link(published, aside)
@@ -105,7 +103,7 @@ def bring_forward(con: Any, folder: Path) -> bool:
     return True
 
 
-def _base(con: Any) -> tuple[int, int] | None:
+def _base(session: LocalSession) -> tuple[int, int] | None:
     """Where the spare stands: the number and the load of its last publication; None when that leads nowhere."""
     # the type of a column too: a release may have widened it
     tables = (
@@ -113,36 +111,34 @@ def _base(con: Any) -> tuple[int, int] | None:
         "from duckdb_columns() where database_name = '{}' group by all order by all"
     )
     ours, theirs = (
-        con.execute(tables.format(name)).fetchall()
-        for name in (first_row(con, "select current_database()")[0], "spare")
+        session.rows(tables.format(name)) for name in (str(session.rows("select current_database()")[0][0]), "spare")
     )
     if ours != theirs:
         return None
-    row = first_row(
-        con,
+    row = session.row(
         "select number, load_id from ops.publications where name = "
-        "(select name from spare.ops.publications order by number desc limit 1)",
+        "(select name from spare.ops.publications order by number desc limit 1)"
     )
-    if row is None or first_row(con, "select 1 from ops.publications where is_whole and number > ?", [row[0]]):
+    if row is None or session.row("select 1 from ops.publications where is_whole and number > ?", [row[0]]):
         return None
     return int(row[0]), int(row[1])
 
 
-def _statements(con: Any, base: tuple[int, int]) -> list[str]:
+def _statements(session: LocalSession, base: tuple[int, int]) -> list[str]:
     """What brings the spare forward: RAW by its loads, events by their days, gold from a day on, small tables whole."""
     number, load_id = base
     days: set[date] = set()
     sinces: set[date] = set()
-    for found, since in con.execute("select days, since from ops.publications where number > ?", [number]).fetchall():
+    for found, since in session.rows("select days, since from ops.publications where number > ?", [number]):
         days |= set(found or [])
         sinces |= {since} if since else set()
     listed = ", ".join(f"date '{day}'" for day in sorted(days)) or "null"
     statements = []
-    for schema, name, columns in con.execute(
+    for schema, name, columns in session.rows(
         "select schema_name, table_name, list(column_name) from duckdb_columns() "
         "join duckdb_tables() using (database_name, schema_name, table_name) "
         "where database_name = current_database() group by all order by 1, 2"
-    ).fetchall():
+    ):
         table, span = f"{schema}.{name}", next((column for column in _SPANS if column in columns), None)
         where = ""
         if schema == "raw":

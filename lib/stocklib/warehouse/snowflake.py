@@ -8,9 +8,9 @@ version.
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,25 +18,20 @@ from stocklib.errors import VersionChanged, WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import (
     BESIDE_GOLD,
-    LAST,
     Build,
-    DbtResult,
-    LandedObject,
-    LoadResult,
     Reader,
     Touched,
-    UnreadableObject,
     snowflake_cost,
     snowflake_doctor,
     snowflake_publish,
     snowflake_tables,
+    table_columns,
 )
 from stocklib.warehouse.cost import Cost
-from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
-from stocklib.warehouse.raw_lines import UnreadObject, read_ahead
-from stocklib.warehouse.releases import explained
+from stocklib.warehouse.dbt import DbtPlace
+from stocklib.warehouse.engine_base import WarehouseEngine, naive, read_build
 from stocklib.warehouse.snowflake_frames import to_exact, to_frame, to_table
-from stocklib.warehouse.snowflake_load import SnowflakeLoad, log
+from stocklib.warehouse.snowflake_load import SnowflakeLoad
 from stocklib.warehouse.snowflake_lock import WriterLock
 from stocklib.warehouse.snowflake_session import RUN, SnowflakeSession, connect
 from stocklib.warehouse.snowflake_signin import sign_in
@@ -50,18 +45,19 @@ if TYPE_CHECKING:
 _kept = threading.local()
 
 
-class SnowflakeWarehouse:
+class SnowflakeWarehouse(WarehouseEngine):
     """Snowflake behind the warehouse's interface."""
 
+    _field = "record:{}::varchar"
+
     def __init__(self, settings: Settings, *, build: str = "") -> None:
-        self._settings = settings
+        super().__init__(settings)
         self._who = sign_in(settings)
         self._published = self._who.database
         self._build = build or f"{self._published}_BUILD"
         self._rebuild = f"{self._published}_REBUILD"
         self._folder = settings.home / "warehouse" / "snowflake"
         self._lock = WriterLock(f"{self._build}.{settings.snowflake_schema}.writer_lock")
-        self._held = threading.local()
 
     def check(self) -> str:
         """What ``stocks doctor`` says of it; ``WarehouseError`` names what is missing, and what mends it."""
@@ -82,118 +78,10 @@ class SnowflakeWarehouse:
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @contextmanager
-    def writing(self, *, wait: float = 60.0) -> Iterator[None]:
-        """Be the one writer; a block inside such a block is the same writer."""
-        if getattr(self._held, "now", False):
-            yield
-            return
-        with self._lock.hold(lambda: self._connect(self._build, "lock"), self._session(), wait=wait):
-            self._held.now = True
-            try:
-                yield
-            finally:
-                self._held.now = False
-
     def initialise(self) -> None:
-        """Create RAW and ops where they are not there yet; the databases are made by ``stocks init``."""
+        """Create RAW and ops where they are missing; ``stocks init`` makes the databases."""
         with self.writing():
             snowflake_tables.create(self._session(), self._settings)
-
-    def last_key(self, dataset: str, *, before: str = LAST) -> str | None:
-        """The newest object of a dataset that is loaded, among those before a key."""
-        sql = "select max(object_key) from raw.load_history where dataset = ? and object_key < ?"
-        row = self._session().row(sql, [dataset, before])
-        return str(row[0]) if row and row[0] else None
-
-    def known_keys(self, dataset: str, *, since: str = "") -> set[str]:
-        """The loaded objects of a dataset from the key ``since`` on."""
-        rows = self._session().rows(
-            "select object_key from raw.load_history where dataset = ? and object_key >= ?", [dataset, since]
-        )
-        return {str(row[0]) for row in rows}
-
-    def unreadable(self) -> list[UnreadableObject]:
-        """The objects that could not be read, until a load reads them or finds them gone from the lake."""
-        columns = "dataset, object_key, reason, first_seen_at, last_tried_at"
-        rows = self._session().rows(f"select {columns} from ops.unreadable_objects order by object_key")  # noqa: S608
-        return [UnreadableObject(*row[:3], *(instant.replace(tzinfo=UTC) for instant in row[3:])) for row in rows]
-
-    def load(self, objects: Iterable[LandedObject]) -> LoadResult:
-        """Append the objects' lines to RAW in one transaction: all of them, or none; one that is loaded is left out."""
-        with self.writing():
-            load = SnowflakeLoad(self._session(), self._lock, self._folder / "staging")
-            try:
-                for found in read_ahead(load.not_loaded(objects)):
-                    if isinstance(found, UnreadObject):
-                        log.warning("not loaded: %s", found.error)
-                        load.leave_out(found)
-                    else:
-                        load.add(found)
-                return load.finish()
-            finally:
-                load.forget()
-
-    def records(self, dataset: str, fields: Sequence[str]) -> list[tuple[Any, ...]]:
-        """These fields of every loaded record of a dataset, as text; published or not."""
-        columns = ", ".join(f"record:{name}::varchar" for name in fields)
-        return self._session().rows(f"select {columns} from raw.{dataset}")  # noqa: S608
-
-    def read(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Read the private version, published or not."""
-        return self._session().rows(sql, params)
-
-    def replace_ops(self, tables: Mapping[str, Sequence[Sequence[Any]]]) -> None:
-        """Give these tables of ops other rows, all in one transaction."""
-        with self._writing_rows() as session:
-            for name, rows in tables.items():
-                snowflake_tables.refill(session, f"ops.{name}", [[_plain(value) for value in row] for row in rows])
-
-    def newest_load(self) -> int:
-        """The last load's id; 0 before the first."""
-        row = self._session().row("select coalesce(max(load_id), 0) from raw.load_history")
-        return int(row[0]) if row else 0
-
-    def loaded_since(self, load_id: int) -> set[str]:
-        """The datasets that later loads brought."""
-        rows = self._session().rows("select distinct dataset from raw.load_history where load_id > ?", [load_id])
-        return {str(row[0]) for row in rows}
-
-    def touched_since(self, load_id: int) -> Touched:
-        """What the quotes and trades of later loads changed in the private version."""
-        days = self._session().rows(
-            "select quote_date from silver.int_quote_events where load_id > ? union "
-            "select quote_date from silver.int_trade_events where load_id > ? order by 1",
-            [load_id, load_id],
-        )
-        since = self._session().row("select min(quote_date) from silver.int_daily_bars where load_id > ?", [load_id])
-        return Touched(load_id, tuple(row[0] for row in days), since[0] if since else None)
-
-    def dbt(
-        self,
-        args: Sequence[str],
-        *,
-        on_node: Callable[[str], None] | None = None,
-        quiet: bool = True,
-        keep: bool = False,
-    ) -> DbtResult:
-        """Run dbt on the private version."""
-        with self.writing() if reads_warehouse(args) else contextlib.nullcontext():
-            return run_dbt(args, self._dbt_place(), on_node=on_node, quiet=quiet, keep=keep)
-
-    def test(self, select: Sequence[str], touched: Touched) -> DbtResult:
-        """Run the data tests of the models of dbt's selection on what is ``touched``, in one statement."""
-        with self.writing():
-            tests = compile_tests(select, self._dbt_place())
-            answers = self.read(bounded_statement(tests, touched))
-        wrong = {name: count for name, count in answers if count}
-        failures = tuple(f"test {name}: {count} rows that should not be" for name, count in sorted(wrong.items()))
-        counts = {"pass": len(tests) - len(wrong), "fail": len(wrong)}
-        return DbtResult(not wrong, failures, counts, self._settings.home / "logs" / "dbt.log")
-
-    def last_build(self) -> Build | None:
-        """The last complete build of the private version."""
-        return _read_build(self._session(), self._build)
 
     def published_build(self) -> Build | None:
         """The build that readers see."""
@@ -202,24 +90,7 @@ class SnowflakeWarehouse:
             "select count(*) from information_schema.tables "
             "where lower(table_schema) = 'ops' and lower(table_name) = 'builds'"
         )
-        return _read_build(session, self._published) if there and there[0] else None
-
-    def record_build(self, build: Build) -> None:
-        """Remember a complete build: one row, the last."""
-        row = [build.load_id, build.logic, build.inputs, _plain(build.finished_at), _plain(build.whole_at)]
-        with self._writing_rows() as session:
-            session.run("delete from ops.builds")
-            session.run("insert into ops.builds values (?, ?, ?, ?, ?)", row)
-            # also the models that had nothing to take in, so that the next build looks no further back
-            session.run("update ops.model_loads set load_id = ? where load_id < ?", [build.load_id, build.load_id])
-
-    def record_run(self, verb: str, status: str, *, started_at: datetime, detail: str) -> None:
-        """Remember that a step ran, and how it ended."""
-        with self.writing():
-            self._session().run(
-                "insert into ops.pipeline_runs values (?, ?, ?, ?, ?, ?)",
-                [verb, status, self.newest_load(), detail, _plain(started_at), _plain(datetime.now(UTC))],
-            )
+        return read_build(session, f"{self._published}.") if there and there[0] else None
 
     def publish(self, *, touched: Touched | None = None) -> None:
         """Swap clones of the private schemas in; a clone costs the same whatever was ``touched``."""
@@ -229,14 +100,14 @@ class SnowflakeWarehouse:
     @contextmanager
     def fresh(self) -> Iterator["SnowflakeWarehouse"]:
         """An empty database to fill; clones of its schemas take the private ones' places when the block ends well."""
-        empty = [f"create or replace schema {self._rebuild}.{schema}" for schema in snowflake_tables.SCHEMAS]
+        empty = [f"create or replace schema {self._rebuild}.{schema}" for schema in table_columns.SCHEMAS]
         with self.writing():
             self._define(empty)
             other = SnowflakeWarehouse(self._settings, build=self._rebuild)
             with other.writing():
                 other.initialise()
                 yield other
-            # killed between two of the schemas: the next transform knows of no build, and builds everything anew
+            # killed between two of the schemas: the next transform knows of no build, and builds everything again
             self._session().run("delete from ops.builds")
             self._define(
                 f"create or replace schema {self._build}.{schema} clone {self._rebuild}.{schema}"
@@ -245,17 +116,6 @@ class SnowflakeWarehouse:
             self._define(empty)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
-        """Read the published tables; values go in as ``?`` parameters, and the answer comes as Arrow."""
-        with explained(self._settings, self._read_published), self._read_published() as published:
-            return published.query(sql, params)
-
-    @contextmanager
-    def reading(self) -> Iterator[Reader]:
-        """Ask several questions of one version; ``WarehouseError`` at the end when a publish came in between."""
-        with explained(self._settings, self._read_published), self._read_one_version() as published:
-            yield published
 
     @contextmanager
     def _read_published(self) -> Iterator[Reader]:
@@ -270,7 +130,7 @@ class SnowflakeWarehouse:
                 f"nothing is published yet in {self._published}: run `stocks load` and `stocks transform`"
             )
         yield _Published(session, self._published, before)
-        if _read_build(session, self._published) != before:
+        if read_build(session, f"{self._published}.") != before:
             raise VersionChanged("a new version was published while this one was read: ask again")
 
     def costs(self, *, since: datetime) -> list[Cost]:
@@ -324,14 +184,36 @@ class SnowflakeWarehouse:
     def _connect(self, database: str, purpose: str) -> SnowflakeSession:
         return connect(self._settings, database=database, purpose=purpose)
 
+    def _lock_held(self, wait: float) -> AbstractContextManager[None]:
+        return self._lock.hold(lambda: self._connect(self._build, "lock"), self._session(), wait=wait)
+
     @contextmanager
-    def _writing_rows(self) -> Iterator[SnowflakeSession]:
-        """A transaction of the one writer."""
+    def _private(self) -> Iterator[SnowflakeSession]:
+        yield self._session()
+
+    @contextmanager
+    def _changing(self) -> Iterator[SnowflakeSession]:
         with self.writing():
             session = self._session()
             with session.transaction():
                 self._lock.confirm(session)
                 yield session
+
+    @contextmanager
+    def _loading(self) -> Iterator[SnowflakeLoad]:
+        with self.writing():
+            load = SnowflakeLoad(self._session(), self._lock, self._folder / "staging")
+            try:
+                yield load
+            finally:
+                load.forget()
+
+    def _refill(self, session: SnowflakeSession, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        session.run(f"delete from {table}")  # noqa: S608 - a name of ours
+        if rows:
+            marks = ", ".join("?" * len(rows[0]))
+            values = [[_plain(value) for value in row] for row in rows]
+            session.run_many(f"insert into {table} values ({marks})", values)  # noqa: S608
 
     def _reader(self) -> str:
         """The role that reads, where ``stocks init`` made it; a loader without it publishes for itself."""
@@ -369,17 +251,9 @@ class _Published:
         return to_table(self._session.arrow(sql, [_plain(value) for value in params]))
 
     def published_build(self) -> Build | None:
-        return self._build or _read_build(self._session, self._database)
-
-
-def _read_build(session: SnowflakeSession, database: str) -> Build | None:
-    row = session.row(f"select load_id, logic, inputs, finished_at, whole_at from {database}.ops.builds")  # noqa: S608
-    if row is None:
-        return None
-    finished_at, whole_at = (instant and instant.replace(tzinfo=UTC) for instant in row[3:])
-    return Build(int(row[0]), row[1], row[2], finished_at, whole_at)
+        return self._build or read_build(self._session, f"{self._database}.")
 
 
 def _plain(value: Any) -> Any:
     """Timestamps of the warehouse hold UTC without saying so."""
-    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else value
+    return naive(value) if isinstance(value, datetime) and value.tzinfo else value

@@ -7,7 +7,7 @@ database, so those of a clone read the clones beside them.
 
 from collections.abc import Iterator
 
-from stocklib.warehouse.snowflake_tables import SCHEMAS
+from stocklib.warehouse.table_columns import SCHEMAS
 
 # gold is what readers look at: what it was made from is there before it
 _ORDER = ("raw", "ops", "bronze", "silver", "gold")

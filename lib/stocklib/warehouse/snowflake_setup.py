@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse.snowflake_session import SnowflakeSession, connect
-from stocklib.warehouse.snowflake_tables import ADDED_TO_CALENDAR, SCHEMAS
+from stocklib.warehouse.snowflake_tables import ADDED_TO_CALENDAR
 from stocklib.warehouse.snowflake_tables import statements as table_statements
+from stocklib.warehouse.table_columns import SCHEMAS
 
 _CREDITS_A_MONTH = 30
 
