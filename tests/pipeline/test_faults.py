@@ -19,7 +19,7 @@ from finnhub_replay import read_tape, recorded_bars
 from finnhub_replay.exchange import Exchange as Recorded
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.ingest import ProduceResult, poller, produce, produce_trades
-from stocklib.pipeline.ingest import quote_producer as module
+from stocklib.pipeline.ingest import feed_run as module
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.loading import load
 from stocklib.pipeline.transform import transform

@@ -16,8 +16,8 @@ from misbehaving import Asked, Reply, serving
 
 from stocklib.errors import KeyRefused, SettingsError, SourceUnavailable, SymbolError
 from stocklib.finnhub import Finnhub
+from stocklib.pipeline.ingest import feed_run as module
 from stocklib.pipeline.ingest import poller, produce
-from stocklib.pipeline.ingest import quote_producer as module
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Message
 
