@@ -17,7 +17,7 @@ from stocklib.lake import Lake
 from stocklib.monitoring.heartbeat import read_heartbeats
 from stocklib.monitoring.heartbeat_checks import Moment, check_heartbeat
 from stocklib.pipeline.history import daily
-from stocklib.pipeline.landing import land, lander
+from stocklib.pipeline.landing import land, run_end
 from stocklib.pipeline.transform import rebuild
 from stocklib.quotes import Quote
 from stocklib.settings import Settings, read_settings
@@ -38,7 +38,7 @@ def publish(settings: Settings, *, fetched_at: datetime) -> None:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session is over half a second after its last message."""
-    monkeypatch.setattr(lander, "_QUIET_AFTER_CLOSE", 0.5)
+    monkeypatch.setattr(run_end, "_QUIET_AFTER_CLOSE", 0.5)
 
 
 @pytest.mark.usefixtures("soon")
@@ -84,8 +84,8 @@ def test_a_run_whose_group_does_not_settle_says_so_and_ends_with_an_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: dict[str, float]
 ) -> None:
     monkeypatch.setattr("stocklib.stream.consumer._TROUBLE_SECONDS", 0.2)
-    monkeypatch.setattr(lander, "_UNANSWERED", 1.0)
-    monkeypatch.setattr(lander, "_UNANSWERED_AT_THE_END", 0.5)
+    monkeypatch.setattr(run_end, "_UNANSWERED", 1.0)
+    monkeypatch.setattr(run_end, "_UNANSWERED_AT_THE_END", 0.5)
     # a client to which the broker never gives a part of the group
     monkeypatch.setattr(KafkaConsumer, "poll", lambda *_, **__: time.sleep(0.05) or {})
     with pytest.raises(StreamError, match="no member of the consumer group could read"):

@@ -12,7 +12,7 @@ from streams import events, landing_in_the_background, only, publish, quote
 
 from stocklib.errors import LakeError
 from stocklib.lake import Lake, objects
-from stocklib.pipeline.landing import lander, uploads
+from stocklib.pipeline.landing import lander, run_end, uploads
 from stocklib.settings import Settings
 
 pytestmark = pytest.mark.stack
@@ -48,7 +48,7 @@ def test_while_s3_is_out_the_group_is_kept_the_memory_is_bounded_and_then_everyt
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(lander, "_POLL_MESSAGES", 100)
+    monkeypatch.setattr(run_end, "_POLL_MESSAGES", 100)
     settings = only(service_environ, MINIO_ENDPOINT=f"http://{proxy.address}", BATCH_MAX_QUOTES="50")
     direct = only(service_environ)
     publish(direct, [quote(n=n) for n in range(50)])

@@ -11,39 +11,27 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from stocklib.errors import DateRangeError, LakeError, StreamError
+from stocklib.errors import LakeError, StreamError
 from stocklib.lake import Lake
 from stocklib.monitoring.heartbeat import Heartbeat, name_run
 from stocklib.pipeline.landing import validation
+from stocklib.pipeline.landing.run_end import RunEnd
 from stocklib.pipeline.landing.uploads import OpenBatch, Uploads
-from stocklib.quotes import from_epoch
-from stocklib.sessions import new_york_date, session
 from stocklib.settings import Settings
 from stocklib.stream import Consumer, Message, Partition, Producer, UnreadableBatch
 
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
-_POLL_MESSAGES = 5000
 _MAX_OPEN_BYTES = 64_000_000
 # How long a run that is stopping waits for S3.
 _LAST_CHANCE = 20.0
-# With --until-close, the session's last round counts as complete so long after the last message.
-_QUIET_AFTER_CLOSE = 5.0
-# With --drain, a topic counts as empty after so long without a message.
-_QUIET_AT_THE_END = 1.0
 # A message that Kafka counts and does not deliver for so long is lost: a killed broker may lose its last ones.
 _SLOW_ANSWER = 20.0
-# A run that ends when nothing comes fails after so long without an answer; one that ends by the clock, sooner.
-_UNANSWERED, _UNANSWERED_AT_THE_END = 120.0, 15.0
-_NO_ANSWER = (
-    "no member of the consumer group could read: it has not settled, or Kafka did not answer. See `stocks status` and "
-    "KAFKA_BROKER, and start it again: nothing is lost"
-)
 # A producer's clock may be this far ahead of ours; a later timestamp is wrong.
 _AHEAD_SECONDS = 86_400.0
 
@@ -105,7 +93,7 @@ def land(
     landing = _Landing(
         settings,
         lake,
-        _Ends(
+        RunEnd(
             stop or threading.Event(),
             duration,
             max_quotes,
@@ -128,82 +116,16 @@ def land(
     return landing.result
 
 
-@dataclass
-class _Ends:
-    """When a run is over, and why."""
-
-    stop: threading.Event
-    duration: float | None
-    max_quotes: int | None
-    until_idle: float | None
-    # how long a close takes to settle; None: the run does not end with the session
-    settle: timedelta | None
-    # set when nothing more is published: the messages that are there still land
-    drain: threading.Event | None = None
-    read: int = 0
-    newest_ms: int = 0
-    began: float = field(default_factory=time.monotonic)
-    # since when Kafka has had no message, and since when it has not answered
-    idle: float | None = None
-    unanswered: float | None = field(default_factory=time.monotonic)
-
-    def note(self, *, answered: bool, idle: bool) -> None:
-        """Record a poll: whether Kafka answered it, and whether it had no message."""
-        now = time.monotonic()
-        self.unanswered = None if answered else self.unanswered or now
-        self.idle = (self.idle or now) if idle else None
-
-    def reason(self) -> str | None:
-        """Return why the run is over, if it is; ``StreamError`` where its end cannot be known."""
-        now = time.monotonic()
-        quiet = 0.0 if self.idle is None else now - self.idle
-        if self.stop.is_set():
-            return "stopped as asked"
-        waited = 0.0 if self.unanswered is None else now - self.unanswered
-        if self.duration is not None and now - self.began >= self.duration:
-            if waited > _UNANSWERED_AT_THE_END:
-                raise StreamError(f"{self.duration:g} seconds are over, and for {waited:.0f} s {_NO_ANSWER}")
-            return f"{self.duration:g} seconds are over"
-        if self.max_quotes is not None and self.read >= self.max_quotes:
-            return f"{self.read:,} messages were asked for"
-        is_draining = self.drain is not None and self.drain.is_set()
-        if (self.until_idle is not None or is_draining) and waited > _UNANSWERED:
-            raise StreamError(f"for {waited:.0f} s {_NO_ANSWER}")
-        if self.until_idle is not None and self.idle is not None and quiet >= self.until_idle:
-            return f"nothing came for {self.until_idle:g} seconds"
-        if is_draining and quiet >= _QUIET_AT_THE_END:
-            return "stopped as asked, with nothing left to read"
-        if self.settle is not None and quiet >= _QUIET_AFTER_CLOSE and self._has_closed(self.settle):
-            return "the session is over"
-        return None
-
-    def _has_closed(self, settle: timedelta) -> bool:
-        """Return whether the newest message is later than the close, or of a date without a session."""
-        if not self.newest_ms:
-            return False
-        newest = from_epoch(self.newest_ms / 1000)
-        try:
-            today = session(new_york_date(newest))
-        except DateRangeError:
-            # no message is within the calendar
-            return False
-        return today is None or newest >= today.close + settle
-
-    @property
-    def limit(self) -> int:
-        return _POLL_MESSAGES if self.max_quotes is None else min(_POLL_MESSAGES, self.max_quotes - self.read)
-
-
 class _Landing:
     """One run. Everything except writing objects happens in the thread that made it."""
 
     def __init__(
-        self, settings: Settings, lake: Lake, ends: _Ends, on_batch: Callable[[LandedBatch], None] | None
+        self, settings: Settings, lake: Lake, end: RunEnd, on_batch: Callable[[LandedBatch], None] | None
     ) -> None:
         self.result = LandResult()
         self._settings = settings
         self._max_lines, self._max_bytes = settings.batch_max_quotes, settings.batch_max_bytes
-        self._ends = ends
+        self._end = end
         self._on_batch = on_batch
         # a topic's dataset, its check of messages, and its format of lines
         self._topics = {
@@ -233,11 +155,11 @@ class _Landing:
         """Read, batch, write and commit until the end."""
         self._heartbeat.beat(self._facts, now=True)
         self._consumer = self._join()
-        while not (reason := self._ends.reason()):
+        while not (reason := self._end.reason()):
             try:
                 self._turn(self._consumer or self._rejoin())
             except StreamError as error:
-                self._ends.note(answered=False, idle=False)
+                self._end.note(answered=False, idle=False)
                 log.error("%s; what was read and not landed will be read again", error)
                 self._errors += 1
                 self._state = "waiting for Kafka"
@@ -259,7 +181,7 @@ class _Landing:
             self._state = self.result.ended or "ended by an error"
             self._heartbeat.end(self._facts, ended=ended)
             self._leave()
-            self.result.seconds = time.monotonic() - self._ends.began
+            self.result.seconds = time.monotonic() - self._end.began
 
     def _turn(self, consumer: Consumer) -> None:
         """Poll once and process the answer."""
@@ -269,17 +191,17 @@ class _Landing:
             consumer.pause()
         else:
             consumer.resume()
-        polled = consumer.poll(_POLL_SECONDS, limit=self._ends.limit)
+        polled = consumer.poll(_POLL_SECONDS, limit=self._end.limit)
         self._trouble = consumer.trouble
         now = time.monotonic()
         if polled or blocked or consumer.is_joining:
             self._received_at = now
-            self._ends.note(answered=not consumer.is_joining, idle=False)
+            self._end.note(answered=not consumer.is_joining, idle=False)
         else:
             # a broker that counts unread messages and is slow to deliver them is not empty
             unread = consumer.unread
             is_over = unread == 0 or now - self._received_at >= _SLOW_ANSWER
-            self._ends.note(answered=unread is not None, idle=unread is not None and is_over)
+            self._end.note(answered=unread is not None, idle=unread is not None and is_over)
         for partition, messages in polled.items():
             self._take(partition, messages)
         self._close_due()
@@ -313,13 +235,13 @@ class _Landing:
                 self._send_to_dlq(message, reason)
             else:
                 batch.add(message, line)
-                if self._ends.newest_ms < message.timestamp_ms <= latest:
-                    self._ends.newest_ms = message.timestamp_ms
+                if self._end.newest_ms < message.timestamp_ms <= latest:
+                    self._end.newest_ms = message.timestamp_ms
             batch.next = message.offset + 1
             if len(batch.lines) >= self._max_lines or batch.size >= self._max_bytes:
                 self._close(partition)
                 batch = None
-        self._ends.read += len(messages)
+        self._end.read += len(messages)
 
     def _send_to_dlq(self, message: Message, reason: str) -> None:
         """Send a malformed message to the dead-letter topic, with the reason and its origin."""
@@ -411,7 +333,7 @@ class _Landing:
             "waiting_for_s3": self._uploads.trouble is not None,
             "trouble": self._trouble or self._uploads.trouble,
             "deleted": self._deleted(),
-            "last_event_at": self._ends.newest_ms / 1000 if self._ends.newest_ms else None,
+            "last_event_at": self._end.newest_ms / 1000 if self._end.newest_ms else None,
         }
 
     def _deleted(self) -> list[str]:
@@ -442,7 +364,7 @@ class _Landing:
             try:
                 self._consumer = self._join()
             except StreamError as error:
-                if self._ends.stop.wait(pause) or self._ends.reason():
+                if self._end.stop.wait(pause) or self._end.reason():
                     raise
                 pause = min(pause * 2, 10.0)
                 log.warning("%s; next try in %.1f s", error, pause)
