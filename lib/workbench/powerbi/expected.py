@@ -16,7 +16,7 @@ import pandas as pd
 from stocklib.errors import WarehouseError
 from stocklib.indicators import ema
 from stocklib.warehouse import Warehouse
-from workbench.powerbi.measures import DATE, EMA_WINDOW, TIME
+from workbench.powerbi.measures import DATE, EMA_WINDOW, HIDDEN, TIME
 from workbench.powerbi.model import Column, Measure, Table
 from workbench.powerbi.sources import text
 
@@ -25,16 +25,7 @@ EXPECTED = "expected_values"
 _TOLERANCE = {"Indexed to 100": 0.05, "Correlation": 0.001, "EMA 20": 0.001}
 _EXACT, _SHARE = 0.0001, 1e-9
 # Not of gold alone, never the same twice, or made only while a figure is drawn: no value is written down for them.
-WITHOUT = {
-    "Freshness",
-    "Runs",
-    "Bars shown from",
-    "EMA of the bar",
-    "Rising from",
-    "Rising to",
-    "Falling from",
-    "Falling to",
-}
+WITHOUT = HIDDEN | {"Freshness", "Runs"}
 _COLUMNS = (
     Column("measure", "string", "The measure."),
     Column("symbol", "string", "The symbol that is selected; empty: all."),

@@ -6,6 +6,9 @@ correlation, an exponential mean) are computed here, and ``expected`` holds thei
 
 from workbench.powerbi.model import Column, Measure, Table
 
+# By the measure's name: its DAX, its format and what it means.
+Rows = dict[str, tuple[str, str, str]]
+
 MEASURES = "Measures"
 OTHER = "other_symbol"
 PRICE, PERCENT, COUNT, TEXT = "#,0.00", '0.00" %"', "#,0", ""
@@ -15,6 +18,8 @@ BARS_SHOWN = 120
 EMA_WINDOW = 20
 # An exponential mean over so many bars differs from that over all of them by less than 1e-9 of itself.
 _EMA_BARS = 250
+# What candles are drawn with, and nobody asks for.
+HIDDEN = {"Bars shown from", "Rising from", "Rising to", "Falling from", "Falling to", "EMA of the bar"}
 _ONE = "HASONEVALUE(dim_stock_symbols[symbol])"
 
 
@@ -135,237 +140,156 @@ RETURN
 
 
 def measures() -> tuple[Measure, ...]:
-    """Return all of them except those that check the others."""
-    return (*_market(), *_performance(), *_candles(), *_quality())
+    """Return all measures but those that check the others."""
+    folders = {"Market": _market(), "Performance": _performance(), "Candles": _candles(), "Data quality": _quality()}
+    return tuple(
+        Measure(name, dax, shown, folder, description, hidden=name in HIDDEN)
+        for folder, rows in folders.items()
+        for name, (dax, shown, description) in rows.items()
+    )
 
 
-def _market() -> list[Measure]:
-    folder = "Market"
-    return [
-        Measure(
-            "Last price", _latest("current_price"), PRICE, folder, "gold_kpi: the latest price of one symbol, USD."
-        ),
-        Measure(
-            "Change",
+def _market() -> Rows:
+    return {
+        "Last price": (_latest("current_price"), PRICE, "gold_kpi: the latest price of one symbol, USD."),
+        "Change": (
             _latest("change_amount"),
             "+#,0.00;-#,0.00;0.00",
-            folder,
             "gold_kpi: change since the previous close of one symbol, USD.",
         ),
-        Measure(
-            "Change %",
+        "Change %": (
             "AVERAGE(gold_kpi[change_percent])",
             '+0.00" %";-0.00" %";0.00" %"',
-            folder,
             "gold_kpi: change since the previous close; of several symbols their mean, each counting the same.",
         ),
-        Measure(
-            "Last bar",
+        "Last bar": (
             _latest("last_bar_date"),
             DATE,
-            folder,
             "gold_kpi: the date of one symbol's last bar; without one for more than five sessions it has no change.",
         ),
-        Measure("As of", "MAX(gold_kpi[as_of])", TIME, folder, "gold_kpi: when the latest price was true, UTC."),
-        Measure(
-            "Market cap",
+        "As of": ("MAX(gold_kpi[as_of])", TIME, "gold_kpi: when the latest price was true, UTC."),
+        "Market cap": (
             "SUM(gold_treechart[market_cap])",
             "#,0",
-            folder,
             "gold_treechart: price times shares outstanding, USD.",
         ),
-        Measure(
-            "Volume",
+        "Volume": (
             "SUMX(fact_daily_stock_quotes, fact_daily_stock_quotes[volume] * fact_daily_stock_quotes[split_factor])",
             COUNT,
-            folder,
             "Shares traded in the selection, on today's basis of splits.",
         ),
-        Measure(
-            "Volume against 30-day mean",
+        "Volume against 30-day mean": (
             _VOLUME_RATIO,
             '0.00"×"',
-            folder,
             "Volume of the last session that has one over the mean of the 30 before it, on today's basis of splits.",
         ),
-        Measure("Best symbol", _best("DESC"), TEXT, folder, "The symbol with the highest Change %, and that."),
-        Measure("Worst symbol", _best("ASC"), TEXT, folder, "The symbol with the lowest Change %, and that."),
-    ]
+        "Best symbol": (_best("DESC"), TEXT, "The symbol with the highest Change %, and that."),
+        "Worst symbol": (_best("ASC"), TEXT, "The symbol with the lowest Change %, and that."),
+    }
 
 
-def _performance() -> list[Measure]:
-    folder = "Performance"
+def _performance() -> Rows:
     last = "on the last session of the selection"
-    return [
-        Measure(
-            "Close",
+    return {
+        "Close": (
             _last_session("close_price", table="fact_daily_stock_quotes", one=True),
             PRICE,
-            folder,
             f"fact_daily_stock_quotes: close of one symbol {last}, as traded, USD.",
         ),
-        Measure(
-            "YTD %",
+        "YTD %": (
             _this_year("ytd_return_percent"),
             PERCENT,
-            folder,
             f"fact_stock_performance: return since the last session of the year before, {last}; mean over the symbols. "
             "Blank where the last bar is of an earlier year than the other symbols'.",
         ),
-        Measure(
-            "Volatility 30 %",
+        "Volatility 30 %": (
             _last_session("volatility_30day_percent"),
             PERCENT,
-            folder,
             f"fact_stock_performance: sample deviation of 30 daily returns × √252, {last}; mean over the symbols.",
         ),
-        Measure(
-            "Drawdown %",
+        "Drawdown %": (
             _last_session("drawdown_percent"),
             PERCENT,
-            folder,
             f"fact_stock_performance: below the highest adjusted close so far, {last}; mean over the symbols.",
         ),
-        Measure(
-            "Average 7",
-            _last_session("ma_7day", one=True),
-            PRICE,
-            folder,
-            f"fact_stock_performance: mean of 7 adjusted closes {last}, USD.",
-        ),
-        Measure(
-            "Average 30",
-            _last_session("ma_30day", one=True),
-            PRICE,
-            folder,
-            f"fact_stock_performance: mean of 30 adjusted closes {last}, USD.",
-        ),
-        Measure(
-            "Average 90",
-            _last_session("ma_90day", one=True),
-            PRICE,
-            folder,
-            f"fact_stock_performance: mean of 90 adjusted closes {last}, USD.",
-        ),
-        Measure(
-            "Indexed to 100",
+        **{
+            f"Average {days}": (
+                _last_session(f"ma_{days}day", one=True),
+                PRICE,
+                f"fact_stock_performance: mean of {days} adjusted closes {last}, USD.",
+            )
+            for days in (7, 30, 90)
+        },
+        "Indexed to 100": (
             _INDEXED,
             "0.0",
-            folder,
             "Adjusted close of one symbol as a share of that on the first session of the selection, which is 100.",
         ),
-        Measure(
-            "Correlation",
+        "Correlation": (
             _CORRELATION,
             "0.00",
-            folder,
             "Pearson's correlation of the daily returns of two symbols over the selected sessions that both have.",
         ),
-    ]
+    }
 
 
-def _candles() -> list[Measure]:
-    folder = "Candles"
+def _candles() -> Rows:
     rising = "[Candle close] >= [Candle open]"
-    parts = {part: _candle(f"MAX(gold_candlestick[candle_{part}])") for part in ("open", "high", "low", "close")}
-    shown = [
-        Measure(
-            f"Candle {part}",
-            dax,
-            PRICE,
-            folder,
-            f"gold_candlestick: {part} of the bar, as traded, USD; the last {BARS_SHOWN} bars of the selection.",
-        )
-        for part, dax in parts.items()
-    ]
-    return [
-        Measure(
-            "Bars shown from",
-            _BARS_SHOWN_FROM,
-            TIME,
-            folder,
-            f"The start of the last {BARS_SHOWN} bars of the selection.",
-            hidden=True,
-        ),
-        *shown,
-        Measure(
-            "Rising from",
-            f"IF({rising}, [Candle open])",
-            PRICE,
-            folder,
-            "The lower end of a rising bar's body: its open, USD.",
-            hidden=True,
-        ),
-        Measure(
-            "Rising to",
-            f"IF({rising}, [Candle close])",
-            PRICE,
-            folder,
-            "The upper end of a rising bar's body: its close, USD.",
-            hidden=True,
-        ),
-        Measure(
-            "Falling from",
+    drawn = f"of the bar, as traded, USD; the last {BARS_SHOWN} bars of the selection."
+    shown = {
+        f"Candle {part}": (_candle(f"MAX(gold_candlestick[candle_{part}])"), PRICE, f"gold_candlestick: {part} {drawn}")
+        for part in ("open", "high", "low", "close")
+    }
+    return {
+        "Bars shown from": (_BARS_SHOWN_FROM, TIME, f"The start of the last {BARS_SHOWN} bars of the selection."),
+        **shown,
+        "Rising from": (f"IF({rising}, [Candle open])", PRICE, "The lower end of a rising bar's body: its open, USD."),
+        "Rising to": (f"IF({rising}, [Candle close])", PRICE, "The upper end of a rising bar's body: its close, USD."),
+        "Falling from": (
             "IF([Candle close] < [Candle open], [Candle close])",
             PRICE,
-            folder,
             "The lower end of a falling bar's body: its close, USD.",
-            hidden=True,
         ),
-        Measure(
-            "Falling to",
+        "Falling to": (
             "IF([Candle close] < [Candle open], [Candle open])",
             PRICE,
-            folder,
             "The upper end of a falling bar's body: its open, USD.",
-            hidden=True,
         ),
-        Measure(
-            "SMA 20",
+        "SMA 20": (
             _candle("MAX(gold_candlestick[trend_line])"),
             PRICE,
-            folder,
             "gold_candlestick: mean of 20 closes on the bar's own basis of splits, USD.",
         ),
-        Measure(
-            "EMA 20",
+        "EMA 20": (
             _candle("[EMA of the bar]"),
             PRICE,
-            folder,
             "Exponential mean of 20 closes, as indicators.ema, on the bar's own basis of splits, USD.",
         ),
-        Measure("EMA of the bar", _EMA, PRICE, folder, "EMA 20, whether the bar is shown or not.", hidden=True),
-        Measure(
-            "Candle volume",
+        "EMA of the bar": (_EMA, PRICE, "EMA 20, whether the bar is shown or not."),
+        "Candle volume": (
             _candle("SUM(gold_candlestick[volume])"),
             COUNT,
-            folder,
             "gold_candlestick: shares traded in the bar, where its source knows.",
         ),
-    ]
+    }
 
 
-def _quality() -> list[Measure]:
-    folder = "Data quality"
-    return [
-        Measure(
-            "Freshness",
+def _quality() -> Rows:
+    return {
+        "Freshness": (
             "DATEDIFF(MAX(gold_kpi[fetched_at]), UTCNOW(), HOUR)",
             '#,0" h"',
-            folder,
             "Hours since the latest price was fetched, at the time of the query.",
         ),
-        Measure("Messages landed", "SUM(ledger[landed]) + 0", COUNT, folder, "ledger: messages in the lake."),
-        Measure(
-            "Messages lost",
+        "Messages landed": ("SUM(ledger[landed]) + 0", COUNT, "ledger: messages in the lake."),
+        "Messages lost": (
             "SUM(ledger[lost]) + 0",
             COUNT,
-            folder,
             "ledger: messages that are accounted for nowhere; 0 when the books balance.",
         ),
-        Measure("Rows in quarantine", "SUM(quarantine[refused_rows]) + 0", COUNT, folder, "Rows that silver refused."),
-        Measure("Runs", "COUNTROWS(pipeline_runs) + 0", COUNT, folder, "Steps of the pipeline that are remembered."),
-    ]
+        "Rows in quarantine": ("SUM(quarantine[refused_rows]) + 0", COUNT, "Rows that silver refused."),
+        "Runs": ("COUNTROWS(pipeline_runs) + 0", COUNT, "Steps of the pipeline that are remembered."),
+    }
 
 
 def measures_table(more: tuple[Measure, ...]) -> Table:
