@@ -78,7 +78,7 @@ def letter(offset: int) -> DeadLetter:
 def test_what_kafka_deleted_before_anything_landed_is_missing() -> None:
     books = LedgerInputs(kafka=KafkaEvidence([Position(*PLACE, 15, 15, 20)], [sighting(n) for n in range(15, 20)]))
     assert comparison.missing_offsets(books) == {PLACE: Ranges.over([(0, 14)])}
-    *_, problems = comparison.judge(books)
+    *_, problems = comparison.compare(books)
     assert "offsets 0-14" in str(problems[0])
     assert "Kafka has deleted them" in str(problems[0])
 
@@ -91,7 +91,7 @@ def test_what_a_stranger_says_of_runs_and_offsets_is_no_loss() -> None:
     # letters about messages that never were: beyond the end, of no topic of ours, of a partition that is none
     for topic, offset in (("quotes", 10**15), ("elsewhere", 3), ("elsewhere", 2**63 - 1)):
         books.letters.append(DeadLetter(topic, "id-1", 0, offset, 0, None, {}, b"", ("dlq", "id-2", 0, 0), "in RAW"))
-    rows, runs, problems = comparison.judge(books)
+    rows, runs, problems = comparison.compare(books)
     assert problems == []
     assert {run.run_id: (run.lost, run.unproven) for run in runs} == {
         "forged": (0, 10**12 - 1),
@@ -101,7 +101,7 @@ def test_what_a_stranger_says_of_runs_and_offsets_is_no_loss() -> None:
     assert "999,999,999,999 of AAPL in run forged" in remark
     # what a producer had confirmed is lost all the same
     books.confirmed["run", "AAPL"] = 5
-    assert [one.what.split(";")[0] for one in comparison.judge(books)[2]] == [
+    assert [one.what.split(";")[0] for one in comparison.compare(books)[2]] == [
         "2 events of AAPL in run run are lost, seq 4-5"
     ]
 
@@ -119,7 +119,7 @@ def test_a_letter_is_where_it_says_only_if_that_can_be(forged: str) -> None:
 @given(fates, st.integers(0, 3))
 def test_what_is_nowhere_is_lost_and_nothing_else_is(places: list[str], waiting: int) -> None:
     books = books_of(places, waiting)
-    rows, runs, problems = comparison.judge(books)
+    rows, runs, problems = comparison.compare(books)
     lost = Ranges.of(offset for offset, place in enumerate(places) if place == "lost")
     by_hop = {hop: [one for one in problems if one.hop == hop] for hop in (KAFKA_LAKE, CONFIRMED)}
     # the letters' own topic has no position here, and nothing of it is missing but what lies between them
@@ -139,12 +139,12 @@ def test_what_is_nowhere_is_lost_and_nothing_else_is(places: list[str], waiting:
 def test_where_kafka_or_the_lake_is_silent_no_loss_is_claimed(places: list[str]) -> None:
     books = books_of(places, 0)
     books.unchecked = {KAFKA_LAKE: "down", CONFIRMED: "down"}
-    assert comparison.judge(books)[2] == []
+    assert comparison.compare(books)[2] == []
 
 
 def test_a_gap_keeps_its_id_when_other_gaps_come_and_go() -> None:
-    alone = comparison.judge(books_of(["raw", "lost", "raw"], 0))[2]
-    beside = comparison.judge(books_of(["raw", "lost", "raw", "raw", "lost", "raw"], 0))[2]
+    alone = comparison.compare(books_of(["raw", "lost", "raw"], 0))[2]
+    beside = comparison.compare(books_of(["raw", "lost", "raw", "raw", "lost", "raw"], 0))[2]
     assert {one.id for one in alone} < {one.id for one in beside}
     known = Balance(None, problems=tuple(beside)).accepting([one.id for one in alone])  # type: ignore[arg-type]
     assert not known.is_balanced
@@ -155,16 +155,18 @@ def test_a_topic_that_was_made_anew_is_another_one() -> None:
     books = books_of(["raw", "raw"], 0)
     # the old topic of that name: its offsets begin where they were first seen
     books.answers["stock_trades"] = WarehouseCounts(offsets=[("quotes", "id-0", 0, 5, 7), ("quotes", "id-0", 0, 9, 9)])
-    (problem,) = comparison.judge(books)[2]
+    (problem,) = comparison.compare(books)[2]
     assert "offsets 8 (topic id id-0)" in problem.what
 
 
 def test_silver_s_sums_are_judged_both_ways() -> None:
-    found = comparison.judge_silver(
+    found = comparison.compare_silver(
         "stock_quotes",
-        missing=[("key", 3, "run/AAPL/4", "quotes", 0, 17)],
-        doubled=[("run/AAPL/5", 3)],
-        miscounted=[("AAPL", "2012-12-14", 10, 9), ("IBM", "2012-12-14", 10, 12)],
+        WarehouseCounts(
+            missing=[("key", 3, "run/AAPL/4", "quotes", 0, 17)],
+            doubled=[("run/AAPL/5", 3)],
+            miscounted=[("AAPL", "2012-12-14", 10, 9), ("IBM", "2012-12-14", 10, 12)],
+        ),
     )
     assert [(one.hop, one.kind, one.count) for one in found] == [
         (RAW_SILVER, "missing", 1),

@@ -1,4 +1,4 @@
-"""The verdict: what was found in each place against what should be there. Pure: books in, rows and problems out."""
+"""What was found in each place, compared with what should be there. Pure: the inputs in, rows and problems out."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -17,17 +17,16 @@ from stocklib.pipeline.reconcile.balance import (
 )
 from stocklib.pipeline.reconcile.dead_letters import once
 from stocklib.pipeline.reconcile.evidence import Sighting
-from stocklib.pipeline.reconcile.ledger_inputs import LedgerInputs
+from stocklib.pipeline.reconcile.ledger_inputs import LedgerInputs, WarehouseCounts
 from stocklib.pipeline.reconcile.ranges import Ranges
 
 Event = tuple[str, str]
 # topic, topic id, partition
 PartitionKey = tuple[str, str, int]
-Rows = Iterable[tuple[Any, ...]]
 
 
-def judge(books: LedgerInputs) -> tuple[list[Movement], list[RunMovement], list[Problem]]:
-    """The balance by partition, day and symbol; by run and symbol; and what is wrong with either."""
+def compare(books: LedgerInputs) -> tuple[list[Movement], list[RunMovement], list[Problem]]:
+    """Return the balance by partition, day and symbol; by run and symbol; and what is wrong with either."""
     problems: list[Problem] = []
     held = _held_offsets(books)
     lost: dict[PartitionKey, int] = {}
@@ -35,12 +34,10 @@ def judge(books: LedgerInputs) -> tuple[list[Movement], list[RunMovement], list[
         if gap := gap - books.holes.get(place, Ranges()):
             lost[place] = len(gap)
             problems += _lost_offsets(books, place, gap)
-    runs, found = _judge_runs(books)
+    runs, found = _compare_runs(books)
     problems += found
     for dataset, answers in books.answers.items():
-        problems += judge_silver(
-            dataset, missing=answers.missing, doubled=answers.doubled, miscounted=answers.miscounted
-        )
+        problems += compare_silver(dataset, answers)
     return _movements(books, held, lost), runs, problems
 
 
@@ -62,11 +59,11 @@ def _held_offsets(books: LedgerInputs) -> dict[PartitionKey, Ranges]:
 
 
 def missing_offsets(books: LedgerInputs) -> dict[PartitionKey, Ranges]:
-    """The offsets up to the committed one that are in no object and became no dead letter.
+    """Return the offsets up to the committed one that are in no object and became no dead letter.
 
-    Of a topic that is there they are counted from 0: what Kafka deleted before anything landed is missing too. Of one
-    that is gone they lie between the first and the last that landed. A letter only says where its message was, and
-    anybody may write one: it accounts for that offset, and claims no other.
+    An existing topic counts from 0: what Kafka deleted before anything landed is missing too. A deleted topic counts
+    from the first to the last offset that landed. A letter only says where its message was, and anybody may write one:
+    it accounts for that offset alone.
     """
     # the messages of other days lie between those of a bounded ledger
     if KAFKA_LAKE in books.unchecked or books.days is not None:
@@ -113,8 +110,8 @@ def _may_hold(key: str, topic: str, partition: int, gap: Ranges) -> bool:
 # ── confirmed → RAW ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _judge_runs(books: LedgerInputs) -> tuple[list[RunMovement], list[Problem]]:
-    """Of every run and symbol the seqs from 1 to the last that was confirmed are somewhere.
+def _compare_runs(books: LedgerInputs) -> tuple[list[RunMovement], list[Problem]]:
+    """Return how far the events of each run and symbol came: the seqs from 1 to the last confirmed are somewhere.
 
     Numbers that are missing before a later one that was seen are ``unproven`` where no heartbeat says that Kafka had
     them and more are missing than were seen: anybody can write a message with a run and a seq.
@@ -140,9 +137,8 @@ def _judge_runs(books: LedgerInputs) -> tuple[list[RunMovement], list[Problem]]:
         gap = Ranges()
         if CONFIRMED not in books.unchecked:
             gap = _wanted_seqs(seen, confirmed, bounded=books.days is not None) - seen
-        counted = proven(gap, confirmed, seen=len(seen))
-        unproven, gap = len(gap) - len(counted), counted
-        problems += lost_seqs(*event, gap, confirmed=confirmed)
+        lost = proven(gap, confirmed, seen=len(seen))
+        problems += lost_seqs(*event, lost, confirmed=confirmed)
         runs.append(
             RunMovement(
                 *event,
@@ -151,8 +147,8 @@ def _judge_runs(books: LedgerInputs) -> tuple[list[RunMovement], list[Problem]]:
                 in_lake=len(in_lake - in_raw),
                 in_kafka=len(in_kafka - in_raw - in_lake),
                 dead_letters=len(letters - in_raw - in_lake - in_kafka),
-                lost=len(gap),
-                unproven=unproven,
+                lost=len(lost),
+                unproven=len(gap) - len(lost),
             )
         )
     return runs, problems
@@ -178,7 +174,7 @@ def _wanted_seqs(seen: Ranges, confirmed: int | None, *, bounded: bool) -> Range
 
 
 def lost_seqs(run_id: str, symbol: str, gap: Ranges, *, confirmed: int | None = None) -> Iterator[Problem]:
-    """A problem for each gap in the seqs of a run and symbol."""
+    """Yield a problem for each gap in the seqs of a run and symbol."""
     said = "" if confirmed is None else f"; {confirmed:,} were confirmed"
     for pair in gap.pairs:
         lost = Ranges((pair,))
@@ -201,16 +197,16 @@ def _grouped(events: Iterable[tuple[str | None, str | None, int | None] | None])
 # ── RAW → silver ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def judge_silver(dataset: str, *, missing: Rows, doubled: Rows, miscounted: Rows) -> list[Problem]:
-    """What silver lacks and what it has twice, as ``questions`` found it."""
+def compare_silver(dataset: str, answers: WarehouseCounts) -> list[Problem]:
+    """Return what silver lacks and what it has twice, as ``ledger_queries`` found it."""
     problems: list[Problem] = []
-    for key, line, event, topic, partition, offset in missing:
+    for key, line, event, topic, partition, offset in answers.missing:
         what = f"silver lacks event {event} ({topic}/{partition} offset {offset}), line {line} of {key}"
         problems.append(Problem(RAW_SILVER, "missing", what, (key,)))
-    for event, times in doubled:
+    for event, times in answers.doubled:
         what = f"silver has event {event} of {dataset} {times} times"
         problems.append(Problem(RAW_SILVER, "doubled", what, (), times - 1))
-    for symbol, day, found, counted in miscounted:
+    for symbol, day, found, counted in answers.miscounted:
         word = "lost" if counted < found else "doubled"
         what = f"silver has {found:,} events of {symbol} on {day}, and its states count {counted:,}: {word} among them"
         problems.append(Problem(RAW_SILVER, word, what, (), abs(int(found) - int(counted))))
@@ -223,7 +219,7 @@ def judge_silver(dataset: str, *, missing: Rows, doubled: Rows, miscounted: Rows
 def _movements(
     books: LedgerInputs, held: Mapping[PartitionKey, Ranges], lost: Mapping[PartitionKey, int]
 ) -> list[Movement]:
-    """One row a partition, day and symbol; what is lost in Kafka has neither day nor symbol."""
+    """Return one row a partition, day and symbol; what is lost in Kafka has neither day nor symbol."""
     counts: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     names = ("loaded", "in_silver", "quarantined", "duplicates", "lost", "waiting")
     for answers in books.answers.values():
@@ -257,7 +253,7 @@ def _order(row: Movement) -> tuple[str, ...]:
 
 
 def _landed(books: LedgerInputs, *, loaded: bool | None = None) -> Iterable[Sighting]:
-    """What was seen in the lake's objects: in those that are loaded, in those that are not, or (None) in all."""
+    """Return what the lake's objects hold: those that are loaded, those that are not, or (None) all."""
     return (
         sighting
         for key, found in books.lake.sightings.items()

@@ -1,8 +1,8 @@
-"""Do they agree? What the producer confirmed, Kafka, the lake, RAW and silver, message by message.
+"""The ledger: what the producer confirmed, Kafka, the lake, RAW and silver, compared message by message.
 
 Everything is computed from what is there: Kafka where it is retained, the lake's objects, the warehouse's rows. Nothing
-relies on a counter that a crash would lose. What is on its way is waiting; what should be there and is nowhere is lost;
-both are named by run, symbol and seq, by topic, partition and offset, and by object.
+relies on a counter that a crash would lose. A message on its way is waiting; one that should be there and is nowhere is
+lost. Both are named by run, symbol and seq, by topic, partition and offset, and by object.
 """
 
 import logging
@@ -36,12 +36,12 @@ from stocklib.pipeline.reconcile.evidence import (
     read_objects,
 )
 from stocklib.pipeline.reconcile.ledger_inputs import LedgerInputs, WarehouseCounts
-from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream
-from stocklib.pipeline.reconcile.ops_rows import naive
+from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Ask, Span, Stream
 from stocklib.pipeline.reconcile.ops_rows import tables as as_tables
 from stocklib.settings import Settings
 from stocklib.stream.spool import damaged_spools
 from stocklib.warehouse import Warehouse, open_warehouse
+from stocklib.warehouse.engine_base import naive
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +55,12 @@ def balance(
     day: date | None = None,
     on_progress: OnProgress | None = None,
 ) -> Balance:
-    """The ledger now. ``since`` and ``day`` bound it to messages fetched on those UTC days.
+    """Return the ledger now. ``since`` and ``day`` bound it to messages fetched on those UTC days.
 
     A full ledger reads the identity of every message in RAW once, the objects that are not loaded, and what Kafka
-    holds beyond the committed offsets. Raises ``WarehouseError`` alone: without the warehouse there is nothing to say.
+    holds beyond the committed offsets. Raises ``WarehouseError`` alone: without the warehouse there is no ledger.
     """
-    say = on_progress or _quiet
+    say = on_progress or (lambda done, total=None, text="": None)
     books = LedgerInputs(days=_days(since, day))
     lake, warehouse = Lake(settings), open_warehouse(settings)
     topics = {str(settings.kafka_topic), str(settings.kafka_trades_topic)}
@@ -83,7 +83,8 @@ def balance(
         if built is None:
             books.unchecked[RAW_SILVER] = "nothing has been built yet: run `stocks transform`"
         else:
-            _ask(books, warehouse, Span(upto=built.load_id, days=books.days))
+            span = Span(upto=built.load_id, days=books.days)
+            books.answers = {stream.dataset: _answers(warehouse.read, stream, span) for stream in STREAMS}
         books.letters = loaded_letters(warehouse)
         problems += object_checks.miscounted(warehouse, lake if listed else None) + object_checks.rejects(warehouse)
     say(3, _STEPS, "reading the objects that are not loaded yet")
@@ -97,7 +98,7 @@ def balance(
     if missing := comparison.missing_offsets(books):
         with _unless_away(books, StreamError, KAFKA_LAKE):
             books.holes = find_holes(settings, books.kafka.positions, missing)
-    rows, runs, found = comparison.judge(books)
+    rows, runs, found = comparison.compare(books)
     if damaged:
         # only now: the other runs have been checked
         books.unchecked.setdefault(CONFIRMED, "; ".join(damaged))
@@ -124,22 +125,22 @@ def _explain_unknown(settings: Settings, runs: list[str]) -> str:
 
 
 def accepted(warehouse: Warehouse) -> list[str]:
-    """The problems that somebody took note of and accepted."""
+    """Return the ids of the problems that were accepted as known losses."""
     with warehouse.writing():
         return [str(row[0]) for row in warehouse.read("select problem from ops.ledger_accepted")]
 
 
 def recorded_problems(warehouse: Warehouse) -> list[Problem]:
-    """What the last ledger that was kept found wrong, and nobody has accepted."""
+    """Return what the last recorded ledger found wrong, without what was accepted."""
     rows = warehouse.read("select hop, kind, what, messages, problem from ops.ledger_problems where not accepted")
     return [Problem(hop, kind, what, (), count, known_as=problem) for hop, kind, what, count, problem in rows]
 
 
 def record(settings: Settings, found: Balance, *, accept: bool = False) -> Balance:
-    """Keep a full ledger in ops, where an imbalance stops the publish until a later ledger balances.
+    """Record a full ledger in ops, where an imbalance stops the publish until a later ledger balances.
 
-    What an earlier one found at a hop that could not be checked now stays. ``accept`` takes note of all problems as
-    known losses. Where nothing waits to be published, readers see the ledger at once.
+    What an earlier one found at a hop that could not be checked now stays. ``accept`` records all problems as known
+    losses. Where nothing waits to be published, readers see the ledger at once.
     """
     warehouse = open_warehouse(settings)
     with warehouse.writing():
@@ -162,13 +163,7 @@ def record(settings: Settings, found: Balance, *, accept: bool = False) -> Balan
     return found
 
 
-def _ask(books: LedgerInputs, warehouse: Warehouse, span: Span) -> None:
-    for stream in STREAMS:
-        books.answers[stream.dataset] = _answers(warehouse, stream, span)
-
-
-def _answers(warehouse: Warehouse, stream: Stream, span: Span) -> WarehouseCounts:
-    ask = warehouse.read
+def _answers(ask: Ask, stream: Stream, span: Span) -> WarehouseCounts:
     moved = ledger_queries.movements(ask, stream, span)
     return WarehouseCounts(
         movements=moved,
@@ -182,7 +177,7 @@ def _answers(warehouse: Warehouse, stream: Stream, span: Span) -> WarehouseCount
 
 @contextmanager
 def _unless_away(books: LedgerInputs, kind: type[StocksError], *hops: str) -> Iterator[None]:
-    """What cannot be reached leaves its hops unchecked."""
+    """Mark these hops as unchecked where the block cannot reach what it asks."""
     try:
         yield
     except kind as error:
@@ -195,7 +190,3 @@ def _days(since: date | None, day: date | None) -> tuple[date, date] | None:
     if since is None and day is None:
         return None
     return (day or since or date.min, day or date.max)
-
-
-def _quiet(done: int, total: int | None = None, text: str = "") -> None:
-    """Nobody watches."""

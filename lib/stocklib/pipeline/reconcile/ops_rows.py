@@ -1,14 +1,14 @@
 """The ledger as rows of ops: small, one row a partition and day, and one a run."""
 
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
 from typing import Any
 
 from stocklib.pipeline.reconcile.balance import OF_EVENTS, OF_MESSAGES, Balance
+from stocklib.warehouse.engine_base import naive
 
 
 def tables(found: Balance) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows of ops.ledger, ledger_runs, ledger_problems and ledger_unchecked, in the order of their columns."""
+    """Return the rows of the four tables of ops, in the order of their columns."""
     at = naive(found.at)
     days: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for row in found.rows:
@@ -24,8 +24,3 @@ def tables(found: Balance) -> dict[str, list[tuple[Any, ...]]]:
         "ledger_problems": [(at, p.id, p.hop, p.kind, p.what[:2000], p.count, p.accepted) for p in found.problems],
         "ledger_unchecked": [(at, hop, reason[:2000]) for hop, reason in found.unchecked.items()],
     }
-
-
-def naive(instant: datetime) -> datetime:
-    """Timestamps of the warehouse hold UTC without saying so."""
-    return instant.astimezone(UTC).replace(tzinfo=None)

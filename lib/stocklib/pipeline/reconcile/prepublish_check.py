@@ -1,4 +1,4 @@
-"""The gate before the publish: what was built since readers last saw a version must be whole, each event once.
+"""The check before a publish: what was built since the last one must be whole, each event once.
 
 It asks the warehouse alone, and its cost follows what is new; heartbeats and Kafka are asked only where a number of a
 run is missing, which may never have been confirmed, or have become a dead letter. What a full ledger found, and
@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from stocklib.errors import LedgerUnbalanced, StreamError
 from stocklib.pipeline.reconcile import ledger_queries, object_checks
 from stocklib.pipeline.reconcile.balance import Problem
-from stocklib.pipeline.reconcile.comparison import judge_silver, lost_seqs, proven
+from stocklib.pipeline.reconcile.comparison import compare_silver, lost_seqs, proven
 from stocklib.pipeline.reconcile.dead_letters import DeadLetter, loaded_letters, read_letters
 from stocklib.pipeline.reconcile.evidence import read_confirmed
 from stocklib.pipeline.reconcile.ledger import accepted, recorded_problems
+from stocklib.pipeline.reconcile.ledger_inputs import WarehouseCounts
 from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream
 from stocklib.pipeline.reconcile.ranges import Ranges
 from stocklib.settings import Settings
@@ -27,7 +28,7 @@ _SHOWN = 10
 
 
 def check(settings: Settings, warehouse: Warehouse, *, since: int, upto: int, gaps: bool = True) -> None:
-    """``LedgerUnbalanced`` names what is missing or doubled among the loads after ``since`` up to ``upto``.
+    """Raise ``LedgerUnbalanced``, which names what is missing or doubled in the loads after ``since`` up to ``upto``.
 
     Without ``gaps``, runs may lack seqs: a user chose to rebuild without an object.
     """
@@ -58,11 +59,11 @@ def _silver(warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
     if missing and span.since:
         missing = ledger_queries.missing_events(ask, stream, span)
     miscounted = ledger_queries.miscounted_states(ask, stream, span)
-    return judge_silver(stream.dataset, missing=missing, doubled=[], miscounted=miscounted)
+    return compare_silver(stream.dataset, WarehouseCounts(missing=missing, miscounted=miscounted))
 
 
 def _gaps(settings: Settings, warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
-    """Gaps in what the runs that brought something had confirmed, but for what became a dead letter."""
+    """Return the gaps in what new runs had confirmed, without what became a dead letter."""
     missing: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for run_id, symbol, before, seq in ledger_queries.first_of_gaps(warehouse.read, stream, span):
         missing[run_id, symbol].append((before + 1, seq - 1))
