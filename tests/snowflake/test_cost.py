@@ -16,7 +16,7 @@ from stocklib.pipeline.transform import transform
 from stocklib.report.cost_section import section
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
-from stocklib.warehouse.cost import Statement, add_up, credits_a_day, midnight
+from stocklib.warehouse.cost import Statement, add_up, midnight
 from stocklib.warehouse.snowflake_session import RUN
 from workbench.cli import main
 
@@ -64,10 +64,11 @@ def test_a_larger_warehouse_costs_by_its_rate() -> None:
     assert large[0].credits == pytest.approx(8 * small[0].credits)
 
 
-def test_the_worked_example_of_the_docs_is_what_the_formula_gives() -> None:
+def test_the_worked_example_of_the_docs_is_what_a_day_of_such_statements_costs() -> None:
     said = (ROOT / "docs" / "snowflake.md").read_text(encoding="utf-8")
     for every, busy, hours in ((60, 5, 24), (300, 30, 24), (300, 30, 6.5), (900, 30, 6.5)):
-        row = f"| {every} s | {busy} s | {hours:g} h | {credits_a_day(every=every, busy=busy, hours=hours):.2f} |"
+        day = [statement("stocks", at=at, seconds=busy) for at in range(0, round(hours * 3600), every)]
+        row = f"| {every} s | {busy} s | {hours:g} h | {sum(cost.credits for cost in add_up(day)):.2f} |"
         assert row in said, row
 
 

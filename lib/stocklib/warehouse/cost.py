@@ -1,5 +1,8 @@
 """The cost of statements: a query history in; credits, bytes and seconds of each run and model out. Pure.
 
+Snowflake's resource monitor counts the credits of a whole warehouse, and stops everything when they are used up. It
+does not say which run or model used them, and a role that only loads may not read it: this module adds that.
+
 A warehouse costs by the second while it is awake, 60 s at least, and suspends after its auto-suspend time without a
 statement. So the cost depends less on the seconds of statements than on how they are spread over the day.
 """
@@ -87,17 +90,6 @@ def awake(spans: Sequence[tuple[float, float]], *, suspend: float = SUSPEND_SECO
         paid.append(max(0, asleep - max(start, until)))
         until = max(until, asleep)
     return paid
-
-
-def credits_a_day(*, every: float, busy: float, hours: float = 24.0, size: str = "X-SMALL") -> float:
-    """Return the credits of a schedule: a run of ``busy`` seconds ``every`` so many seconds, for so many hours a day.
-
-    >>> round(credits_a_day(every=60, busy=5), 2), round(credits_a_day(every=300, busy=30), 2)
-    (24.0, 7.2)
-    """
-    begins = range(0, round(hours * 3600), round(every))
-    seconds = sum(awake([(start, start + busy) for start in begins]))
-    return min(seconds, hours * 3600) / 3600 * RATES[size]
 
 
 def _estimate(statements: Sequence[Statement]) -> dict[int, float]:
