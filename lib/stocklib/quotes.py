@@ -15,6 +15,16 @@ import orjson
 
 from stocklib.errors import BadAnswer, NoQuote, SymbolError
 
+# What the lake keeps apart; RAW has a table of each name.
+DATASETS = (
+    "stock_quotes",
+    "stock_trades",
+    "dead_letters",
+    "daily_historical_quotes",
+    "ytd_historical_quotes",
+    "company_profiles",
+    "corporate_actions",
+)
 # The years 2000 and 2100: every feed, live or replayed, is between them.
 _FIRST_EPOCH, _LAST_EPOCH = 946_684_800, 4_102_444_800
 # Finnhub and Yahoo symbols: BRK.B, ^GSPC, EURUSD=X, BINANCE:BTCUSDT, RDS-A.

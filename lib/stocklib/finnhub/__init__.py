@@ -6,7 +6,7 @@ calls, repeats them and translates refusals.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +25,8 @@ from stocklib.settings import Settings
 # Finnhub answers at most a month of intraday candles a call.
 _INTRADAY_SPAN = timedelta(days=30)
 _DAILY = ("D", "W", "M")
+# What reads an answer about a symbol's splits or dividends.
+ReadActions = Callable[..., list[CorporateAction]]
 
 
 class Finnhub:
@@ -151,24 +153,14 @@ class Finnhub:
         The first record has the kind ``checked``. It covers dates up to the day of the answer: it says nothing about
         splits that are announced for later.
         """
-        symbol = check_symbol(symbol)
-        answer, fetched_at = self._dated("/stock/split", symbol, start, end)
-        asked_to = min(end, new_york_date(fetched_at))
-        found = answers.read_splits(symbol, answer, fetched_at=fetched_at)
-        checked = CorporateAction(symbol, "checked", start, fetched_at, checked_to=asked_to)
-        return [checked, *(split for split in found if start <= split.action_date <= asked_to)]
+        return self._actions("/stock/split", symbol, start, end, answers.read_splits, checked="checked")
 
     def dividends(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
         """Return a symbol's dividends from ``start`` to ``end`` as paid, after a record that they were asked for.
 
         The first record has the kind ``checked_dividends``. It covers dates up to the day of the answer.
         """
-        symbol = check_symbol(symbol)
-        answer, fetched_at = self._dated("/stock/dividend", symbol, start, end)
-        asked_to = min(end, new_york_date(fetched_at))
-        found = answers.read_dividends(symbol, answer, fetched_at=fetched_at)
-        checked = CorporateAction(symbol, "checked_dividends", start, fetched_at, checked_to=asked_to)
-        return [checked, *(dividend for dividend in found if start <= dividend.action_date <= asked_to)]
+        return self._actions("/stock/dividend", symbol, start, end, answers.read_dividends, checked="checked_dividends")
 
     def market_status(self) -> MarketStatus:
         """Return whether the US exchanges are open."""
@@ -180,9 +172,17 @@ class Finnhub:
         answer, _ = self._source.get("/stock/market-holiday?exchange=US", "the US exchanges")
         return answers.read_market_holidays(answer)
 
-    def _dated(self, path: str, symbol: str, start: date, end: date) -> tuple[Any, datetime]:
+    def _actions(
+        self, path: str, symbol: str, start: date, end: date, read: ReadActions, *, checked: str
+    ) -> list[CorporateAction]:
+        symbol = check_symbol(symbol)
         _check_range(start, end, f"{path.rpartition('/')[2]}s of {symbol}")
-        return self._source.get(f"{path}?" + urlencode({"symbol": symbol, "from": start, "to": end}), symbol)
+        asked = f"{path}?" + urlencode({"symbol": symbol, "from": start, "to": end})
+        answer, fetched_at = self._source.get(asked, symbol)
+        asked_to = min(end, new_york_date(fetched_at))
+        first = CorporateAction(symbol, checked, start, fetched_at, checked_to=asked_to)
+        found = read(symbol, answer, fetched_at=fetched_at)
+        return [first, *(action for action in found if start <= action.action_date <= asked_to)]
 
     def _read_pace(self) -> None:
         if not self._paced and self.source == "replay":

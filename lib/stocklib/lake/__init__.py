@@ -6,7 +6,6 @@ hash of its lines, so that the same lines are the same object, and a damaged obj
 
 from stocklib.lake.artifacts import Artifacts
 from stocklib.lake.keys import (
-    DATASETS,
     KeyParts,
     format_key,
     name_batch,
@@ -16,6 +15,7 @@ from stocklib.lake.keys import (
     start_of_hour,
 )
 from stocklib.lake.objects import Lake, LakeObject, check
+from stocklib.quotes import DATASETS
 
 __all__ = [
     "DATASETS",

@@ -8,17 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from stocklib.errors import LakeError
-from stocklib.quotes import to_epoch
+from stocklib.quotes import DATASETS, to_epoch
 
-DATASETS = (
-    "stock_quotes",
-    "stock_trades",
-    "dead_letters",
-    "daily_historical_quotes",
-    "ytd_historical_quotes",
-    "company_profiles",
-    "corporate_actions",
-)
 # S3 is younger; date arithmetic fails on the year 1.
 _FIRST_YEAR = 1970
 _HOUR = "%Y-%m-%dT%H"

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stocklib.quotes import DATASETS as DATASETS
 from stocklib.settings import Settings
 from stocklib.warehouse.cost import Cost
 
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-# The datasets of the lake; RAW has a table of each name.
-DATASETS = (
-    "stock_quotes",
-    "stock_trades",
-    "dead_letters",
-    "daily_historical_quotes",
-    "ytd_historical_quotes",
-    "company_profiles",
-    "corporate_actions",
-)
 # What follows every key of the lake.
 LAST = "~"
 # Tables outside gold that are exported with it: its dimension of symbols, and what says how good the data is.
