@@ -93,6 +93,21 @@ def test_one_name_is_one_thing() -> None:
     assert import_rules.doubled_names(ROOT / "lib") == []
 
 
+def test_a_helper_has_a_name_of_its_own_and_a_folder_of_tests_that_of_a_room() -> None:
+    helpers = [
+        path.name
+        for folder in ("tests", "tools", "benchmarks")
+        for path in (ROOT / folder).glob("*.py")
+        if not path.name.startswith("test_")
+    ]
+    assert sorted(helpers) == sorted(set(helpers))
+    # a folder without Python holds what an older checkout compiled
+    folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("*.py"))}
+    rooms = {path.name for path in [*ROOT.iterdir(), *(ROOT / "lib").iterdir(), *(ROOT / "lib").glob("*/*")]}
+    # the models, and the libraries that others trust
+    assert folders - rooms == {"dbt", "peers"}
+
+
 def test_a_doubled_name_is_found(tree: Path) -> None:
     (tree / "lib" / "workbench" / "sessions.py").write_text("class Candle:\n    pass\n")
     assert import_rules.doubled_names(tree / "lib") == [
