@@ -93,7 +93,7 @@ def read_everywhere(settings: Settings) -> DeadLetters:
         admitted[TopicIdPartition(topic, topic_id, partition)].append((first, last))
     for sighting in (sighting for found in landed.sightings.values() for sighting in found):
         admitted[TopicIdPartition(*sighting.place)].append((sighting.offset, sighting.offset))
-    found = {place: Ranges.over(pairs) for place, pairs in admitted.items()}
+    found = {partition: Ranges.over(pairs) for partition, pairs in admitted.items()}
     return DeadLetters(once([*dead_letters, *landed.letters, *in_kafka]), found, notes)
 
 
@@ -113,13 +113,13 @@ def readmit(
             outcomes.append(Outcome(dead_letter, "already", "it is in its dataset"))
             continue
         try:
-            dataset, line = _validate_letter(settings, dead_letter, payload)
+            dataset, line = _validate(settings, dead_letter, payload)
         except InputError as error:
             outcomes.append(Outcome(dead_letter, "refused", str(error)))
         else:
             good[dataset, TopicIdPartition(*dead_letter.origin[:3])].append((dead_letter, line))
-    for (dataset, place), found in good.items():
-        outcomes += _land(lake, dataset, place, found)
+    for (dataset, partition), found in good.items():
+        outcomes += _land(lake, dataset, partition, found)
     return outcomes
 
 
@@ -139,7 +139,7 @@ def _quarantined(settings: Settings) -> int:
         return int(warehouse.read("select count(*) from silver.quarantined_quotes")[0][0])
 
 
-def _validate_letter(settings: Settings, dead_letter: DeadLetter, payload: bytes | None) -> tuple[str, bytes]:
+def _validate(settings: Settings, dead_letter: DeadLetter, payload: bytes | None) -> tuple[str, bytes]:
     """Return the dataset and the line of a dead letter that is valid now; ``InputError`` says why it is not."""
     takers = {
         settings.kafka_topic: ("stock_quotes", validation.validate_quote, "symbol"),
@@ -188,13 +188,13 @@ def _original(settings: Settings, dead_letter: DeadLetter) -> Message:
 
 
 def _land(
-    lake: Lake, dataset: str, place: TopicIdPartition, found: list[tuple[DeadLetter, bytes]]
+    lake: Lake, dataset: str, partition: TopicIdPartition, found: list[tuple[DeadLetter, bytes]]
 ) -> Iterator[Outcome]:
     found = sorted(found, key=lambda one: one[0].offset)
     for some in (found[start : start + _LINES] for start in range(0, len(found), _LINES)):
         first, last = some[0][0].offset, some[-1][0].offset
-        what = name_batch(place.topic, place.partition, first=first, last=last)
+        what = name_batch(partition.topic, partition.partition, first=first, last=last)
         key = lake.write(dataset, what, [line for _, line in some], landed=datetime.now(UTC))
-        log.info("re-admitted %d dead letters of %s/%d in %s", len(some), place.topic, place.partition, key)
+        log.info("re-admitted %d dead letters of %s/%d in %s", len(some), partition.topic, partition.partition, key)
         for dead_letter, _ in some:
             yield Outcome(dead_letter, "readmitted", "", key)
