@@ -2,7 +2,7 @@
 
 ``open_warehouse(settings)`` gives the engine that ``STOCKS_WAREHOUSE`` asks for. A caller sees the same on each:
 ``load`` appends landed objects to RAW in one transaction, ``dbt`` builds bronze, silver and gold, ``publish`` shows the
-new version to readers, ``query`` reads the published one. Whoever writes does so inside ``with warehouse.writing():``,
+new version to readers, ``query`` reads the published one. A writer works inside ``with warehouse.writing():``,
 since there is one writer at a time.
 """
 

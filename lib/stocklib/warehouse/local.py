@@ -23,7 +23,7 @@ from stocklib.warehouse.local_files import (
     make_folder,
     open_private,
     open_published,
-    remove_strays,
+    remove_orphans,
     told_plainly,
 )
 from stocklib.warehouse.local_load import LocalLoad
@@ -91,12 +91,12 @@ class LocalWarehouse(WarehouseEngine):
             )
 
     def publish(self, *, touched: Touched | None = None) -> None:
-        """Bring a file beside the published one up to date and swap it in: readers see the old or the new, never half.
+        """Update a copy of the published file and swap it in: readers see the old version or the new one, never half.
 
         With ``touched``, no reader of this very process may have the version before the published one open.
         """
         with self.writing():
-            remove_strays(self._folder)
+            remove_orphans(self._folder)
             with self._private() as session:
                 local_publish.note(session, touched)
                 session.run("force checkpoint")
@@ -110,18 +110,18 @@ class LocalWarehouse(WarehouseEngine):
         """An empty file to fill; it takes the place of ``build.duckdb`` when the block ends well."""
         with self.writing():
             # the same file name, so that dbt calls the database by the same name
-            beside = self._folder / "rebuild" / "build.duckdb"
-            shutil.rmtree(beside.parent, ignore_errors=True)
+            fresh_build = self._folder / "rebuild" / "build.duckdb"
+            shutil.rmtree(fresh_build.parent, ignore_errors=True)
             try:
-                other = LocalWarehouse(self._settings, build=beside)
+                other = LocalWarehouse(self._settings, build=fresh_build)
                 with other._holding():
                     other.initialise()
                     yield other
                 self._let_go()
                 _wal(self._build).unlink(missing_ok=True)
-                beside.replace(self._build)
+                fresh_build.replace(self._build)
             finally:
-                shutil.rmtree(beside.parent, ignore_errors=True)
+                shutil.rmtree(fresh_build.parent, ignore_errors=True)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -135,7 +135,7 @@ class LocalWarehouse(WarehouseEngine):
         return []
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
-        """Write every published gold table, and those beside it, to ``folder``, all from the same version."""
+        """Write every published gold table, and those of ``BESIDE_GOLD``, to ``folder``, all from the same version."""
         options = {"parquet": "format parquet", "csv": "format csv, header true"}[fmt]
         written: list[Path] = []
         with open_published(self._published, writes_files=True) as session:

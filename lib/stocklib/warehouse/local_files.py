@@ -76,25 +76,25 @@ def make_folder(folder: Path) -> None:
         raise WarehouseError(f"{folder} cannot be made: {error}; choose another STOCKS_HOME") from error
 
 
-def remove_strays(folder: Path) -> None:
+def remove_orphans(folder: Path) -> None:
     """Remove what processes that died left behind. The caller is the one writer."""
-    for stray in folder.glob(".publishing-*.tmp"):
-        stray.unlink(missing_ok=True)
-    for stray in folder.glob(".reading-*.tmp"):
-        pid = stray.name.split("-")[1]
+    for leftover in folder.glob(".publishing-*.tmp"):
+        leftover.unlink(missing_ok=True)
+    for leftover in folder.glob(".reading-*.tmp"):
+        pid = leftover.name.split("-")[1]
         if not (pid.isdecimal() and is_alive(int(pid))):
-            stray.unlink(missing_ok=True)
+            leftover.unlink(missing_ok=True)
 
 
-def stray_name(folder: Path, purpose: str) -> Path:
-    """The name of a temporary file beside the warehouse's files, which tells whose it is."""
+def temporary_name(folder: Path, purpose: str) -> Path:
+    """Return the name of a temporary file in the warehouse's folder, which holds the pid of its process."""
     return folder / f".{purpose}-{os.getpid()}-{next(_numbers)}.tmp"
 
 
 @contextmanager
 def _own_name(path: Path) -> Iterator[Path]:
     """Another name of the same file. Under a name that this process has open, DuckDB gives the version of that time."""
-    link = stray_name(path.parent, "reading")
+    link = temporary_name(path.parent, "reading")
     try:
         os.link(path, link)
     except FileNotFoundError:

@@ -17,7 +17,7 @@ from pathlib import Path
 from stocklib.errors import WarehouseError
 from stocklib.state_files import sync_folder
 from stocklib.warehouse import Touched
-from stocklib.warehouse.local_files import LocalSession, stray_name
+from stocklib.warehouse.local_files import LocalSession, temporary_name
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,9 @@ def note(session: LocalSession, touched: Touched | None) -> None:
 
 
 def copy(build: Path, folder: Path, *, keep: bool) -> None:
-    """Copy the private file, which nobody has open, and swap it in; ``keep`` what readers saw so far as the spare."""
+    """Copy the private file, which no process has open, and swap it in; ``keep`` the old version as the spare."""
     published, spare = folder / "published.duckdb", folder / "spare.duckdb"
-    fresh = stray_name(folder, "publishing")
+    fresh = temporary_name(folder, "publishing")
     try:
         shutil.copyfile(build, fresh)
         with fresh.open("rb+") as file:

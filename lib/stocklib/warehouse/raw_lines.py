@@ -1,7 +1,7 @@
-"""The lines of landed objects: read ahead from the lake, each judged before RAW takes it.
+"""The lines of landed objects: read ahead from the lake, each validated before RAW.
 
-In go objects, out come their lines: those that are one JSON object each, and the others with the reason. The judge is
-orjson, which is stricter than an engine's own parser: NaN, infinities and broken Unicode stop here.
+Objects in; their lines out: those that are one JSON object each, and the others with the reason. The parser is orjson,
+which is stricter than an engine's own: NaN, infinities and broken Unicode stop here.
 """
 
 from collections import deque
@@ -61,7 +61,7 @@ def _check(landed: LandedObject, reading: "Future[bytes]") -> CheckedObject | Un
 
 
 def check_lines(dataset: str, key: str, data: bytes) -> CheckedObject:
-    """Judge every line of one object.
+    """Validate every line of one object.
 
     >>> checked = check_lines("stock_quotes", "k", b'{"a":1}\\n{"a":NaN}\\n')
     >>> len(checked.good), checked.bad[0][0]

@@ -140,7 +140,7 @@ class SnowflakeWarehouse(WarehouseEngine):
         )
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
-        """Write every published gold table, and those beside it; refused when a publish came in between."""
+        """Write every published gold table, and those of ``BESIDE_GOLD``; refused when a publish came in between."""
         from pyarrow import csv, parquet
 
         written: list[Path] = []

@@ -2,7 +2,7 @@
 
 Readers have grants on the clones before these take the old ones' names, so no reader is ever shut out, and a schema is
 the old version or the new one, never half. A clone copies nothing but names. Views say ``schema.table`` without a
-database, so those of a clone read the clones beside them.
+database, so those of a clone read the clones of their own database.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _READ = ("ops", "bronze", "silver", "gold")
 
 
 def statements(build: str, published: str, reader: str) -> Iterator[str]:
-    """What shows the version in database ``build`` to the role ``reader`` (empty: nobody else) in ``published``."""
+    """What shows the version in database ``build`` to the role ``reader`` (empty: no other role) in ``published``."""
     for schema in _ORDER:
         fresh = f"{published}.{schema}_next"
         yield f"create schema if not exists {published}.{schema}"

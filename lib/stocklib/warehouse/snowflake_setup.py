@@ -67,7 +67,7 @@ def statements(names: Names) -> Iterator[str]:
         yield f"create role if not exists {role}"
         yield f"grant usage on warehouse {names.warehouse} to role {role}"
     for role in (loader, transformer):
-        # to see what its statements cost, whoever sent them
+        # to see the cost of its statements, from every user
         yield f"grant monitor on warehouse {names.warehouse} to role {role}"
     # who transforms does what a loader does and publishes; an administrator has both
     yield f"grant role {loader} to role {transformer}"

@@ -18,7 +18,7 @@ BARS_SHOWN = 120
 EMA_WINDOW = 20
 # An exponential mean over so many bars differs from that over all of them by less than 1e-9 of itself.
 _EMA_BARS = 250
-# What candles are drawn with, and nobody asks for.
+# Helpers of the candles, not for users.
 HIDDEN = {"Bars shown from", "Rising from", "Rising to", "Falling from", "Falling to", "EMA of the bar"}
 _ONE = "HASONEVALUE(dim_stock_symbols[symbol])"
 

@@ -75,7 +75,7 @@ def produce_trades(
     """Publish trades until ``stop`` is set, ``duration`` seconds or ``max_trades`` are over, or the session is.
 
     ``until_close`` ends when today's close has settled, or at once where it has already: a feed brings no trades of the
-    past. ``moves_clock``: this run moves a stepping replay where nobody else does (see ``step_clock``).
+    past. ``moves_clock``: this run moves a stepping replay where no other process does (see ``step_clock``).
     """
     listed = symbols or settings.symbols
     result: TradesResult = run_feed(

@@ -90,7 +90,7 @@ def balance(
     say(3, _STEPS, "reading the objects that are not loaded yet")
     if listed:
         with _unless_away(books, LakeError, CONFIRMED, KAFKA_LAKE, LAKE_RAW):
-            # before the first build nobody else says what the loaded objects hold
+            # before the first build only the objects themselves say what they hold
             books.lake = read_objects(lake, object_checks.to_read(listed, loaded if built else {}))
             problems += object_checks.gone(lake, listed, loaded)
             problems += object_checks.stranded(listed, loaded, books.lake.unreadable)
