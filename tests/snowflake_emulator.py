@@ -8,6 +8,8 @@ statements in the right order, and not that Snowflake takes them (docs/snowflake
 - REMOVE empties a stage's folder.
 - An instant that is null comes as null; fakesnow sends 1970.
 - CREATE SCHEMA … CLONE copies each table and makes a table of each view; SWAP exchanges the tables of two schemas.
+  Comments go along.
+- COMMENT ON takes an apostrophe, and ALTER TABLE … ALTER … COMMENT several columns.
 """
 
 import gzip
@@ -47,6 +49,9 @@ _NOTHING = [r"\s*grant ", r"\s*alter session", r"\s*use role"]
 _CLONE = re.compile(r"\s*create or replace schema (\w+)\.(\w+) clone (\w+)\.(\w+)\s*$", re.IGNORECASE)
 _SWAP = re.compile(r"\s*alter schema (\w+)\.(\w+) swap with (\w+)\.(\w+)\s*$", re.IGNORECASE)
 _REMOVE = re.compile(r"\s*remove @(\w+)\.(\w+)(?:/(\w+))?\s*$", re.IGNORECASE)
+_COMMENT = re.compile(r"\s*comment on (table|view) (\S+) is \$\$(.*?)\$\$", re.IGNORECASE | re.DOTALL)
+_COLUMN_COMMENTS = re.compile(r"\s*alter\s+(?:table|view) (\S+) alter\s.*comment \$\$", re.IGNORECASE | re.DOTALL)
+_COLUMN_COMMENT = re.compile(r'(\w+)"? comment \$\$(.*?)\$\$', re.IGNORECASE | re.DOTALL)
 _REPLACE = re.compile(r"\s*create or replace schema (\w+)\.(\w+)\s*$", re.IGNORECASE)
 
 
@@ -187,11 +192,16 @@ def _made_up(cursor: Any, command: str) -> Any:
         to, source = f"{found[1]}.{found[2]}".upper(), f"{found[3]}.{found[4]}".upper()
         _empty(cursor, to)
         for name in _tables(cursor, source):
-            cursor._duck_conn.execute(f'create table {to}."{name}" as select * from {source}."{name}"')
+            _copy(cursor, source, to, name)
     elif found := _SWAP.match(command):
         _swap(cursor, f"{found[1]}.{found[2]}".upper(), f"{found[3]}.{found[4]}".upper())
     elif found := _REPLACE.match(command):
         _empty(cursor, f"{found[1]}.{found[2]}".upper())
+    elif found := _COMMENT.match(command):
+        cursor._duck_conn.execute(f"comment on {found[1]} {found[2]} is {_literal(found[3])}")
+    elif found := _COLUMN_COMMENTS.match(command):
+        for column, comment in _COLUMN_COMMENT.findall(command):
+            cursor._duck_conn.execute(f'comment on column {found[1]}."{column}" is {_literal(comment)}')
     elif found := _REMOVE.match(command):
         place = stage.internal_dir(f"{cursor._conn.database}.{found[1]}.{found[2]}".upper())
         shutil.rmtree(Path(place) / (found[3] or ""), ignore_errors=True)
@@ -212,8 +222,23 @@ def _swap(cursor: Any, one: str, other: str) -> None:
     for to, source in ((aside, one), (one, other), (other, aside)):
         _empty(cursor, to)
         for name in _tables(cursor, source):
-            cursor._duck_conn.execute(f'create table {to}."{name}" as select * from {source}."{name}"')
+            _copy(cursor, source, to, name)
     cursor._duck_conn.execute(f"drop schema {aside} cascade")
+
+
+def _copy(cursor: Any, source: str, to: str, name: str) -> None:
+    """Copy a table, or what a view shows, with its comments."""
+    cursor._duck_conn.execute(f'create table {to}."{name}" as select * from {source}."{name}"')
+    columns = (
+        "select column_name, comment from duckdb_columns() "
+        "where database_name || '.' || schema_name = ? and table_name = ? and comment is not null"
+    )
+    for column, comment in cursor._duck_conn.execute(columns, [source, name]).fetchall():
+        cursor._duck_conn.execute(f'comment on column {to}."{name}"."{column}" is {_literal(comment)}')
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _empty(cursor: Any, schema: str) -> None:

@@ -20,6 +20,7 @@ from stocklib.pipeline.transform import transform
 from stocklib.pipeline.transform.micro_batches import MicroBatches, PublishedBatch
 from stocklib.settings import Settings
 from stocklib.warehouse import LandedObject
+from stocklib.warehouse.described import described_models
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -63,6 +64,13 @@ def tables(path: Path) -> dict[str, list[str]]:
 def published_is_the_build(settings: Settings) -> None:
     folder = settings.home / "warehouse"
     assert tables(folder / "published.duckdb") == tables(folder / "build.duckdb")
+
+
+def comments(settings: Settings) -> dict[tuple[str, str], str]:
+    """What readers see of each column of gold, by table and column."""
+    with duckdb.connect(settings.home / "warehouse" / "published.duckdb", read_only=True) as con:
+        rows = con.execute("select table_name, column_name, comment from duckdb_columns() where schema_name = 'gold'")
+        return {(table, column): " ".join(comment.split()) for table, column, comment in rows.fetchall()}
 
 
 def build(settings: Settings) -> duckdb.DuckDBPyConnection:
@@ -109,6 +117,8 @@ def test_batches_make_the_gold_that_one_build_makes(settings: Settings, tmp_path
     assert (done.built.is_whole, done.loaded.rows) == (False, len(first))
     assert done.built.models < 28
     published_is_the_build(settings)
+    # also of a table that the batch made again
+    assert comments(settings)["gold_kpi", "as_of"] == described_models(settings)["gold_kpi"].columns["as_of"]
     before = gold_hashes(settings)
 
     # a row that fails a test where the batch touched: readers keep the version before, and the next one makes it good

@@ -36,6 +36,7 @@ from stocklib import market
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import BESIDE_GOLD, LandedObject, open_warehouse
+from stocklib.warehouse.described import described_models
 from workbench import runner
 from workbench.cli import main
 
@@ -204,6 +205,16 @@ def test_every_cell_of_gold_is_the_same_on_both_engines(local: Story, snowflake:
     assert compared > 50_000
     kinds = {type(plain(value)) for rows in theirs.values() for row in rows for value in row.values()}
     assert kinds >= {str, bool, int, Decimal, date, datetime, type(None)}
+
+
+def test_every_column_of_gold_carries_its_description_there(snowflake: Story) -> None:
+    described = described_models(snowflake.settings)
+    found = snowflake.query(
+        "select lower(table_name) as name, lower(column_name) as column_name, comment from information_schema.columns "
+        "where table_schema = 'GOLD'"
+    )
+    comments = {(row.iloc[0], row.iloc[1]): " ".join(str(row.iloc[2]).split()) for _, row in found.iterrows()}
+    assert comments == {(table, name): text for table in TABLES for name, text in described[table].columns.items()}
 
 
 def test_a_second_build_of_the_same_data_changes_no_number(snowflake: Story) -> None:

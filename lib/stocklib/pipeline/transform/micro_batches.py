@@ -134,9 +134,8 @@ def _build_touched(
     began = time.monotonic()
     below = [f"source:raw.{dataset}+" for dataset in sorted(datasets - {"dead_letters"})]
     # views, splits and dividends are unchanged: only a rename that takes effect changes them
-    run = warehouse.dbt(
-        ["run", "--select", *below, "--exclude", "config.materialized:view", "dim_corporate_action"], keep=True
-    )
+    chosen = ["--select", *below, "--exclude", "config.materialized:view", "dim_corporate_action"]
+    run = warehouse.dbt(["run", *chosen, "--vars", "{is_whole_build: false}"], keep=True)
     timer.note("build")
     if not run.success:
         raise TransformFailed(explain(run))
