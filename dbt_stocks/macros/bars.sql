@@ -19,3 +19,27 @@
             ), max({{ price }}))
     end
 {%- endmacro %}
+
+
+{# The bars of `prints` of a resolution, one for each source. #}
+{% macro bars_of_prints(prints, resolution, minutes) -%}
+    select
+        symbol,
+        '{{ resolution }}' as resolution,
+        {{ session_bucket("market_timestamp", "session_close", minutes) }} as candle_time,
+        {{ minutes }} as minutes,
+        quote_date,
+        data_source,
+        min_by(price, tick_no) as candle_open,
+        max(price) as candle_high,
+        min(price) as candle_low,
+        max_by(price, tick_no) as candle_close,
+        {{ as_shares("sum(volume)") }} as volume,
+        {{ vwap("price", "volume") }} as vwap,
+        count(*) as tick_count,
+        max(feed_before) as feed_before,
+        max(session_open) as session_open,
+        max(session_close) as session_close
+    from {{ prints }}
+    group by 1, 2, 3, 4, 5, 6
+{%- endmacro %}

@@ -12,3 +12,19 @@
     where kind = 'split'
     group by symbol, action_date
 {%- endmacro %}
+
+
+{# By how much the later `splits` divide the prices of each of the `days` (symbol, quote_date), where there are any; with
+   `since` also whether one of them came with a later load. #}
+{% macro split_factors(days, splits, since=none) -%}
+    select
+        d.symbol,
+        d.quote_date,
+        {{ product("s.to_factor") }} / {{ product("s.from_factor") }} as split_factor
+        {%- if since is not none %},
+        max(s.changed_load_id) > {{ since }} as is_new_split
+        {%- endif %}
+    from {{ days }} as d
+    inner join {{ splits }} as s on d.symbol = s.symbol and s.action_date > d.quote_date
+    group by d.symbol, d.quote_date
+{%- endmacro %}

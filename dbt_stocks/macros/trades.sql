@@ -45,6 +45,31 @@
 {%- endmacro %}
 
 
+{# The same of quotes: each quote of a session is a print without a volume. One outside of the day's own range is none. #}
+{% macro quote_prints(touched, sessions) -%}
+    select
+        q.symbol,
+        q.quote_date,
+        'quotes' as data_source,
+        q.market_timestamp,
+        q.current_price as price,
+        cast(null as {{ price_type() }}) as volume,
+        cast(null as timestamp) as feed_before,
+        s.session_open,
+        s.session_close,
+        row_number() over (
+            partition by q.symbol, q.quote_date
+            order by q.market_timestamp, q.last_fetched_at, q.kafka_partition, q.kafka_offset, q.object_key, q.line_no
+        ) as tick_no
+    from {{ ref("stg_stock_quotes_cleaned") }} as q
+    inner join {{ sessions }} as s on q.quote_date = s.calendar_date
+    where q.quote_date in (select quote_date from {{ touched }})
+        and (q.symbol, q.quote_date) in (select symbol, quote_date from {{ touched }})
+        and q.data_quality_flag <> 'outside_day_range'
+        and q.market_timestamp between s.session_open and s.session_close
+{%- endmacro %}
+
+
 {# How long the feed must have gone on after a bar's end, or after the last change of it, before the bar is final: what
    US rules allow for reporting a trade (FINRA 6380A: ten seconds), and never more than a close takes to settle. #}
 {% macro print_settle_seconds() -%}

@@ -55,3 +55,21 @@
 {% macro over_last_candles(bars) -%}
     over (partition by symbol, resolution order by candle_time rows between {{ bars - 1 }} preceding and current row)
 {%- endmacro %}
+
+
+{# The mean close of the last so many candles, on the basis of the candle itself; null until there are so many, and where
+   daily ones span too many sessions. #}
+{% macro trend_line(bars) -%}
+    case
+        when count(adjusted_close) {{ over_last_candles(bars) }} = {{ bars }}
+            and (
+                resolution <> '1d'
+                or session_number - min(session_number) {{ over_last_candles(bars) }}
+                < {{ bars }} + {{ holes_allowed(bars) }}
+            )
+            then {{ as_price(
+                as_double("sum(adjusted_close) " ~ over_last_candles(bars))
+                ~ " / " ~ bars ~ " * split_factor"
+            ) }}
+    end
+{%- endmacro %}

@@ -1,7 +1,7 @@
 {{ config(materialized="incremental", unique_key=["symbol", "quote_date"], meta={"spans": "quote_date"}) }}
 {% set since = since_load() %}
 
--- A touched symbol is computed anew from its first touched date on.
+-- Compute a touched symbol again from its first touched date on.
 with touched as (
 
     {{ touched_symbols(since) }}
@@ -100,13 +100,7 @@ with_day_before as (
 
 factors as (
 
-    select
-        d.symbol,
-        d.quote_date,
-        {{ product("s.to_factor") }} / {{ product("s.from_factor") }} as split_factor
-    from with_day_before as d
-    inner join splits as s on d.symbol = s.symbol and s.action_date > d.quote_date
-    group by d.symbol, d.quote_date
+    {{ split_factors("with_day_before", "splits") }}
 
 ),
 

@@ -12,7 +12,7 @@
 {% set trend_bars = 20 %}
 {% set resolutions = {"1m": 1, "5m": 5, "1h": 60} %}
 
--- The bars of touched days are computed anew, and the trend of the bars whose window reaches one of them.
+-- Compute the bars of touched days again, and the trend of the bars whose window reaches one of them.
 with touched as (
 
     {{ touched_days(since) }}
@@ -44,32 +44,13 @@ session_days as (
 
 ),
 
-quote_ticks as (
+quote_prints as (
 
-    select
-        q.symbol,
-        q.quote_date,
-        'quotes' as data_source,
-        q.market_timestamp,
-        q.current_price as price,
-        cast(null as {{ price_type() }}) as volume,
-        cast(null as timestamp) as feed_before,
-        s.session_open,
-        s.session_close,
-        row_number() over (
-            partition by q.symbol, q.quote_date
-            order by q.market_timestamp, q.last_fetched_at, q.kafka_partition, q.kafka_offset, q.object_key, q.line_no
-        ) as tick_no
-    from {{ ref("stg_stock_quotes_cleaned") }} as q
-    inner join sessions as s on q.quote_date = s.calendar_date
-    where q.quote_date in (select quote_date from touched)
-        and (q.symbol, q.quote_date) in (select symbol, quote_date from touched)
-        and q.data_quality_flag <> 'outside_day_range'
-        and q.market_timestamp between s.session_open and s.session_close
+    {{ quote_prints("touched", "sessions") }}
 
 ),
 
-trade_ticks as (
+trade_prints as (
 
     {{ trade_prints("touched", "sessions") }}
 
@@ -81,40 +62,19 @@ trade_coverage as (
 
 ),
 
-ticks as (
+prints as (
 
-    select symbol, quote_date, data_source, market_timestamp, price, volume, tick_no, feed_before, session_open,
-        session_close
-    from quote_ticks
+    {% set columns = "market_timestamp, price, volume, tick_no, feed_before, session_open, session_close" %}
+    select symbol, quote_date, data_source, {{ columns }} from quote_prints
     union all
-    select symbol, quote_date, 'trades', market_timestamp, price, volume, tick_no, feed_before, session_open,
-        session_close
-    from trade_ticks
+    select symbol, quote_date, 'trades', {{ columns }} from trade_prints
 
 ),
 
-intraday as (
+bucketed as (
 
     {% for resolution, minutes in resolutions.items() %}
-    select
-        symbol,
-        '{{ resolution }}' as resolution,
-        {{ session_bucket("market_timestamp", "session_close", minutes) }} as candle_time,
-        {{ minutes }} as minutes,
-        quote_date,
-        data_source,
-        min_by(price, tick_no) as candle_open,
-        max(price) as candle_high,
-        min(price) as candle_low,
-        max_by(price, tick_no) as candle_close,
-        {{ as_shares("sum(volume)") }} as volume,
-        {{ vwap("price", "volume") }} as vwap,
-        count(*) as tick_count,
-        max(feed_before) as feed_before,
-        max(session_open) as session_open,
-        max(session_close) as session_close
-    from ticks
-    group by 1, 2, 3, 4, 5, 6
+    {{ bars_of_prints("prints", resolution, minutes) }}
     {% if not loop.last %} union all {% endif %}
     {% endfor %}
 
@@ -126,13 +86,13 @@ bounded as (
         *,
         greatest(candle_time, session_open) as bar_start,
         least({{ add_seconds("candle_time", "60 * minutes") }}, session_close) as bar_end
-    from intraday
+    from bucketed
 
 ),
 
 -- a bar of quotes is final when the symbol was asked for after the bar's end; one of trades, when the feed covered it
 -- and has gone on since; the session's last one, after the close settled
-intraday_bars as (
+settled as (
 
     select
         i.symbol,
@@ -156,7 +116,7 @@ intraday_bars as (
                 ) }}
             else {{ has_settled("c.covered_until", settled_after("i.session_close"), "i.feed_before") }}
         end as is_final,
-        true as is_new
+        case when i.data_source = 'quotes' then 2 when c.symbol is not null then 1 else 3 end as preference
     from bounded as i
     inner join session_days as d
         on i.symbol = d.symbol and i.quote_date = d.quote_date and i.data_source = d.data_source
@@ -166,10 +126,14 @@ intraday_bars as (
         and i.data_source = 'trades'
         and c.covered_from < i.bar_start
         and c.covered_until >= i.bar_end
-    qualify row_number() over (
-        partition by i.symbol, i.resolution, i.candle_time
-        order by case when i.data_source = 'quotes' then 2 when c.symbol is not null then 1 else 3 end
-    ) = 1
+
+),
+
+-- trades that were listened to throughout win over quotes, and these over other trades
+intraday_bars as (
+
+    select * exclude (preference), true as is_new from settled
+    qualify row_number() over (partition by symbol, resolution, candle_time order by preference) = 1
 
 ),
 
@@ -199,14 +163,10 @@ daily_bars as (
 
 ),
 
-bars as (
+{% if is_incremental() %}
+-- the bars around them, whose trend they share
+bars_around as (
 
-    select * from intraday_bars
-    union all
-    select * from daily_bars
-    {% if is_incremental() %}
-    union all
-    -- the bars around them, whose trend they share
     select
         b.symbol,
         b.resolution,
@@ -227,20 +187,25 @@ bars as (
         and b.resolution <> '1d'
         and b.symbol in (select symbol from touched_symbols)
         and (b.symbol, cast(b.candle_time as date)) not in (select symbol, quote_date from touched)
+
+),
+{% endif %}
+
+bars as (
+
+    select * from intraday_bars
+    union all
+    select * from daily_bars
+    {% if is_incremental() %}
+    union all
+    select * from bars_around
     {% endif %}
 
 ),
 
 factors as (
 
-    select
-        d.symbol,
-        d.quote_date,
-        {{ product("s.to_factor") }} / {{ product("s.from_factor") }} as split_factor,
-        max(s.changed_load_id) > {{ since }} as is_new_split
-    from (select distinct symbol, quote_date from bars) as d
-    inner join splits as s on d.symbol = s.symbol and s.action_date > d.quote_date
-    group by d.symbol, d.quote_date
+    {{ split_factors("(select distinct symbol, quote_date from bars)", "splits", since) }}
 
 ),
 
@@ -263,18 +228,7 @@ with_trend as (
 
     select
         *,
-        case
-            when count(adjusted_close) {{ over_last_candles(trend_bars) }} = {{ trend_bars }}
-                and (
-                    resolution <> '1d'
-                    or session_number - min(session_number) {{ over_last_candles(trend_bars) }}
-                    < {{ trend_bars }} + {{ holes_allowed(trend_bars) }}
-                )
-                then {{ as_price(
-                    as_double("sum(adjusted_close) " ~ over_last_candles(trend_bars))
-                    ~ " / " ~ trend_bars ~ " * split_factor"
-                ) }}
-        end as trend_line,
+        {{ trend_line(trend_bars) }} as trend_line,
         max(case when is_new or is_new_split then 1 else 0 end) {{ over_last_candles(trend_bars) }} as is_reached
     from adjusted
 
