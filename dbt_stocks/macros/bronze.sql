@@ -1,4 +1,4 @@
-{# What every landed message says of itself, beside its payload. #}
+{# What every landed message says of itself, apart from the fields of its payload. #}
 {% macro message_columns() -%}
     {{ json_text("topic") }} as kafka_topic,
     {{ json_text("topic_id") }} as kafka_topic_id,
@@ -53,6 +53,12 @@
     {{ json_as("double", "low") }} as low_price,
     {{ json_as("double", "close") }} as close_price,
     {{ json_as("double", "volume") }} as volume,
+    {{ origin_columns() }}
+{%- endmacro %}
+
+
+{# Where a fetched record comes from: its source, when it was fetched, and its line in the lake. #}
+{% macro origin_columns() -%}
     {{ json_text("data_source") }} as data_source,
     {{ json_text("source") }} as source,
     {{ json_instant("fetched_at") }} as fetched_at,

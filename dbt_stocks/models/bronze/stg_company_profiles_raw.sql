@@ -16,12 +16,7 @@ renamed as (
         {{ json_date("profile.ipo") }} as ipo_date,
         {{ json_as("double", "profile.shareOutstanding") }} as shares_outstanding_millions,
         {{ json_text("profile.weburl") }} as web_url,
-        {{ json_text("data_source") }} as data_source,
-        {{ json_text("source") }} as source,
-        {{ json_instant("fetched_at") }} as fetched_at,
-        object_key,
-        line_no,
-        load_id
+        {{ origin_columns() }}
     from landed
 
 )

@@ -14,12 +14,7 @@ renamed as (
         {{ json_as("double", "from_factor") }} as from_factor,
         {{ json_as("double", "to_factor") }} as to_factor,
         {{ json_as("double", "amount") }} as amount,
-        {{ json_text("data_source") }} as data_source,
-        {{ json_text("source") }} as source,
-        {{ json_instant("fetched_at") }} as fetched_at,
-        object_key,
-        line_no,
-        load_id
+        {{ origin_columns() }}
     from landed
 
 )

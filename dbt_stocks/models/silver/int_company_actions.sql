@@ -1,7 +1,7 @@
 {{ config(materialized="view") }}
 
--- The splits and dividends of each company, whatever its symbol was on their dates. A split that counts no more stays,
--- so that what hung on it is computed anew.
+-- The splits and dividends of each company, whatever its symbol was on their dates. A retracted split stays, so that
+-- the models below compute again what depended on it.
 with actions as (
 
     select
@@ -23,7 +23,7 @@ with actions as (
 
 ),
 
--- what is told under two of its symbols is one
+-- an action that is reported under two of its symbols counts once
 newest as (
 
     select symbol, action_date, kind, max_by(traded_symbol, fetched_at) as traded_symbol from actions
@@ -35,18 +35,8 @@ newest as (
 of_company as (
 
     select
-        a.symbol,
-        a.action_date,
-        a.kind,
-        a.data_source,
-        a.fact,
-        a.fact_no,
-        a.from_factor,
-        a.to_factor,
-        a.amount,
-        a.is_counted and a.traded_symbol = n.traded_symbol as is_counted,
-        a.traded_symbol,
-        a.changed_load_id
+        a.* exclude (fetched_at)
+        replace (a.is_counted and a.traded_symbol = n.traded_symbol as is_counted)
     from actions as a
     left join newest as n on a.symbol = n.symbol and a.action_date = n.action_date and a.kind = n.kind
 

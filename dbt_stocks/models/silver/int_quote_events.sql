@@ -70,49 +70,14 @@ new_events as (
         prev_close,
         market_timestamp,
         fetched_at,
-        kafka_topic,
-        kafka_topic_id,
-        kafka_partition,
-        kafka_offset,
-        record_timestamp,
-        run_id,
-        seq,
-        source,
-        reject_reason,
-        case when reject_reason is not null then coalesce(payload, 'null') end as payload,
-        object_key,
-        line_no,
-        load_id
+        {{ event_origin() }}
     from judged
-
-),
-
-sightings as (
-
-    select *, true as is_new from new_events
-    {% if is_incremental() %}
-    union all
-    select *, false as is_new from {{ this }}
-    where quote_date in (select quote_date from new_events)
-        and event_id in (select event_id from new_events)
-    {% endif %}
-
-),
-
--- first seen is a matter of the source's clock and of Kafka's order, never of when it was loaded
-first_sightings as (
-
-    select * from sightings
-    qualify row_number() over (
-        partition by event_id
-        order by fetched_at, kafka_partition, kafka_offset, kafka_topic_id, object_key, line_no
-    ) = 1
 
 ),
 
 changed as (
 
-    select * exclude (is_new) from first_sightings where is_new
+    {{ first_sightings("new_events") }}
 
 )
 
