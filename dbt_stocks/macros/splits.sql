@@ -1,6 +1,6 @@
 {# The splits of every symbol, for products of their factors. A date whose split was retracted counts 1:1 and is still
-   there, so that what hung on it is found and computed anew. `actions`: silver's by symbol as it was asked for, or those
-   of each company. #}
+   there, so that what depended on it is found and computed again. `actions`: silver's by symbol as it was asked for, or
+   those of each company. #}
 {% macro all_splits(actions="int_company_actions") -%}
     select
         symbol,
@@ -14,8 +14,8 @@
 {%- endmacro %}
 
 
-{# By how much the later `splits` divide the prices of each of the `days` (symbol, quote_date), where there are any; with
-   `since` also whether one of them came with a later load. #}
+{# By how much the later `splits` divide the prices of each of the `days` (symbol, quote_date), where there are any;
+   with `since` also whether one of them came with a later load. #}
 {% macro split_factors(days, splits, since=none) -%}
     select
         d.symbol,

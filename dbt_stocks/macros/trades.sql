@@ -45,7 +45,7 @@
 {%- endmacro %}
 
 
-{# The same of quotes: each quote of a session is a print without a volume. One outside of the day's own range is none. #}
+{# The same of quotes: each quote of a session is a print without a volume, but for one outside of the day's own range. #}
 {% macro quote_prints(touched, sessions) -%}
     select
         q.symbol,

@@ -1,5 +1,5 @@
-{# What only a whole build does: compare each contract with its query, and write descriptions as comments. A changed model
-   or description makes the next build a whole one, so a micro-batch would find what it found before.
+{# What only a whole build does: compare each contract with its query, and write descriptions as comments. A changed
+   model or description makes the next build a whole one, so a micro-batch would find what it found before.
 
    A small table that a micro-batch makes again loses its comments. On DuckDB they are written again, which costs a
    millisecond; on Snowflake they are statements, and wait for the next whole build. #}

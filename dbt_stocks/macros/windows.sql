@@ -57,8 +57,8 @@
 {%- endmacro %}
 
 
-{# The mean close of the last so many candles, on the basis of the candle itself; null until there are so many, and where
-   daily ones span too many sessions. #}
+{# The mean close of the last so many candles, on the basis of the candle itself; null until there are so many, and
+   where daily ones span too many sessions. #}
 {% macro trend_line(bars) -%}
     case
         when count(adjusted_close) {{ over_last_candles(bars) }} = {{ bars }}

@@ -29,7 +29,7 @@ quotes_of_day as (
 ),
 
 -- when a day's close was true, and when it was learned
-told as (
+latest_prices as (
 
     select symbol, quote_date, data_source, as_of, last_fetched_at as fetched_at
     from {{ ref("int_daily_bars") }}
@@ -141,7 +141,7 @@ kpi as (
         t.as_of,
         t.fetched_at
     from compared as c
-    inner join told as t
+    inner join latest_prices as t
         on c.symbol = t.symbol and c.quote_date = t.quote_date and c.data_source = t.data_source
     left join performance as p on c.symbol = p.symbol and c.quote_date = p.quote_date
 
