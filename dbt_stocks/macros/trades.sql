@@ -45,7 +45,7 @@
 {%- endmacro %}
 
 
-{# The same of quotes: each quote of a session is a print without a volume, but for one outside of the day's own range. #}
+{# The same of quotes: each quote of a session is a print without a volume, but for one outside of its day's range. #}
 {% macro quote_prints(touched, sessions) -%}
     select
         q.symbol,
