@@ -122,7 +122,7 @@ def streaming(environ: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 class Tap:
-    """Reads the topic beside the stream and notes when each message could be had; no member of any group."""
+    """Reads the topic next to the stream and notes when each message could be had; no member of any group."""
 
     def __init__(self, settings: Settings) -> None:
         self.seen: dict[Place, tuple[float, float]] = {}
@@ -187,7 +187,7 @@ def figures_of(settings: Settings, tap: Tap, *, since: float, until: float) -> d
             at = tap.seen.get((event["partition"], offset))
             if at is None or not since <= at[0] < until:
                 continue
-            # a load's instant is that of its beginning, and an object may have landed meanwhile
+            # a load's instant is that of its beginning, and an object may have landed since
             instants = [*at, event["at"], max(loaded_at, event["at"]), published[load_id]]
             for hop, (a, b) in zip(HOPS, pairwise(instants), strict=False):
                 seconds[hop].append(b - a)

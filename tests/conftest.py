@@ -180,7 +180,7 @@ def settings(service_environ: dict[str, str]) -> Settings:
 def spare_home(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of the pair that tests may kill."""
     if KAFKA not in ("", "apache"):
-        pytest.skip(f"the Kafka at {KAFKA} is somebody's, and not ours to kill")
+        pytest.skip(f"the Kafka at {KAFKA} is another's, and not ours to kill")
     home = tmp_path_factory.mktemp("spare")
     guard(home)
     return home

@@ -217,7 +217,7 @@ def _made_up(cursor: Any, command: str) -> Any:
 
 
 def _swap(cursor: Any, one: str, other: str) -> None:
-    """The tables of each become those of the other; views are left where they are, and read what is beside them."""
+    """The tables of each become those of the other; views stay, and read what is next to them."""
     aside = f"{one}_ASIDE"
     for to, source in ((aside, one), (one, other), (other, aside)):
         _empty(cursor, to)

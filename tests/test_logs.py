@@ -1,4 +1,4 @@
-"""What a process logs holds no credential, whoever wrote the line: our code, a library at DEBUG, a traceback."""
+"""What a process logs holds no credential, from any writer: our code, a library at DEBUG, a traceback."""
 
 import subprocess
 import sys

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from bench_check import fallen
 from import_rules import VENDORS
-from mirrors import ROOT, env_example, environment_yml, tables_md
+from mirrors import ROOT, benchmarks_md, env_example, environment_yml, tables_md
 from notebook_form import faults, notebooks
 
 
@@ -34,6 +34,10 @@ def test_environment_yml_is_that_of_the_lock() -> None:
 
 def test_env_example_has_every_setting() -> None:
     assert (ROOT / ".env.example").read_text() == env_example(), "run: .venv/bin/python tools/mirrors.py"
+
+
+def test_the_page_of_benchmarks_has_the_records() -> None:
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == benchmarks_md(), "run: .venv/bin/python tools/mirrors.py"
 
 
 def test_the_list_of_tables_is_that_of_the_models() -> None:

@@ -16,7 +16,7 @@ from stocklib.web_guard import is_loopback, refuse_page
         {"Host": "Replay:8600"},
         {"Host": "localhost:8600", "Origin": "http://localhost:8600", "Sec-Fetch-Site": "same-origin"},
         {"Host": "localhost", "Origin": "https://LOCALHOST"},
-        # an address that somebody typed
+        # an address that a person typed
         {"Host": "127.0.0.1:8600", "Sec-Fetch-Site": "none"},
     ],
 )

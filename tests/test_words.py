@@ -16,6 +16,8 @@ PHRASES = {
     r"\bthat (is|are) none\b": "an invalid …",
     r"\b(is|are) to be\b": "must be, or is",
     r"\bsomebody\b|\bwhoever\b": "another process, the caller",
+    r"\banew\b": "again",
+    r"\bbeside\b": "next to",
     r"\bhas no say\b": "is ignored",
     r"\bso it is with\b": "the same holds for",
     r"\bwhat there is to\b": "name the thing",

@@ -96,7 +96,7 @@ def _last(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_powerbi(settings: Settings, gold: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figures]]:
-    """The values that measures should show of all dates, beside gold's."""
+    """The values that measures should show of all dates, next to gold's."""
     columns = {
         "Last price": gold["kpi"]["current_price"],
         "Change": gold["kpi"]["change_amount"],

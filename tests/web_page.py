@@ -88,7 +88,7 @@ class Got:
 
 
 class Stranger:
-    """A page that somebody else wrote."""
+    """A page that a stranger wrote."""
 
     def __init__(self, page: chromium.Page, address: str) -> None:
         self._page, self._address = page, address

@@ -1,8 +1,10 @@
-"""Files that mirror others: environment.yml (uv.lock), .env.example (the settings), docs/tables.md (dbt's YAML).
+"""Files that mirror others: environment.yml (uv.lock), .env.example (the settings), docs/tables.md (dbt's YAML),
+docs/benchmarks.md (benchmarks/results).
 
 ``python tools/mirrors.py`` writes them again; tests/test_project.py says when one is out of date.
 """
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -76,6 +78,27 @@ def env_example() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+_BENCHMARKS_HEAD = """\
+# Benchmarks
+
+Every figure is a ratio of two measurements of one run: how many times as good this project is as the named alternative.
+Above 1 it is better, below 1 worse. `make bench-check` runs the benchmarks again and fails when a ratio is more than a
+quarter below this page; `make bench-check KEEP=1` writes new records, and `python tools/mirrors.py` this page from
+`benchmarks/results`. Figures that are not ratios (seconds from a quote to gold, kills) are in [scale.md](scale.md).
+"""
+
+
+def benchmarks_md() -> str:
+    """Return what docs/benchmarks.md must hold: each record of benchmarks/results, with where it was measured."""
+    parts = [_BENCHMARKS_HEAD]
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        where = f"{kept['date']}, commit {kept['commit']}, {kept['processor']}"
+        rows = "".join(f"| {name} | {ratio:,.6g} |\n" for name, ratio in kept["ratios"].items())
+        parts.append(f"## {path.stem}\n\n`{kept['command']}`: {where}.\n\n| ratio | value |\n|---|---|\n{rows}")
+    return "\n".join(parts)
+
+
 _TABLES_HEAD = """\
 # The tables
 
@@ -112,6 +135,7 @@ def _meaning(column: dict[str, str], meanings: dict[str, str]) -> str:
 
 if __name__ == "__main__":
     (ROOT / "docs").mkdir(exist_ok=True)
+    (ROOT / "docs" / "benchmarks.md").write_text(benchmarks_md(), encoding="utf-8")
     (ROOT / "docs" / "tables.md").write_text(tables_md(), encoding="utf-8")
     (ROOT / "environment.yml").write_text(environment_yml(), encoding="utf-8")
     (ROOT / ".env.example").write_text(env_example(), encoding="utf-8")

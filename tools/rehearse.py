@@ -43,7 +43,7 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    # whoever asks it to end has the services ended too
+    # a request to end it ends the services too
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
     folder.chmod(0o711)
@@ -102,7 +102,7 @@ def in_order(services: dict[str, Any]) -> list[str]:
 def rehearse(stage: Stage) -> None:
     """What users do and see, over the services' own addresses."""
     listens = stage.listening()
-    # MinIO listens on localhost beside its address, in IPv6 too
+    # MinIO listens on localhost and on its address, in IPv6 too
     assert all(one.startswith(("127.", "::1:")) for found in listens.values() for one in found), listens
     say(f"{sum(map(len, listens.values()))} listeners, all of them on loopback")
     nobody_enters_without_a_secret(stage)
@@ -187,7 +187,7 @@ def stop(stage: Stage, name: str) -> None:
 
 
 class Airflow:
-    """Airflow's REST API, as somebody with the password uses it."""
+    """Airflow's REST API, as a user with the password uses it."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage

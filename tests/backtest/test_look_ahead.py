@@ -146,7 +146,7 @@ def the_first_call_on_the_bars_dates(prices: pd.DataFrame) -> Callable[[pd.DataF
 
 
 def a_call_before_the_guard_s(prices: pd.DataFrame) -> Callable[[pd.DataFrame], pd.Series]:
-    """The first call was somebody else's, on all the bars."""
+    """The first call was the caller's own, on all the bars."""
     memoised = the_first_call_on_the_bars_dates(prices)
     memoised(prices)
     return memoised

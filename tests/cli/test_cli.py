@@ -165,7 +165,7 @@ def test_a_defect_is_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(CliRunner().invoke(main, ["up"]).exception, OSError)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not write")
 def test_a_umask_that_allows_nothing_is_a_sentence() -> None:
     with tempfile.TemporaryDirectory(prefix="stocks-") as folder:
         Path(folder).chmod(0o777)
@@ -183,7 +183,7 @@ def test_a_umask_that_allows_nothing_is_a_sentence() -> None:
     assert folder in told.stderr
 
 
-# the imports first: whoever runs it then may not read this checkout
+# the imports first: the user that runs it then may not read this checkout
 TRY_TO_LOCK = (
     "import os, sys, workbench.cli, workbench.embedded; sys.argv[1:] = ['up'];"
     "os.umask(0o777); os.setuid(65534); workbench.cli.main()"

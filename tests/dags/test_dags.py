@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Reads every DAG after Airflow itself, and says how much of the processor each took and what it did beside.
+# Reads every DAG after Airflow itself, and says how much of the processor each took and what else it did.
 READ = """
 import importlib, pathlib, sys, time, threading
 base = time.process_time()

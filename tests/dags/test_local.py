@@ -85,7 +85,7 @@ def listeners(pids: set[int]) -> set[str]:
             try:
                 inodes.add(str(handle.readlink()))
             except OSError:
-                continue  # closed meanwhile
+                continue  # closed by now
     found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
@@ -102,7 +102,7 @@ def of_session(leader: int) -> set[int]:
         try:
             text = stat.read_text()
         except OSError:
-            continue  # ended meanwhile
+            continue  # ended by now
         parents[int(stat.parent.name)] = int(text.rpartition(")")[2].split()[1])
     found = {leader}
     while more := {pid for pid, parent in parents.items() if parent in found} - found:

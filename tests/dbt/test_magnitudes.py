@@ -1,6 +1,6 @@
 """Numbers of any size: one that is too large is refused with a reason or null, and everybody else's rows are there.
 
-One warehouse holds today's companies and, beside them, every numeric field of every record at every extreme.
+One warehouse holds today's companies and every numeric field of every record at every extreme.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ STRAYS = [
     *("infinity", "-infinity", "9999-12-31", "5881580-07-10", "0001-01-01", "0044-03-15 (BC)", "20241223", "", "abc"),
     *("NaN", -1, 0, 1e300, None, True, []),
 ]
-# twelve splits of ten old shares to one, after which a price of 30 stands beside 3e13; and one the other way
+# twelve splits of ten old shares to one, after which a price of 30 stands next to 3e13; and one the other way
 REVERSED = [Split("RVRS", day, 10, 1) for day in DAYS[-13:-1]]
 FORWARD = [Split("FRWD", day, 1, 100) for day in DAYS[-4:-1]]
 
@@ -166,7 +166,7 @@ def strays() -> Iterator[tuple[str, bytes]]:
                     yield dataset, orjson.dumps(record)
 
 
-# where silver keeps a field, and what rounding may change of it beside a thousandth
+# where silver keeps a field, and what rounding may change of it, other than a thousandth
 COLUMNS = {
     **{field: (f"{field}_price", 0.0) for field in ("open", "high", "low", "close")},
     "c": ("current_price", 0.0),

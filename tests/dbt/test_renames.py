@@ -131,7 +131,7 @@ def test_the_report_and_powerbi_say_of_every_company_what_gold_says(story: Story
     shown = gather(story.settings).symbols.set_index("symbol")
     assert shown.loc["NEWT", "ytd_return_percent"] == pytest.approx(49.7975)
     assert not shown.loc["NEWT", "is_stale"]
-    # whoever had the symbol before has a name of its own, and is marked
+    # the company that had the symbol before has a name of its own, and is marked
     assert shown.loc["METT:BEFORE-2024-06-10", "is_stale"]
     assert "METT:BEFORE-2024-06-10" in market.symbols(settings=story.settings)
 

@@ -1,4 +1,4 @@
-"""Bars made of trades: exact where the feed was whole, beside quotes where it was not, reopened by what comes late."""
+"""Bars made of trades: exact where the feed was whole, next to quotes where it was not, reopened by what comes late."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -53,7 +53,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     whole = [*prints("AAPL"), *after_hours("AAPL", "21:19:59", "21:20:00")]
     heard = trade_messages(whole, run_id="whole")
     half = len(heard) // 2
-    # quotes of the whole session beside all trades, and beside those from noon on; none beside the others
+    # quotes of the whole session next to all trades and next to those from noon on; none next to the others
     quotes = messages(session_polls(symbols=["AAPL", "IBM"]))
     from_noon = [*prints("IBM", after=NOON), *after_hours("IBM", "21:20:00")]
     morning = prints("MSFT", upto=NOON)

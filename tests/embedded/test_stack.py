@@ -266,7 +266,7 @@ embedded.up(read_settings(environ={environ!r}))
     assert [p.pid for p in working_in(settings.home)] == [pids(settings)["replay"]]
     embedded.down(settings)
     kill_a_start()
-    # somebody who looks around in there is no server
+    # a shell whose folder is there is no server
     with subprocess.Popen(["sleep", "60"], cwd=settings.home / "embedded" / "replay") as visitor:
         embedded.down(settings)
         assert [p.pid for p in working_in(settings.home)] == [visitor.pid]
@@ -343,7 +343,7 @@ def test_a_signature_by_other_keys_is_refused(stack: dict[str, str]) -> None:
 
 
 def working_in(folder: Path) -> list[psutil.Process]:
-    """The processes whose working directory lies in a folder; one that ends meanwhile is none."""
+    """The processes whose working directory lies in a folder; one that ends by then is left out."""
     return [p for p in psutil.process_iter(["name", "cwd"]) if str(folder) in (p.info["cwd"] or "")]
 
 

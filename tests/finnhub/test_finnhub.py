@@ -520,7 +520,7 @@ def test_a_stepping_replay_stands_still_until_a_wait_moves_it(client: Client) ->
         assert finnhub.wait(90) is True
         assert finnhub.now() - before == timedelta(seconds=90)
         assert finnhub.set_clock(before) == finnhub.now() == before
-    # the clock is for whoever has the key
+    # only a caller with the key may read the clock
     assert {asked.headers.get("x-finnhub-token") for asked in server.asked if asked.path == "/replay/clock"} == {KEY}
 
 

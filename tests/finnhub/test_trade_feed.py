@@ -41,7 +41,7 @@ def said(*items: object, **more: object) -> dict[str, object]:
 
 @pytest.fixture
 def exchange() -> Exchange:
-    """What tells the time beside the websocket."""
+    """What tells the time next to the websocket."""
     return Exchange(NOW)
 
 

@@ -75,7 +75,7 @@ def test_total_return_prices_count_apple_s_dividends_of_2012(paid: Settings) -> 
     assert total["2012-08-09"] == pytest.approx(620.73 * november, rel=1e-14)
     assert total["2012-08-08"] == pytest.approx(619.86 * august * november, rel=1e-14)
     assert total["2012-01-03"] == pytest.approx(411.23 * 0.9957248411 * 0.9954533717, rel=1e-9)
-    # whoever held over the ex-date had the price and the dividend
+    # a holder over the ex-date had the price and the dividend
     assert total["2012-11-07"] / total["2012-11-06"] == pytest.approx(558.0019 / (582.8495 - 2.65))
 
 

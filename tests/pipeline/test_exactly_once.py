@@ -1,4 +1,4 @@
-"""Whatever repeats on the way, silver counts each event once: topics made anew, offsets from zero, lost answers."""
+"""Whatever repeats on the way, silver counts each event once: topics created again, offsets from zero, lost answers."""
 
 import shutil
 from collections.abc import Callable
@@ -144,7 +144,7 @@ def put_out(settings: Settings, consumer: Consumer) -> None:
     admin.close()
 
 
-# ── topics and brokers that begin anew ────────────────────────────────────────────────────────────────────────────────
+# ── topics and brokers that begin again ───────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.usefixtures("impatient")
@@ -181,7 +181,7 @@ def publish_as_a_stranger(settings: Settings, number: int) -> None:
 def forgetful(service_environ: dict[str, str], guard: Callable[[Path], None], tmp_path: Path) -> Settings:
     """Settings on a broker that forgets everything when it is started again."""
     if KAFKA not in ("", "apache"):
-        pytest.skip(f"the Kafka at {KAFKA} is somebody's, and not ours to empty")
+        pytest.skip(f"the Kafka at {KAFKA} is another's, and not ours to empty")
     guard(tmp_path / "forgetful")
     return only(service_environ, KAFKA_BROKER=start_from_nothing(tmp_path / "forgetful"))
 

@@ -22,7 +22,7 @@ from stocklib.warehouse.spreadsheets import harmless_table, to_csv
 from workbench.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-# the table of gold that is there, and the books beside it
+# the table of gold that is there, and the ledger next to it
 WHOLE = {f"{name}.parquet" for name in ("gold_kpi", "freshness", "ledger", "pipeline_runs")}
 
 

@@ -325,7 +325,7 @@ def test_two_landers_share_the_partitions_and_one_takes_over_from_the_other(serv
     with landing_in_the_background(settings) as (first, _):
         publish_until(lambda: partitions(first) == {0, 1})
         with landing_in_the_background(settings) as (second, _):
-            # the group settles anew in the middle of batches
+            # the group settles again in the middle of batches
             publish_until(lambda: len(partitions(second)) == 1)
         alone = len(first)
         publish_until(lambda: partitions(first[alone:]) == {0, 1})

@@ -209,7 +209,7 @@ def test_a_tail_that_was_confirmed_and_is_nowhere_is_lost(copied: dict[str, str]
         assert verdict.startswith("the ledger could not be checked everywhere: confirmed → RAW: ")
         assert f"{home / 'heartbeats' / 'producer.json'} is empty" in verdict
         assert rest in verdict
-    # nor where somebody deleted it
+    # nor where it was deleted by hand
     (emptied.home / "heartbeats" / "producer.json").unlink()
     told = ask(copied | {"STOCKS_HOME": str(emptied.home)}, "ledger")
     assert (told.exit_code, f"{emptied.home / 'heartbeats'} has no file of run '{RUN}'" in told.output) == (2, True)

@@ -31,7 +31,7 @@ def land(settings: Settings, number: int = 0, *, hour: datetime = NOON, size: in
 
 
 def put_raw(settings: Settings, name: str, content: bytes) -> str:
-    """An object as somebody else might leave it."""
+    """An object as another program might leave it."""
     lake = Lake(settings)
     lake.ensure_bucket()
     key = format_key(KeyParts("stock_quotes", NOON, name, "0123456789ab"))
@@ -168,7 +168,7 @@ def test_an_object_of_a_future_hour_is_loaded_and_hides_nothing(
     assert load(settings).objects == 3
     for key in future:
         assert f"{key} has a future hour of landing" in caplog.text
-    # the loader was away: what landed meanwhile lies between
+    # the loader was away: what landed in that time lies between
     later = [land(settings, 10 + hours, hour=now - timedelta(hours=hours)) for hours in (8, 5, 1, 0)]
     assert load(settings).objects == 4
     # a clock that is ahead of ours by minutes is no future

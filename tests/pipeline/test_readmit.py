@@ -193,7 +193,7 @@ readmission.readmit(settings, known.dead_letters, known=known)
     assert again.exit_code == 0, again.output
     assert "2 re-admitted, 1 already there, 0 refused" in again.output
     assert sorted(int(str(line["offset"])) for line in landed_lines(settings)) == [1, 2, 4]
-    # whoever reads the messages as well doubles nothing: the identity is the same
+    # a second reader of the messages doubles nothing: the identity is the same
     land(settings, until_idle=1)
     load(settings)
     rows = open_warehouse(settings).read(

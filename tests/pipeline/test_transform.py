@@ -89,7 +89,7 @@ def test_one_warehouse_through_failure_repair_and_change(told_at_once: Story, tm
     assert transform(settings).models > 5
     assert gold_hashes(settings) == told_at_once.hashes["gold"]
 
-    # a setting that gold depends on builds everything anew
+    # a setting that gold depends on builds everything again
     assert transform(settings_in(settings.home, CLOSE_SETTLE_SECONDS="1200")).full_refresh
     final = story.query(f"select distinct is_final from gold.fact_daily_stock_quotes where quote_date = '{DAY}'")
     assert final["is_final"].tolist() == [False]

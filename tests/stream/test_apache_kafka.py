@@ -130,7 +130,7 @@ def test_a_member_that_slept_while_others_took_over_commits_nothing(
     wait_for(lambda: safe(settings) == sum(sent.values()))
     os.kill(first.pid, signal.SIGCONT)
     wait_for(lambda: members(settings) == 3)
-    # what it held is not committed over what the others did meanwhile
+    # what it held is not committed over what the others did since
     assert safe(settings) == sum(sent.values())
     assert_landed_whole(settings, sent)
 

@@ -1,4 +1,4 @@
-"""A warehouse of another release: whoever meets it is told the one command that makes it this one's."""
+"""A warehouse of another release: each verb names the one command that makes it this one's."""
 
 import shutil
 from datetime import UTC, datetime
