@@ -58,7 +58,7 @@ def test_every_file_that_is_named_exists(name: str) -> None:
     # reports/ is there once a demo ran, and holds what this machine wrote
     there = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")} - {"reports"}
     folders = "|".join(sorted(there))
-    named = re.findall(rf"[`\s]((?:{folders})/[\w./*-]*\w/?)[`\s]", page(name))
+    named = re.findall(rf"(?<=[`\s(])((?:{folders})/[\w./*-]*[\w*/])(?=[`\s.,:;)])", page(name))
     named += re.findall(r"\]\((docs/[^)]+)\)", page(name))
     assert not [path for path in named if not list(ROOT.glob(path.rstrip("/")))]
 

@@ -127,13 +127,10 @@ def test_eighteen_hundred_in_new_york_is_that_on_both_sides_of_a_change_of_the_c
 
 def test_weekends_are_no_trading_days_and_loads_span_the_session(bag: Any) -> None:
     week = due(bag, "minio_to_snowflake", datetime(2026, 11, 20, 12, tzinfo=UTC), 110)
-    local_airflow = [instant.astimezone(NEW_YORK) for instant in week]
-    assert {moment.weekday() for moment in local_airflow} == {4, 0}
-    assert (f"{min(m.time() for m in local_airflow)}", f"{max(m.time() for m in local_airflow)}") == (
-        "09:00:00",
-        "17:55:00",
-    )
-    assert local_airflow[1] - local_airflow[0] == timedelta(minutes=5)
+    local = [instant.astimezone(NEW_YORK) for instant in week]
+    assert {moment.weekday() for moment in local} == {4, 0}
+    assert (f"{min(m.time() for m in local)}", f"{max(m.time() for m in local)}") == ("09:00:00", "17:55:00")
+    assert local[1] - local[0] == timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(

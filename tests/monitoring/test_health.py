@@ -267,7 +267,7 @@ def test_a_feed_whose_source_is_away_has_its_line_from_the_beginning(
             running.result(timeout=60)
     assert [(b.ended, b.state) for b in read_heartbeats(settings.home)] == [("stopped", "stopped as asked")]
     # and one that gives up says why
-    monkeypatch.setattr(f"{feed.__module__}.Finnhub", partial(Finnhub, attempts=1))
+    monkeypatch.setattr("stocklib.pipeline.ingest.feed_run.Finnhub", partial(Finnhub, attempts=1))
     with pytest.raises(SourceUnavailable):
         feed(settings, symbols=["AAPL"])
     gone = next(b for b in read_heartbeats(settings.home) if b.role == role)

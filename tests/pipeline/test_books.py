@@ -56,7 +56,7 @@ def books_of(places: list[str], waiting: int) -> LedgerInputs:
         confirmed={("run", "AAPL"): end} if end else {},
         kafka=KafkaEvidence([Position(*PLACE, 0, committed, end)], [sighting(n) for n in range(committed, end)]),
         lake=LakeEvidence({"some-object": [sighting(offset) for offset in by_place["lake"]]}),
-        letters=[letter(offset) for offset in by_place["dead"]],
+        dead_letters=[letter(offset) for offset in by_place["dead"]],
         answers={
             "stock_quotes": WarehouseCounts(
                 offsets=[(*PLACE, *pair) for pair in raw.pairs],
@@ -90,7 +90,9 @@ def test_what_a_stranger_says_of_runs_and_offsets_is_no_loss() -> None:
         books.kafka.waiting.append(Sighting("quotes", "id-1", 0, 3 + place, run, "AAPL", seq, None))
     # letters about messages that never were: beyond the end, of no topic of ours, of a partition that is none
     for topic, offset in (("quotes", 10**15), ("elsewhere", 3), ("elsewhere", 2**63 - 1)):
-        books.letters.append(DeadLetter(topic, "id-1", 0, offset, 0, None, {}, b"", ("dlq", "id-2", 0, 0), "in RAW"))
+        books.dead_letters.append(
+            DeadLetter(topic, "id-1", 0, offset, 0, None, {}, b"", ("dlq", "id-2", 0, 0), "in RAW")
+        )
     rows, runs, problems = comparison.compare(books)
     assert problems == []
     assert {run.run_id: (run.lost, run.unproven) for run in runs} == {

@@ -149,7 +149,8 @@ def _check_order(when: pd.Index, codes: Any, names: list[str]) -> None:
     late = np.flatnonzero((ours[1:] == ours[:-1]) & ~(at[1:] > at[:-1]))
     if len(late):
         row = int(np.arange(len(codes))[order][late[0] + 1])
-        raise InputError(f"the bars must be in order of time, one a date: see that{_bar(when, codes, names, row)}")
+        where = _bar(when, codes, names, row)
+        raise InputError(f"the bars must be in order of time, one a date: the first that is not is that{where}")
 
 
 def _check_prices(when: pd.Index, values: dict[str, Floats], codes: Any, names: list[str]) -> None:

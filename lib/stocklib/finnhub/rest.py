@@ -156,7 +156,7 @@ class Connection:
             raise PlanRefused(f"Finnhub refused {name} for {subject} ({refusal}): the key's plan lacks it; {advice}")
         if status == 429:
             raise RateLimited(
-                f"{self._where} reports too many calls, at {subject} ({refusal}): lower "
+                f"{self._where} reports too many calls; the last was for {subject} ({refusal}): lower "
                 "FINNHUB_CALLS_PER_MINUTE, or find who else uses this key, and try again in a minute"
             )
         if status >= 500:

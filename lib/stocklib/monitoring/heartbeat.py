@@ -295,7 +295,9 @@ def _kind(path: Path) -> str:
 def _remedy(path: Path) -> str:
     if _kind(path) in _UNCOUNTED:
         return "the ledger does not count by it; the next such process removes it, or you delete it"
-    return "what Kafka confirmed for its run is lost; delete it, and `stocks ledger --accept` counts without that run"
+    return (
+        "it recorded what Kafka confirmed for its run; delete it, and `stocks ledger --accept` counts without that run"
+    )
 
 
 def _set_aside(home: Path, *, kind: str) -> None:

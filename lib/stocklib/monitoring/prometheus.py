@@ -114,7 +114,7 @@ _SPECS = (
     _Spec(
         "stocks_consumer_waiting_for_s3",
         ("consumer",),
-        "1 while S3 refuses objects.",
+        "1 while S3 accepts no object.",
         lambda facts: int(bool(facts.get("waiting_for_s3"))),
     ),
     _Spec("stocks_lines_loaded_total", ("loader",), "Lines loaded into the warehouse.", _fact("messages")),

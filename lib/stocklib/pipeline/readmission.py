@@ -94,7 +94,7 @@ def read_everywhere(settings: Settings) -> DeadLetters:
     for sighting in (sighting for found in landed.sightings.values() for sighting in found):
         admitted[TopicIdPartition(*sighting.place)].append((sighting.offset, sighting.offset))
     found = {partition: Ranges.over(pairs) for partition, pairs in admitted.items()}
-    return DeadLetters(once([*dead_letters, *landed.letters, *in_kafka]), found, notes)
+    return DeadLetters(once([*dead_letters, *landed.dead_letters, *in_kafka]), found, notes)
 
 
 def readmit(

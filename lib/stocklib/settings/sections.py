@@ -82,7 +82,7 @@ class PipelineSettings:
         "60", seconds, "seconds from one load and publish of `stocks load --follow` to the next"
     )
     producer_spool_mb: int = _setting(
-        "64", count, "MB on disk for messages while Kafka is down; 0 = the run ends when Kafka is down for a minute"
+        "64", count, "MB on disk for messages while Kafka is down; 0 = the run ends within a minute of an outage"
     )
     batch_max_quotes: int = _setting("5000", positive, "messages in a lake object, at most")
     batch_max_bytes: int = _setting("16000000", positive, "bytes in a lake object before compression, at most")

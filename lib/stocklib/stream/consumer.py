@@ -130,7 +130,7 @@ class Consumer:
         try:
             self._client.commit(marks, timeout_ms=10_000)
         except failures() as error:
-            log.warning("Kafka at %s refused a commit: %r", self._settings.kafka_broker, error)
+            log.warning("Kafka at %s did not confirm a commit: %r", self._settings.kafka_broker, error)
             return False
         return not lost
 

@@ -74,7 +74,7 @@ class WriterLock:
             if holder is None:
                 continue
             if time.monotonic() >= deadline:
-                raise WarehouseBusy(f"the warehouse is taken: {holder}; wait for it to finish, or stop it")
+                raise WarehouseBusy(f"the warehouse is locked: {holder}; wait for it to finish, or stop it")
             time.sleep(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
     def _take(self, session: SnowflakeSession) -> bool:

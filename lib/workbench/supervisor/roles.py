@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stocklib.errors import InputError, KeyRefused, SettingsError, StocksError, WrongSource
+from stocklib.errors import StocksError
 from stocklib.logs import write_log
 from stocklib.settings import Settings, read_settings
 from workbench.supervisor.plan import DONE, FAILED, HOPELESS, Plan
@@ -23,7 +23,7 @@ from workbench.supervisor.plan import DONE, FAILED, HOPELESS, Plan
 log = logging.getLogger("workbench.supervisor")
 
 _EVENTS_BYTES = 20_000_000
-_AFTER_THE_PARTS = 60.0
+_LAST_LOAD_SECONDS = 60.0
 
 
 def main(role: str, demo: str, plan: str) -> int:
@@ -37,12 +37,9 @@ def main(role: str, demo: str, plan: str) -> int:
         settings = Plan.from_json(plan).applied_to(read_settings(demo=demo == "demo"))
         write_log(sys.stderr, level=settings.stocks_log, secrets=settings.secrets())
         _ROLES[role](settings, Plan.from_json(plan), stop_requested, supervisor_gone)
-    except (InputError, KeyRefused, SettingsError, WrongSource) as error:
-        log.error("%s", error)
-        return HOPELESS
     except StocksError as error:
         log.error("%s", error)
-        return FAILED
+        return HOPELESS if error.is_hopeless else FAILED
     return DONE
 
 
@@ -101,7 +98,7 @@ def _keep(settings: Settings, plan: Plan, stop_requested: threading.Event, super
     from stocklib.monitoring.heartbeat import read_heartbeats
     from workbench import embedded
 
-    deadline = time.monotonic() + _AFTER_THE_PARTS
+    deadline = time.monotonic() + _LAST_LOAD_SECONDS
     # they are flushing
     while any(beat.is_alive for beat in read_heartbeats(settings.home)) and time.monotonic() < deadline:
         time.sleep(0.2)

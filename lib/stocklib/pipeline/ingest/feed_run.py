@@ -1,4 +1,4 @@
-"""One run of a feed into Kafka, of quotes or of trades: how it starts, says that it lives, and ends.
+"""One run of a feed into Kafka, of quotes or of trades: its start, its heartbeat and its end.
 
 ``run_feed`` connects the source and Kafka, follows the feed to its end, and flushes what was published however it ends.
 A ``FeedRun`` adds what the feed does in between and what it counts.
@@ -70,7 +70,7 @@ class FeedRun(ABC):
 
     @abstractmethod
     def _own_facts(self) -> dict[str, Any]:
-        """Return the facts of the heartbeat that this feed alone has, or has otherwise."""
+        """Return the facts of the heartbeat that only this feed has, and those that it overrides."""
 
     @abstractmethod
     def _source_trouble(self) -> str | None:

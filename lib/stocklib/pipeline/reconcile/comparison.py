@@ -25,40 +25,40 @@ Event = tuple[str, str]
 PartitionKey = tuple[str, str, int]
 
 
-def compare(books: LedgerInputs) -> tuple[list[Movement], list[RunMovement], list[Problem]]:
+def compare(inputs: LedgerInputs) -> tuple[list[Movement], list[RunMovement], list[Problem]]:
     """Return the balance by partition, day and symbol; by run and symbol; and what is wrong with either."""
     problems: list[Problem] = []
-    held = _held_offsets(books)
+    held = _held_offsets(inputs)
     lost: dict[PartitionKey, int] = {}
-    for place, gap in missing_offsets(books).items():
-        if gap := gap - books.holes.get(place, Ranges()):
+    for place, gap in missing_offsets(inputs).items():
+        if gap := gap - inputs.holes.get(place, Ranges()):
             lost[place] = len(gap)
-            problems += _lost_offsets(books, place, gap)
-    runs, found = _compare_runs(books)
+            problems += _lost_offsets(inputs, place, gap)
+    runs, found = _compare_runs(inputs)
     problems += found
-    for dataset, answers in books.answers.items():
+    for dataset, answers in inputs.answers.items():
         problems += compare_silver(dataset, answers)
-    return _movements(books, held, lost), runs, problems
+    return _movements(inputs, held, lost), runs, problems
 
 
 # ── Kafka → lake ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _held_offsets(books: LedgerInputs) -> dict[PartitionKey, Ranges]:
+def _held_offsets(inputs: LedgerInputs) -> dict[PartitionKey, Ranges]:
     """The offsets that RAW or the lake holds, by partition."""
     pairs: dict[PartitionKey, list[tuple[int, int]]] = defaultdict(list)
-    for answers in books.answers.values():
+    for answers in inputs.answers.values():
         for topic, topic_id, partition, first, last in answers.offsets:
             pairs[topic, topic_id, partition].append((first, last))
-    for sighting in _landed(books):
+    for sighting in _landed(inputs):
         pairs[sighting.place].append((sighting.offset, sighting.offset))
-    for letter in books.letters:
+    for letter in inputs.dead_letters:
         if letter.is_landed and not letter.is_batch:
             pairs[letter.dlq[:3]].append((letter.dlq[3], letter.dlq[3]))
     return {place: Ranges.over(found) for place, found in pairs.items()}
 
 
-def missing_offsets(books: LedgerInputs) -> dict[PartitionKey, Ranges]:
+def missing_offsets(inputs: LedgerInputs) -> dict[PartitionKey, Ranges]:
     """Return the offsets up to the committed one that are in no object and became no dead letter.
 
     An existing topic counts from 0: what Kafka deleted before anything landed is missing too. A deleted topic counts
@@ -66,13 +66,13 @@ def missing_offsets(books: LedgerInputs) -> dict[PartitionKey, Ranges]:
     it accounts for that offset alone.
     """
     # the messages of other days lie between those of a bounded ledger
-    if KAFKA_LAKE in books.unchecked or books.days is not None:
+    if KAFKA_LAKE in inputs.unchecked or inputs.days is not None:
         return {}
-    held = _held_offsets(books)
+    held = _held_offsets(inputs)
     dead: dict[PartitionKey, list[tuple[int, int]]] = defaultdict(list)
-    for letter in books.letters:
+    for letter in inputs.dead_letters:
         dead[letter.origin[:3]].append((letter.offset, letter.last))
-    live = {(p.topic, p.topic_id, p.partition): p for p in books.kafka.positions}
+    live = {(p.topic, p.topic_id, p.partition): p for p in inputs.kafka.positions}
     missing: dict[PartitionKey, Ranges] = {}
     for place in sorted(held.keys() | live.keys()):
         landed = held.get(place, Ranges())
@@ -85,12 +85,12 @@ def missing_offsets(books: LedgerInputs) -> dict[PartitionKey, Ranges]:
     return missing
 
 
-def _lost_offsets(books: LedgerInputs, place: PartitionKey, gap: Ranges) -> Iterator[Problem]:
+def _lost_offsets(inputs: LedgerInputs, place: PartitionKey, gap: Ranges) -> Iterator[Problem]:
     topic, topic_id, partition = place
-    firsts = {(p.topic, p.topic_id, p.partition): p.first for p in books.kafka.positions}
+    firsts = {(p.topic, p.topic_id, p.partition): p.first for p in inputs.kafka.positions}
     for pair in gap.pairs:
         lost = Ranges((pair,))
-        suspects = tuple(key for key in sorted(books.lake.unreadable) if _may_hold(key, topic, partition, lost))
+        suspects = tuple(key for key in sorted(inputs.lake.unreadable) if _may_hold(key, topic, partition, lost))
         hint = "an object that cannot be read may hold them" if suspects else "neither the lake nor RAW has them"
         if lost.last < firsts.get(place, 0):
             hint += ", and Kafka has deleted them (see the topic's retention)"
@@ -110,33 +110,33 @@ def _may_hold(key: str, topic: str, partition: int, gap: Ranges) -> bool:
 # ── confirmed → RAW ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _compare_runs(books: LedgerInputs) -> tuple[list[RunMovement], list[Problem]]:
+def _compare_runs(inputs: LedgerInputs) -> tuple[list[RunMovement], list[Problem]]:
     """Return how far the events of each run and symbol came: the seqs from 1 to the last confirmed are somewhere.
 
     Numbers that are missing before a later one that was seen are ``unproven`` where no heartbeat says that Kafka had
     them and more are missing than were seen: anybody can write a message with a run and a seq.
     """
     raw: dict[Event, list[tuple[int, int]]] = defaultdict(list)
-    for answers in books.answers.values():
+    for answers in inputs.answers.values():
         for run_id, symbol, first, last in answers.seqs:
             raw[run_id, symbol].append((first, last))
-    for event, numbers in _seqs(_landed(books, loaded=True)).items():
+    for event, numbers in _seqs(_landed(inputs, loaded=True)).items():
         raw[event] += numbers.pairs
-    lake, kafka = _seqs(_landed(books, loaded=False)), _seqs(filter(books.covers, books.kafka.waiting))
-    dead = _grouped(letter.event for letter in filter(books.covers, books.letters))
+    lake, kafka = _seqs(_landed(inputs, loaded=False)), _seqs(filter(inputs.covers, inputs.kafka.waiting))
+    dead = _grouped(letter.event for letter in filter(inputs.covers, inputs.dead_letters))
     runs: list[RunMovement] = []
     problems: list[Problem] = []
     everyone = raw.keys() | lake.keys() | kafka.keys() | dead.keys()
-    if books.days is None:
-        everyone |= books.confirmed.keys()
+    if inputs.days is None:
+        everyone |= inputs.confirmed.keys()
     for event in sorted(everyone):
         in_raw, in_lake = Ranges.over(raw.get(event, [])), lake.get(event, Ranges())
         in_kafka, letters = kafka.get(event, Ranges()), dead.get(event, Ranges())
         seen = in_raw | in_lake | in_kafka | letters
-        confirmed = books.confirmed.get(event)
+        confirmed = inputs.confirmed.get(event)
         gap = Ranges()
-        if CONFIRMED not in books.unchecked:
-            gap = _wanted_seqs(seen, confirmed, bounded=books.days is not None) - seen
+        if CONFIRMED not in inputs.unchecked:
+            gap = _wanted_seqs(seen, confirmed, bounded=inputs.days is not None) - seen
         lost = proven(gap, confirmed, seen=len(seen))
         problems += lost_seqs(*event, lost, confirmed=confirmed)
         runs.append(
@@ -217,23 +217,23 @@ def compare_silver(dataset: str, answers: WarehouseCounts) -> list[Problem]:
 
 
 def _movements(
-    books: LedgerInputs, held: Mapping[PartitionKey, Ranges], lost: Mapping[PartitionKey, int]
+    inputs: LedgerInputs, held: Mapping[PartitionKey, Ranges], lost: Mapping[PartitionKey, int]
 ) -> list[Movement]:
     """Return one row a partition, day and symbol; what is lost in Kafka has neither day nor symbol."""
     counts: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     names = ("loaded", "in_silver", "quarantined", "duplicates", "lost", "waiting")
-    for answers in books.answers.values():
+    for answers in inputs.answers.values():
         for row in answers.movements:
             counts[row[:5]] += Counter({name: int(n or 0) for name, n in zip(names, row[5:], strict=True)})
             counts[row[:5]]["landed"] += int(row[5])
     for loaded in (False, True):
-        for sighting in _landed(books, loaded=loaded):
+        for sighting in _landed(inputs, loaded=loaded):
             seen = Counter(landed=1, waiting=1, loaded=int(loaded))
             counts[(*sighting.place, sighting.day, sighting.symbol)] += seen
-    for sighting in filter(books.covers, books.kafka.waiting):
+    for sighting in filter(inputs.covers, inputs.kafka.waiting):
         if sighting.offset not in held.get(sighting.place, Ranges()):
             counts[(*sighting.place, sighting.day, sighting.symbol)]["waiting"] += 1
-    for letter in filter(books.covers, once(books.letters)):
+    for letter in filter(inputs.covers, once(inputs.dead_letters)):
         again = letter.origin[3] in held.get(letter.origin[:3], Ranges()) and letter.is_ours
         counts[(*letter.origin[:3], letter.day, letter.key)] += Counter(
             dead_letters=letter.count, readmitted=int(again)
@@ -252,12 +252,12 @@ def _order(row: Movement) -> tuple[str, ...]:
     return tuple(str(part or "") for part in (row.topic, row.topic_id, row.partition, row.day, row.symbol))
 
 
-def _landed(books: LedgerInputs, *, loaded: bool | None = None) -> Iterable[Sighting]:
+def _landed(inputs: LedgerInputs, *, loaded: bool | None = None) -> Iterable[Sighting]:
     """Return what the lake's objects hold: those that are loaded, those that are not, or (None) all."""
     return (
         sighting
-        for key, found in books.lake.sightings.items()
-        if loaded is None or (key in books.loaded) is loaded
+        for key, found in inputs.lake.sightings.items()
+        if loaded is None or (key in inputs.loaded) is loaded
         for sighting in found
-        if books.covers(sighting)
+        if inputs.covers(sighting)
     )

@@ -50,7 +50,7 @@ class KafkaEvidence:
 
     positions: list[Position] = field(default_factory=list)
     waiting: list[Sighting] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
 
 
 @dataclass
@@ -58,7 +58,7 @@ class LakeEvidence:
     """Landed objects that are not loaded: their messages and dead letters, and the unreadable ones."""
 
     sightings: dict[str, list[Sighting]] = field(default_factory=dict)
-    letters: list[DeadLetter] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
@@ -95,7 +95,7 @@ def look_at_kafka(settings: Settings) -> KafkaEvidence:
         for position in inspector.positions([settings.kafka_dlq_topic]):
             evidence.positions.append(position)
             beyond = inspector.read(position, first=position.committed, end=position.end)
-            evidence.letters += [DeadLetter.of_message(found) for found in beyond if isinstance(found, Message)]
+            evidence.dead_letters += [DeadLetter.of_message(found) for found in beyond if isinstance(found, Message)]
     return evidence
 
 
@@ -130,7 +130,7 @@ def read_objects(lake: Lake, keys: list[str]) -> LakeEvidence:
     for key in keys:
         try:
             if key.startswith("dead_letters/"):
-                evidence.letters += landed_letters(_records(lake, key), place=key)
+                evidence.dead_letters += landed_letters(_records(lake, key), place=key)
             else:
                 evidence.sightings[key] = [_landed(record) for record in _records(lake, key) if _has_place(record)]
         except CorruptObject as error:

@@ -61,16 +61,16 @@ def balance(
     holds beyond the committed offsets. Raises ``WarehouseError`` alone: without the warehouse there is no ledger.
     """
     say = on_progress or (lambda done, total=None, text="": None)
-    books = LedgerInputs(days=_days(since, day))
+    inputs = LedgerInputs(days=_days(since, day))
     lake, warehouse = Lake(settings), open_warehouse(settings)
     topics = {str(settings.kafka_topic), str(settings.kafka_trades_topic)}
-    books.confirmed, damaged = read_confirmed(settings.home, topics)
+    inputs.confirmed, damaged = read_confirmed(settings.home, topics)
     say(0, _STEPS, "asking Kafka")
-    with _unless_away(books, StreamError, CONFIRMED, KAFKA_LAKE):
-        books.kafka = look_at_kafka(settings)
+    with _unless_away(inputs, StreamError, CONFIRMED, KAFKA_LAKE):
+        inputs.kafka = look_at_kafka(settings)
     say(1, _STEPS, "listing the lake")
     listed: dict[str, set[str]] = {}
-    with _unless_away(books, LakeError, CONFIRMED, KAFKA_LAKE, LAKE_RAW):
+    with _unless_away(inputs, LakeError, CONFIRMED, KAFKA_LAKE, LAKE_RAW):
         lake.ensure_bucket()
         listed = list_lake(lake)
     say(2, _STEPS, "reading every message's identity in the warehouse")
@@ -78,41 +78,41 @@ def balance(
     with warehouse.writing():
         warehouse.initialise()
         loaded = {dataset: set(ledger_queries.loaded_keys(warehouse.read, dataset)) for dataset in listed}
-        books.loaded = set().union(*loaded.values())
+        inputs.loaded = set().union(*loaded.values())
         built = warehouse.last_build()
         if built is None:
-            books.unchecked[RAW_SILVER] = "nothing has been built yet: run `stocks transform`"
+            inputs.unchecked[RAW_SILVER] = "nothing has been built yet: run `stocks transform`"
         else:
-            span = Span(upto=built.load_id, days=books.days)
-            books.answers = {stream.dataset: _answers(warehouse.read, stream, span) for stream in STREAMS}
-        books.letters = loaded_letters(warehouse)
+            span = Span(upto=built.load_id, days=inputs.days)
+            inputs.answers = {stream.dataset: _answers(warehouse.read, stream, span) for stream in STREAMS}
+        inputs.dead_letters = loaded_letters(warehouse)
         problems += object_checks.miscounted(warehouse, lake if listed else None) + object_checks.rejects(warehouse)
     say(3, _STEPS, "reading the objects that are not loaded yet")
     if listed:
-        with _unless_away(books, LakeError, CONFIRMED, KAFKA_LAKE, LAKE_RAW):
+        with _unless_away(inputs, LakeError, CONFIRMED, KAFKA_LAKE, LAKE_RAW):
             # before the first build only the objects themselves say what they hold
-            books.lake = read_objects(lake, object_checks.to_read(listed, loaded if built else {}))
+            inputs.lake = read_objects(lake, object_checks.to_read(listed, loaded if built else {}))
             problems += object_checks.gone(lake, listed, loaded)
-            problems += object_checks.stranded(listed, loaded, books.lake.unreadable)
-    books.letters = [*books.letters, *books.lake.letters, *books.kafka.letters]
-    if missing := comparison.missing_offsets(books):
-        with _unless_away(books, StreamError, KAFKA_LAKE):
-            books.holes = find_holes(settings, books.kafka.positions, missing)
-    rows, runs, found = comparison.compare(books)
+            problems += object_checks.stranded(listed, loaded, inputs.lake.unreadable)
+    inputs.dead_letters = [*inputs.dead_letters, *inputs.lake.dead_letters, *inputs.kafka.dead_letters]
+    if missing := comparison.missing_offsets(inputs):
+        with _unless_away(inputs, StreamError, KAFKA_LAKE):
+            inputs.holes = find_holes(settings, inputs.kafka.positions, missing)
+    rows, runs, found = comparison.compare(inputs)
     if damaged:
         # only now: the other runs have been checked
-        books.unchecked.setdefault(CONFIRMED, "; ".join(damaged))
+        inputs.unchecked.setdefault(CONFIRMED, "; ".join(damaged))
     say(_STEPS, _STEPS, "done")
     if torn := damaged_spools(settings.home):
-        books.unchecked[SPOOLED] = "; ".join(torn)
+        inputs.unchecked[SPOOLED] = "; ".join(torn)
     known = accepted(warehouse)
     unknown: list[str] = []
-    if not damaged and books.days is None:
+    if not damaged and inputs.days is None:
         unknown = find_unknown_runs(settings.home, (run.run_id for run in runs))
         unknown = [run_id for run_id in unknown if id_of_run(run_id) not in known]
     if unknown:
-        books.unchecked[UNKNOWN_RUNS] = _explain_unknown(settings, unknown)
-    done = Balance(datetime.now(UTC), tuple(rows), tuple(runs), (*found, *problems), books.unchecked, tuple(unknown))
+        inputs.unchecked[UNKNOWN_RUNS] = _explain_unknown(settings, unknown)
+    done = Balance(datetime.now(UTC), tuple(rows), tuple(runs), (*found, *problems), inputs.unchecked, tuple(unknown))
     return done.accepting(known)
 
 
@@ -176,14 +176,14 @@ def _answers(ask: Ask, stream: Stream, span: Span) -> WarehouseCounts:
 
 
 @contextmanager
-def _unless_away(books: LedgerInputs, kind: type[StocksError], *hops: str) -> Iterator[None]:
+def _unless_away(inputs: LedgerInputs, kind: type[StocksError], *hops: str) -> Iterator[None]:
     """Mark these hops as unchecked where the block cannot reach what it asks."""
     try:
         yield
     except kind as error:
         log.warning("%s", error)
         for hop in hops:
-            books.unchecked.setdefault(hop, str(error))
+            inputs.unchecked.setdefault(hop, str(error))
 
 
 def _days(since: date | None, day: date | None) -> tuple[date, date] | None:

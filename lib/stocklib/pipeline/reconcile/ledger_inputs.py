@@ -36,7 +36,7 @@ class LedgerInputs:
     confirmed: dict[tuple[str, str], int] = field(default_factory=dict)
     kafka: KafkaEvidence = field(default_factory=KafkaEvidence)
     lake: LakeEvidence = field(default_factory=LakeEvidence)
-    letters: list[DeadLetter] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     loaded: set[str] = field(default_factory=set)
     holes: dict[tuple[str, str, int], Ranges] = field(default_factory=dict)
     answers: dict[str, WarehouseCounts] = field(default_factory=dict)

@@ -205,7 +205,9 @@ def wanted_build(settings: Settings, warehouse: Warehouse) -> Build:
 def _described(settings: Settings) -> list[Path]:
     """Return dbt's project files and models; ``SettingsError`` for one that is not readable text."""
     check_sectors(settings.root)
-    described = sorted((settings.root / "dbt_stocks").rglob("*.yml"))
+    project = settings.root / "dbt_stocks"
+    # the descriptions of columns become comments of the tables
+    described = [*sorted(project.rglob("*.yml")), *sorted((project / "models").rglob("*.md"))]
     for path in described:
         read_text(path)
     return described
