@@ -15,7 +15,7 @@ _ORDER = "must be in order of time, one a date: sort them, and drop duplicates"
 def need(frame: pd.DataFrame, *columns: str) -> None:
     """Raise ``InputError`` where a frame lacks these columns or has no rows."""
     if not isinstance(frame, pd.DataFrame):
-        raise InputError(f"this figure needs a frame, not {type(frame).__name__}")
+        raise InputError(f"this figure must be drawn from a frame, not {type(frame).__name__}")
     missing = [str(column) for column in columns if not isinstance(column, str) or column not in frame.columns]
     if missing:
         raise InputError(f"the frame lacks {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
