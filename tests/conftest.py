@@ -64,8 +64,9 @@ LONG = (
 )
 
 
-# Modules, dbt's project and tables stay: looking for garbage among them took a tenth of a test run.
-gc.set_threshold(50_000, 20, 20)
+def pytest_configure() -> None:
+    """Look for garbage less often: modules, dbt's project and tables stay, and searching them took a tenth of a run."""
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_collection_finish() -> None:
