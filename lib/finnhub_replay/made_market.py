@@ -31,6 +31,10 @@ class Company:
     splits: dict[date, float] = field(default_factory=dict)
     dividends: dict[date, float] = field(default_factory=dict)
 
+    def later_splits(self, day: date) -> float:
+        """Return how many shares of ``LAST`` one share of ``day`` has become."""
+        return float(np.prod([by for when, by in self.splits.items() if when > day]))
+
 
 COMPANIES = (
     Company("NVDA", "NVIDIA Corp", 24_300, 186.5, 180_000_000, {date(2024, 6, 10): 10}, {date(2026, 3, 11): 0.01}),
@@ -52,10 +56,7 @@ def closes(company: Company) -> dict[date, float]:
     steps = np.random.default_rng(sum(map(ord, company.symbol))).normal(0.0008, 0.015, len(days))
     walk = np.exp(np.cumsum(steps))
     adjusted = company.price * walk / walk[-1]
-    return {
-        day: round(float(close) * float(np.prod([by for when, by in company.splits.items() if when > day])), 2)
-        for day, close in zip(days, adjusted, strict=True)
-    }
+    return {day: round(float(close) * company.later_splits(day), 2) for day, close in zip(days, adjusted, strict=True)}
 
 
 def write(folder: Path) -> Path:
@@ -64,9 +65,8 @@ def write(folder: Path) -> Path:
     bars = []
     for company in COMPANIES:
         for day, close in closes(company).items():
-            factor = float(np.prod([by for when, by in company.splits.items() if when > day]))
             low, high = round(close * 0.99, 2), round(close * 1.01, 2)
-            bars.append([company.symbol, day, low, high, low, close, round(company.volume / factor)])
+            bars.append([company.symbol, day, low, high, low, close, round(company.volume / company.later_splits(day))])
     _write(folder / "bars.csv", ["symbol", "date", "open", "high", "low", "close", "volume"], bars)
     splits = [[c.symbol, day, 1, by] for c in COMPANIES for day, by in c.splits.items()]
     _write(folder / "splits.csv", ["symbol", "date", "fromFactor", "toFactor"], splits)

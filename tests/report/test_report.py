@@ -293,14 +293,6 @@ def test_where_nothing_is_published_there_is_no_report(tmp_path: Path) -> None:
 # ── in a browser ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
-    if chromium.find() is None:
-        pytest.skip("no Chromium on this machine, so the report was not looked at in a browser")
-    with chromium.browser(tmp_path_factory.mktemp("chromium")) as opened:
-        yield opened
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "phone"), [(1280, False), (390, True)])
 @pytest.mark.parametrize("dark", [False, True])

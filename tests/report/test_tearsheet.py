@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import date
 from html import unescape
 from pathlib import Path
@@ -309,14 +308,6 @@ def test_a_day_without_bars_is_refused(gold: Settings, tmp_path: Path) -> None:
 
 
 # ── in a browser ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
-    if chromium.find() is None:
-        pytest.skip("no Chromium on this machine, so the tear sheet was not looked at in a browser")
-    with chromium.browser(tmp_path_factory.mktemp("chromium")) as opened:
-        yield opened
 
 
 @pytest.mark.browser

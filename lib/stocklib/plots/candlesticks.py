@@ -69,7 +69,7 @@ def candlestick(
 
 
 def _check_trades(trades: pd.DataFrame) -> None:
-    """Return round trips as ``Result.trades`` holds them."""
+    """Raise ``InputError`` for what are not round trips as ``Result.trades`` holds them."""
     check_type("the trades", trades, pd.DataFrame, expected="a backtest's `Result.trades`")
     columns = {"entry_date", "entry_price", "exit_date", "exit_price", "side", "shares", "return_percent", "ended_by"}
     if missing := columns - set(trades.columns):

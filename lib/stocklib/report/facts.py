@@ -3,7 +3,6 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pandas as pd
 
@@ -102,9 +101,9 @@ def _gather(settings: Settings, day: date | None) -> Facts:
 
 
 def _replayed(settings: Settings) -> str:
-    if not settings.replay_data:
+    path = settings.replay_bars
+    if path is None:
         return "Recorded prices"
-    path = settings.root / Path(settings.replay_data).expanduser()
     return "Made-up prices" if path == settings.home / MADE_BARS else f"The prices of {path.name}"
 
 

@@ -148,6 +148,11 @@ class Settings(
         return "snowflake" if self.snowflake_account or self.snowflake_connection else "local"
 
     @property
+    def replay_bars(self) -> Path | None:
+        """The file of ``REPLAY_DATA``, relative to the project's folder; None for the recorded bars."""
+        return self.root / Path(self.replay_data).expanduser() if self.replay_data else None
+
+    @property
     def embedded_env(self) -> Path:
         """The file of the embedded stack with its addresses and generated keys, which this module reads."""
         return self.home / "embedded.env"

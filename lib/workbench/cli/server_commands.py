@@ -6,7 +6,6 @@ import signal
 import sys
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -123,7 +122,7 @@ def replay(lazy: Lazy, arguments: tuple[str, ...]) -> None:
     from finnhub_replay.__main__ import main as serve
 
     settings = lazy.settings()
-    own = [f"--data={settings.root / Path(settings.replay_data).expanduser()}"] if settings.replay_data else []
+    own = [f"--data={settings.replay_bars}"] if settings.replay_bars else []
     sys.exit(serve([*own, *arguments]))
 
 

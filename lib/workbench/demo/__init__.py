@@ -90,7 +90,7 @@ def adopt_warehouse(settings: Settings, say: Say) -> None:
 
 
 def _symbols_of(settings: Settings, day: date) -> list[str]:
-    bars = read_bars(Path(settings.replay_data)) if settings.replay_data else recorded_bars()
+    bars = read_bars(settings.replay_bars) if settings.replay_bars else recorded_bars()
     symbols = sorted(bars.loc[bars["date"] == day, "symbol"])
     if not symbols:
         first, last = bars["date"].min(), bars["date"].max()
@@ -99,7 +99,7 @@ def _symbols_of(settings: Settings, day: date) -> list[str]:
 
 
 def _set_clock(settings: Settings, day: date) -> None:
-    """Return the time a minute before the opening bell of the replayed session."""
+    """Set the replay's clock to a minute before the opening bell of the day."""
     bell = datetime.combine(day, clock_time(9, 30), NEW_YORK)
     with Finnhub(settings) as finnhub:
         finnhub.set_clock(bell - timedelta(minutes=1))

@@ -22,8 +22,8 @@ def start(folder: Path, settings: Settings, *, key: str, wanted: dict[str, int],
 
     ``options`` are further options of its command line.
     """
-    if settings.replay_data:
-        _write_symbols(symbols_file(folder, settings), _data(settings))
+    if settings.replay_bars:
+        _write_symbols(symbols_file(folder, settings), settings.replay_bars)
     ports = processes.free_ports(["replay"], wanted=wanted)
     command = [sys.executable, "-m", "finnhub_replay", "--port", str(ports["replay"])]
     command += [*_options(settings), *options]
@@ -38,7 +38,7 @@ def flavour(settings: Settings) -> str:
 
 
 def symbols_file(folder: Path, settings: Settings) -> Path:
-    """Write the watchlist of all that the server replays: the recorded five, or the symbols of the user's bars."""
+    """Return the watchlist of all that the server replays: the recorded five, or the symbols of the user's bars."""
     return folder / "stock_symbols.json" if settings.replay_data else SYMBOLS
 
 
@@ -63,7 +63,7 @@ def stop(daemon: Daemon) -> None:
 
 
 def _write_symbols(path: Path, data: Path) -> None:
-    """Return the tape, raising for invalid bars in the caller's own process."""
+    """Write the symbols of these bars; raise for invalid bars, in the caller's own process."""
     from finnhub_replay import replay_symbols
 
     text = json.dumps({"symbols": replay_symbols(data)}, indent=2) + "\n"
@@ -71,10 +71,6 @@ def _write_symbols(path: Path, data: Path) -> None:
     write_promise(path, text.encode())
 
 
-def _data(settings: Settings) -> Path:
-    return settings.root / Path(settings.replay_data).expanduser()
-
-
 def _options(settings: Settings) -> list[str]:
     options = ["--start", str(settings.replay_start), "--speed", str(settings.replay_speed)]
-    return [*options, "--data", str(_data(settings))] if settings.replay_data else options
+    return [*options, "--data", str(settings.replay_bars)] if settings.replay_bars else options
