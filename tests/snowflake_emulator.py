@@ -36,7 +36,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from stocklib.settings import Settings, read_settings
-from stocklib.warehouse.snowflake_session import connect
+from stocklib.warehouse.snowflake.session import connect
 
 # importing the module takes the name of the function
 _start = fakesnow.server

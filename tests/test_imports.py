@@ -33,6 +33,10 @@ MUTANTS = {
         "stocklib/pipeline/loading/loader.py",
         "import stocklib.pipeline.transform",
     ),
+    "the engines of the warehouse know nothing of each other": (
+        "stocklib/warehouse/local/lock.py",
+        "import stocklib.warehouse.snowflake.lease",
+    ),
     "what computes asks for nothing": ("stocklib/plots/candlesticks.py", "import stocklib.market"),
     "the rooms of the application, from above to below": ("workbench/runner.py", "import workbench.demo"),
 }

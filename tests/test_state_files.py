@@ -23,7 +23,7 @@ from stocklib.state_files import read_record, write_promise, write_state
 from stocklib.stream.sent import Sent
 from stocklib.stream.spool import Spool, abandoned, count_torn, damaged_spools, encode, keep_torn, read_spool
 from stocklib.warehouse import open_warehouse
-from stocklib.warehouse.lock import hold
+from stocklib.warehouse.local.lock import hold
 from workbench import embedded
 from workbench.embedded import home as embedded_home
 from workbench.embedded import processes

@@ -14,7 +14,7 @@ import pytest
 from snowflake_emulator import Emulator, emulator, make_databases
 
 from stocklib.settings import Settings, read_settings
-from stocklib.warehouse.snowflake_session import connect
+from stocklib.warehouse.snowflake.session import connect
 
 # What takes minutes on the emulator, which turns every statement into another SQL first.
 SLOW = ("test_parity.py", "test_realtime.py", "test_load.py")

@@ -17,7 +17,7 @@ from stocklib.report.cost_section import section
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 from stocklib.warehouse.cost import Statement, add_up, midnight
-from stocklib.warehouse.snowflake_session import RUN
+from stocklib.warehouse.snowflake.session import RUN
 from workbench.cli import main
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from stocklib.errors import SettingsError
 from stocklib.settings import Settings, read_settings
-from stocklib.warehouse.snowflake_signin import read_key, sign_in
-from stocklib.warehouse.snowflake_trouble import explain
+from stocklib.warehouse.snowflake.signin import read_key, sign_in
+from stocklib.warehouse.snowflake.troubles import explain
 
 
 def settings(home: Path, **values: str) -> Settings:

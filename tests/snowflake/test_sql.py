@@ -8,9 +8,9 @@ import sqlglot
 from mirrors import ROOT
 from sqlglot import exp
 
-from stocklib.warehouse import snowflake_cost, snowflake_doctor, snowflake_publish, snowflake_tables
-from stocklib.warehouse.local_tables import TABLES as LOCAL
-from stocklib.warehouse.snowflake_setup import Names, script, statements
+from stocklib.warehouse.local.duckdb_tables import TABLES as LOCAL
+from stocklib.warehouse.snowflake import clones, grants, query_history, variant_tables
+from stocklib.warehouse.snowflake.setup import Names, script, statements
 from stocklib.warehouse.table_columns import SCHEMAS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -22,15 +22,15 @@ def test_the_file_for_an_administrator_is_what_dry_run_prints() -> None:
 
 
 def test_publishing_is_what_the_golden_file_says() -> None:
-    said = "".join(f"{each};\n" for each in snowflake_publish.statements("STOCKS_BUILD", "STOCKS", "STOCKS_REPORTER"))
+    said = "".join(f"{each};\n" for each in clones.statements("STOCKS_BUILD", "STOCKS", "STOCKS_REPORTER"))
     assert said == (GOLDEN / "publish.sql").read_text()
 
 
 def test_what_is_asked_of_the_accounts_history_is_what_the_golden_file_says() -> None:
     since, until = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, 12, 30, tzinfo=UTC)
     asked = [
-        snowflake_cost.history_statement("STOCKS", since, until),
-        snowflake_cost.meter_statement("STOCKS", "STOCKS_WH", since),
+        query_history.history_statement("STOCKS", since, until),
+        query_history.meter_statement("STOCKS", "STOCKS_WH", since),
     ]
     assert "".join(f"{each};\n" for each in asked) == (GOLDEN / "cost.sql").read_text()
     for each in asked:
@@ -39,7 +39,7 @@ def test_what_is_asked_of_the_accounts_history_is_what_the_golden_file_says() ->
 
 
 def test_what_the_doctor_tries_changes_nothing_and_is_what_the_golden_file_says() -> None:
-    probes = [*snowflake_doctor._reads("STOCKS", "R"), *snowflake_doctor._writes("STOCKS_BUILD", "PUBLIC", "R")]
+    probes = [*grants._reads("STOCKS", "R"), *grants._writes("STOCKS_BUILD", "PUBLIC", "R")]
     said = "".join(f"{probe.statement};\n-- else: {probe.grant}\n" for probe in probes)
     assert said == (GOLDEN / "doctor.sql").read_text()
     for probe in probes:
@@ -47,7 +47,7 @@ def test_what_the_doctor_tries_changes_nothing_and_is_what_the_golden_file_says(
         assert isinstance(sqlglot.parse_one(probe.grant, read="snowflake"), exp.Grant | exp.Command)
 
 
-@pytest.mark.parametrize("statement", [*snowflake_publish.statements("B", "P", "READER")])
+@pytest.mark.parametrize("statement", [*clones.statements("B", "P", "READER")])
 def test_a_statement_of_a_publish_is_snowflakes(statement: str) -> None:
     (parsed,) = sqlglot.parse(statement, read="snowflake")
     known = isinstance(parsed, exp.Create | exp.Grant | exp.Drop)
@@ -55,7 +55,7 @@ def test_a_statement_of_a_publish_is_snowflakes(statement: str) -> None:
     assert known or " swap with " in statement or statement.startswith("grant select on all ")
 
 
-@pytest.mark.parametrize("statement", [*statements(Names()), *snowflake_tables.statements()])
+@pytest.mark.parametrize("statement", [*statements(Names()), *variant_tables.statements()])
 def test_a_statement_of_the_set_up_is_snowflakes(statement: str) -> None:
     (parsed,) = sqlglot.parse(statement, read="snowflake")
     assert parsed is not None
@@ -65,7 +65,7 @@ def test_a_statement_of_the_set_up_is_snowflakes(statement: str) -> None:
 
 
 def test_readers_have_their_grants_before_a_clone_takes_its_place() -> None:
-    said = list(snowflake_publish.statements("B", "P", "READER"))
+    said = list(clones.statements("B", "P", "READER"))
     first_swap = next(number for number, each in enumerate(said) if " swap with " in each)
     assert all("grant " not in each for each in said[first_swap:])
     assert {each.split()[2] for each in said if " swap with " in each} == {f"P.{s}" for s in SCHEMAS}
@@ -79,13 +79,13 @@ def test_nobody_but_the_reporter_of_gold_reads_and_it_reads_no_raw() -> None:
 
 
 def test_the_tables_have_the_columns_of_the_local_warehouse() -> None:
-    for name in snowflake_tables.TABLES.keys() & LOCAL.keys():
+    for name in variant_tables.TABLES.keys() & LOCAL.keys():
         # both are written from one list, but for the types that an engine has of its own
-        ours, theirs = ([c.split()[0] for c in tables[name].split(", ")] for tables in (snowflake_tables.TABLES, LOCAL))
+        ours, theirs = ([c.split()[0] for c in tables[name].split(", ")] for tables in (variant_tables.TABLES, LOCAL))
         assert ours == theirs, name
         if "record " in LOCAL[name]:
-            assert "record variant not null" in snowflake_tables.TABLES[name], name
-        assert "timestamp " not in f"{snowflake_tables.TABLES[name]} ".replace(",", " "), name
-    missing = LOCAL.keys() - snowflake_tables.TABLES.keys()
+            assert "record variant not null" in variant_tables.TABLES[name], name
+        assert "timestamp " not in f"{variant_tables.TABLES[name]} ".replace(",", " "), name
+    missing = LOCAL.keys() - variant_tables.TABLES.keys()
     # a publish clones, and keeps no account of what it brought forward
     assert missing == {"ops.publications"}

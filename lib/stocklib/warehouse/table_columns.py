@@ -11,7 +11,7 @@ _RECORD = (
     "loaded_at timestamp not null"
 )
 
-# In DuckDB's types; ``snowflake_tables`` translates them.
+# In DuckDB's types; ``variant_tables`` translates them.
 COLUMNS: dict[str, str] = {
     **{f"raw.{name}": _RECORD for name in DATASETS},
     "raw.load_history": "dataset varchar, object_key varchar, load_id bigint, lines bigint, loaded_lines bigint, "

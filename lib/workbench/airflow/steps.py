@@ -28,7 +28,7 @@ def initialise() -> str:
     with task_settings() as settings:
         warehouse = open_warehouse(settings)
         if settings.warehouse == "snowflake":
-            _, refused = import_module("stocklib.warehouse.snowflake_setup").set_up(settings)
+            _, refused = import_module("stocklib.warehouse.snowflake.setup").set_up(settings)
             for one in refused:
                 log.warning("needs an administrator: %s; (%s)", one.statement, one.reason)
         with warehouse.writing():

@@ -19,7 +19,7 @@ def init(lazy: Lazy, dry_run: bool) -> None:
 
     settings = lazy.settings()
     if settings.warehouse == "snowflake" or dry_run:
-        from stocklib.warehouse.snowflake_setup import names_of, script, set_up
+        from stocklib.warehouse.snowflake.setup import names_of, script, set_up
 
         if dry_run:
             click.echo(script(names_of(settings)), nl=False)

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 
 from stocklib.errors import WarehouseBusy, WarehouseError
 from stocklib.host import is_alive
-from stocklib.warehouse.snowflake_session import SnowflakeSession
+from stocklib.warehouse.snowflake.session import SnowflakeSession
 
 log = logging.getLogger(__name__)
 

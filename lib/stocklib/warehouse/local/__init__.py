@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from stocklib.errors import OtherRelease, WarehouseError
 from stocklib.settings import Settings
-from stocklib.warehouse import BESIDE_GOLD, SCHEMA_VERSION, Build, Reader, Touched, local_publish, local_tables
+from stocklib.warehouse import BESIDE_GOLD, SCHEMA_VERSION, Build, Reader, Touched
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace
 from stocklib.warehouse.engine_base import WarehouseEngine, read_build
-from stocklib.warehouse.local_files import (
+from stocklib.warehouse.local import duckdb_tables, publication
+from stocklib.warehouse.local.duckdb_load import LocalLoad
+from stocklib.warehouse.local.files import (
     LocalSession,
     make_folder,
     open_private,
@@ -26,8 +28,7 @@ from stocklib.warehouse.local_files import (
     remove_orphans,
     told_plainly,
 )
-from stocklib.warehouse.local_load import LocalLoad
-from stocklib.warehouse.lock import hold
+from stocklib.warehouse.local.lock import hold
 from stocklib.warehouse.releases import schema_complaint
 from stocklib.warehouse.spreadsheets import harmless_select
 
@@ -62,10 +63,10 @@ class LocalWarehouse(WarehouseEngine):
     def initialise(self) -> None:
         """Create RAW and ops where they are missing."""
         with self._private() as session:
-            found = local_tables.schema_version(session)
+            found = duckdb_tables.schema_version(session)
             if found is not None and found != SCHEMA_VERSION:
                 raise OtherRelease(schema_complaint(self._settings, found))
-            local_tables.create(session)
+            duckdb_tables.create(session)
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Read the private file; ``WarehouseError`` when it does not exist."""
@@ -98,12 +99,12 @@ class LocalWarehouse(WarehouseEngine):
         with self.writing():
             remove_orphans(self._folder)
             with self._private() as session:
-                local_publish.note(session, touched)
+                publication.note(session, touched)
                 session.run("force checkpoint")
-                if touched and local_publish.bring_forward(session, self._folder):
+                if touched and publication.bring_forward(session, self._folder):
                     return
             self._let_go()
-            local_publish.copy(self._build, self._folder, keep=touched is not None)
+            publication.copy(self._build, self._folder, keep=touched is not None)
 
     @contextmanager
     def fresh(self) -> Iterator["LocalWarehouse"]:
@@ -193,7 +194,7 @@ class LocalWarehouse(WarehouseEngine):
             yield LocalLoad(session)
 
     def _refill(self, session: LocalSession, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        local_tables.refill(session, table, rows)
+        duckdb_tables.refill(session, table, rows)
 
     def _let_go(self) -> None:
         """Close the private file, so that others, dbt among them, can open it."""

@@ -21,20 +21,17 @@ from stocklib.warehouse import (
     Build,
     Reader,
     Touched,
-    snowflake_cost,
-    snowflake_doctor,
-    snowflake_publish,
-    snowflake_tables,
     table_columns,
 )
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace
 from stocklib.warehouse.engine_base import WarehouseEngine, naive, read_build
-from stocklib.warehouse.snowflake_frames import to_exact, to_frame, to_table
-from stocklib.warehouse.snowflake_load import SnowflakeLoad
-from stocklib.warehouse.snowflake_lock import WriterLock
-from stocklib.warehouse.snowflake_session import RUN, SnowflakeSession, connect
-from stocklib.warehouse.snowflake_signin import sign_in
+from stocklib.warehouse.snowflake import clones, grants, query_history, variant_tables
+from stocklib.warehouse.snowflake.arrow_types import to_exact, to_frame, to_table
+from stocklib.warehouse.snowflake.lease import WriterLock
+from stocklib.warehouse.snowflake.session import RUN, SnowflakeSession, connect
+from stocklib.warehouse.snowflake.signin import sign_in
+from stocklib.warehouse.snowflake.staged_load import SnowflakeLoad
 from stocklib.warehouse.spreadsheets import harmless_table
 
 if TYPE_CHECKING:
@@ -61,7 +58,7 @@ class SnowflakeWarehouse(WarehouseEngine):
 
     def check(self) -> str:
         """What ``stocks doctor`` says of it; ``WarehouseError`` names what is missing, and what mends it."""
-        lacking = snowflake_doctor.missing(
+        lacking = grants.missing(
             self._session(self._published),
             self._who,
             build=self._build,
@@ -81,7 +78,7 @@ class SnowflakeWarehouse(WarehouseEngine):
     def initialise(self) -> None:
         """Create RAW and ops where they are missing; ``stocks init`` makes the databases."""
         with self.writing():
-            snowflake_tables.create(self._session(), self._settings)
+            variant_tables.create(self._session(), self._settings)
 
     def published_build(self) -> Build | None:
         """The build that readers see."""
@@ -95,7 +92,7 @@ class SnowflakeWarehouse(WarehouseEngine):
     def publish(self, *, touched: Touched | None = None) -> None:
         """Swap clones of the private schemas in; a clone costs the same whatever was ``touched``."""
         with self.writing():
-            self._define(snowflake_publish.statements(self._build, self._published, self._reader()))
+            self._define(clones.statements(self._build, self._published, self._reader()))
 
     @contextmanager
     def fresh(self) -> Iterator["SnowflakeWarehouse"]:
@@ -135,7 +132,7 @@ class SnowflakeWarehouse(WarehouseEngine):
 
     def costs(self, *, since: datetime) -> list[Cost]:
         """What our statements cost since then, at most seven days back; estimated without the account's meter."""
-        return snowflake_cost.costs(
+        return query_history.costs(
             self._session(self._published), self._published, self._who.warehouse.upper(), since=since
         )
 

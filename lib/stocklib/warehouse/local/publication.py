@@ -17,7 +17,7 @@ from pathlib import Path
 from stocklib.errors import WarehouseError
 from stocklib.state_files import sync_folder
 from stocklib.warehouse import Touched
-from stocklib.warehouse.local_files import LocalSession, temporary_name
+from stocklib.warehouse.local.files import LocalSession, temporary_name
 
 log = logging.getLogger(__name__)
 

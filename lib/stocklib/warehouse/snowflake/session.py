@@ -15,8 +15,8 @@ from typing import Any
 from stocklib.errors import UnknownName, WarehouseBusy, WarehouseError
 from stocklib.host import extra
 from stocklib.settings import Settings
-from stocklib.warehouse.snowflake_signin import SignIn, sign_in
-from stocklib.warehouse.snowflake_trouble import explain
+from stocklib.warehouse.snowflake.signin import SignIn, sign_in
+from stocklib.warehouse.snowflake.troubles import explain
 
 log = logging.getLogger(__name__)
 

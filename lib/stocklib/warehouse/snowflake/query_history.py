@@ -11,7 +11,7 @@ from typing import Any
 
 from stocklib.errors import WarehouseError
 from stocklib.warehouse.cost import Cost, Statement, add_up
-from stocklib.warehouse.snowflake_session import SnowflakeSession
+from stocklib.warehouse.snowflake.session import SnowflakeSession
 
 log = logging.getLogger(__name__)
 

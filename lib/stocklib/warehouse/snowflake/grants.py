@@ -1,6 +1,6 @@
 """The privileges of a role in a Snowflake warehouse, checked by statements that change nothing.
 
-A session in; missing privileges out, each with the statement that mends it. ``snowflake_trouble`` explains a refused
+A session in; missing privileges out, each with the statement that mends it. ``troubles`` explains a refused
 sign-in.
 """
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stocklib.errors import WarehouseError
-from stocklib.warehouse.snowflake_session import SnowflakeSession
-from stocklib.warehouse.snowflake_signin import SignIn
+from stocklib.warehouse.snowflake.session import SnowflakeSession
+from stocklib.warehouse.snowflake.signin import SignIn
 
 _GRANTS = ("lacks a grant", "may not see it")
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass
 
-from stocklib.warehouse.snowflake_signin import SignIn
+from stocklib.warehouse.snowflake.signin import SignIn
 
 _LIMIT = 400
 

@@ -10,7 +10,7 @@ from stocklib.errors import OtherRelease
 from stocklib.settings import Settings
 from stocklib.warehouse import SCHEMA_VERSION, calendar_version
 from stocklib.warehouse.releases import schema_complaint
-from stocklib.warehouse.snowflake_session import SnowflakeSession
+from stocklib.warehouse.snowflake.session import SnowflakeSession
 from stocklib.warehouse.table_columns import COLUMNS, SCHEMAS, calendar_columns, create_table
 
 # The columns that a calendar of an older release lacks.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from stocklib.warehouse.load_base import HISTORY, REJECTED, Load, LoadedObject
-from stocklib.warehouse.local_files import LocalSession
+from stocklib.warehouse.local.files import LocalSession
 from stocklib.warehouse.raw_lines import CheckedObject
 
 _BATCH_ROWS, _BATCH_BYTES = 200_000, 256_000_000

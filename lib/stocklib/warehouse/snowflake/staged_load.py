@@ -22,8 +22,8 @@ from stocklib.errors import WarehouseError
 from stocklib.warehouse import DATASETS
 from stocklib.warehouse.load_base import HISTORY, REJECTED, Load, LoadedObject
 from stocklib.warehouse.raw_lines import CheckedObject
-from stocklib.warehouse.snowflake_lock import WriterLock
-from stocklib.warehouse.snowflake_session import SnowflakeSession
+from stocklib.warehouse.snowflake.lease import WriterLock
+from stocklib.warehouse.snowflake.session import SnowflakeSession
 
 log = logging.getLogger(__name__)
 

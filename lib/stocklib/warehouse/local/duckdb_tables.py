@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from stocklib.warehouse import SCHEMA_VERSION, calendar_version
-from stocklib.warehouse.local_files import LocalSession
+from stocklib.warehouse.local.files import LocalSession
 from stocklib.warehouse.table_columns import CALENDAR, COLUMNS, calendar_columns, create_table
 
 # What publishing remembers of the versions that it brought forward; a clone of Snowflake's needs no such memory.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
-from stocklib.warehouse.snowflake_session import SnowflakeSession, connect
-from stocklib.warehouse.snowflake_tables import ADDED_TO_CALENDAR
-from stocklib.warehouse.snowflake_tables import statements as table_statements
+from stocklib.warehouse.snowflake.session import SnowflakeSession, connect
+from stocklib.warehouse.snowflake.variant_tables import ADDED_TO_CALENDAR
+from stocklib.warehouse.snowflake.variant_tables import statements as table_statements
 from stocklib.warehouse.table_columns import SCHEMAS
 
 _CREDITS_A_MONTH = 30
@@ -138,7 +138,7 @@ def _tables(names: Names, database: str) -> Iterator[str]:
 
 
 def _lock_columns() -> str:
-    from stocklib.warehouse.snowflake_lock import COLUMNS
+    from stocklib.warehouse.snowflake.lease import COLUMNS
 
     return COLUMNS
 
