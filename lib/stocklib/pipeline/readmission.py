@@ -15,10 +15,10 @@ import orjson
 from stocklib.errors import InputError, LakeError, StreamError
 from stocklib.lake import Lake, name_batch
 from stocklib.pipeline.landing import validation
-from stocklib.pipeline.reconcile import ledger_queries, object_checks
+from stocklib.pipeline.reconcile import object_checks
 from stocklib.pipeline.reconcile.dead_letters import DeadLetter, loaded_letters, once, read_letters
 from stocklib.pipeline.reconcile.evidence import LakeEvidence, list_lake, read_objects
-from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span
+from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, loaded_keys, select
 from stocklib.pipeline.reconcile.ranges import Ranges
 from stocklib.pipeline.transform import TransformSummary, transform
 from stocklib.settings import Settings
@@ -83,9 +83,10 @@ def read_everywhere(settings: Settings) -> DeadLetters:
     with warehouse.writing():
         warehouse.initialise()
         dead_letters = loaded_letters(warehouse)
-        loaded = {dataset: set(ledger_queries.loaded_keys(warehouse.read, dataset)) for dataset in listed}
+        loaded = {dataset: loaded_keys(warehouse, dataset) for dataset in listed}
         built = warehouse.last_build() is not None
-        rows = [row for one in STREAMS if built for row in ledger_queries.offset_ranges(warehouse.read, one, Span())]
+        streams = STREAMS if built else ()
+        rows = [row for one in streams for row in select(warehouse, "offset_ranges", stream=one, span=Span())]
     if listed:
         landed = read_objects(lake, object_checks.to_read(listed, loaded if built else {}))
     admitted: dict[TopicIdPartition, list[tuple[int, int]]] = defaultdict(list)

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 
 from stocklib.errors import LakeError, StocksError, StreamError
 from stocklib.lake import Lake
 from stocklib.pipeline.loading import OnProgress
-from stocklib.pipeline.reconcile import comparison, ledger_queries, object_checks
+from stocklib.pipeline.reconcile import comparison, object_checks
 from stocklib.pipeline.reconcile.balance import (
     CONFIRMED,
     KAFKA_LAKE,
@@ -36,7 +37,7 @@ from stocklib.pipeline.reconcile.evidence import (
     read_objects,
 )
 from stocklib.pipeline.reconcile.ledger_inputs import LedgerInputs, WarehouseCounts
-from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Ask, Span, Stream
+from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream, loaded_keys, select
 from stocklib.pipeline.reconcile.ops_rows import tables as as_tables
 from stocklib.settings import Settings
 from stocklib.stream.spool import damaged_spools
@@ -77,14 +78,14 @@ def balance(
     problems = []
     with warehouse.writing():
         warehouse.initialise()
-        loaded = {dataset: set(ledger_queries.loaded_keys(warehouse.read, dataset)) for dataset in listed}
+        loaded = {dataset: loaded_keys(warehouse, dataset) for dataset in listed}
         inputs.loaded = set().union(*loaded.values())
         built = warehouse.last_build()
         if built is None:
             inputs.unchecked[RAW_SILVER] = "nothing has been built yet: run `stocks transform`"
         else:
             span = Span(upto=built.load_id, days=inputs.days)
-            inputs.answers = {stream.dataset: _answers(warehouse.read, stream, span) for stream in STREAMS}
+            inputs.answers = {stream.dataset: _answers(warehouse, stream, span) for stream in STREAMS}
         inputs.dead_letters = loaded_letters(warehouse)
         problems += object_checks.miscounted(warehouse, lake if listed else None) + object_checks.rejects(warehouse)
     say(3, _STEPS, "reading the objects that are not loaded yet")
@@ -163,15 +164,16 @@ def record(settings: Settings, found: Balance, *, accept: bool = False) -> Balan
     return found
 
 
-def _answers(ask: Ask, stream: Stream, span: Span) -> WarehouseCounts:
-    moved = ledger_queries.movements(ask, stream, span)
+def _answers(warehouse: Warehouse, stream: Stream, span: Span) -> WarehouseCounts:
+    ask = partial(select, warehouse, stream=stream, span=span)
+    moved = ask("movements")
     return WarehouseCounts(
         movements=moved,
-        offsets=ledger_queries.offset_ranges(ask, stream, span),
-        seqs=ledger_queries.seq_ranges(ask, stream, span),
-        missing=ledger_queries.missing_events(ask, stream, span) if any(row[9] for row in moved) else [],
-        doubled=ledger_queries.doubled_events(ask, stream),
-        miscounted=ledger_queries.miscounted_states(ask, stream, span),
+        offsets=ask("offset_ranges"),
+        seqs=ask("seq_ranges"),
+        missing=ask("missing_events", known_since=0) if any(row[9] for row in moved) else [],
+        doubled=ask("doubled_events"),
+        miscounted=ask("miscounted_states") if stream.states else [],
     )
 
 

@@ -9,8 +9,8 @@ import orjson
 from stocklib.errors import LakeError
 from stocklib.lake import Lake, parse_key, start_of_hour
 from stocklib.pipeline.loading.loader import OVERLAP, horizon
-from stocklib.pipeline.reconcile import ledger_queries
 from stocklib.pipeline.reconcile.balance import LAKE_RAW, Problem
+from stocklib.pipeline.reconcile.ledger_queries import select
 from stocklib.pipeline.reconcile.ranges import Ranges
 from stocklib.warehouse import DATASETS, Warehouse
 from stocklib.warehouse.raw_lines import check_lines
@@ -59,7 +59,7 @@ def miscounted(warehouse: Warehouse, lake: Lake | None, *, datasets: Iterable[st
     """Objects of which RAW does not hold every line once; the missing lines are named from the lake's object."""
     problems = []
     for dataset in datasets:
-        for key, times, lines, found, distinct in ledger_queries.miscounted_objects(warehouse.read, dataset):
+        for key, times, lines, found, distinct in select(warehouse, "miscounted_objects", dataset=dataset):
             if times > 1:
                 what = f"{key} was loaded {times} times"
                 problems.append(Problem(LAKE_RAW, "doubled", what, (key,), found - lines))
@@ -70,7 +70,7 @@ def miscounted(warehouse: Warehouse, lake: Lake | None, *, datasets: Iterable[st
                 what = f"RAW has {found - distinct} lines of {key} twice: {_twice(warehouse, dataset, key)}"
                 problems.append(Problem(LAKE_RAW, "doubled", what, (key,), found - distinct))
             else:
-                numbers = Ranges.of(ledger_queries.line_numbers(warehouse.read, dataset, key))
+                numbers = Ranges.of(_line_numbers(warehouse, dataset, key))
                 what = f"RAW lacks {lines - found} of {lines} lines of {key}: {_lacking(lake, dataset, key, numbers)}"
                 problems.append(Problem(LAKE_RAW, "missing", what, (key,), lines - found, f"{key}: {numbers}"))
     return problems
@@ -82,12 +82,17 @@ def rejects(warehouse: Warehouse) -> list[Problem]:
         Problem(
             LAKE_RAW, "missing", f"raw.rejected_lines has {found} of {lines} lines of {key}", (key,), abs(lines - found)
         )
-        for key, lines, found in ledger_queries.miscounted_rejects(warehouse.read)
+        for key, lines, found in select(warehouse, "miscounted_rejects")
     ]
 
 
+def _line_numbers(warehouse: Warehouse, dataset: str, key: str) -> list[int]:
+    """Return the line numbers of an object in RAW, with duplicates."""
+    return [number for (number,) in select(warehouse, "line_numbers", [key], dataset=dataset)]
+
+
 def _twice(warehouse: Warehouse, dataset: str, key: str) -> str:
-    counts = Counter(ledger_queries.line_numbers(warehouse.read, dataset, key))
+    counts = Counter(_line_numbers(warehouse, dataset, key))
     return f"line {Ranges.of(number for number, times in counts.items() if times > 1)}"
 
 

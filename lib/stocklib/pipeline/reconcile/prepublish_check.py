@@ -8,16 +8,17 @@ recorded, stops the publish as well until a later one balances.
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 
 from stocklib.errors import LedgerUnbalanced, StreamError
-from stocklib.pipeline.reconcile import ledger_queries, object_checks
+from stocklib.pipeline.reconcile import object_checks
 from stocklib.pipeline.reconcile.balance import Problem
-from stocklib.pipeline.reconcile.comparison import compare_silver, lost_seqs, proven
+from stocklib.pipeline.reconcile.comparison import Event, compare_silver, lost_seqs, proven
 from stocklib.pipeline.reconcile.dead_letters import DeadLetter, loaded_letters, read_letters
 from stocklib.pipeline.reconcile.evidence import read_confirmed
 from stocklib.pipeline.reconcile.ledger import accepted, recorded_problems
 from stocklib.pipeline.reconcile.ledger_inputs import WarehouseCounts
-from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream
+from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream, select
 from stocklib.pipeline.reconcile.ranges import Ranges
 from stocklib.settings import Settings
 from stocklib.warehouse import DATASETS, Warehouse
@@ -46,33 +47,33 @@ def check(settings: Settings, warehouse: Warehouse, *, since: int, upto: int, ga
 
 
 def _miscounted(warehouse: Warehouse) -> list[Problem]:
-    counts = ledger_queries.row_counts(warehouse.read, DATASETS)
-    wrong = [name for name, (loaded, rows) in counts.items() if loaded != rows]
-    return object_checks.miscounted(warehouse, None, datasets=wrong) if wrong else []
+    counts = {dataset: select(warehouse, "row_counts", dataset=dataset) for dataset in DATASETS}
+    wrong = [dataset for dataset, ((loaded, rows),) in counts.items() if loaded != rows]
+    return object_checks.miscounted(warehouse, None, datasets=wrong)
 
 
 def _silver(warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
-    ask = warehouse.read
+    ask = partial(select, warehouse, stream=stream, span=span)
     # an event that was known before is not among the new ones: only then are all looked at
-    among = f"where load_id > {span.since:d}"
-    missing = ledger_queries.missing_events(ask, stream, span, among=among)
+    missing = ask("missing_events", known_since=span.since)
     if missing and span.since:
-        missing = ledger_queries.missing_events(ask, stream, span)
-    miscounted = ledger_queries.miscounted_states(ask, stream, span)
+        missing = ask("missing_events", known_since=0)
+    miscounted = ask("miscounted_states") if stream.states else []
     return compare_silver(stream.dataset, WarehouseCounts(missing=missing, miscounted=miscounted))
 
 
 def _gaps(settings: Settings, warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
     """Return the gaps in what new runs had confirmed, without what became a dead letter."""
-    missing: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for run_id, symbol, before, seq in ledger_queries.first_of_gaps(warehouse.read, stream, span):
+    missing: dict[Event, list[tuple[int, int]]] = defaultdict(list)
+    seen: dict[Event, int] = {}
+    for run_id, symbol, seq in select(warehouse, "after_gaps", stream=stream, span=span):
+        # the size of a gap is queried only where there is one
+        ((before, seen[run_id, symbol]),) = select(warehouse, "before_gap", [seq, run_id, symbol], stream=stream)
         missing[run_id, symbol].append((before + 1, seq - 1))
     gaps = {event: Ranges.over(pairs) for event, pairs in missing.items()}
     if gaps:
         confirmed, _ = read_confirmed(settings.home, {str(settings.kafka_topic), str(settings.kafka_trades_topic)})
-        # without a heartbeat it depends on how much of the run is there
-        seen = {e: ledger_queries.count_of_run(warehouse.read, stream, *e) for e in gaps if e not in confirmed}
-        proved = {e: proven(gap, confirmed.get(e), seen=seen.get(e, 0)) for e, gap in gaps.items()}
+        proved = {event: proven(gap, confirmed.get(event), seen=seen[event]) for event, gap in gaps.items()}
         gaps = {event: gap for event, gap in proved.items() if gap}
     if gaps:
         gaps = _without(gaps, loaded_letters(warehouse))
@@ -81,8 +82,8 @@ def _gaps(settings: Settings, warehouse: Warehouse, stream: Stream, span: Span) 
     return [problem for event, gap in gaps.items() for problem in lost_seqs(*event, gap)]
 
 
-def _without(gaps: dict[tuple[str, str], Ranges], letters: Iterable[DeadLetter]) -> dict[tuple[str, str], Ranges]:
-    dead: dict[tuple[str, str], list[int]] = defaultdict(list)
+def _without(gaps: dict[Event, Ranges], letters: Iterable[DeadLetter]) -> dict[Event, Ranges]:
+    dead: dict[Event, list[int]] = defaultdict(list)
     for letter in letters:
         if letter.event:
             dead[letter.event[:2]].append(letter.event[2])
