@@ -5,13 +5,18 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from logging.handlers import BufferingHandler
 from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
 
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
 
-log = logging.getLogger(__name__)
-
+# What the client raises, also for a missing certificate file and for an unknown mechanism.
+FAILURES = (KafkaError, ValueError, OSError)
 _ALREADY_EXISTS = 36
 _REACH_SECONDS = 3.0
 _CONNECT_MS = 10_000
@@ -59,8 +64,6 @@ def connect(settings: Settings, make: Callable[..., Any], **options: Any) -> Any
 
     The client's own error says only that it could not start; the reason is in what it logs.
     """
-    from kafka.net.compat import KafkaNetClient
-
     _reach(settings)
     begun: list[Any] = []
 
@@ -71,17 +74,16 @@ def connect(settings: Settings, make: Callable[..., Any], **options: Any) -> Any
     with _captured_log() as captured:
         try:
             return make(**_security(settings), bootstrap_timeout_ms=_CONNECT_MS, kafka_client=begin, **options)
-        except failures() as error:
+        except FAILURES as error:
             # a client that started would leave its thread behind
             for client in begun:
                 client.close()
                 client._net.stop(timeout_ms=2000)
             # a last attempt that timed out would hide that earlier ones were refused
-            refused = [line for line in captured if "authentication" in line.lower()]
-            reason = "; ".join(dict.fromkeys((refused or captured)[-3:])) or str(error)
-            sasl = (
-                "" if "SASL" not in settings.kafka_security_protocol else ", KAFKA_SASL_MECHANISM, _USERNAME, _PASSWORD"
-            )
+            lines = [record.getMessage()[:300] for record in captured]
+            refused = [line for line in lines if "authentication" in line.lower()]
+            reason = "; ".join(dict.fromkeys((refused or lines)[-3:])) or str(error)
+            sasl = ", KAFKA_SASL_MECHANISM, _USERNAME, _PASSWORD" if "SASL" in settings.kafka_security_protocol else ""
             raise StreamError(
                 f"Kafka at {settings.kafka_broker} was reached, but the connection failed ({reason}): check "
                 f"KAFKA_SECURITY_PROTOCOL (now {settings.kafka_security_protocol}), KAFKA_SSL_CAFILE{sasl}"
@@ -93,21 +95,12 @@ def translated(settings: Settings, what: str) -> Iterator[None]:
     """Turn errors of the client into ``StreamError``."""
     try:
         yield
-    except failures() as error:
+    except FAILURES as error:
         raise StreamError(f"Kafka at {settings.kafka_broker} failed {what}: {error!r}; check that it runs") from error
-
-
-def failures() -> tuple[type[Exception], ...]:
-    """Return what the client raises, also for a missing certificate file and for an unknown mechanism."""
-    from kafka.errors import KafkaError
-
-    return (KafkaError, ValueError, OSError)
 
 
 @contextmanager
 def _admin(settings: Settings, what: str) -> Iterator[Any]:
-    from kafka import KafkaAdminClient
-
     admin = connect(settings, KafkaAdminClient)
     try:
         with translated(settings, what):
@@ -167,22 +160,16 @@ def _shake_hands(settings: Settings, connection: socket.socket, host: str) -> No
 
 
 @contextmanager
-def _captured_log() -> Iterator[list[str]]:
+def _captured_log() -> Iterator[list[logging.LogRecord]]:
     """Capture what the client logs while it connects, and keep it out of the log."""
-    captured: list[str] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            captured.append(record.getMessage()[:300])
-
-    keep, logger = Keep(logging.WARNING), logging.getLogger("kafka")
+    captured, logger = BufferingHandler(capacity=10_000), logging.getLogger("kafka")
     level, propagate = logger.level, logger.propagate
-    logger.addHandler(keep)
+    logger.addHandler(captured)
     logger.setLevel(logging.WARNING)
     logger.propagate = False
     try:
-        yield captured
+        yield captured.buffer
     finally:
-        logger.removeHandler(keep)
+        logger.removeHandler(captured)
         logger.setLevel(level)
         logger.propagate = propagate

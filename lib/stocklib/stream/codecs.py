@@ -6,6 +6,12 @@ chooses, so that all of them must be readable here. ``ValueError`` says why byte
 
 import struct
 import zlib
+from collections.abc import Callable
+from typing import Any
+
+import lz4.frame
+import snappy
+import zstandard
 
 # A batch of messages has a few megabytes; a larger one is a mistake or an attack.
 MAX_BYTES = 128 * 2**20
@@ -27,88 +33,75 @@ def decompress(codec: int, data: bytes, *, limit: int = MAX_BYTES) -> bytes:
         raise ValueError(f"compression {codec} is unknown")
     name, read = _READERS[codec]
     try:
-        found = read(data, limit)
+        return read(data, limit)
+    except OverflowError:
+        raise ValueError(f"{name} that grows to more than {limit // 2**20} MiB") from None
     except Exception as error:
         raise ValueError(f"not {name}: {error}".rstrip(": ")) from error
-    if found is None:
-        raise ValueError(f"{name} that grows to more than {limit // 2**20} MiB")
-    return found
 
 
-def _plain(data: bytes, limit: int) -> bytes | None:
+def _plain(data: bytes, limit: int) -> bytes:
     return data
 
 
-def _gzip(data: bytes, limit: int) -> bytes | None:
-    found = b""
+def _gzip(data: bytes, limit: int) -> bytes:
+    return _members(lambda: zlib.decompressobj(wbits=31), data, limit)
+
+
+def _lz4(data: bytes, limit: int) -> bytes:
+    return _members(lz4.frame.LZ4FrameDecompressor, data, limit)
+
+
+def _members(make_reader: Callable[[], Any], data: bytes, limit: int) -> bytes:
+    """Decompress gzip or lz4, which may have several members."""
+    found: list[bytes] = []
+    size = 0
     while data:
-        reader = zlib.decompressobj(wbits=31)
-        found += reader.decompress(data, limit + 1 - len(found))
-        if len(found) > limit:
-            return None
+        reader = make_reader()
+        found.append(reader.decompress(data, limit + 1 - size))
+        size += len(found[-1])
+        _check_size(size, limit)
         if not reader.eof:
             raise EOFError("it ends too early")
-        # a file of gzip may have several members
-        data = reader.unused_data
+        data = reader.unused_data or b""
+    # of one member: without a copy
+    return b"".join(found)
+
+
+def _zstd(data: bytes, limit: int) -> bytes:
+    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+    found: bytes = reader.read(limit + 1)
+    _check_size(len(found), limit)
     return found
 
 
-def _snappy(data: bytes, limit: int) -> bytes | None:
+def _snappy(data: bytes, limit: int) -> bytes:
     if not data.startswith(_XERIAL):
         return _snappy_block(data, limit)
-    blocks, at, size = [], _XERIAL_HEADER, 0
+    found, at = bytearray(), _XERIAL_HEADER
     while at < len(data):
         (length,) = struct.unpack_from(">i", data, at)
         if not 0 <= length <= len(data) - at - 4:
             raise EOFError(f"a block of {length} bytes at {at}")
-        block = _snappy_block(data[at + 4 : at + 4 + length], limit - size)
-        if block is None:
-            return None
-        blocks.append(block)
-        size += len(block)
+        found += _snappy_block(data[at + 4 : at + 4 + length], limit - len(found))
         at += 4 + length
-    return b"".join(blocks)
+    return bytes(found)
 
 
-def _snappy_block(data: bytes, limit: int) -> bytes | None:
-    import snappy
-
+def _snappy_block(data: bytes, limit: int) -> bytes:
     # the size comes first, seven bits a byte; the library allocates it, so check it first
-    size = sum((byte & 0x7F) << (7 * n) for n, byte in enumerate(data[: _varint_size(data)]))
-    return None if size > limit else bytes(snappy.uncompress(data))
-
-
-def _varint_size(data: bytes) -> int:
-    for n, byte in enumerate(data[:5], start=1):
+    size = 0
+    for n, byte in enumerate(data[:5]):
+        size |= (byte & 0x7F) << (7 * n)
         if byte < 0x80:
-            return n
+            _check_size(size, limit)
+            return bytes(snappy.uncompress(data))
     raise EOFError("no size")
 
 
-def _lz4(data: bytes, limit: int) -> bytes | None:
-    import lz4.frame
-
-    found: list[bytes] = []
-    size = 0
-    while data:
-        reader = lz4.frame.LZ4FrameDecompressor()
-        part = reader.decompress(data, limit + 1 - size)
-        size += len(part)
-        if size > limit:
-            return None
-        if not reader.eof:
-            raise EOFError("it ends too early")
-        found.append(part)
-        data = reader.unused_data or b""
-    return b"".join(found)
-
-
-def _zstd(data: bytes, limit: int) -> bytes | None:
-    import zstandard
-
-    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
-    found = reader.read(limit + 1)
-    return None if len(found) > limit else found
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise OverflowError(f"{size} bytes")
 
 
 _READERS = {0: ("plain", _plain), 1: ("gzip", _gzip), 2: ("snappy", _snappy), 3: ("lz4", _lz4), 4: ("zstd", _zstd)}

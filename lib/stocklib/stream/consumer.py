@@ -5,11 +5,13 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
-from stocklib.stream.broker import connect, create_topics, failures, topic_ids, translated
+from stocklib.stream.broker import FAILURES, connect, create_topics, topic_ids, translated
 from stocklib.stream.group import JoinWatch, keep_joined, take_place
 from stocklib.stream.messages import Message, UnreadableBatch, read_into_messages
 
@@ -23,14 +25,17 @@ _METADATA_MS = 10_000
 _TROUBLE_SECONDS, _REPLACE_SECONDS = 15.0, 30.0
 
 
-class Partition(NamedTuple):
-    """One partition of a topic."""
+class Partition(TopicPartition):  # type: ignore[misc]
+    """One partition of a topic; it equals the client's own object."""
 
     topic: str
-    number: int
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}"
 
 
-class Consumer:
+class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """A member of the group ``KAFKA_GROUP``, to be used from one thread.
 
     ``on_lost`` is called with the partitions that this member no longer owns, while it is inside ``poll`` or ``close``:
@@ -46,7 +51,7 @@ class Consumer:
     ) -> None:
         self._settings = settings
         self._topics = list(topics)
-        self._on_lost = on_lost or _ignore
+        self._on_lost = on_lost
         self._assigned: set[Partition] = set()
         create_topics(settings)
         self._ids = topic_ids(settings, self._topics)
@@ -68,7 +73,7 @@ class Consumer:
     @property
     def assigned(self) -> set[Partition]:
         """The partitions that this member reads now; empty until the group has settled."""
-        return {_partition(p) for p in self._client.assignment()}
+        return {Partition(*native) for native in self._client.assignment()}
 
     @property
     def is_joining(self) -> bool:
@@ -94,23 +99,22 @@ class Consumer:
         A batch that cannot be decoded keeps its position among the messages.
         """
         with translated(self._settings, "reading"):
-            records = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
+            polled = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
             if self.is_joining and self._help_joining():
                 return {}
             is_due = bool(self._assigned) or time.monotonic() - self._asked > _IDENTITY_SECONDS
             # offsets that start again may belong to another topic of this name
-            is_due = is_due or any(found[0].offset < self._next.get(_partition(p), 0) for p, found in records.items())
+            is_due = is_due or any(found[0].offset < self._next.get(p, 0) for p, found in polled.items())
             # never during a join: the embedded broker would wait for a leader that has left
             if is_due and not self.is_joining and not self._check_identity():
                 self._rejoin()
                 return {}
             if self._assigned:
-                records = self._begin_assigned(records)
-        polled = {_partition(p): found for p, found in records.items()}
-        skipped = {p for p, found in polled.items() if found[0].offset > self._next.get(p, found[0].offset)}
-        self._find_deleted(skipped)
-        self._next |= {partition: found[-1].last + 1 for partition, found in polled.items()}
-        return polled
+                polled = self._begin_assigned(polled)
+        found = {Partition(*native): messages for native, messages in polled.items()}
+        self._find_deleted(p for p, messages in found.items() if messages[0].offset > self._next.get(p, 2**63))
+        self._next |= {partition: messages[-1].last + 1 for partition, messages in found.items()}
+        return found
 
     def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Tell Kafka that everything before these offsets is safe.
@@ -118,18 +122,16 @@ class Consumer:
         Return False when Kafka refused (the group is changing, or the broker is away) and for a partition that another
         member reads now: the next commit covers it, or the messages come again.
         """
-        from kafka import OffsetAndMetadata
-
         # brokers check only that the member belongs to the group, not which partitions it owns
         if lost := set(offsets) - self.assigned:
-            log.warning("not committed, since another member reads it now: %s", ", ".join(map(_name, lost)))
+            log.warning("not committed, since another member reads it now: %s", ", ".join(map(str, lost)))
             offsets = {p: offset for p, offset in offsets.items() if p not in lost}
 
         # with the topic's id, so that an offset of a deleted topic is not used for its successor
-        marks = {_native(p): OffsetAndMetadata(offset, self._ids.get(p.topic, ""), -1) for p, offset in offsets.items()}
+        marks = {p: OffsetAndMetadata(offset, self._ids.get(p.topic, ""), -1) for p, offset in offsets.items()}
         try:
             self._client.commit(marks, timeout_ms=10_000)
-        except failures() as error:
+        except FAILURES as error:
             log.warning("Kafka at %s did not confirm a commit: %r", self._settings.kafka_broker, error)
             return False
         return not lost
@@ -152,7 +154,7 @@ class Consumer:
                     # None while the client still asks where to begin
                     position = self._client.position(native, timeout_ms=1000)
                     if position is not None:
-                        behind[_partition(native)] = max(0, end - position)
+                        behind[Partition(*native)] = max(0, end - position)
         return behind
 
     @property
@@ -165,6 +167,21 @@ class Consumer:
         """Leave the group."""
         with translated(self._settings, "leaving the group"):
             self._client.close(autocommit=False, timeout_ms=5000)
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        """Forget these partitions; the client calls it within ``poll`` and ``close``."""
+        lost = {Partition(*native) for native in revoked}
+        self._assigned -= lost
+        if self._settled:
+            self._joining_since = self._client_since = time.monotonic()
+        self._settled = False
+        if self._on_lost:
+            self._on_lost(lost)
+
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """Note these partitions; the client calls it within ``poll``."""
+        self._assigned |= {Partition(*native) for native in assigned}
+        self._settled = True
 
     @property
     def _patience(self) -> float:
@@ -193,7 +210,7 @@ class Consumer:
             self._join(in_place_of=leader)
         return leader is not None
 
-    def _begin_assigned(self, records: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
+    def _begin_assigned(self, polled: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
         """Seek the new partitions to their committed offsets, and drop what this poll brought of them.
 
         The client keeps its position in a partition that it keeps over a rebalance, although ``on_lost`` dropped what
@@ -202,38 +219,37 @@ class Consumer:
         fresh, self._assigned = self._assigned, set()
         self._next = {partition: offset for partition, offset in self._next.items() if partition not in fresh}
         for partition in fresh:
-            native = _native(partition)
-            mark = self._client.committed(native, metadata=True, timeout_ms=10_000)
+            mark = self._client.committed(partition, metadata=True, timeout_ms=10_000)
             # the offset of a deleted topic means nothing in its successor
             stale = mark and mark.metadata and mark.metadata != self._ids.get(partition.topic)
             if mark is None or stale or (partition.topic in self._recreated and not mark.metadata):
-                self._client.seek_to_beginning(native)
+                self._client.seek_to_beginning(partition)
                 self._next[partition] = 0
             else:
-                self._client.seek(native, mark.offset)
+                self._client.seek(partition, mark.offset)
                 self._next[partition] = mark.offset
         self._find_deleted(fresh)
         self._recreated -= {partition.topic for partition in fresh}
-        return {native: found for native, found in records.items() if _partition(native) not in fresh}
+        return {partition: found for partition, found in polled.items() if partition not in fresh}
 
     def _find_deleted(self, partitions: Iterable[Partition]) -> None:
         """Record the offsets that Kafka deleted between the next one to read and the first that it still has.
 
         The client itself skips them silently.
         """
-        natives = {_native(partition): partition for partition in partitions if partition in self._next}
-        if not natives:
+        read = [partition for partition in partitions if partition in self._next]
+        if not read:
             return
-        with suppress(*failures()):
-            for native, first in self._client.beginning_offsets(list(natives), timeout_ms=5000).items():
-                partition, since = natives[native], self._next[natives[native]]
+        with suppress(*FAILURES):
+            for native, first in self._client.beginning_offsets(read, timeout_ms=5000).items():
+                partition, since = Partition(*native), self._next[native]
                 if first > since:
                     self.deleted.setdefault(partition, []).append((since, first - 1))
                     self._next[partition] = first
                     log.error(
                         "Kafka has deleted %s offsets %d to %d before they were read: see `stocks ledger`, and the "
                         "topic's retention (retention.ms=-1 keeps everything)",
-                        *(_name(partition), since, first - 1),
+                        *(partition, since, first - 1),
                     )
 
     def _without_id(self, ids: Mapping[str, str]) -> list[str]:
@@ -268,7 +284,7 @@ class Consumer:
         self._join()
 
     def _drop_client(self) -> None:
-        with suppress(*failures()):
+        with suppress(*FAILURES):
             self._client.close(autocommit=False, timeout_ms=5000)
         self._assigned = set()
         self._next = {}
@@ -283,15 +299,13 @@ class Consumer:
             take_place(self._client, in_place_of)
         read_into_messages(self._client, self._ids)
         with translated(self._settings, "subscribing"):
-            self._client.subscribe(self._topics, listener=_listener(self))
+            self._client.subscribe(self._topics, listener=self)
             for topic in self._topics:
                 # known before the first join, or the group would settle first on no partitions and then again
                 self._client.partitions_for_topic(topic)
 
 
 def _connect(settings: Settings) -> Any:
-    from kafka import KafkaConsumer
-
     session_ms = settings.kafka_session_timeout_ms
     return connect(
         settings,
@@ -307,40 +321,3 @@ def _connect(settings: Settings) -> Any:
         # skips aborted transactions, where a broker supports transactions (the embedded one does not)
         isolation_level="read_committed",
     )
-
-
-def _listener(consumer: Consumer) -> Any:
-    from kafka import ConsumerRebalanceListener
-
-    class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-        def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-            lost = {_partition(p) for p in revoked}
-            consumer._assigned -= lost
-            if consumer._settled:
-                consumer._joining_since = consumer._client_since = time.monotonic()
-            consumer._settled = False
-            consumer._on_lost(lost)
-
-        def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-            consumer._assigned |= {_partition(p) for p in assigned}
-            consumer._settled = True
-
-    return Listener()
-
-
-def _partition(native: Any) -> Partition:
-    return Partition(native.topic, native.partition)
-
-
-def _name(partition: Partition) -> str:
-    return f"{partition.topic}/{partition.number}"
-
-
-def _native(partition: Partition) -> Any:
-    from kafka import TopicPartition
-
-    return TopicPartition(partition.topic, partition.number)
-
-
-def _ignore(partitions: set[Partition]) -> None:
-    """Default of ``on_lost``."""

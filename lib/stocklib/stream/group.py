@@ -13,7 +13,11 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from stocklib.stream.broker import failures
+from kafka.coordinator.base import Generation
+from kafka.errors import UnknownMemberIdError
+from kafka.protocol.consumer import DEFAULT_GENERATION_ID, HeartbeatRequest
+
+from stocklib.stream.broker import FAILURES
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +61,6 @@ class JoinWatch:
         """Return the unknown member that the group waits for; None where there is none."""
         if self._times < _TIMES or not self._leader:
             return None
-        from kafka.errors import UnknownMemberIdError
-        from kafka.protocol.consumer import HeartbeatRequest
-
         manager, coordinator = self._coordinator._manager, self._coordinator
         request = HeartbeatRequest(
             group_id=coordinator.group_id, generation_id=self._generation, member_id=self._leader
@@ -68,7 +69,7 @@ class JoinWatch:
         async def ask() -> Any:
             return await manager.send(request, node_id=coordinator.coordinator_id)
 
-        with suppress(*failures()):
+        with suppress(*FAILURES):
             if manager.run(ask).error_code == UnknownMemberIdError.errno:
                 return self._leader
         return None
@@ -82,8 +83,5 @@ class JoinWatch:
 
 def take_place(client: Any, member: str) -> None:
     """Have a client join under the name of this member; call it before the first join."""
-    from kafka.coordinator.base import Generation
-    from kafka.protocol.consumer import DEFAULT_GENERATION_ID
-
     log.warning("the group %s waits for a leader who has left: taking its place", client._coordinator.group_id)
     client._coordinator._generation = Generation(DEFAULT_GENERATION_ID, member, None)

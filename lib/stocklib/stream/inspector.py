@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
+
+from kafka import KafkaConsumer, TopicPartition
 
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
-from stocklib.stream.broker import connect, failures, topic_ids, translated
+from stocklib.stream.broker import FAILURES, connect, topic_ids, translated
 from stocklib.stream.messages import Message, UnreadableBatch, read_into_messages
 
 _PATIENCE = 20.0
@@ -34,8 +35,6 @@ class Inspector:
     """Reads topics without joining a group; use it from one thread, in a ``with`` block."""
 
     def __init__(self, settings: Settings) -> None:
-        from kafka import KafkaConsumer
-
         self._settings = settings
         self._client: Any = connect(
             settings,
@@ -54,7 +53,8 @@ class Inspector:
         """Return the position of every partition of these topics; a topic that does not exist has none."""
         ids = topic_ids(self._settings, topics)
         with translated(self._settings, "asking for positions"):
-            natives = [_native(topic, number) for topic in ids for number in self._numbers(topic)]
+            numbers = {topic: sorted(self._client.partitions_for_topic(topic) or ()) for topic in ids}
+            natives = [TopicPartition(topic, number) for topic in ids for number in numbers[topic]]
             if not natives:
                 return []
             begins = self._client.beginning_offsets(natives)
@@ -72,7 +72,7 @@ class Inspector:
         if first >= end:
             return
         self._ids[position.topic] = position.topic_id
-        native = _native(position.topic, position.partition)
+        native = TopicPartition(position.topic, position.partition)
         with translated(self._settings, f"reading {position.topic}"):
             self._client.assign([native])
             self._client.seek(native, first)
@@ -91,19 +91,14 @@ class Inspector:
 
     def close(self) -> None:
         """Close the connection."""
-        with suppress(*failures()):
+        with suppress(*FAILURES):
             self._client.close(autocommit=False, timeout_ms=5000)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _numbers(self, topic: str) -> list[int]:
-        return sorted(self._client.partitions_for_topic(topic) or ())
 
     def _committed(self, native: Any, topic_id: str, begin: int) -> int:
         """Return the committed offset; one of a deleted topic means nothing in its successor."""
@@ -119,12 +114,6 @@ class Inspector:
             self._client.poll(timeout_ms=100, max_records=1)
             ends = {native: self._client.highwater(native) for native in natives}
             if all(end is not None for end in ends.values()):
-                return {native: int(end) for native, end in ends.items()}
+                return ends
             if time.monotonic() > deadline:
                 raise StreamError(f"Kafka at {self._settings.kafka_broker} does not say how long its topics are")
-
-
-def _native(topic: str, number: int) -> Any:
-    from kafka import TopicPartition
-
-    return TopicPartition(topic, number)

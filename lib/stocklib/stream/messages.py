@@ -13,6 +13,10 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
+from kafka.errors import KafkaError
+from kafka.record import MemoryRecords
+from kafka.record.util import calc_crc32c
+
 from stocklib.stream.codecs import decompress
 
 # Offset and length, which say where the next batch begins; and the whole header before the records.
@@ -118,9 +122,6 @@ def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool 
     reported. With ``up_to_open`` a partition's high watermark is where its first open transaction begins: no reader can
     read further yet.
     """
-    from kafka.errors import KafkaError
-    from kafka.record import MemoryRecords
-
     fetcher = client._fetcher
     parse, own, append = fetcher._parse_fetched_data, fetcher.PartitionRecords, fetcher._append
     doubted: dict[Any, tuple[int, int]] = {}
@@ -317,8 +318,6 @@ def _cut_batch(data: bytes, at: int) -> bytes | None:
 
 def _open_batch(raw: bytes, *, after: int) -> RecordBatch:
     """Return the header of a batch that begins behind offset ``after``; ``ValueError`` where it is wrong."""
-    from kafka.record.util import calc_crc32c
-
     if (magic := raw[_MAGIC_AT]) < _VERSION:
         raise ValueError("it was written for Kafka before 0.11: copy it to a new topic")
     if magic > _VERSION or len(raw) < _HEADER.size:

@@ -10,11 +10,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from kafka import KafkaProducer, errors
+
 from stocklib.clocks import Stop
 from stocklib.errors import StreamError
 from stocklib.quotes import to_epoch
 from stocklib.settings import Settings
-from stocklib.stream.broker import connect, create_topics, failures
+from stocklib.stream.broker import FAILURES, connect, create_topics
 from stocklib.stream.sent import Sent
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,13 @@ _PATIENCE, _PATIENCE_AT_THE_END = 60.0, 10.0
 _REQUEST_MS, _DELIVERY_MS = 10_000, 30_000
 # A forwarded message may be as large as a message that was read, and has more headers; the brokers set the limit.
 _MAX_BYTES = 4 * 2**20
+_TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
+# What a new client would raise as well; a timestamp is invalid where a clock is an hour ahead of the broker's.
+_FINAL = (
+    *_TOO_LARGE,
+    *(errors.AuthorizationError, errors.SaslAuthenticationFailedError),
+    *(errors.InvalidTopicError, errors.InvalidTimestampError),
+)
 
 
 class Producer:
@@ -137,9 +146,9 @@ class Producer:
                 headers=message.headers,
                 timestamp_ms=message.timestamp_ms,
             )
-        except failures() as error:
+        except FAILURES as error:
             message.promise = None
-            if isinstance(error, _too_large()) and self._cut([message]):
+            if isinstance(error, _TOO_LARGE) and self._cut([message]):
                 self._send(message, again=True)
             else:
                 self._failure = self._failure or error
@@ -195,7 +204,7 @@ class Producer:
                 left, since = self._left, time.monotonic()
             elif self._is_out_of_patience(since):
                 raise self._give_up(f"no progress for {time.monotonic() - since:.0f} s")
-            with suppress(*failures()):
+            with suppress(*FAILURES):
                 if most:
                     # only the first: waiting for all would leave the broker idle
                     self._open[0].promise.get(timeout=1)
@@ -224,8 +233,8 @@ class Producer:
     def _let_go(self, failure: Exception) -> None:
         """Drop the client that failed, unless another one would fail in the same way."""
         # a broker that refuses one message fails all that are in flight, and does not say which it refused
-        is_mended = isinstance(failure, _too_large()) and self._cut(self._open)
-        if isinstance(failure, _final()) and not is_mended:
+        is_mended = isinstance(failure, _TOO_LARGE) and self._cut(self._open)
+        if isinstance(failure, _FINAL) and not is_mended:
             raise self._give_up(failure) from failure
         if self._client:
             log.warning("Kafka at %s failed the producer (%r): making a new one", self._settings.kafka_broker, failure)
@@ -254,8 +263,6 @@ class Producer:
 
 
 def _connect(settings: Settings) -> Any:
-    from kafka import KafkaProducer
-
     return connect(
         settings,
         KafkaProducer,
@@ -275,25 +282,5 @@ def _drop(client: Any, *, at_once: bool) -> None:
     if at_once:
         # close() starts with a flush that never ends, and would leave a thread behind that keeps sending
         client._sender.force_close()
-    with suppress(*failures()):
+    with suppress(*FAILURES):
         client.close(timeout=5)
-
-
-def _final() -> tuple[type[Exception], ...]:
-    """Return the errors that a new client would raise as well."""
-    from kafka import errors
-
-    return (
-        errors.AuthorizationError,
-        errors.SaslAuthenticationFailedError,
-        errors.InvalidTopicError,
-        # from a clock more than an hour ahead of the broker's
-        errors.InvalidTimestampError,
-        *_too_large(),
-    )
-
-
-def _too_large() -> tuple[type[Exception], ...]:
-    from kafka import errors
-
-    return (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)

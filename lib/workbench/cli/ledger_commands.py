@@ -3,12 +3,14 @@
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from stocklib.pipeline.reconcile.balance import OF_EVENTS, OF_MESSAGES, Balance
 from workbench.cli.base import DATE, Lazy, day_of, main, print_table, progress
+
+if TYPE_CHECKING:
+    from stocklib.pipeline.reconcile import Balance
 
 # More rows than this are summed by day, then by topic.
 _ROWS = 40
@@ -48,7 +50,9 @@ def ledger(lazy: Lazy, day: Any, since: Any, as_json: bool, detail: bool, accept
     sys.exit(found.exit_status)
 
 
-def _show(found: Balance, *, detail: bool) -> None:
+def _show(found: "Balance", *, detail: bool) -> None:
+    from stocklib.pipeline.reconcile.balance import OF_EVENTS, OF_MESSAGES
+
     for name, rows, keys, counts in (
         ("rows", found.rows, ("topic", "partition", "day", "symbol"), OF_MESSAGES),
         ("runs", found.runs, ("run_id", "symbol"), OF_EVENTS),

@@ -322,13 +322,13 @@ class _Landing:
         return {
             "state": self._state,
             "group": self._settings.kafka_group,
-            "partitions": sorted(f"{p.topic}/{p.number}" for p in (self._consumer.assigned if self._consumer else ())),
+            "partitions": sorted(map(str, self._consumer.assigned if self._consumer else ())),
             "messages": self.result.messages,
             "objects": self.result.objects,
             "dead_letters": self.result.dead_letters,
             "errors": self._errors + self._uploads.errors,
             "lag": None if behind is None else sum(behind.values()),
-            "lags": {f"{p.topic}/{p.number}": count for p, count in (behind or {}).items()},
+            "lags": {str(partition): count for partition, count in (behind or {}).items()},
             "held": self._uploads.lines + sum(len(batch.lines) for batch in self._open.values()),
             "waiting_for_s3": self._uploads.trouble is not None,
             "trouble": self._trouble or self._uploads.trouble,
@@ -341,9 +341,7 @@ class _Landing:
         if self._consumer:
             self._gone |= self._consumer.deleted
         return [
-            f"{partition.topic}/{partition.number} {first}-{last}"
-            for partition, spans in sorted(self._gone.items())
-            for first, last in spans
+            f"{partition} {first}-{last}" for partition, spans in sorted(self._gone.items()) for first, last in spans
         ]
 
     def _behind(self) -> dict[Partition, int] | None:

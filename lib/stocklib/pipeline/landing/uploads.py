@@ -67,7 +67,7 @@ class OpenBatch:
     @property
     def what(self) -> str:
         """The name of its object."""
-        return name_batch(self.partition.topic, self.partition.number, first=self.first, last=self.last)
+        return name_batch(*self.partition, first=self.first, last=self.last)
 
 
 class Uploads:
