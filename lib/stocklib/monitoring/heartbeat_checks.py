@@ -51,19 +51,16 @@ def check_heartbeat(beat: Beat, beats: list[Beat], moment: Moment) -> Finding:
             f"Kafka had deleted messages before they were read ({what}): see `stocks ledger`, and the topic's "
             "retention (retention.ms=-1 keeps everything)"
         ), None
-    if beat.facts.get("clock"):
-        return _living_feed(beat, moment) if beat.is_alive else _ended_feed(beat, moment)
-    if beat.is_alive:
-        return _living(beat, moment)
-    return _ended(beat, beats, moment)
+    if not beat.is_alive:
+        return _ended(beat, beats, moment)
+    return _silence(beat, moment) or _outage(beat, moment) or (_overdue(beat, moment), None)
 
 
-def _living_feed(beat: Beat, moment: Moment) -> Finding:
-    if finding := _silence(beat, moment) or _outage(beat, moment):
-        return finding
+def _overdue(beat: Beat, moment: Moment) -> str | None:
+    """Return the alarm about a living feed that brings nothing, or nothing new, while the market is open."""
     facts, today = beat.facts, moment.session
-    if today is None or moment.now is None or facts.get("market_open") is False:
-        return None, None
+    if not facts.get("clock") or today is None or moment.now is None or facts.get("market_open") is False:
+        return None
     pace = facts["clock"]
     slack = 0.0 if pace["step"] else _SLACK * pace["speed"]
     patience = timedelta(seconds=max(_OVERDUE, _ROUNDS * float(facts.get("round_seconds") or 0), slack))
@@ -74,38 +71,21 @@ def _living_feed(beat: Beat, moment: Moment) -> Finding:
         return (
             f"nothing has come since {_clock(since)}, and the market is open: check what the source answers "
             f"(stocks doctor) and the process's log ({beat.state})"
-        ), None
+        )
     if market and moment.now - max(market, today.open) > max(_FROZEN, patience):
-        return f"the source answers, but no price has moved since {_clock(market)}, and the market is open", None
-    return None, None
-
-
-def _ended_feed(beat: Beat, moment: Moment) -> Finding:
-    last = from_epoch(beat.facts["clock"]["now"])
-    if beat.ended == "done":
-        return None, None
-    if beat.ended == "stopped":
-        if moment.session and moment.wall - beat.at > _STOPPED:
-            return "it was stopped, and the market is open: start it again", None
-        return None, None
-    how = "ended by an error" if beat.ended else "ended without a last heartbeat (killed?)"
-    # the source may be closed when the calendar says open
-    last_session = session_at(last) if beat.facts.get("market_open") is not False else None
-    if last_session:
-        return f"{how} at {_clock(last)}, in the session of {last_session.session_date}: start it again", None
-    if moment.session:
-        return f"{how} at {_clock(last)}, and the market is open now: start it again", None
-    return None, f"{how} while the market was closed; start it before {_clock(_next_bell(moment.now or last))}"
-
-
-def _living(beat: Beat, moment: Moment) -> Finding:
-    return _silence(beat, moment) or _outage(beat, moment) or (None, None)
+        return f"the source answers, but no price has moved since {_clock(market)}, and the market is open"
+    return None
 
 
 def _ended(beat: Beat, beats: list[Beat], moment: Moment) -> Finding:
+    clock = beat.facts.get("clock")
+    if beat.ended == "stopped" and clock and moment.session and moment.wall - beat.at > _STOPPED:
+        return "it was stopped, and the market is open: start it again", None
     if beat.ended in ("done", "stopped"):
         return None, None
     how = "ended by an error" if beat.ended else "ended without a last heartbeat (killed?)"
+    if clock:
+        return _died(how, beat, moment, from_epoch(clock["now"]))
     if beat.kind in _FEEDS:
         # before its source answered
         if moment.session:
@@ -116,6 +96,16 @@ def _ended(beat: Beat, beats: list[Beat], moment: Moment) -> Finding:
     if moment.session:
         return f"{how}, and the market is open: start it again; nothing is lost, it goes on where it was", None
     return None, f"{how}; nothing is lost, the next one goes on where it was"
+
+
+def _died(how: str, beat: Beat, moment: Moment, last: datetime) -> Finding:
+    # the source may be closed when the calendar says open
+    last_session = session_at(last) if beat.facts.get("market_open") is not False else None
+    if last_session:
+        return f"{how} at {_clock(last)}, in the session of {last_session.session_date}: start it again", None
+    if moment.session:
+        return f"{how} at {_clock(last)}, and the market is open now: start it again", None
+    return None, f"{how} while the market was closed; start it before {_clock(_next_bell(moment.now or last))}"
 
 
 def _outage(beat: Beat, moment: Moment) -> Finding | None:
