@@ -1,10 +1,13 @@
 """The Power BI project that is checked in: made from the models and from gold over recorded bars.
 
 ``python tools/powerbi_project.py`` writes it again; tests/powerbi/test_project_of_powerbi.py says when it is stale.
-With ``--pictures`` it also draws each page's wireframe for docs/powerbi.md, where Chromium is.
+With ``--pictures`` it also draws each page's wireframe for docs/powerbi.md, where Chromium is. With ``--take`` it first
+takes over the report and the measures that Power BI Desktop saved in powerbi/ (docs/powerbi.md, *Change the report*).
 """
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,11 +21,12 @@ import chromium
 from recorded_gold import published
 
 from workbench.powerbi import NAME, write_project
-from workbench.powerbi.pages import pages
+from workbench.powerbi.report import DESIGN
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "powerbi"
 TOOLS = Path(sys.executable).parent
+PAGES = DESIGN / f"{NAME}.Report/definition/pages/pages.json"
 
 
 def wireframe(report: Path, folder: Path) -> Path:
@@ -40,10 +44,10 @@ def drawn(drawing: Path, profile: Path) -> Iterator[tuple[str, chromium.Page]]:
     """Each page of the wireframe in turn, opened in a browser."""
     with chromium.browser(profile) as browser:
         browser.open(drawing.as_uri(), width=1400, height=920)
-        for page in pages(""):
-            browser.ask(f"openPage('{page.name}')")
+        for name in json.loads(PAGES.read_text(encoding="utf-8"))["pageOrder"]:
+            browser.ask(f"openPage('{name}')")
             browser.ask("Promise.all(document.getAnimations().map(moving => moving.finished)).then(() => true)")
-            yield page.name, browser
+            yield name, browser
 
 
 def take_pictures(folder: Path) -> None:
@@ -52,7 +56,21 @@ def take_pictures(folder: Path) -> None:
         browser.picture(ROOT / "docs" / "images" / f"powerbi-{name}.png", whole=False)
 
 
+def take_design(saved: Path, design: Path) -> None:
+    """Copy the report, and what else ``design`` holds, from the project that Power BI Desktop saved."""
+    report = f"{NAME}.Report"
+    others = [path.relative_to(design) for path in design.rglob("*") if path.is_file()]
+    shutil.rmtree(design / report)
+    # .pbi holds the settings and the cache of one machine
+    shutil.copytree(saved / report, design / report, ignore=shutil.ignore_patterns(".pbi"))
+    for name in others:
+        if name.parts[0] != report:
+            shutil.copyfile(saved / name, design / name)
+
+
 if __name__ == "__main__":
+    if "--take" in sys.argv:
+        take_design(FOLDER, DESIGN)
     with tempfile.TemporaryDirectory(prefix="powerbi-") as home:
         written = write_project(published(Path(home)), FOLDER, force=True)
         print(f"{len(written)} files in {FOLDER}")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import chromium
 import duckdb
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlfluff
 from click.testing import CliRunner
-from powerbi_project import FOLDER, ROOT, TOOLS, drawn, wireframe
+from powerbi_project import FOLDER, ROOT, TOOLS, drawn, take_design, wireframe
 from recorded_gold import copy
 
 from stocklib import metrics
@@ -26,6 +27,7 @@ from stocklib.indicators import ema
 from stocklib.market import prices
 from stocklib.pipeline.exporting import export
 from stocklib.plots import PALETTE, template
+from stocklib.plots.palette import DOWN, MIDDLE, UP
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import BESIDE_GOLD, open_warehouse
 from stocklib.warehouse.described import described_models
@@ -35,10 +37,8 @@ from workbench.powerbi.expected import WITHOUT, Expected, expected_query, expect
 from workbench.powerbi.folder import write_folder
 from workbench.powerbi.measures import EMA_WINDOW, measures
 from workbench.powerbi.model import Model
-from workbench.powerbi.pages import HEIGHT, WIDTH, pages
-from workbench.powerbi.pbir import check_bindings
+from workbench.powerbi.report import DESIGN, check_bindings, designed_files, literal
 from workbench.powerbi.star import ADDED, CANDLES
-from workbench.powerbi.visuals import literal
 
 DEFINITION = f"{NAME}.SemanticModel/definition"
 # the first test loads, transforms and has dbt parse the project
@@ -70,6 +70,18 @@ def folder(files: dict[str, str], tmp_path: Path) -> Path:
 def value(values: list[Expected], measure: str, symbol: str = "", **selected: object) -> float:
     found = [one for one in values if (one.measure, one.symbol) == (measure, symbol)]
     return float(next(one.value for one in found if all(getattr(one, k) == v for k, v in selected.items())))
+
+
+def shown_on(files: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """The visuals of each page, as the files hold them."""
+    pages = f"{NAME}.Report/definition/pages"
+    found: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in json.loads(files[f"{pages}/pages.json"])["pageOrder"]
+    }
+    for path, text in files.items():
+        if path.endswith("/visual.json"):
+            found[path.removeprefix(f"{pages}/").split("/")[0]].append(json.loads(text))
+    return found
 
 
 # ── what is checked in, and what is written ───────────────────────────────────────────────────────────────────────────
@@ -162,25 +174,25 @@ def test_a_role_sees_a_watchlist_whatever_its_symbols_are_called(files: dict[str
     assert '{"Close", "O""N#(#)(E", "", null, null, "1", 1, 0.0001}' in expected_query([odd])
 
 
-def test_a_column_that_is_gone_names_what_it_breaks(model: Model) -> None:
-    def without(table: str, column: str) -> Model:
-        kept = [
-            replace(t, columns=tuple(c for c in t.columns if c.name != column)) if t.name == table else t
-            for t in model.tables
-        ]
-        return replace(model, tables=tuple(kept))
+def without(files: dict[str, str], table: str, defined: str) -> dict[str, str]:
+    """The files, less a column or a measure of a table."""
+    path = f"{DEFINITION}/tables/{table}.tmdl"
+    kept = re.sub(rf"^\t{re.escape(defined)}( =.*)?\n(\t\t.*\n|\n(?=\t\t))*", "", files[path], flags=re.M)
+    assert len(kept) < len(files[path])
+    return files | {path: kept}
 
-    check_bindings(pages("AAPL"), model)
+
+def test_a_column_that_is_gone_names_what_it_breaks(files: dict[str, str]) -> None:
+    check_bindings(files)
     with pytest.raises(InputError, match=r"the measure Volatility 30 % reads fact_stock_performance"):
-        check_bindings(pages("AAPL"), without("fact_stock_performance", "volatility_30day_percent"))
+        check_bindings(without(files, "fact_stock_performance", "column volatility_30day_percent"))
     with pytest.raises(InputError, match=r"Market overview: Market cap by sector .* shows dim_stock_symbols\[sector\]"):
-        check_bindings(pages("AAPL"), without("dim_stock_symbols", "sector"))
+        check_bindings(without(files, "dim_stock_symbols", "column sector"))
 
 
-def test_a_measure_that_is_gone_names_what_it_breaks(model: Model) -> None:
-    tables = [replace(t, measures=tuple(m for m in t.measures if m.name != "Change %")) for t in model.tables]
+def test_a_measure_that_is_gone_names_what_it_breaks(files: dict[str, str]) -> None:
     with pytest.raises(InputError, match=r"Movers.* shows .*Change %\].*the measure Best symbol reads \[Change %"):
-        check_bindings(pages("AAPL"), replace(model, tables=tuple(tables)))
+        check_bindings(without(files, "Measures", "measure 'Change %'"))
 
 
 # ── where the rows come from ──────────────────────────────────────────────────────────────────────────────────────────
@@ -320,13 +332,15 @@ def test_a_number_is_compared_as_a_number_whatever_the_language(model: Model, va
 # ── the report ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_no_visual_overlaps_another_or_leaves_its_page() -> None:
-    for page in pages("AAPL"):
-        boxes = [(v.name, *v.place) for v in page.visuals]
-        assert all(x >= 0 and y >= 0 and x + w <= WIDTH and y + h <= HEIGHT for _, x, y, w, h in boxes)
+def test_no_visual_overlaps_another_or_leaves_its_page(files: dict[str, str]) -> None:
+    for page, visuals in shown_on(files).items():
+        size = json.loads(files[f"{NAME}.Report/definition/pages/{page}/page.json"])
+        boxes = [(v["name"], *(v["position"][part] for part in ("x", "y", "width", "height"))) for v in visuals]
+        assert len(boxes) > 4
+        assert all(x >= 0 and y >= 0 and x + w <= size["width"] and y + h <= size["height"] for _, x, y, w, h in boxes)
         for number, (one, x, y, w, h) in enumerate(boxes):
             for other, x2, y2, w2, h2 in boxes[number + 1 :]:
-                assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y, (page.title, one, other)
+                assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y, (page, one, other)
 
 
 def test_each_visual_says_what_it_shows_and_has_a_place_on_the_phone(files: dict[str, str]) -> None:
@@ -345,6 +359,20 @@ def test_light_and_dark_have_the_palette_of_the_figures(files: dict[str, str]) -
         layout = template(dark=dark).layout
         assert theme["dataColors"] == list(layout.colorway) == list(PALETTE)
         assert (theme["foreground"], theme["background"]) == (layout.font.color, layout.paper_bgcolor)
+        assert (theme["good"], theme["center"], theme["bad"]) == (UP, MIDDLE, DOWN)
+    for page, visuals in shown_on(files).items():
+        assert set(re.findall(r"#[0-9a-fA-F]{6}\b", json.dumps(visuals))) <= {*PALETTE, MIDDLE}, page
+
+
+def test_the_report_opens_at_its_symbol_whatever_it_is_called() -> None:
+    for symbol in ("AAPL", 'Sotheby\'s "<b>" ' + "X" * 300):
+        slicers = [
+            visual["visual"]["objects"]["general"][0]["properties"]["filter"]["filter"]["Where"][0]["Condition"]["In"]
+            for visual in shown_on(designed_files(symbol=symbol, look="dark"))["candlestick"]
+            if visual["name"] == "candles_symbol"
+        ]
+        assert [slicer["Values"] for slicer in slicers] == [[[literal(symbol)]]]
+    assert literal("Sotheby's") == {"Literal": {"Value": "'Sotheby''s'"}}
 
 
 def test_a_symbol_is_drilled_through_to_its_page(files: dict[str, str]) -> None:
@@ -352,7 +380,29 @@ def test_a_symbol_is_drilled_through_to_its_page(files: dict[str, str]) -> None:
     assert page["pageBinding"]["type"] == page["type"] == "Drillthrough"
     assert page["pageBinding"]["parameters"][0]["fieldExpr"]["Column"]["Property"] == "symbol"
     back = json.loads(files[f"{NAME}.Report/definition/pages/symbol/visuals/symbol_back/visual.json"])["visual"]
-    assert back["visualContainerObjects"]["visualLink"][0]["properties"]["type"] == literal("Back")
+    assert back["visualContainerObjects"]["visualLink"][0]["properties"]["type"] == {"expr": literal("Back")}
+
+
+def test_what_power_bi_desktop_saved_becomes_the_design(folder: Path, tmp_path: Path) -> None:
+    design = tmp_path / "design"
+    shutil.copytree(DESIGN, design)
+    pages = f"{NAME}.Report/definition/pages"
+    page = folder / pages / "risk" / "page.json"
+    page.write_text(page.read_text(encoding="utf-8").replace('"Risk"', '"Risks"'), encoding="utf-8")
+    shutil.rmtree(folder / pages / "comparison")
+    shutil.copytree(folder / pages / "quality", folder / pages / "added")
+    (folder / f"{NAME}.Report" / ".pbi").mkdir()
+    (folder / f"{NAME}.Report" / ".pbi" / "localSettings.json").write_text("{}")
+    take_design(folder, design)
+    assert '"Risks"' in (design / pages / "risk" / "page.json").read_text(encoding="utf-8")
+    assert {path.name for path in (design / pages).iterdir() if path.is_dir()} == {
+        *("overview", "candlestick", "risk", "quality", "symbol", "added")
+    }
+    names = {path.relative_to(design).as_posix() for path in design.rglob("*") if path.is_file()}
+    there = {path.relative_to(DESIGN).as_posix() for path in DESIGN.rglob("*") if path.is_file()}
+    assert not [name for name in names if ".pbi/" in name]
+    # of the semantic model only what is designed, no table that is made from dbt
+    assert {name for name in names ^ there if "/pages/" not in name} == set()
 
 
 # ── what others say of it ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -427,16 +477,18 @@ def test_ripbi_resolves_every_binding_and_finds_no_unused_measure(folder: Path) 
 
 
 @pytest.mark.browser
-def test_the_wireframe_shows_every_page_whole(folder: Path, tmp_path: Path) -> None:
+def test_the_wireframe_shows_every_page_whole(folder: Path, files: dict[str, str], tmp_path: Path) -> None:
+    pages = shown_on(files)
     if chromium.find() is None:
         pytest.skip("no Chromium on this machine")
     drawing = wireframe(folder / f"{NAME}.Report", tmp_path)
     for name, browser in drawn(drawing, tmp_path / "profile"):
-        page = next(page for page in pages("") if page.name == name)
         shown = "[...document.querySelectorAll('.visual-box')].filter(box => box.offsetParent)"
         inside = "box => ((of = box.parentElement.getBoundingClientRect(), at = box.getBoundingClientRect()) =>"
         inside += " at.left >= of.left && at.top >= of.top && at.right <= of.right && at.bottom <= of.bottom)()"
-        assert sorted(browser.ask(f"{shown}.map(box => box.dataset.id)")) == sorted(v.name for v in page.visuals)
+        assert sorted(browser.ask(f"{shown}.map(box => box.dataset.id)")) == sorted(
+            visual["name"] for visual in pages[name]
+        )
         assert browser.ask(f"{shown}.every({inside})"), name
         assert browser.ask(f"{shown}.every(box => box.scrollWidth <= box.clientWidth + 1)"), name
 

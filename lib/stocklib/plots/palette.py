@@ -1,4 +1,4 @@
-"""The palette of the Plotly template and of the Power BI theme.
+"""The palette of the Plotly template; the themes of the Power BI report have the same colours.
 
 After Okabe and Ito, whose colours stay apart under every kind of colour blindness; the blue and the vermilion are a
 little lighter here, to be read on dark paper too.
@@ -15,15 +15,13 @@ LINES = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5])
 
 @dataclass(frozen=True)
 class Paper:
-    """The background of figures: text, soft text, grid lines (two spellings), the card, and the page behind it."""
+    """The background of figures: text, soft text, grid lines, and the card."""
 
     ink: str
     soft: str
     grid: str
-    line: str
     card: str
-    page: str
 
 
-LIGHT = Paper("#1c2430", "#5b6472", "rgba(20,30,50,.09)", "#dfe2e7", "#ffffff", "#f4f6f8")
-DARK = Paper("#e6e8eb", "#a3a9b2", "rgba(255,255,255,.10)", "#2e323a", "#171a21", "#0f1116")
+LIGHT = Paper("#1c2430", "#5b6472", "rgba(20,30,50,.09)", "#ffffff")
+DARK = Paper("#e6e8eb", "#a3a9b2", "rgba(255,255,255,.10)", "#171a21")

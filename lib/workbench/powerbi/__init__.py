@@ -5,7 +5,6 @@ The same gold gives the same bytes, so the project is in git. It holds no creden
 
 import csv
 import io
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,17 +24,14 @@ from workbench.powerbi.expected import (
 )
 from workbench.powerbi.folder import write_folder
 from workbench.powerbi.measures import MEASURES, OTHER, measures, measures_table, other_symbols
-from workbench.powerbi.model import Model, Role, Table, derived_id
-from workbench.powerbi.pages import pages
-from workbench.powerbi.pbir import THEMES, check_bindings, report_files
+from workbench.powerbi.model import Model, Role, Table
+from workbench.powerbi.report import THEMES, as_json, check_bindings, designed_files
 from workbench.powerbi.sources import parameters, query
 from workbench.powerbi.star import CANDLES, SYMBOLS, star
 from workbench.powerbi.tmdl import definition
 
 SOURCES = ("snowflake", "parquet")
 NAME = "stocks"
-_SCHEMAS = "https://developer.microsoft.com/json-schemas/fabric"
-_IGNORED = "**/.pbi/localSettings.json\n**/.pbi/cache.abf\n"
 
 
 def write_project(
@@ -65,17 +61,11 @@ def project(
     warehouse = open_warehouse(settings)
     values = expected_values(warehouse)
     model = semantic_model(settings, warehouse, values, source=source, direct=direct)
-    symbol = next((one.symbol for one in values if one.symbol), "")
-    shown = pages(symbol)
-    check_bindings(shown, model)
-    files: dict[str, str] = {
-        f"{NAME}.SemanticModel/definition/{name}": text for name, text in definition(model, source).items()
-    }
-    documents: dict[str, Any] = {f"{NAME}.Report/{name}": body for name, body in report_files(shown, look=look).items()}
-    documents |= _items() | {f"{NAME}.pbids": _connection(model, source)}
-    files |= {name: json.dumps(body, indent=2, ensure_ascii=False) + "\n" for name, body in documents.items()}
-    files[".gitignore"] = _IGNORED
+    files = designed_files(symbol=next(one.symbol for one in values if one.symbol), look=look)
+    files |= {f"{NAME}.SemanticModel/definition/{name}": text for name, text in definition(model, source).items()}
+    files[f"{NAME}.pbids"] = as_json(_connection(model, source))
     files["expected_values.csv"] = _csv(values)
+    check_bindings(files)
     return dict(sorted(files.items()))
 
 
@@ -151,37 +141,6 @@ def _modes(tables: tuple[Table, ...], source: str, *, direct: bool) -> dict[str,
         modes |= {"gold_kpi": "directQuery", CANDLES: "hybrid"}
         modes |= {table.name: "dual" for table in tables if table.name.startswith("dim_")}
     return modes
-
-
-def _items() -> dict[str, Any]:
-    """Return the files that describe the folders."""
-    platform = f"{_SCHEMAS}/gitIntegration/platformProperties/2.1.0/schema.json"
-    found: dict[str, Any] = {
-        f"{NAME}.{kind}/.platform": {
-            "$schema": platform,
-            "metadata": {"type": kind, "displayName": NAME},
-            "config": {"version": "2.0", "logicalId": derived_id("item", kind)},
-        }
-        for kind in ("Report", "SemanticModel")
-    }
-    found[f"{NAME}.pbip"] = {
-        "$schema": f"{_SCHEMAS}/pbip/pbipProperties/1.0.0/schema.json",
-        "version": "1.0",
-        "artifacts": [{"report": {"path": f"{NAME}.Report"}}],
-        "settings": {"enableAutoRecovery": True},
-    }
-    found[f"{NAME}.Report/definition.pbir"] = {
-        "$schema": f"{_SCHEMAS}/item/report/definitionProperties/2.0.0/schema.json",
-        "version": "4.0",
-        "datasetReference": {"byPath": {"path": f"../{NAME}.SemanticModel"}},
-    }
-    # questions in natural language are off, and so are their synonyms
-    found[f"{NAME}.SemanticModel/definition.pbism"] = {
-        "$schema": f"{_SCHEMAS}/item/semanticModel/definitionProperties/1.0.0/schema.json",
-        "version": "4.2",
-        "settings": {"qnaEnabled": False},
-    }
-    return found
 
 
 def _connection(model: Model, source: str) -> dict[str, Any]:
