@@ -103,9 +103,9 @@ _TABLES_HEAD = """\
 # The tables
 
 Every table of the warehouse with its grain and its columns. Written by `python tools/mirrors.py` from the descriptions
-in `dbt_stocks/models`; `stocks dbt -- docs generate` and `stocks dbt -- docs serve` show the same with lineage.
-Instants are UTC, trading dates are New York's, prices are as traded unless a name says otherwise, percent columns
-are in percent.
+in `dbt_stocks/models` (`columns.md`, and the YAML of each layer); `stocks dbt -- docs generate` and
+`stocks dbt -- docs serve` show the same with lineage. Instants are UTC, trading dates are New York's, prices are as
+traded unless a name says otherwise, percent columns are in percent.
 """
 
 
@@ -130,6 +130,11 @@ def tables_md() -> str:
 
 def _meaning(column: dict[str, str], meanings: dict[str, str]) -> str:
     text = " ".join(column.get("description", "").split())
+    named = re.findall(r'{{ doc\("(\w+)"\) }}', text)
+    if missing := [name for name in named if name not in meanings]:
+        raise SystemExit(
+            f"dbt_stocks/models/columns.md has no block {{% docs {missing[0]} %}}, which {column['name']} names"
+        )
     return re.sub(r'{{ doc\("(\w+)"\) }}', lambda found: meanings[found[1]], text).replace("|", "\\|")
 
 

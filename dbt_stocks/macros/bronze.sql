@@ -15,7 +15,7 @@
 {%- endmacro %}
 
 
-{# The number of an event, where a message has all of our headers: a stranger's has its place alone for an identity.
+{# The number of an event, where a message has all of our headers. A foreign message has only its place as an identity.
    It is written in one way, so that no two texts are one event. #}
 {% macro event_seq() -%}
     case

@@ -1,4 +1,4 @@
-"""box: S3. The lake holds objects of JSON lines, written once, never changed, found by the hour in which they landed.
+"""The lake in S3 holds objects of JSON lines, written once, never changed, found by the hour in which they landed.
 
 Lines in, keys out; keys in, lines out. One function formats a key and one parses it. An object's name ends with the
 hash of its lines, so that the same lines are the same object, and a damaged object is noticed.

@@ -20,6 +20,11 @@ _REACH = pd.Timedelta(days=396)
 # How often it is read again where another version is published during the read.
 _TRIES = 3
 _COST_REACH = timedelta(days=6)
+# What the report takes from gold_kpi.
+_KPI = [
+    *("symbol", "current_price", "change_amount", "change_percent", "change_basis", "ytd_return_percent"),
+    *("as_of", "fetched_at"),
+]
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ def _replayed(settings: Settings) -> str:
 
 
 def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
-    """Return ``gold_kpi`` as it was after the last of these sessions, at prices as traded then.
+    """Return the columns of ``gold_kpi`` as they were after the last of these sessions, at prices as traded then.
 
     The change is against our own final close of the session before, as there; quotes of that time are not used.
     """
@@ -156,7 +161,7 @@ def _symbols(settings: Settings, kpi: pd.DataFrame, daily: pd.DataFrame, perform
     tree = market.table("gold_treechart", settings=settings)[["symbol", "sector", "market_cap"]]
     wanted = ["symbol", "ytd_base_date", "momentum_30day_percent", "volatility_30day_percent", "drawdown_percent"]
     bars = daily.sort_values("date").groupby("symbol").tail(1)[["symbol", "volume", "is_final"]]
-    joined = kpi.drop(columns=[c for c in ("volume", "is_final") if c in kpi])
+    joined = kpi[_KPI]
     for other in (names, tree, performance.groupby("symbol").tail(1)[wanted], bars):
         joined = joined.merge(other, on="symbol", how="left")
     for column in ("as_of", "fetched_at"):

@@ -1,4 +1,4 @@
-"""box: Kafka. Messages are keyed by symbol, confirmed by the brokers, and say which run sent them, with which number.
+"""Kafka. Messages are keyed by symbol, confirmed by the brokers, and say which run sent them, with which number.
 
 ``Producer`` publishes and confirms in the background, ``SpoolingProducer`` through outages too; ``Consumer`` reads in
 polls and commits only the offsets that its caller passes; ``Inspector`` reads a topic without joining a group.

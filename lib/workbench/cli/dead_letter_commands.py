@@ -110,6 +110,8 @@ def readmit_dead_letters(
 
     settings = lazy.settings()
     if quarantined:
+        if ids or reason or symbol or everything or payload_file:
+            raise click.UsageError("--quarantined checks every quarantined row again: give no selection and no payload")
         before, after, done = revalidate_quarantined(settings)
         click.echo(f"{done}\n{before:,} quotes were quarantined, {after:,} are now")
         return

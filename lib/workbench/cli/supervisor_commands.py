@@ -27,7 +27,7 @@ _LOG_SECONDS = 30.0
 @click.option("--until-close", is_flag=True, help="Stop when the last prices of today's session are published.")
 @click.option("--duration", type=click.FloatRange(0), help="Stop after this many seconds.")
 @click.option("--land-seconds", type=click.FloatRange(0.1), help="A lake object is closed after this long (2).")
-@click.option("--load-seconds", type=click.FloatRange(0), help="A batch is published at most this often (3).")
+@click.option("--load-seconds", type=click.FloatRange(0), help="A micro-batch begins at most this often (3).")
 @click.pass_obj
 def stream(
     lazy: Lazy,

@@ -62,7 +62,7 @@ class Stack:
 def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
     """Start every embedded server that is needed and not running, and wait until each answers.
 
-    A second call does nothing; a dead server is started again. Raise ``EmbeddedError``.
+    A server that answers is left alone, unless it is a broker older than its S3 server. Raise ``EmbeddedError``.
     """
     say = on_progress or _silent
     with locked(settings):

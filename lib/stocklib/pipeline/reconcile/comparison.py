@@ -158,7 +158,7 @@ def proven(gap: Ranges, confirmed: int | None, *, seen: int) -> Ranges:
     """Return the part of a gap that is a loss: what a heartbeat says was confirmed.
 
     Of a run without a heartbeat a gap is one where no more numbers are missing than ``seen``: single messages with any
-    number in them are a stranger's.
+    number in them are foreign.
     """
     if confirmed is None:
         return gap if len(gap) <= seen else Ranges()

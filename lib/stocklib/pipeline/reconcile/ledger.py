@@ -120,8 +120,8 @@ def balance(
 def _explain_unknown(settings: Settings, runs: list[str]) -> str:
     folder, more = settings.home / "heartbeats", f" and {len(runs) - 1:,} more" if len(runs) > 1 else ""
     return (
-        f"{folder} has no file of run {runs[0]!r:.80}{more}: deleted, of a producer with another STOCKS_HOME, or a "
-        "stranger's messages. `stocks ledger --accept` takes note of it"
+        f"{folder} has no file of run {runs[0]!r:.80}{more}: deleted, of a producer with another STOCKS_HOME, or of "
+        "foreign messages. `stocks ledger --accept` accepts it"
     )
 
 

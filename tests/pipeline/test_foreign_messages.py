@@ -1,4 +1,4 @@
-"""Messages of strangers: each lands, is a dead letter or is quarantined, and none keeps the others from readers."""
+"""Foreign messages: each lands, is a dead letter or is quarantined, and none keeps the others from readers."""
 
 import pytest
 from kafka import KafkaProducer
@@ -65,7 +65,7 @@ def test_a_number_that_no_run_of_ours_gives_is_none(headers: list[tuple[str, byt
     assert event_seq({name: text.decode("utf-8", "backslashreplace") for name, text in headers}) is None
 
 
-def test_messages_of_strangers_block_no_publish_and_are_all_accounted_for(service_environ: dict[str, str]) -> None:
+def test_foreign_messages_block_no_publish_and_are_all_accounted_for(service_environ: dict[str, str]) -> None:
     settings = only(service_environ)
     create_topics(settings)
     sender = KafkaProducer(bootstrap_servers=settings.kafka_broker, compression_type="zstd", max_request_size=2**25)
