@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import psutil
-
 from stocklib.errors import StocksError
 from stocklib.finnhub import Finnhub
 from stocklib.monitoring.heartbeat import read_heartbeats
@@ -61,7 +59,7 @@ class Servers:
                 if not self._is_well(must_answer=must_answer):
                     self._bring_back()
                 pause = _LOOK_SECONDS
-            except (StocksError, OSError, psutil.Error) as error:
+            except (StocksError, OSError) as error:
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 log.error("%s; next try in %.0f s", error, pause)
 
