@@ -51,6 +51,7 @@ create table if not exists STOCKS_BUILD.ops.ledger_unchecked (checked_at timesta
 create table if not exists STOCKS_BUILD.ops.ledger_accepted (problem varchar, accepted_at timestamp_ntz, what varchar);
 alter table STOCKS_BUILD.raw.trading_sessions add column if not exists session_number integer;
 alter table STOCKS_BUILD.raw.trading_sessions add column if not exists calendar varchar;
+alter table STOCKS_BUILD.ops.builds add column if not exists whole_at timestamp_ntz;
 create table if not exists STOCKS_BUILD.PUBLIC.writer_lock (holder varchar, token varchar, since timestamp_ntz, expires_at timestamp_ntz);
 create schema if not exists STOCKS_REBUILD.raw;
 create schema if not exists STOCKS_REBUILD.bronze;
@@ -83,6 +84,7 @@ create table if not exists STOCKS_REBUILD.ops.ledger_unchecked (checked_at times
 create table if not exists STOCKS_REBUILD.ops.ledger_accepted (problem varchar, accepted_at timestamp_ntz, what varchar);
 alter table STOCKS_REBUILD.raw.trading_sessions add column if not exists session_number integer;
 alter table STOCKS_REBUILD.raw.trading_sessions add column if not exists calendar varchar;
+alter table STOCKS_REBUILD.ops.builds add column if not exists whole_at timestamp_ntz;
 create table if not exists STOCKS_REBUILD.PUBLIC.writer_lock (holder varchar, token varchar, since timestamp_ntz, expires_at timestamp_ntz);
 create schema if not exists STOCKS.raw;
 create schema if not exists STOCKS.bronze;

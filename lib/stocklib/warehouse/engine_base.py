@@ -12,9 +12,11 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from stocklib.errors import OtherRelease
 from stocklib.settings import Settings
 from stocklib.warehouse import (
     LAST,
+    SCHEMA_VERSION,
     Build,
     DbtResult,
     LandedObject,
@@ -22,16 +24,23 @@ from stocklib.warehouse import (
     Reader,
     Touched,
     UnreadableObject,
+    calendar_version,
 )
 from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
 from stocklib.warehouse.load_base import Load
 from stocklib.warehouse.raw_lines import UnreadObject, read_ahead
-from stocklib.warehouse.releases import explained
+from stocklib.warehouse.releases import explained, schema_complaint
+from stocklib.warehouse.table_columns import CALENDAR, calendar_rows, table_statements
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+_COLUMNS = (
+    "select lower(table_schema || '.' || table_name), lower(column_name) from information_schema.columns "
+    "where lower(table_schema) in ('raw', 'ops')"
+)
 
 
 class WarehouseSession(Protocol):
@@ -52,6 +61,7 @@ class WarehouseEngine(ABC):
 
     # one field of a record as text, in the engine's dialect
     _field: ClassVar[str]
+    _is_snowflake: ClassVar[bool] = False
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -73,6 +83,10 @@ class WarehouseEngine(ABC):
     @abstractmethod
     def _loading(self) -> AbstractContextManager[Load]:
         """Yield a new load, as the one writer."""
+
+    @abstractmethod
+    def _define(self, statements: Iterable[str]) -> None:
+        """Create or change schemas and tables."""
 
     @abstractmethod
     def _refill(self, session: Any, table: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -112,6 +126,28 @@ class WarehouseEngine(ABC):
         finally:
             self._let_go()
             self._held.now = False
+
+    def initialise(self) -> None:
+        """Create what is missing of RAW and ops; fill the calendar again when the library that knows it has changed."""
+        with self.writing(), self._private() as session:
+            there = {name for table, column in session.rows(_COLUMNS) for name in (table, f"{table}.{column}")}
+            version = "select version, calendar from ops.schema_version"
+            found = session.row(version) if "ops.schema_version" in there else None
+            if found is not None and int(found[0]) != SCHEMA_VERSION:
+                raise OtherRelease(schema_complaint(self._settings, int(found[0])))
+            made = table_statements(snowflake=self._is_snowflake)
+            # a role that only loads may not create or alter anything, so what is there is not touched
+            if any("table" in made[name] for name in made.keys() - there):
+                self._define(made[name] for name in made if name not in there)
+        if found is None or found[1] != calendar_version():
+            self._fill_calendar()
+
+    def _fill_calendar(self) -> None:
+        with self._changing() as session:
+            self._refill(session, CALENDAR, calendar_rows())
+            # another calendar can change what was built: the next transform builds everything again
+            session.run("delete from ops.builds")
+            self._refill(session, "ops.schema_version", [(SCHEMA_VERSION, calendar_version())])
 
     def last_key(self, dataset: str, *, before: str = LAST) -> str | None:
         """Return the newest loaded object of a dataset, among those before a key."""

@@ -1,58 +1,56 @@
-"""The tables that dbt does not make, with their columns, for both engines: RAW, the trading calendar, and ops."""
+"""The tables that dbt does not make, for both engines, as ``tables.sql`` declares them; and the rows of the calendar.
+
+``statements`` renders any SQL template of this room.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 from stocklib.warehouse import DATASETS
 
 SCHEMAS = ("raw", "bronze", "silver", "gold", "ops")
-
 CALENDAR = "raw.trading_sessions"
 
-_RECORD = (
-    "record json not null, object_key varchar not null, line_no integer not null, load_id bigint not null, "
-    "loaded_at timestamp not null"
-)
 
-# In DuckDB's types; ``variant_tables`` translates them.
-COLUMNS: dict[str, str] = {
-    **{f"raw.{name}": _RECORD for name in DATASETS},
-    "raw.load_history": "dataset varchar, object_key varchar, load_id bigint, lines bigint, loaded_lines bigint, "
-    "rejected_lines bigint, bytes bigint, loaded_at timestamp",
-    "raw.rejected_lines": "dataset varchar, object_key varchar, line_no integer, raw_text varchar, reason varchar, "
-    "load_id bigint, loaded_at timestamp",
-    CALENDAR: "calendar_date date, is_trading_day boolean, is_early_close boolean, session_open timestamp, "
-    "session_close timestamp, holiday varchar, session_number integer, calendar varchar",
-    "ops.schema_version": "version integer, calendar varchar",
-    "ops.warehouse_source": "kind varchar, first_object varchar",
-    "ops.model_loads": "model varchar, load_id bigint, finished_at timestamp",
-    "ops.builds": "load_id bigint, logic varchar, inputs varchar, finished_at timestamp, whole_at timestamp",
-    "ops.unreadable_objects": "dataset varchar, object_key varchar, reason varchar, first_seen_at timestamp, "
-    "last_tried_at timestamp",
-    "ops.freshness": "dataset varchar, last_object varchar, load_id bigint, loaded_at timestamp",
-    "ops.pipeline_runs": "verb varchar, status varchar, load_id bigint, detail varchar, started_at timestamp, "
-    "finished_at timestamp",
-    "ops.ledger": "checked_at timestamp, kafka_topic varchar, kafka_topic_id varchar, kafka_partition integer, "
-    "quote_date date, landed bigint, loaded bigint, in_silver bigint, quarantined bigint, duplicates bigint, "
-    "waiting bigint, dead_letters bigint, readmitted bigint, lost bigint",
-    "ops.ledger_runs": "checked_at timestamp, run_id varchar, confirmed bigint, in_raw bigint, in_lake bigint, "
-    "in_kafka bigint, dead_letters bigint, lost bigint",
-    "ops.ledger_problems": "checked_at timestamp, problem varchar, hop varchar, kind varchar, what varchar, "
-    "messages bigint, accepted boolean",
-    "ops.ledger_unchecked": "checked_at timestamp, hop varchar, reason varchar",
-    "ops.ledger_accepted": "problem varchar, accepted_at timestamp, what varchar",
-}
+def statements(template: str, **values: Any) -> list[str]:
+    """Return the statements of a template of this room, each on one line."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    room = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)  # noqa: S701 - SQL
+    text = room.get_template(template).render(schemas=SCHEMAS, datasets=DATASETS, **values)
+    return [" ".join(statement.split()) for statement in text.split(";\n") if statement.strip()]
 
 
-def create_table(name: str, columns: str) -> str:
-    """Return the statement that creates a table where it is missing."""
-    return f"create table if not exists {name} ({columns})"
+@cache
+def table_statements(*, snowflake: bool) -> dict[str, str]:
+    """Return what makes the tables, by what is there afterwards: ``schema.table``, or ``schema.table.column``."""
+    made = {}
+    for statement in statements("tables.sql", snowflake=snowflake, place=""):
+        before, _, after = statement.partition(" if not exists ")
+        table = before.removeprefix("alter table ").removesuffix(" add column") + "."
+        made[f"{table if statement.startswith('alter') else ''}{after.split()[0]}"] = statement
+    return made
 
 
-def calendar_columns() -> dict[str, list[object]]:
-    """Return the columns of the calendar: every date that the library knows, whatever was loaded; instants are UTC."""
+@cache
+def columns(table: str, *, snowflake: bool) -> dict[str, str]:
+    """Return the columns of a table, in order, each with its type.
+
+    >>> columns("ops.schema_version", snowflake=True)
+    {'version': 'integer', 'calendar': 'varchar'}
+    """
+    declared = table_statements(snowflake=snowflake)[table].partition("(")[2].removesuffix(")")
+    return {words[0]: words[1] for words in map(str.split, declared.split(", "))}
+
+
+@cache
+def calendar_rows() -> list[list[object]]:
+    """Return the rows of the calendar: every date that the library knows, whatever was loaded; instants are UTC."""
     from stocklib.sessions import FIRST_DATE, LAST_DATE, calendar_days
 
-    names = [column.split()[0] for column in COLUMNS[CALENDAR].split(", ")]
-    days = list(calendar_days(FIRST_DATE, LAST_DATE))
-    return {name: [_naive(day[name]) for day in days] for name in names}
+    names = columns(CALENDAR, snowflake=False)
+    return [[_naive(day[name]) for name in names] for day in calendar_days(FIRST_DATE, LAST_DATE)]
 
 
 def _naive(value: object) -> object:

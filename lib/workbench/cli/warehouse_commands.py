@@ -19,10 +19,10 @@ def init(lazy: Lazy, dry_run: bool) -> None:
 
     settings = lazy.settings()
     if settings.warehouse == "snowflake" or dry_run:
-        from stocklib.warehouse.snowflake.setup import names_of, script, set_up
+        from stocklib.warehouse.snowflake.setup import script, set_up
 
         if dry_run:
-            click.echo(script(names_of(settings)), nl=False)
+            click.echo(script(settings), nl=False)
             return
         taken, refused = set_up(settings)
         click.echo(f"{taken} statements executed")

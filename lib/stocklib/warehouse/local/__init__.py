@@ -6,19 +6,19 @@ in by rename after the tests passed; opened read-only, for as long as one query 
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stocklib.errors import OtherRelease, WarehouseError
+from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
-from stocklib.warehouse import BESIDE_GOLD, SCHEMA_VERSION, Build, Reader, Touched
+from stocklib.warehouse import BESIDE_GOLD, Build, Reader, Touched
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace
 from stocklib.warehouse.engine_base import WarehouseEngine, read_build
-from stocklib.warehouse.local import duckdb_tables, publication
+from stocklib.warehouse.local import publication
 from stocklib.warehouse.local.duckdb_load import LocalLoad
 from stocklib.warehouse.local.files import (
     LocalSession,
@@ -29,7 +29,6 @@ from stocklib.warehouse.local.files import (
     told_plainly,
 )
 from stocklib.warehouse.local.lock import hold
-from stocklib.warehouse.releases import schema_complaint
 from stocklib.warehouse.spreadsheets import harmless_select
 
 if TYPE_CHECKING:
@@ -59,14 +58,6 @@ class LocalWarehouse(WarehouseEngine):
         return f"local, at {self._published}; {int(bars['bars'].iloc[0]):,} daily bars"
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def initialise(self) -> None:
-        """Create RAW and ops where they are missing."""
-        with self._private() as session:
-            found = duckdb_tables.schema_version(session)
-            if found is not None and found != SCHEMA_VERSION:
-                raise OtherRelease(schema_complaint(self._settings, found))
-            duckdb_tables.create(session)
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Read the private file; ``WarehouseError`` when it does not exist."""
@@ -193,8 +184,18 @@ class LocalWarehouse(WarehouseEngine):
             session.run("begin")
             yield LocalLoad(session)
 
+    def _define(self, statements: Iterable[str]) -> None:
+        with self._changing() as session:
+            session.run(";".join(statements))
+
     def _refill(self, session: LocalSession, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        duckdb_tables.refill(session, table, rows)
+        import pyarrow as pa
+
+        session.run(f"delete from {table}")  # noqa: S608 - a name of ours
+        if rows:
+            columns = [pa.array(list(column)) for column in zip(*rows, strict=True)]
+            incoming = pa.table(columns, names=[f"c{number}" for number in range(len(columns))])
+            session.insert_arrow(f"insert into {table} select * from incoming", incoming)  # noqa: S608
 
     def _let_go(self) -> None:
         """Close the private file, so that others, dbt among them, can open it."""

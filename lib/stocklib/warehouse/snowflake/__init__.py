@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from stocklib.errors import VersionChanged, WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import (
@@ -26,7 +28,7 @@ from stocklib.warehouse import (
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace
 from stocklib.warehouse.engine_base import WarehouseEngine, naive, read_build
-from stocklib.warehouse.snowflake import clones, grants, query_history, variant_tables
+from stocklib.warehouse.snowflake import grants, query_history
 from stocklib.warehouse.snowflake.arrow_types import to_exact, to_frame, to_table
 from stocklib.warehouse.snowflake.lease import WriterLock
 from stocklib.warehouse.snowflake.session import RUN, SnowflakeSession, connect
@@ -46,6 +48,7 @@ class SnowflakeWarehouse(WarehouseEngine):
     """Snowflake behind the warehouse's interface."""
 
     _field = "record:{}::varchar"
+    _is_snowflake = True
 
     def __init__(self, settings: Settings, *, build: str = "") -> None:
         super().__init__(settings)
@@ -75,11 +78,6 @@ class SnowflakeWarehouse(WarehouseEngine):
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def initialise(self) -> None:
-        """Create RAW and ops where they are missing; ``stocks init`` makes the databases."""
-        with self.writing():
-            variant_tables.create(self._session(), self._settings)
-
     def published_build(self) -> Build | None:
         """The build that readers see."""
         session = self._session(self._published)
@@ -92,7 +90,8 @@ class SnowflakeWarehouse(WarehouseEngine):
     def publish(self, *, touched: Touched | None = None) -> None:
         """Swap clones of the private schemas in; a clone costs the same whatever was ``touched``."""
         with self.writing():
-            self._define(clones.statements(self._build, self._published, self._reader()))
+            names = {"build": self._build, "published": self._published, "reader": self._reader()}
+            self._define(table_columns.statements("snowflake/publish.sql", **names))
 
     @contextmanager
     def fresh(self) -> Iterator["SnowflakeWarehouse"]:
@@ -206,11 +205,15 @@ class SnowflakeWarehouse(WarehouseEngine):
                 load.forget()
 
     def _refill(self, session: SnowflakeSession, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Send the rows as JSON: an array binding of the calendar's would take a stage of its own."""
+        kinds = table_columns.columns(table, snowflake=True).values()
+        cells = ", ".join(f"value[{number}]::varchar::{kind}" for number, kind in enumerate(kinds))
         session.run(f"delete from {table}")  # noqa: S608 - a name of ours
-        if rows:
-            marks = ", ".join("?" * len(rows[0]))
-            values = [[_plain(value) for value in row] for row in rows]
-            session.run_many(f"insert into {table} values ({marks})", values)  # noqa: S608
+        plain = [[_plain(value) for value in row] for row in rows]
+        # a bound text has at most 16 MB
+        for start in range(0, len(plain), 5000):
+            text = orjson.dumps(plain[start : start + 5000]).decode()
+            session.run(f"insert into {table} select {cells} from table(flatten(parse_json(?)))", [text])  # noqa: S608
 
     def _reader(self) -> str:
         """The role that reads, where ``stocks init`` made it; a loader without it publishes for itself."""

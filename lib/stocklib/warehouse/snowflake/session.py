@@ -46,12 +46,6 @@ class SnowflakeSession:
         with self._cursor(sql, params) as cursor:
             return int(cursor.rowcount or 0)
 
-    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run one statement for many rows of parameters."""
-        if rows:
-            with told_plainly(self._who), contextlib.closing(self._con.cursor()) as cursor:
-                cursor.executemany(sql, [tuple(row) for row in rows])
-
     def arrow(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """Return the answer as an Arrow table, with the server's column names."""
         with self._cursor(sql, params) as cursor:
@@ -126,7 +120,7 @@ def told_plainly(who: SignIn) -> Iterator[None]:
         yield
     except errors.Error as error:
         said = explain(error.errno, str(error.msg or error), who)
-        if said.is_busy:
+        if said.kind == "locked":
             raise WarehouseBusy(said.text) from error
         if said.kind in ("missing object", "missing column"):
             raise UnknownName(said.text) from error
