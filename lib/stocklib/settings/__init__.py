@@ -19,19 +19,7 @@ from typing import Any
 from stocklib.env_file import statements
 from stocklib.errors import SettingsError, StateError
 from stocklib.settings.secret import Secret
-from stocklib.settings.sections import (
-    HomeSettings,
-    KafkaSettings,
-    LakeSettings,
-    MonitoringSettings,
-    PipelineSettings,
-    PowerBISettings,
-    ReplaySettings,
-    ScheduleSettings,
-    Setting,
-    SourceSettings,
-    WarehouseSettings,
-)
+from stocklib.settings.sections import Declared, Setting
 from stocklib.state_files import find_damage
 from stocklib.watchlists import read_watchlist
 
@@ -84,18 +72,7 @@ _DEMO_DOWN = {
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Settings(
-    SourceSettings,
-    PipelineSettings,
-    KafkaSettings,
-    LakeSettings,
-    WarehouseSettings,
-    ReplaySettings,
-    ScheduleSettings,
-    MonitoringSettings,
-    PowerBISettings,
-    HomeSettings,
-):
+class Settings(Declared):
     """Every setting, parsed: a typed attribute in lower case, such as ``settings.kafka_broker``.
 
     ``home`` is the absolute folder of ``STOCKS_HOME``, ``root`` the project's; ``demo`` is whether this is a demo's
@@ -159,9 +136,7 @@ class Settings(
 
 
 # By name in upper case, in the order of .env.example.
-SETTINGS: dict[str, Setting] = {
-    each.name.upper(): each.metadata["setting"] for section in Settings.__bases__ for each in fields(section)
-}
+SETTINGS: dict[str, Setting] = {each.name.upper(): each.metadata["setting"] for each in fields(Declared)}
 
 
 def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = None) -> Settings:

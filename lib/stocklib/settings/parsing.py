@@ -1,8 +1,12 @@
 """Parsers from the text of a setting to its value: a ``ValueError`` says what was expected."""
 
+import math
 import re
 from collections.abc import Callable
 from datetime import date
+from typing import TypeVar
+
+N = TypeVar("N", int, float)
 
 
 def text(value: str) -> str:
@@ -10,44 +14,23 @@ def text(value: str) -> str:
     return value
 
 
-def count(value: str) -> int:
-    """Return a whole number, 0 or more."""
-    number = int(value)
-    if number < 0:
-        raise ValueError("a whole number, 0 or more")
+def _number(kind: Callable[[str], N], least: float, most: float, expected: str) -> Callable[[str], N]:
+    """Return a parser of a number within two bounds, both included."""
+
+    def number(value: str) -> N:
+        found = kind(value)
+        if not least <= found <= most:
+            raise ValueError(expected)
+        return found
+
     return number
 
 
-def port(value: str) -> int:
-    """Return a port from 1 to 65535, or 0."""
-    number = int(value)
-    if not 0 <= number <= 65_535:
-        raise ValueError("a port from 1 to 65535, or 0")
-    return number
-
-
-def positive(value: str) -> int:
-    """Return a whole number, 1 or more."""
-    number = int(value)
-    if number < 1:
-        raise ValueError("a whole number, 1 or more")
-    return number
-
-
-def seconds(value: str) -> float:
-    """Return a number of seconds, 0 or more."""
-    number = float(value)
-    if not 0 <= number < 1e9:
-        raise ValueError("a number of seconds, 0 or more")
-    return number
-
-
-def credits(value: str) -> float:
-    """Return a number of credits, 0 or more."""
-    number = float(value)
-    if not 0 <= number < 1e6:
-        raise ValueError("a number of credits, 0 or more")
-    return number
+count = _number(int, 0, math.inf, "a whole number, 0 or more")
+positive = _number(int, 1, math.inf, "a whole number, 1 or more")
+port = _number(int, 0, 65_535, "a port from 1 to 65535, or 0")
+seconds = _number(float, 0, 1e9, "a number of seconds, 0 or more")
+credits = _number(float, 0, 1e6, "a number of credits, 0 or more")
 
 
 def address(value: str) -> str:
@@ -58,12 +41,13 @@ def address(value: str) -> str:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """Return a parser that takes one of some words, in any case."""
+    """Return a parser that takes one of some words, in any case, and returns it as it stands here."""
 
     def choice(value: str) -> str:
-        if value.lower() not in choices:
-            raise ValueError("one of " + ", ".join(choices))
-        return value.lower()
+        for word in choices:
+            if word.lower() == value.lower():
+                return word
+        raise ValueError("one of " + ", ".join(filter(None, choices)))
 
     return choice
 

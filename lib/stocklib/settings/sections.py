@@ -42,18 +42,11 @@ def _setting(default: str, parse: Callable[[str], T], help: str) -> T:
     return cast(T, field(metadata={"setting": Setting(default, parse, help)}))
 
 
-def _upper(parse: Callable[[str], str]) -> Callable[[str], str]:
-    return lambda value: parse(value).upper()
-
-
-def _or_empty(parse: Callable[[str], str]) -> Callable[[str], str]:
-    return lambda value: value and parse(value)
-
-
 @dataclass(frozen=True, kw_only=True, repr=False)
-class SourceSettings:
-    """Where prices come from, and how often they are fetched."""
+class Declared:
+    """Every setting, a field each."""
 
+    # ── Where prices come from, and how often they are fetched ──
     finnhub_api_key: Secret = _setting("", Secret, "your key from https://finnhub.io; not needed for the demo")
     finnhub_base_url: str = _setting("https://finnhub.io/api/v1", address, "address of Finnhub or a replay server")
     finnhub_ws_url: str = _setting("wss://ws.finnhub.io", address, "address of the websocket for trades")
@@ -73,11 +66,7 @@ class SourceSettings:
         "", text, "a name under config/watchlists/, or a path; empty: config/stock_symbols.json"
     )
 
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class PipelineSettings:
-    """How many messages wait, and how long, before they land and are loaded."""
-
+    # ── How many messages wait, and how long, before they land and are loaded ──
     load_seconds: float = _setting(
         "60", seconds, "seconds from one load and publish of `stocks load --follow` to the next"
     )
@@ -88,11 +77,7 @@ class PipelineSettings:
     batch_max_bytes: int = _setting("16000000", positive, "bytes in a lake object before compression, at most")
     batch_max_seconds: float = _setting("60", seconds, "seconds until a lake object is closed, at most")
 
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class KafkaSettings:
-    """Kafka: addresses, topics, sign-in."""
-
+    # ── Kafka: addresses, topics, sign-in ──
     kafka_broker: str = _setting("127.0.0.1:9092", text, "host:port; separate several with commas")
     kafka_topic: str = _setting("stock-quotes", text, "topic of quotes")
     kafka_trades_topic: str = _setting("stock-trades", text, "topic of trades")
@@ -107,7 +92,7 @@ class KafkaSettings:
     )
     kafka_security_protocol: str = _setting(
         "PLAINTEXT",
-        _upper(one_of("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")),
+        one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
         "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
     )
     kafka_sasl_mechanism: str = _setting("", text, "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
@@ -115,11 +100,7 @@ class KafkaSettings:
     kafka_sasl_password: Secret = _setting("", Secret, "")
     kafka_ssl_cafile: str = _setting("", text, "PEM file of the certificate authority")
 
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class LakeSettings:
-    """S3: address, keys, buckets."""
-
+    # ── S3: address, keys, buckets ──
     minio_endpoint: str = _setting("http://127.0.0.1:9000", address, "address of any S3")
     minio_access_key: str = _setting("", text, "")
     minio_secret_key: Secret = _setting("", Secret, "")
@@ -129,11 +110,7 @@ class LakeSettings:
         "artifacts", text, "bucket of executed notebooks and reports of scheduled runs"
     )
 
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class WarehouseSettings:
-    """Which warehouse, and how to sign in to Snowflake."""
-
+    # ── Which warehouse, and how to sign in to Snowflake ──
     stocks_warehouse: str = _setting(
         "auto",
         one_of("auto", "local", "snowflake"),
@@ -148,7 +125,7 @@ class WarehouseSettings:
     snowflake_private_key_passphrase: Secret = _setting("", Secret, "passphrase of an encrypted key")
     snowflake_token: Secret = _setting("", Secret, "sign-in by programmatic access token")
     snowflake_authenticator: str = _setting(
-        "", _or_empty(one_of("externalbrowser")), "externalbrowser: a person signs in on screen"
+        "", one_of("externalbrowser", ""), "externalbrowser: a person signs in on screen"
     )
     snowflake_password: Secret = _setting("", Secret, "sign-in by password, where it is still allowed")
     snowflake_role: str = _setting("", text, "empty: the user's default role")
@@ -167,20 +144,12 @@ class WarehouseSettings:
         "0", credits, "credits a UTC day, after which loads and transforms stop; 0 = no limit"
     )
 
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class ReplaySettings:
-    """Recorded data served as if it were live."""
-
+    # ── Recorded data served as if it were live ──
     replay_start: str = _setting("2012-12-14T09:29:00", text, "New York time at which a replay starts")
     replay_speed: str = _setting("step", speed, "step, or a factor from 1 to 3600")
     replay_data: str = _setting("", text, "a CSV or Parquet of your own daily bars; empty: the recorded ones")
 
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class ScheduleSettings:
-    """When Airflow runs each DAG, and where its alerts go."""
-
+    # ── When Airflow runs each DAG, and where its alerts go ──
     schedule_load: str = _setting(
         "*/5 9-17 * * 1-5", cron, "Airflow, New York time: load new objects; off = by hand only"
     )
@@ -208,22 +177,14 @@ class ScheduleSettings:
     smtp_user: str = _setting("", text, "")
     smtp_password: Secret = _setting("", Secret, "")
 
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class MonitoringSettings:
-    """Where Prometheus reads metrics."""
-
+    # ── Where Prometheus reads metrics ──
     metrics_port: int = _setting(
         "0",
         port,
         "Prometheus metrics on 127.0.0.1: each process takes the first free of ten ports from here on; 0 = off",
     )
 
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class PowerBISettings:
-    """The semantic model to refresh, and how to sign in."""
-
+    # ── The semantic model to refresh, and how to sign in ──
     powerbi_tenant_id: str = _setting("", text, "tenant (directory) for `stocks powerbi-refresh`")
     powerbi_client_id: str = _setting("", text, "client id of the service principal")
     powerbi_client_secret: Secret = _setting("", Secret, "secret of the service principal")
@@ -234,12 +195,8 @@ class PowerBISettings:
     )
     powerbi_api_url: str = _setting("https://api.powerbi.com/v1.0/myorg", address, "address of the REST API")
 
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class HomeSettings:
-    """Where the project keeps its data, and how much it logs."""
-
+    # ── Where the project keeps its data, and how much it logs ──
     stocks_home: str = _setting(".stocks", text, "folder of data, logs and runs; relative to the project")
     stocks_log: str = _setting(
-        "INFO", _upper(one_of("debug", "info", "warning", "error")), "log level: DEBUG, INFO, WARNING or ERROR"
+        "INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR"), "log level: DEBUG, INFO, WARNING or ERROR"
     )
