@@ -1,7 +1,8 @@
 """The roles of a stream, each run as ``python -m workbench.supervisor.roles ROLE DEMO PLAN`` by the supervisor.
 
 A role ends in order when it reads the word ``stop`` on its standard input, or when that input ends, since then the
-supervisor is gone. Its exit status is 0 when it is done, 3 when a restart would fail again, 1 otherwise.
+supervisor is gone. It also ends in order after SIGTERM, and the supervisor starts it again. Its exit status is 0 when it
+is done, 3 when a restart would fail again, 1 otherwise.
 """
 
 import json
@@ -30,8 +31,13 @@ def main(role: str, demo: str, plan: str) -> int:
     """Run one role until it is asked to end or its work is done; return the exit status."""
     # Ctrl-C reaches every process of a terminal; the supervisor decides when they end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    stop_requested, supervisor_gone = threading.Event(), threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: stop_requested.set())
+    stop_requested, supervisor_gone, terminated = threading.Event(), threading.Event(), threading.Event()
+
+    def end_in_order(number: int, frame: Any) -> None:
+        terminated.set()
+        stop_requested.set()
+
+    signal.signal(signal.SIGTERM, end_in_order)
     threading.Thread(target=_read_commands, args=(stop_requested, supervisor_gone), daemon=True).start()
     try:
         settings = Plan.from_json(plan).applied_to(read_settings(demo=demo == "demo"))
@@ -40,7 +46,8 @@ def main(role: str, demo: str, plan: str) -> int:
     except StocksError as error:
         log.error("%s", error)
         return HOPELESS if error.is_hopeless else FAILED
-    return DONE
+    # another process asked it to end: the supervisor starts it again
+    return FAILED if terminated.is_set() else DONE
 
 
 def _produce(settings: Settings, plan: Plan, stop_requested: threading.Event, supervisor_gone: threading.Event) -> None:
