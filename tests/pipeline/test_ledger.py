@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -22,6 +22,7 @@ from stocklib.pipeline.loading import load
 from stocklib.pipeline.readmission import read_everywhere
 from stocklib.pipeline.reconcile import balance, prepublish_check, record
 from stocklib.pipeline.reconcile.balance import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance
+from stocklib.pipeline.reconcile.ledger_queries import Span
 from stocklib.pipeline.transform import transform
 from stocklib.settings import Settings, describe, read_settings
 from stocklib.stream import Producer
@@ -315,13 +316,21 @@ def test_servers_that_are_down_leave_their_hops_unchecked(copied: dict[str, str]
 
 
 def test_a_day_can_be_asked_for_alone(copied: dict[str, str]) -> None:
-    from datetime import date
-
     settings = read_settings(environ=copied)
     whole = balance(settings)
     day = balance(settings, day=date(2012, 12, 14))
     assert (day.rows, day.problems) == (whole.rows, ())
     assert balance(settings, since=date(2012, 12, 15)).rows == ()
+
+
+def test_a_bounded_ledger_begins_and_ends_at_midnight_in_new_york() -> None:
+    rows = ["2012-12-14 04:59:59", "2012-12-14 05:00:00", "2012-12-15 04:59:59", "2012-12-15 05:00:00"]
+    kept = Span(days=(date(2012, 12, 14), date(2012, 12, 14))).condition
+    values = ", ".join(f"(1, timestamp '{at}')" for at in rows)
+    asked = (
+        f"select strftime(record_timestamp, '%Y-%m-%d %H:%M:%S') from (values {values}) r(load_id, record_timestamp)"
+    )
+    assert [at for (at,) in duckdb.sql(f"{asked} where {kept} order by 1").fetchall()] == rows[1:3]
 
 
 def test_the_command_prints_the_balance_and_its_exit_status_is_the_verdict(copied: dict[str, str]) -> None:

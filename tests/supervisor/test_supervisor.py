@@ -85,6 +85,13 @@ def pid_of(settings: Settings, kind: str) -> int:
     return next(beat.pid for beat in read_heartbeats(settings.home) if beat.kind == kind and beat.is_alive)
 
 
+def end_in_order(settings: Settings, kind: str) -> None:
+    """End a part of the stream by SIGTERM, and wait until another process does its work."""
+    before = pid_of(settings, kind)
+    os.kill(before, signal.SIGTERM)
+    wait_for(lambda: pid_of(settings, kind) != before, seconds=60)
+
+
 def test_kills_with_faults_lose_nothing_and_double_nothing(home: Path, tmp_path: Path) -> None:
     """The short form of ``make soak``: each victim once, one of the kills between an upload and its commit."""
     found = soak(home, kills=7, between=1, seed=3, log=tmp_path / "soak.jsonl", is_short=True)
@@ -109,9 +116,7 @@ def test_nothing_outlives_the_supervisor_however_it_ends(stream: Start, environ:
         assert len(processes_of(str(home))) >= 7
         if end is signal.SIGKILL:
             # a part that another program ends in order is started again
-            loader = pid_of(settings, "loader")
-            os.kill(loader, signal.SIGTERM)
-            wait_for(lambda: pid_of(settings, "loader") != loader, seconds=60)
+            end_in_order(settings, "loader")
         running.send_signal(end)
         said, logged = running.communicate(timeout=300)
         wait_for(lambda: not processes_of(str(home)), seconds=90)

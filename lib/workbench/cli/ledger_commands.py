@@ -19,8 +19,8 @@ _WIDTH = 80
 
 
 @main.command()
-@click.option("--day", type=DATE, help="Only messages that were fetched on this day.")
-@click.option("--since", type=DATE, help="Only messages that were fetched on this day or later.")
+@click.option("--day", type=DATE, help="Only messages that were fetched on this day, New York's.")
+@click.option("--since", type=DATE, help="Only messages that were fetched on this New York day or later.")
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
 @click.option("--detail", is_flag=True, help="A row for every partition, day and symbol.")
 @click.option("--accept", is_flag=True, help="Accept the current problems: they no longer stop the publish.")

@@ -1,8 +1,8 @@
 """The roles of a stream, each run as ``python -m workbench.supervisor.roles ROLE DEMO PLAN`` by the supervisor.
 
 A role ends in order when it reads the word ``stop`` on its standard input, or when that input ends, since then the
-supervisor is gone. It also ends in order after SIGTERM, and the supervisor starts it again. Its exit status is 0 when it
-is done, 3 when a restart would fail again, 1 otherwise.
+supervisor is gone. It also ends in order after SIGTERM, and the supervisor starts it again. Its exit status is 0 when
+it is done, 3 when a restart would fail again, 1 otherwise.
 """
 
 import json

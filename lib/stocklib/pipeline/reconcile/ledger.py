@@ -56,10 +56,11 @@ def balance(
     day: date | None = None,
     on_progress: OnProgress | None = None,
 ) -> Balance:
-    """Return the ledger now. ``since`` and ``day`` bound it to messages fetched on those UTC days.
+    """Return the ledger now. ``since`` and ``day`` bound it to messages fetched on those New York dates.
 
     A full ledger reads the identity of every message in RAW once, the objects that are not loaded, and what Kafka
-    holds beyond the committed offsets. Raises ``WarehouseError`` alone: without the warehouse there is no ledger.
+    holds beyond the committed offsets. Where Kafka or the lake is down, ``unchecked`` names the hop; without the
+    warehouse ``WarehouseError`` is raised.
     """
     say = on_progress or (lambda done, total=None, text="": None)
     inputs = LedgerInputs(days=_days(since, day))
@@ -191,4 +192,4 @@ def _unless_away(inputs: LedgerInputs, kind: type[StocksError], *hops: str) -> I
 def _days(since: date | None, day: date | None) -> tuple[date, date] | None:
     if since is None and day is None:
         return None
-    return (day or since or date.min, day or date.max)
+    return (day or since or date(1970, 1, 1), day or date(9999, 12, 30))

@@ -6,10 +6,11 @@ position. Rows that were loaded after the last complete build are waiting, not m
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+from stocklib.sessions import NEW_YORK
 from stocklib.warehouse import Warehouse
 
 _QUERIES = Path(__file__).with_name("queries")
@@ -40,7 +41,7 @@ STREAMS = (QUOTES, TRADES)
 
 @dataclass(frozen=True)
 class Span:
-    """Which rows: loaded after ``since`` and not after ``upto``, of messages fetched on the UTC days of ``days``."""
+    """Which rows: loaded after ``since`` and not after ``upto``, of messages fetched on the New York dates ``days``."""
 
     since: int = 0
     upto: int = 2**62
@@ -49,8 +50,16 @@ class Span:
     @property
     def condition(self) -> str:
         """The condition on a bronze view; the last complete build is not a bound here."""
-        days = " and cast(record_timestamp as date) between date '{}' and date '{}'" if self.days else ""
-        return f"load_id > {self.since:d}{days.format(*self.days or ())}"
+        loads = f"load_id > {self.since:d}"
+        if self.days is None:
+            return loads
+        first, after = _midnight(self.days[0]), _midnight(self.days[1] + timedelta(days=1))
+        return f"{loads} and record_timestamp >= timestamp '{first}' and record_timestamp < timestamp '{after}'"
+
+
+def _midnight(day: date) -> datetime:
+    """Return the instant at which a New York date begins, in UTC without a zone, as in RAW."""
+    return datetime.combine(day, time(), NEW_YORK).astimezone(UTC).replace(tzinfo=None)
 
 
 def select(warehouse: Warehouse, query: str, params: Sequence[Any] = (), **names: Any) -> list[tuple[Any, ...]]:
