@@ -61,9 +61,7 @@ def source(
     server: Server, service_environ: dict[str, str], empty_warehouse: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
     """Settings on the test's own Finnhub, S3 and warehouse; a source that is down is given up soon."""
-    monkeypatch.setattr(
-        daily_history, "_open_finnhub", lambda settings: Finnhub(settings, attempts=2, first_pause=0.01)
-    )
+    monkeypatch.setattr(daily_history, "open_history", lambda settings: Finnhub(settings, attempts=2, first_pause=0.01))
     environ = {
         **service_environ,
         "FINNHUB_API_KEY": "a-key",

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
@@ -75,9 +74,7 @@ class Yahoo:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *about: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -101,21 +98,14 @@ class Yahoo:
 
     def splits(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
         """Return a symbol's splits from ``start`` to ``end``, after a record that they were asked for."""
-        answer = self._ask(symbol, start, end)
-        asked_to = min(end, new_york_date(answer.fetched_at))
-        checked = CorporateAction(answer.symbol, "checked", start, answer.fetched_at, checked_to=asked_to)
-        return [checked, *(split for split in frames.read_splits(answer) if start <= split.action_date <= asked_to)]
+        return self._actions(symbol, start, end, frames.read_splits, checked="checked")
 
     def dividends(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
         """Return a symbol's dividends from ``start`` to ``end`` as paid, after a record that they were asked for.
 
         Yahoo divides them by later splits; that is undone with the splits of the same answer.
         """
-        answer = self._ask(symbol, start, end)
-        asked_to = min(end, new_york_date(answer.fetched_at))
-        checked = CorporateAction(answer.symbol, "checked_dividends", start, answer.fetched_at, checked_to=asked_to)
-        found = frames.read_dividends(answer)
-        return [checked, *(dividend for dividend in found if start <= dividend.action_date <= asked_to)]
+        return self._actions(symbol, start, end, frames.read_dividends, checked="checked_dividends")
 
     def profile(self, symbol: str) -> CompanyProfile:
         """Return the company of a symbol, in Finnhub's names (shares outstanding and market value in millions)."""
@@ -124,6 +114,14 @@ class Yahoo:
         if not info.get("longName") and not info.get("shortName"):
             raise SymbolError(f"Yahoo knows no company behind {symbol}: check its spelling in the watchlist")
         return CompanyProfile(symbol, frames.read_profile(symbol, info), self.now())
+
+    def _actions(
+        self, symbol: str, start: date, end: date, read: frames.ReadActions, *, checked: str
+    ) -> list[CorporateAction]:
+        answer = self._ask(symbol, start, end)
+        asked_to = min(end, new_york_date(answer.fetched_at))
+        asking = CorporateAction(answer.symbol, checked, start, answer.fetched_at, checked_to=asked_to)
+        return [asking, *(action for action in read(answer) if start <= action.action_date <= asked_to)]
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):

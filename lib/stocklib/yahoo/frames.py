@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from fractions import Fraction
@@ -41,6 +41,9 @@ class Answer:
     frame: "pd.DataFrame"
 
 
+ReadActions = Callable[[Answer], list[CorporateAction]]
+
+
 def read_candles(answer: Answer) -> list[Candle]:
     """Return the bars, oldest first; a row without all four prices is left out and logged."""
     candles = (_candle(answer, day, row) for day, row in _rows(answer))
@@ -49,7 +52,11 @@ def read_candles(answer: Answer) -> list[Candle]:
 
 def read_splits(answer: Answer) -> list[CorporateAction]:
     """Return the splits up to the day of the answer."""
-    return [_split(answer, day, ratio) for day, ratio in _split_ratios(answer)]
+    shares = [(day, *_in_shares(ratio)) for day, ratio in _split_ratios(answer)]
+    return [
+        CorporateAction(answer.symbol, "split", day, answer.fetched_at, from_factor=old, to_factor=new)
+        for day, old, new in shares
+    ]
 
 
 def read_dividends(answer: Answer) -> list[CorporateAction]:
@@ -95,11 +102,6 @@ def _split_ratios(answer: Answer) -> list[tuple[date, float]]:
     """Return the splits up to the day of the answer as (date, new shares for one old)."""
     today = new_york_date(answer.fetched_at)
     return [(day, row["Stock Splits"]) for day, row in _rows(answer) if row["Stock Splits"] > 0 and day <= today]
-
-
-def _split(answer: Answer, day: date, ratio: float) -> CorporateAction:
-    old, new = _in_shares(ratio)
-    return CorporateAction(answer.symbol, "split", day, answer.fetched_at, from_factor=old, to_factor=new)
 
 
 def _in_shares(ratio: float) -> tuple[float, float]:

@@ -50,7 +50,9 @@ def open_history(settings: Settings) -> HistorySource:
         from stocklib.yahoo import Yahoo
 
         return Yahoo(settings)
-    return _open_finnhub(settings)
+    from stocklib.finnhub import Finnhub
+
+    return Finnhub(settings)
 
 
 def backfill(
@@ -75,11 +77,10 @@ def backfill(
         if not days:
             note = f"no session from {first} to {last}: nothing to fetch"
             return HistoryResult(first, last, len(listed), note=note)
-        lake = Lake(settings)
-        known = _read_known(settings, source, lake)
+        known = _read_known(settings, source)
         settle = timedelta(seconds=settings.close_settle_seconds)
         wanted = {symbol: known.of(symbol).misses(days, settle=settle) for symbol in listed}
-        rounds = Rounds(lake, source, "ytd_historical_quotes", HistoryResult(first, last, len(listed)))
+        rounds = Rounds(Lake(settings), source, "ytd_historical_quotes", HistoryResult(first, last, len(listed)))
         return _fetch(source, known, wanted, rounds, on_progress)
 
 
@@ -110,9 +111,8 @@ def daily(
             raise DateRangeError(
                 f"the session of {day} is not over: it closes at {found.close:%H:%M} UTC; ask after that"
             )
-        lake = Lake(settings)
-        known = _read_known(settings, source, lake)
-        rounds = Rounds(lake, source, "daily_historical_quotes", HistoryResult(day, day, len(listed)))
+        known = _read_known(settings, source)
+        rounds = Rounds(Lake(settings), source, "daily_historical_quotes", HistoryResult(day, day, len(listed)))
         wanted = {symbol: [*_missed_before(known.of(symbol), day, settle), day] for symbol in listed}
         done = _fetch(source, known, wanted, rounds, on_progress)
     for symbol in listed:
@@ -126,12 +126,6 @@ def _missed_before(known: KnownSymbol, day: date, settle: timedelta) -> list[dat
     if not any(held < day for held in known.bars):
         return []
     return known.misses([previous_session(day)], settle=settle)
-
-
-def _open_finnhub(settings: Settings) -> HistorySource:
-    from stocklib.finnhub import Finnhub
-
-    return Finnhub(settings)
 
 
 def _fetch(
@@ -189,9 +183,8 @@ def _range(now: datetime, start: date | None, end: date | None) -> tuple[date, d
     return first, min(end or finished, finished)
 
 
-def _read_known(settings: Settings, source: HistorySource, lake: Lake) -> Known:
+def _read_known(settings: Settings, source: HistorySource) -> Known:
     """Load what has landed, and return what is held; ``WrongSource`` when recorded and live data would mix."""
-    lake.ensure_bucket()
     load(settings)
     known = read_known(open_warehouse(settings))
     if known.source is not None and (known.source == "replay") != (source.source == "replay"):

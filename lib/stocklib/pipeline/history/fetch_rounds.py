@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -16,7 +16,7 @@ _ROUND_SYMBOLS = 20
 _ROUND_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class HistoryResult:
     """The result of a fetch. ``failed`` gives the reason for each failed symbol; ``note`` why there was nothing to do.
 
@@ -71,7 +71,8 @@ class Rounds:
         self._waiting: list[Fetched] = []
         self._since = time.monotonic()
         self.landed: set[tuple[str, date]] = set()
-        self.result = replace(result, source=source.source)
+        self.result = result
+        self.result.source = source.source
 
     @property
     def is_empty(self) -> bool:
@@ -80,7 +81,7 @@ class Rounds:
 
     def add(self, symbol: str, fetched: Fetched, *, complete: bool) -> None:
         """Add the records of a symbol; ``complete`` says that nothing of it is missing."""
-        self.result = replace(self.result, up_to_date=self.result.up_to_date + complete)
+        self.result.up_to_date += complete
         self.landed |= {(symbol, candle.quote_date) for candle in fetched.candles}
         if fetched.candles or fetched.profile:
             self._waiting.append(fetched)
@@ -113,17 +114,14 @@ class Rounds:
         candles = [candle for fetched in waiting for candle in fetched.candles]
         actions = [action for fetched in waiting for action in fetched.actions]
         profiles = [fetched.profile for fetched in waiting if fetched.profile]
-        self._write(self._dataset, [candle.to_record(source=marks["source"]) for candle in candles], waiting)
-        self._write("corporate_actions", [action.to_record(**marks) for action in actions], waiting)
-        self._write("company_profiles", [profile.to_record(**marks) for profile in profiles], waiting)
-        self.result = replace(
-            self.result,
-            bars=self.result.bars + len(candles),
-            actions=self.result.actions + len(actions),
-            profiles=self.result.profiles + len(profiles),
-        )
+        self._write(waiting, self._dataset, [candle.to_record(source=marks["source"]) for candle in candles])
+        self._write(waiting, "corporate_actions", [action.to_record(**marks) for action in actions])
+        self._write(waiting, "company_profiles", [profile.to_record(**marks) for profile in profiles])
+        self.result.bars += len(candles)
+        self.result.actions += len(actions)
+        self.result.profiles += len(profiles)
 
-    def _write(self, dataset: str, records: list[dict[str, Any]], waiting: list[Fetched]) -> None:
+    def _write(self, waiting: list[Fetched], dataset: str, records: list[dict[str, Any]]) -> None:
         if not records:
             return
         dates = [date.fromisoformat(record["date"]) for record in records if "date" in record]

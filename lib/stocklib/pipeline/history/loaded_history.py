@@ -6,7 +6,7 @@ It includes loaded data that is not published, so that a killed backfill continu
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,10 +16,11 @@ from stocklib.warehouse import Warehouse
 
 _BARS = ("ytd_historical_quotes", "daily_historical_quotes")
 _DAY: Callable[[str], date] = date.fromisoformat
+_Fields = dict[str, Callable[[Any], Any]]
 _AT: Callable[[str], datetime] = lambda text: from_epoch(float(text))  # noqa: E731
 
 
-@dataclass(frozen=True)
+@dataclass
 class KnownSymbol:
     """The history of one symbol: its bars as trade date → fetches, the ranges whose splits were asked for, and the
     dates of the splits that count."""
@@ -73,23 +74,19 @@ class Known:
 def read_known(warehouse: Warehouse) -> Known:
     """Read the loaded history from the warehouse; an unreadable record is ignored."""
     found: dict[str, KnownSymbol] = defaultdict(KnownSymbol)
-    profiles: dict[str, datetime] = {}
     reported: dict[tuple[str, str], dict[date, datetime]] = defaultdict(dict)
     asked: dict[tuple[str, str], list[tuple[date, date, datetime]]] = defaultdict(list)
     sources: set[str] = set()
     for dataset in _BARS:
-        for symbol, day, fetched_at, source in _read(
-            warehouse, dataset, symbol=str, date=_DAY, fetched_at=_AT, source=str
-        ):
+        bars = _read(warehouse, dataset, symbol=str, date=_DAY, fetched_at=_AT, source=str)
+        for symbol, day, fetched_at, source in bars:
             found[symbol].bars[day].add(fetched_at)
             sources.add(source)
-    whose = {"symbol": str, "data_source": str, "kind": str}
-    for symbol, of, kind, day, at in _read(warehouse, "corporate_actions", **whose, date=_DAY, fetched_at=_AT):
+    whose: _Fields = {"symbol": str, "data_source": str, "kind": str, "fetched_at": _AT, "date": _DAY}
+    for symbol, of, kind, at, day in _read(warehouse, "corporate_actions", **whose):
         if kind == "split":
             reported[symbol, of][day] = max(reported[symbol, of].get(day, at), at)
-    for symbol, of, kind, first, last, at in _read(
-        warehouse, "corporate_actions", **whose, date=_DAY, checked_to=_DAY, fetched_at=_AT
-    ):
+    for symbol, of, kind, at, first, last in _read(warehouse, "corporate_actions", **whose, checked_to=_DAY):
         # an asking for dividends tells nothing about splits
         if kind == "checked":
             found[symbol].checks.append((first, last))
@@ -97,9 +94,8 @@ def read_known(warehouse: Warehouse) -> Known:
     for (symbol, of), days in reported.items():
         found[symbol].splits.update(_not_retracted(days, asked[symbol, of]))
     for symbol, fetched_at in _read(warehouse, "company_profiles", symbol=str, fetched_at=_AT):
-        profiles[symbol] = max(profiles.get(symbol, fetched_at), fetched_at)
-    held = {symbol: replace(found[symbol], profile_at=profiles.get(symbol)) for symbol in {*found, *profiles}}
-    return Known(held, min(sources, default=None))
+        found[symbol].profile_at = max(found[symbol].profile_at or fetched_at, fetched_at)
+    return Known(found, min(sources, default=None))
 
 
 def _not_retracted(reported: dict[date, datetime], asked: list[tuple[date, date, datetime]]) -> set[date]:
