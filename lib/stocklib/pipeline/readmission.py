@@ -6,7 +6,7 @@ the event once, however often a step is repeated. Several lines go into one obje
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,13 +16,15 @@ from stocklib.errors import InputError, LakeError, StreamError
 from stocklib.lake import Lake, name_batch
 from stocklib.pipeline.landing import validation
 from stocklib.pipeline.reconcile import object_checks
+from stocklib.pipeline.reconcile.comparison import PartitionKey, held_offsets
 from stocklib.pipeline.reconcile.dead_letters import DeadLetter, loaded_letters, once, read_letters
-from stocklib.pipeline.reconcile.evidence import LakeEvidence, list_lake, read_objects
+from stocklib.pipeline.reconcile.evidence import list_lake, read_objects
+from stocklib.pipeline.reconcile.ledger_inputs import LedgerInputs, WarehouseCounts
 from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, loaded_keys, select
 from stocklib.pipeline.reconcile.ranges import Ranges
 from stocklib.pipeline.transform import TransformSummary, transform
 from stocklib.settings import Settings
-from stocklib.stream import Inspector, Message, TopicIdPartition
+from stocklib.stream import Inspector, Message
 from stocklib.warehouse import open_warehouse
 
 log = logging.getLogger(__name__)
@@ -35,12 +37,12 @@ class DeadLetters:
     """Every dead letter, which of them were re-admitted, and notes on systems that did not answer."""
 
     dead_letters: list[DeadLetter]
-    admitted: dict[TopicIdPartition, Ranges]
+    admitted: Mapping[PartitionKey, Ranges]
     notes: list[str]
 
     def is_readmitted(self, dead_letter: DeadLetter) -> bool:
         """Return whether the message is in its dataset now."""
-        there = self.admitted.get(TopicIdPartition(*dead_letter.origin[:3]), Ranges())
+        there = self.admitted.get(dead_letter.origin[:3], Ranges())
         return dead_letter.is_ours and not dead_letter.is_batch and dead_letter.offset in there
 
     def find(self, wanted: str) -> DeadLetter:
@@ -68,34 +70,30 @@ class Outcome:
 def read_everywhere(settings: Settings) -> DeadLetters:
     """Return the dead letters in RAW, in the lake and in Kafka; a system that is down is noted and left out."""
     lake, warehouse = Lake(settings), open_warehouse(settings)
-    notes, dead_letters = [], []
+    notes: list[str] = []
     in_kafka: list[DeadLetter] = []
     try:
         in_kafka = read_letters(settings)
     except StreamError as error:
         notes.append(f"dead letters that have not landed are not shown: {error}")
-    landed, listed = LakeEvidence(), {}
+    listed: dict[str, set[str]] = {}
     try:
         lake.ensure_bucket()
         listed = list_lake(lake)
     except LakeError as error:
         notes.append(f"dead letters that are not loaded are not shown: {error}")
+    inputs = LedgerInputs()
     with warehouse.writing():
         warehouse.initialise()
-        dead_letters = loaded_letters(warehouse)
+        in_raw = loaded_letters(warehouse)
         loaded = {dataset: loaded_keys(warehouse, dataset) for dataset in listed}
         built = warehouse.last_build() is not None
-        streams = STREAMS if built else ()
-        rows = [row for one in streams for row in select(warehouse, "offset_ranges", stream=one, span=Span())]
+        for stream in STREAMS if built else ():
+            offsets = select(warehouse, "offset_ranges", stream=stream, span=Span())
+            inputs.answers[stream.dataset] = WarehouseCounts(offsets=offsets)
     if listed:
-        landed = read_objects(lake, object_checks.to_read(listed, loaded if built else {}))
-    admitted: dict[TopicIdPartition, list[tuple[int, int]]] = defaultdict(list)
-    for topic, topic_id, partition, first, last in rows:
-        admitted[TopicIdPartition(topic, topic_id, partition)].append((first, last))
-    for sighting in (sighting for found in landed.sightings.values() for sighting in found):
-        admitted[TopicIdPartition(*sighting.place)].append((sighting.offset, sighting.offset))
-    found = {partition: Ranges.over(pairs) for partition, pairs in admitted.items()}
-    return DeadLetters(once([*dead_letters, *landed.dead_letters, *in_kafka]), found, notes)
+        inputs.lake = read_objects(lake, object_checks.to_read(listed, loaded if built else {}))
+    return DeadLetters(once([*in_raw, *inputs.lake.dead_letters, *in_kafka]), held_offsets(inputs), notes)
 
 
 def readmit(
@@ -108,7 +106,7 @@ def readmit(
     if payload is not None and len(chosen) != 1:
         raise InputError(f"a payload belongs to one dead letter, and {len(chosen)} were chosen")
     lake, outcomes = Lake(settings), []
-    good: dict[tuple[str, TopicIdPartition], list[tuple[DeadLetter, bytes]]] = defaultdict(list)
+    good: dict[tuple[str, PartitionKey], list[tuple[DeadLetter, bytes]]] = defaultdict(list)
     for dead_letter in chosen:
         if known.is_readmitted(dead_letter):
             outcomes.append(Outcome(dead_letter, "already", "it is in its dataset"))
@@ -118,9 +116,9 @@ def readmit(
         except InputError as error:
             outcomes.append(Outcome(dead_letter, "refused", str(error)))
         else:
-            good[dataset, TopicIdPartition(*dead_letter.origin[:3])].append((dead_letter, line))
-    for (dataset, partition), found in good.items():
-        outcomes += _land(lake, dataset, partition, found)
+            good[dataset, dead_letter.origin[:3]].append((dead_letter, line))
+    for (dataset, _), found in good.items():
+        outcomes += _land(lake, dataset, sorted(found, key=lambda one: one[0].offset))
     return outcomes
 
 
@@ -176,26 +174,21 @@ def _original(settings: Settings, dead_letter: DeadLetter) -> Message:
     try:
         with Inspector(settings) as inspector:
             for position in inspector.positions([dead_letter.topic]):
-                if (position.topic_id, position.partition) == dead_letter.origin[1:3]:
-                    found = inspector.read(
-                        position, first=dead_letter.offset, end=min(dead_letter.offset + 1, position.end)
-                    )
-                    original = next(found)
+                if position[:3] == dead_letter.origin[:3]:
+                    end = min(dead_letter.offset + 1, position.end)
+                    original = next(inspector.read(position, first=dead_letter.offset, end=end), None)
                     if isinstance(original, Message):
                         return original
-    except (StreamError, StopIteration) as error:
+    except StreamError as error:
         raise InputError(f"{missing} ({error})") from error
     raise InputError(missing)
 
 
-def _land(
-    lake: Lake, dataset: str, partition: TopicIdPartition, found: list[tuple[DeadLetter, bytes]]
-) -> Iterator[Outcome]:
-    found = sorted(found, key=lambda one: one[0].offset)
+def _land(lake: Lake, dataset: str, found: list[tuple[DeadLetter, bytes]]) -> Iterator[Outcome]:
     for some in (found[start : start + _LINES] for start in range(0, len(found), _LINES)):
-        first, last = some[0][0].offset, some[-1][0].offset
-        what = name_batch(partition.topic, partition.partition, first=first, last=last)
+        first, last = some[0][0], some[-1][0]
+        what = name_batch(first.topic, first.partition, first=first.offset, last=last.offset)
         key = lake.write(dataset, what, [line for _, line in some], landed=datetime.now(UTC))
-        log.info("re-admitted %d dead letters of %s/%d in %s", len(some), partition.topic, partition.partition, key)
+        log.info("re-admitted %d dead letters of %s/%d in %s", len(some), first.topic, first.partition, key)
         for dead_letter, _ in some:
             yield Outcome(dead_letter, "readmitted", "", key)

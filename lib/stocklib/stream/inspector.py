@@ -6,8 +6,7 @@ It is not a member of the group: it moves no offset, and no member notices it.
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -19,8 +18,7 @@ from stocklib.stream.messages import Message, UnreadableBatch, read_into_message
 _PATIENCE = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A partition now: its messages have the offsets ``first`` to ``end`` - 1; those before ``committed`` landed."""
 
     topic: str

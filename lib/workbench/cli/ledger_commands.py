@@ -1,7 +1,6 @@
 """The ledger: ledger."""
 
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -73,18 +72,16 @@ def _frame(rows: Sequence[Any], keys: tuple[str, ...], counts: tuple[str, ...], 
     """Return the rows as a table of at most so many: sum over the last keys until it fits."""
     import pandas as pd
 
+    from stocklib.pipeline.reconcile.balance import sums
+
     shown = list(keys)
     while True:
-        sums: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(counts, 0))
-        for row in rows:
-            into = sums[tuple(getattr(row, key) for key in shown)]
-            for name in counts:
-                into[name] += getattr(row, name) or 0
-        if len(sums) <= most or len(shown) == 1:
+        summed = sums(rows, shown, counts)
+        if len(summed) <= most or len(shown) == 1:
             break
         shown.pop()
     table = [
         [*("" if part is None else str(part)[:_WIDTH] for part in key), *(f"{into[name]:,}" for name in counts)]
-        for key, into in sums.items()
+        for key, into in summed.items()
     ]
     return pd.DataFrame(table, columns=[*shown, *(name.replace("_", " ") for name in counts)])

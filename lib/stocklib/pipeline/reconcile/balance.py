@@ -1,10 +1,13 @@
 """The ledger's result: rows of the balance, problems, and hops that could not be checked. Plain records."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any
+
+from stocklib.warehouse.engine_base import naive
 
 # The hops, in the order of the pipeline.
 CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER = "confirmed → RAW", "Kafka → lake", "lake → RAW", "RAW → silver"
@@ -12,13 +15,6 @@ CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER = "confirmed → RAW", "Kafka → la
 # These hops have no problems that wait for another check.
 UNKNOWN_RUNS = "confirmed → RAW of runs without a heartbeat"
 SPOOLED = "spool → Kafka"
-
-# The counts of a day's messages, and of a run's events.
-OF_MESSAGES = (
-    *("landed", "loaded", "in_silver", "quarantined", "duplicates"),
-    *("waiting", "dead_letters", "readmitted", "lost"),
-)
-OF_EVENTS = ("confirmed", "in_raw", "in_lake", "in_kafka", "dead_letters", "lost")
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,11 @@ class RunMovement:
     dead_letters: int = 0
     lost: int = 0
     unproven: int = 0
+
+
+# The counts of a day's messages, and of a run's events.
+OF_MESSAGES = tuple(one.name for one in fields(Movement))[5:]
+OF_EVENTS = tuple(one.name for one in fields(RunMovement))[2:-1]
 
 
 @dataclass(frozen=True)
@@ -143,14 +144,29 @@ class Balance:
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as JSON, with the result."""
+        shown = ("hop", "kind", "what", "objects", "count", "accepted")
         return {
             "at": self.at.isoformat(),
             "is_balanced": self.is_balanced,
             "unchecked": self.unchecked,
             "remarks": self.remarks,
-            "problems": [_problem(problem) for problem in self.problems],
+            "problems": [
+                {"id": problem.id} | {name: getattr(problem, name) for name in shown} for problem in self.problems
+            ],
             "rows": [asdict(row) for row in self.rows],
             "runs": [asdict(run) for run in self.runs],
+        }
+
+    def to_tables(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return the rows of four tables of ops, in the order of their columns."""
+        at = naive(self.at)
+        days = sums(self.rows, ("topic", "topic_id", "partition", "day"), OF_MESSAGES)
+        runs = sums(self.runs, ("run_id",), OF_EVENTS)
+        return {
+            "ledger": [(at, *key, *counts.values()) for key, counts in days.items()],
+            "ledger_runs": [(at, *key, *counts.values()) for key, counts in runs.items()],
+            "ledger_problems": [(at, p.id, p.hop, p.kind, p.what[:2000], p.count, p.accepted) for p in self.problems],
+            "ledger_unchecked": [(at, hop, reason[:2000]) for hop, reason in self.unchecked.items()],
         }
 
     def __str__(self) -> str:
@@ -185,6 +201,11 @@ def id_of_run(run_id: str) -> str:
     return Problem(UNKNOWN_RUNS, "unknown", run_id).id
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
-    shown = ("hop", "kind", "what", "objects", "count", "accepted")
-    return {"id": problem.id} | {name: getattr(problem, name) for name in shown}
+def sums(rows: Iterable[Any], keys: Sequence[str], counts: Sequence[str]) -> dict[tuple[Any, ...], dict[str, int]]:
+    """Return the sums of these counts of the rows, by the values of their keys."""
+    found: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(counts, 0))
+    for row in rows:
+        into = found[tuple(getattr(row, key) for key in keys)]
+        for name in counts:
+            into[name] += getattr(row, name) or 0
+    return found

@@ -15,10 +15,10 @@ from stocklib.pipeline.reconcile.balance import (
     Problem,
     RunMovement,
 )
-from stocklib.pipeline.reconcile.dead_letters import once
+from stocklib.pipeline.reconcile.dead_letters import DeadLetter, once
 from stocklib.pipeline.reconcile.evidence import Sighting
 from stocklib.pipeline.reconcile.ledger_inputs import LedgerInputs, WarehouseCounts
-from stocklib.pipeline.reconcile.ranges import Ranges
+from stocklib.pipeline.reconcile.ranges import Ranges, group
 
 Event = tuple[str, str]
 # topic, topic id, partition
@@ -28,7 +28,6 @@ PartitionKey = tuple[str, str, int]
 def compare(inputs: LedgerInputs) -> tuple[list[Movement], list[RunMovement], list[Problem]]:
     """Return the balance by partition, day and symbol; by run and symbol; and what is wrong with either."""
     problems: list[Problem] = []
-    held = _held_offsets(inputs)
     lost: dict[PartitionKey, int] = {}
     for place, gap in missing_offsets(inputs).items():
         if gap := gap - inputs.holes.get(place, Ranges()):
@@ -38,24 +37,22 @@ def compare(inputs: LedgerInputs) -> tuple[list[Movement], list[RunMovement], li
     problems += found
     for dataset, answers in inputs.answers.items():
         problems += compare_silver(dataset, answers)
-    return _movements(inputs, held, lost), runs, problems
+    return _movements(inputs, lost), runs, problems
 
 
 # ── Kafka → lake ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _held_offsets(inputs: LedgerInputs) -> dict[PartitionKey, Ranges]:
-    """The offsets that RAW or the lake holds, by partition."""
-    pairs: dict[PartitionKey, list[tuple[int, int]]] = defaultdict(list)
-    for answers in inputs.answers.values():
-        for topic, topic_id, partition, first, last in answers.offsets:
-            pairs[topic, topic_id, partition].append((first, last))
-    for sighting in _landed(inputs):
-        pairs[sighting.place].append((sighting.offset, sighting.offset))
-    for letter in inputs.dead_letters:
-        if letter.is_landed and not letter.is_batch:
-            pairs[letter.dlq[:3]].append((letter.dlq[3], letter.dlq[3]))
-    return {place: Ranges.over(found) for place, found in pairs.items()}
+def held_offsets(inputs: LedgerInputs) -> defaultdict[PartitionKey, Ranges]:
+    """Return the offsets that RAW or the lake holds, by partition."""
+    letters = (one.dlq for one in inputs.dead_letters if one.is_landed and not one.is_batch)
+    return group(
+        itertools.chain(
+            ((row[:3], *row[3:]) for answers in inputs.answers.values() for row in answers.offsets),
+            ((seen.place, seen.offset, seen.offset) for seen in _landed(inputs)),
+            ((dlq[:3], dlq[3], dlq[3]) for dlq in letters),
+        )
+    )
 
 
 def missing_offsets(inputs: LedgerInputs) -> dict[PartitionKey, Ranges]:
@@ -68,26 +65,20 @@ def missing_offsets(inputs: LedgerInputs) -> dict[PartitionKey, Ranges]:
     # the messages of other days lie between those of a bounded ledger
     if KAFKA_LAKE in inputs.unchecked or inputs.days is not None:
         return {}
-    held = _held_offsets(inputs)
-    dead: dict[PartitionKey, list[tuple[int, int]]] = defaultdict(list)
-    for letter in inputs.dead_letters:
-        dead[letter.origin[:3]].append((letter.offset, letter.last))
-    live = {(p.topic, p.topic_id, p.partition): p for p in inputs.kafka.positions}
+    held = held_offsets(inputs)
+    dead = group((letter.origin[:3], letter.offset, letter.last) for letter in inputs.dead_letters)
+    committed = {position[:3]: position.committed for position in inputs.kafka.positions}
     missing: dict[PartitionKey, Ranges] = {}
-    for place in sorted(held.keys() | live.keys()):
-        landed = held.get(place, Ranges())
-        if position := live.get(place):
-            wanted = Ranges.over([(0, position.committed - 1)])
-        else:
-            wanted = Ranges.over([(landed.first, landed.last)])
-        if gap := wanted - landed - Ranges.over(dead[place]):
+    for place in sorted(held.keys() | committed.keys()):
+        first, end = (0, committed[place]) if place in committed else (held[place].first, held[place].last + 1)
+        if gap := Ranges.over([(first, end - 1)]) - held[place] - dead[place]:
             missing[place] = gap
     return missing
 
 
 def _lost_offsets(inputs: LedgerInputs, place: PartitionKey, gap: Ranges) -> Iterator[Problem]:
     topic, topic_id, partition = place
-    firsts = {(p.topic, p.topic_id, p.partition): p.first for p in inputs.kafka.positions}
+    firsts = {position[:3]: position.first for position in inputs.kafka.positions}
     for pair in gap.pairs:
         lost = Ranges((pair,))
         suspects = tuple(key for key in sorted(inputs.lake.unreadable) if _may_hold(key, topic, partition, lost))
@@ -116,41 +107,30 @@ def _compare_runs(inputs: LedgerInputs) -> tuple[list[RunMovement], list[Problem
     Numbers that are missing before a later one that was seen are ``unproven`` where no heartbeat says that Kafka had
     them and more are missing than were seen: anybody can write a message with a run and a seq.
     """
-    raw: dict[Event, list[tuple[int, int]]] = defaultdict(list)
-    for answers in inputs.answers.values():
-        for run_id, symbol, first, last in answers.seqs:
-            raw[run_id, symbol].append((first, last))
-    for event, numbers in _seqs(_landed(inputs, loaded=True)).items():
-        raw[event] += numbers.pairs
-    lake, kafka = _seqs(_landed(inputs, loaded=False)), _seqs(filter(inputs.covers, inputs.kafka.waiting))
-    dead = _grouped(letter.event for letter in filter(inputs.covers, inputs.dead_letters))
+    in_raw = ((row[:2], *row[2:]) for answers in inputs.answers.values() for row in answers.seqs)
+    stages = {
+        "in_raw": group(itertools.chain(in_raw, seqs(_landed(inputs, loaded=True)))),
+        "in_lake": group(seqs(_landed(inputs, loaded=False))),
+        "in_kafka": group(seqs(filter(inputs.covers, inputs.kafka.waiting))),
+        "dead_letters": group(seqs(filter(inputs.covers, inputs.dead_letters))),
+    }
     runs: list[RunMovement] = []
     problems: list[Problem] = []
-    everyone = raw.keys() | lake.keys() | kafka.keys() | dead.keys()
+    events: set[Event] = set().union(*stages.values())
     if inputs.days is None:
-        everyone |= inputs.confirmed.keys()
-    for event in sorted(everyone):
-        in_raw, in_lake = Ranges.over(raw.get(event, [])), lake.get(event, Ranges())
-        in_kafka, letters = kafka.get(event, Ranges()), dead.get(event, Ranges())
-        seen = in_raw | in_lake | in_kafka | letters
+        events |= inputs.confirmed.keys()
+    for event in sorted(events):
+        seen, counts = Ranges(), {}
+        for stage, numbers in stages.items():
+            counts[stage] = len(numbers[event] - seen)
+            seen |= numbers[event]
         confirmed = inputs.confirmed.get(event)
         gap = Ranges()
         if CONFIRMED not in inputs.unchecked:
             gap = _wanted_seqs(seen, confirmed, bounded=inputs.days is not None) - seen
         lost = proven(gap, confirmed, seen=len(seen))
         problems += lost_seqs(*event, lost, confirmed=confirmed)
-        runs.append(
-            RunMovement(
-                *event,
-                confirmed,
-                in_raw=len(in_raw),
-                in_lake=len(in_lake - in_raw),
-                in_kafka=len(in_kafka - in_raw - in_lake),
-                dead_letters=len(letters - in_raw - in_lake - in_kafka),
-                lost=len(lost),
-                unproven=len(gap) - len(lost),
-            )
-        )
+        runs.append(RunMovement(event[0], event[1], confirmed, **counts, lost=len(lost), unproven=len(gap) - len(lost)))
     return runs, problems
 
 
@@ -182,16 +162,11 @@ def lost_seqs(run_id: str, symbol: str, gap: Ranges, *, confirmed: int | None = 
         yield Problem(CONFIRMED, "lost", what, (), len(lost), f"{run_id}/{symbol}/{lost}")
 
 
-def _seqs(sightings: Iterable[Sighting]) -> dict[Event, Ranges]:
-    return _grouped((s.run_id, s.symbol, s.seq) for s in sightings)
-
-
-def _grouped(events: Iterable[tuple[str | None, str | None, int | None] | None]) -> dict[Event, Ranges]:
-    numbers: dict[Event, list[int]] = defaultdict(list)
-    for event in events:
-        if event and event[0] and event[1] and event[2] is not None:
-            numbers[event[0], event[1]].append(event[2])
-    return {event: Ranges.of(found) for event, found in numbers.items()}
+def seqs(found: Iterable[Sighting | DeadLetter]) -> Iterator[tuple[Event, int, int]]:
+    """Yield the event of each, with its seq as a range."""
+    for one in found:
+        if one.event:
+            yield one.event[:2], one.event[2], one.event[2]
 
 
 # ── RAW → silver ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,40 +191,34 @@ def compare_silver(dataset: str, answers: WarehouseCounts) -> list[Problem]:
 # ── the rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _movements(
-    inputs: LedgerInputs, held: Mapping[PartitionKey, Ranges], lost: Mapping[PartitionKey, int]
-) -> list[Movement]:
+def _movements(inputs: LedgerInputs, lost: Mapping[PartitionKey, int]) -> list[Movement]:
     """Return one row a partition, day and symbol; what is lost in Kafka has neither day nor symbol."""
+    held = held_offsets(inputs)
     counts: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    names = ("loaded", "in_silver", "quarantined", "duplicates", "lost", "waiting")
+    names = ("landed", "loaded", "in_silver", "quarantined", "duplicates", "lost", "waiting")
     for answers in inputs.answers.values():
         for row in answers.movements:
-            counts[row[:5]] += Counter({name: int(n or 0) for name, n in zip(names, row[5:], strict=True)})
-            counts[row[:5]]["landed"] += int(row[5])
+            numbers = (row[5], *row[5:])
+            counts[row[:5]] += Counter({name: int(n or 0) for name, n in zip(names, numbers, strict=True)})
     for loaded in (False, True):
         for sighting in _landed(inputs, loaded=loaded):
             seen = Counter(landed=1, waiting=1, loaded=int(loaded))
             counts[(*sighting.place, sighting.day, sighting.symbol)] += seen
     for sighting in filter(inputs.covers, inputs.kafka.waiting):
-        if sighting.offset not in held.get(sighting.place, Ranges()):
+        if sighting.offset not in held[sighting.place]:
             counts[(*sighting.place, sighting.day, sighting.symbol)]["waiting"] += 1
     for letter in filter(inputs.covers, once(inputs.dead_letters)):
-        again = letter.origin[3] in held.get(letter.origin[:3], Ranges()) and letter.is_ours
+        again = letter.offset in held[letter.origin[:3]] and letter.is_ours
         counts[(*letter.origin[:3], letter.day, letter.key)] += Counter(
             dead_letters=letter.count, readmitted=int(again)
         )
     for place, number in lost.items():
         counts[(*place, None, None)]["lost"] += number
-    return sorted(itertools.starmap(_movement, counts.items()), key=_order)
-
-
-def _movement(key: tuple[Any, ...], found: Mapping[str, int]) -> Movement:
-    topic, topic_id, partition, day, symbol = key
-    return Movement(topic, topic_id, partition, day, symbol, **found)
-
-
-def _order(row: Movement) -> tuple[str, ...]:
-    return tuple(str(part or "") for part in (row.topic, row.topic_id, row.partition, row.day, row.symbol))
+    in_order = sorted(counts, key=lambda key: [str(part or "") for part in key])
+    return [
+        Movement(topic, topic_id, partition, day, symbol, **counts[topic, topic_id, partition, day, symbol])
+        for topic, topic_id, partition, day, symbol in in_order
+    ]
 
 
 def _landed(inputs: LedgerInputs, *, loaded: bool | None = None) -> Iterable[Sighting]:

@@ -26,8 +26,7 @@ log = logging.getLogger(__name__)
 _LARGEST = 2**63 - 1
 _LAST_PARTITION = 2**31 - 1
 # The headers that the consumer adds to a refused message; the others are the message's own.
-_ORIGIN = ("topic", "topic_id", "partition", "offset")
-_ADDED = {*_ORIGIN, "reason", "last_offset", "full_bytes", "full_sha256"}
+_ADDED = {"topic", "topic_id", "partition", "offset", "reason", "last_offset", "full_bytes", "full_sha256"}
 _FIELDS = ("topic", "topic_id", "partition", "offset", "timestamp", "key", "headers", "payload", "payload_base64")
 _BEYOND = "in Kafka, not landed"
 
@@ -110,22 +109,22 @@ class DeadLetter:
         return (run_id, self.key, seq) if run_id and self.key and seq is not None else None
 
     @classmethod
-    def of_message(cls, message: Message) -> "DeadLetter":
-        """Return the dead letter of a message that has not landed."""
-        dlq = (message.topic, message.topic_id, message.partition, message.offset)
-        return cls(*_origin(message.headers, dlq), *message[4:6], message.headers, message.value, dlq, _BEYOND)
+    def of_message(cls, message: Message, *, place: str = _BEYOND) -> "DeadLetter":
+        """Return the dead letter that is this message of the dead-letter topic; by default it has not landed."""
+        dlq = message[:4]
+        origin = read_position(message.headers)
+        if origin is None or not origin[1]:
+            origin = dlq
+        return cls(*origin, message.timestamp_ms, message.key, message.headers, message.value, dlq, place)
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], *, place: str) -> "DeadLetter":
         """Return the dead letter of a landed line; ``ValueError`` for a line that our consumer did not write."""
-        where = (read_count(record.get("partition")), read_count(record.get("offset")))
-        if where[0] is None or where[0] > _LAST_PARTITION or where[1] is None or not record.get("topic"):
+        dlq, headers = read_position(record), record.get("headers") or {}
+        if dlq is None:
             raise ValueError("it lacks its topic, partition or offset")
-        dlq = (str(record["topic"]), str(record.get("topic_id") or ""), where[0], where[1])
-        found = record.get("headers") or {}
-        if not isinstance(found, dict):
+        if not isinstance(headers, dict):
             raise ValueError("its headers are not an object")
-        headers = {str(name): str(text) for name, text in found.items()}
         payload, packed = record.get("payload"), record.get("payload_base64")
         value = None if payload is None else str(payload).encode()
         if value is None and packed:
@@ -134,7 +133,19 @@ class DeadLetter:
         # messages of other programs may have no timestamp, which is -1
         told = str(record.get("timestamp"))
         timestamp_ms = (read_count(told.removeprefix("-")) or 0) * (-1 if told.startswith("-") else 1)
-        return cls(*_origin(headers, dlq), timestamp_ms, key, headers, value, dlq, place)
+        texts = {str(name): str(text) for name, text in headers.items()}
+        return cls.of_message(Message(*dlq, timestamp_ms, key, value, texts), place=place)
+
+
+def read_position(fields: Mapping[str, Any]) -> tuple[str, str, int, int] | None:
+    """Return (topic, topic id, partition, offset) of a landed record or of a dead letter's headers.
+
+    The topic id may be empty; None where the others are not valid.
+    """
+    partition, offset = read_count(fields.get("partition")), read_count(fields.get("offset"))
+    if not fields.get("topic") or partition is None or partition > _LAST_PARTITION or offset is None:
+        return None
+    return str(fields["topic"]), str(fields.get("topic_id") or ""), partition, offset
 
 
 def day_of(timestamp_ms: int) -> date | None:
@@ -203,15 +214,7 @@ def read_letters(settings: Settings, *, landed: bool = False) -> list[DeadLetter
 
 def once(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
     """Return each refused message once, in the order of origin: of several dead letters the first."""
-    best: dict[tuple[str, str, int, int], DeadLetter] = {}
+    first: dict[tuple[str, str, int, int], DeadLetter] = {}
     for letter in letters:
-        best.setdefault(letter.origin, letter)
-    return [best[origin] for origin in sorted(best)]
-
-
-def _origin(headers: Mapping[str, str], dlq: tuple[str, str, int, int]) -> tuple[str, str, int, int]:
-    topic, topic_id, partition, offset = (headers.get(name, "") for name in _ORIGIN)
-    number, at = read_count(partition), read_count(offset)
-    if not (topic and topic_id) or number is None or at is None or number > _LAST_PARTITION:
-        return dlq
-    return topic, topic_id, number, at
+        first.setdefault(letter.origin, letter)
+    return [first[origin] for origin in sorted(first)]

@@ -17,7 +17,7 @@ import orjson
 from stocklib.errors import CorruptObject
 from stocklib.lake import Lake
 from stocklib.monitoring import heartbeat
-from stocklib.pipeline.reconcile.dead_letters import DeadLetter, day_of, landed_letters, read_count
+from stocklib.pipeline.reconcile.dead_letters import DeadLetter, day_of, landed_letters, read_count, read_position
 from stocklib.pipeline.reconcile.ranges import Ranges
 from stocklib.settings import Settings
 from stocklib.stream import Inspector, Message, Position, UnreadableBatch, event_seq
@@ -42,6 +42,27 @@ class Sighting(NamedTuple):
     def place(self) -> tuple[str, str, int]:
         """Its partition, under the id that its topic had."""
         return self.topic, self.topic_id, self.partition
+
+    @property
+    def event(self) -> tuple[str, str, int] | None:
+        """(run, symbol, seq); None for another program's message."""
+        run_id, symbol, seq = self.run_id, self.symbol, self.seq
+        return (run_id, symbol, seq) if run_id and symbol and seq is not None else None
+
+    @classmethod
+    def of(
+        cls, position: tuple[str, str, int, int], timestamp_ms: int, key: Any, payload: Any, headers: Mapping[str, Any]
+    ) -> "Sighting":
+        """Return the sighting of a message whose payload is read."""
+        record = payload if isinstance(payload, dict) else {}
+        run_id, symbol = headers.get("run_id"), record.get("symbol") or record.get("s") or key
+        return cls(
+            *position,
+            run_id=None if run_id is None else str(run_id),
+            symbol=None if symbol is None else str(symbol),
+            seq=event_seq(headers),
+            day=day_of(timestamp_ms),
+        )
 
 
 @dataclass
@@ -106,16 +127,15 @@ def find_holes(
     holes = {}
     with Inspector(settings) as inspector:
         for position in positions:
-            place = (position.topic, position.topic_id, position.partition)
             retained = Ranges.over([(position.first, position.end - 1)])
-            asked = missing.get(place, Ranges()) & retained
+            asked = missing.get(position[:3], Ranges()) & retained
             held = Ranges.over(
                 (found.offset, found.last)
                 for first, last in asked.pairs
                 for found in inspector.read(position, first=first, end=last + 1)
             )
             if asked - held:
-                holes[place] = asked - held
+                holes[position[:3]] = asked - held
     return holes
 
 
@@ -132,7 +152,7 @@ def read_objects(lake: Lake, keys: list[str]) -> LakeEvidence:
             if key.startswith("dead_letters/"):
                 evidence.dead_letters += landed_letters(_records(lake, key), place=key)
             else:
-                evidence.sightings[key] = [_landed(record) for record in _records(lake, key) if _has_place(record)]
+                evidence.sightings[key] = [found for record in _records(lake, key) if (found := _landed(record))]
         except CorruptObject as error:
             evidence.unreadable[key] = str(error)
     return evidence
@@ -149,46 +169,23 @@ def _records(lake: Lake, key: str) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def _has_place(record: Mapping[str, Any]) -> bool:
-    """Return whether a line is a message as our consumer writes it."""
-    return bool(record.get("topic")) and None not in (read_count(record.get(name)) for name in ("partition", "offset"))
+def _landed(record: dict[str, Any]) -> Sighting | None:
+    """Return the message of a line; None for a line that our consumer did not write."""
+    position, headers = read_position(record), record.get("headers")
+    if position is None:
+        return None
+    timestamp_ms = read_count(record.get("timestamp")) or 0
+    own = headers if isinstance(headers, dict) else {}
+    return Sighting.of(position, timestamp_ms, record.get("key"), record.get("payload"), own)
 
 
-def _landed(record: dict[str, Any]) -> Sighting:
-    headers = record.get("headers")
-    if not isinstance(headers, dict):
-        headers = {}
-    return _make(record, headers, record.get("payload"), read_count(record.get("timestamp")), record.get("key"))
-
-
-def _sightings(found: Message | UnreadableBatch) -> Iterator[Sighting]:
-    """Yield the message, or those of an undecodable batch, of which only the offsets are known."""
-    if isinstance(found, Message):
-        yield _sighting(found)
-    else:
-        for offset in range(found.offset, found.last + 1):
-            yield Sighting(found.topic, found.topic_id, found.partition, offset, None, None, None, None)
-
-
-def _sighting(message: Message) -> Sighting:
+def _sightings(found: Message | UnreadableBatch) -> list[Sighting]:
+    """Return the message, or those of an undecodable batch, of which only the offsets are known."""
+    if isinstance(found, UnreadableBatch):
+        offsets = range(found.offset, found.last + 1)
+        return [Sighting(*found[:3], offset, run_id=None, symbol=None, seq=None, day=None) for offset in offsets]
     try:
-        payload = orjson.loads(message.value or b"")
+        payload = orjson.loads(found.value or b"")
     except orjson.JSONDecodeError:
         payload = None
-    place = {name: getattr(message, name) for name in ("topic", "topic_id", "partition", "offset")}
-    return _make(place, message.headers, payload, message.timestamp_ms, message.key)
-
-
-def _make(place: dict[str, Any], headers: Any, payload: Any, timestamp_ms: Any, key: Any) -> Sighting:
-    record = payload if isinstance(payload, dict) else {}
-    symbol = record.get("symbol") or record.get("s") or key
-    return Sighting(
-        str(place["topic"]),
-        str(place.get("topic_id", "")),
-        int(place["partition"]),
-        int(place["offset"]),
-        None if (run_id := headers.get("run_id")) is None else str(run_id),
-        None if symbol is None else str(symbol),
-        event_seq(headers),
-        day_of(int(timestamp_ms or 0)),
-    )
+    return [Sighting.of(found[:4], found.timestamp_ms, found.key, payload, found.headers)]

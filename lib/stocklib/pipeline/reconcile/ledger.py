@@ -38,7 +38,6 @@ from stocklib.pipeline.reconcile.evidence import (
 )
 from stocklib.pipeline.reconcile.ledger_inputs import LedgerInputs, WarehouseCounts
 from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream, loaded_keys, select
-from stocklib.pipeline.reconcile.ops_rows import tables as as_tables
 from stocklib.settings import Settings
 from stocklib.stream.spool import damaged_spools
 from stocklib.warehouse import Warehouse, open_warehouse
@@ -108,11 +107,8 @@ def balance(
     if torn := damaged_spools(settings.home):
         inputs.unchecked[SPOOLED] = "; ".join(torn)
     known = accepted(warehouse)
-    unknown: list[str] = []
-    if not damaged and inputs.days is None:
-        unknown = find_unknown_runs(settings.home, (run.run_id for run in runs))
-        unknown = [run_id for run_id in unknown if id_of_run(run_id) not in known]
-    if unknown:
+    nameless = [] if damaged or inputs.days else find_unknown_runs(settings.home, (run.run_id for run in runs))
+    if unknown := [run_id for run_id in nameless if id_of_run(run_id) not in known]:
         inputs.unchecked[UNKNOWN_RUNS] = _explain_unknown(settings, unknown)
     done = Balance(datetime.now(UTC), tuple(rows), tuple(runs), (*found, *problems), inputs.unchecked, tuple(unknown))
     return done.accepting(known)
@@ -149,14 +145,14 @@ def record(settings: Settings, found: Balance, *, accept: bool = False) -> Balan
         known = {one.id for one in found.problems}
         still = [one for one in recorded_problems(warehouse) if one.hop in found.unchecked and one.id not in known]
         found = replace(found, problems=(*found.problems, *(replace(one, is_earlier=True) for one in still)))
-        rows = as_tables(found)
+        rows = found.to_tables()
         if accept:
             kept = [tuple(row) for row in warehouse.read("select problem, accepted_at, what from ops.ledger_accepted")]
             fresh = [(one.id, one.what) for one in found.problems if not one.accepted]
             fresh += [(id_of_run(run_id), f"run {run_id[:200]} has no heartbeat") for run_id in found.unknown_runs]
             rows["ledger_accepted"] = [*kept, *((known_as, naive(found.at), what) for known_as, what in fresh)]
             found = found.accepting([*(one.id for one in found.problems), *(known_as for known_as, _ in fresh)])
-            rows |= as_tables(found)
+            rows |= found.to_tables()
         warehouse.replace_ops(rows)
         build, published = warehouse.last_build(), warehouse.published_build()
         is_current = build is not None and build == published and build.load_id == warehouse.newest_load()

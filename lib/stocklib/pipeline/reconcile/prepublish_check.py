@@ -6,20 +6,19 @@ recorded, stops the publish as well until a later one balances.
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterable
 from functools import partial
 
 from stocklib.errors import LedgerUnbalanced, StreamError
 from stocklib.pipeline.reconcile import object_checks
 from stocklib.pipeline.reconcile.balance import Problem
-from stocklib.pipeline.reconcile.comparison import Event, compare_silver, lost_seqs, proven
+from stocklib.pipeline.reconcile.comparison import Event, compare_silver, lost_seqs, proven, seqs
 from stocklib.pipeline.reconcile.dead_letters import DeadLetter, loaded_letters, read_letters
 from stocklib.pipeline.reconcile.evidence import read_confirmed
 from stocklib.pipeline.reconcile.ledger import accepted, recorded_problems
 from stocklib.pipeline.reconcile.ledger_inputs import WarehouseCounts
 from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream, select
-from stocklib.pipeline.reconcile.ranges import Ranges
+from stocklib.pipeline.reconcile.ranges import Ranges, group
 from stocklib.settings import Settings
 from stocklib.warehouse import DATASETS, Warehouse
 
@@ -64,13 +63,13 @@ def _silver(warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
 
 def _gaps(settings: Settings, warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
     """Return the gaps in what new runs had confirmed, without what became a dead letter."""
-    missing: dict[Event, list[tuple[int, int]]] = defaultdict(list)
+    missing: list[tuple[Event, int, int]] = []
     seen: dict[Event, int] = {}
     for run_id, symbol, seq in select(warehouse, "after_gaps", stream=stream, span=span):
         # the size of a gap is queried only where there is one
         ((before, seen[run_id, symbol]),) = select(warehouse, "before_gap", [seq, run_id, symbol], stream=stream)
-        missing[run_id, symbol].append((before + 1, seq - 1))
-    gaps = {event: Ranges.over(pairs) for event, pairs in missing.items()}
+        missing.append(((run_id, symbol), before + 1, seq - 1))
+    gaps: dict[Event, Ranges] = group(missing)
     if gaps:
         confirmed, _ = read_confirmed(settings.home, {str(settings.kafka_topic), str(settings.kafka_trades_topic)})
         proved = {event: proven(gap, confirmed.get(event), seen=seen[event]) for event, gap in gaps.items()}
@@ -83,11 +82,8 @@ def _gaps(settings: Settings, warehouse: Warehouse, stream: Stream, span: Span) 
 
 
 def _without(gaps: dict[Event, Ranges], letters: Iterable[DeadLetter]) -> dict[Event, Ranges]:
-    dead: dict[Event, list[int]] = defaultdict(list)
-    for letter in letters:
-        if letter.event:
-            dead[letter.event[:2]].append(letter.event[2])
-    left = {event: gap - Ranges.of(dead[event]) for event, gap in gaps.items()}
+    dead = group(seqs(letters))
+    left = {event: gap - dead[event] for event, gap in gaps.items()}
     return {event: gap for event, gap in left.items() if gap}
 
 

@@ -3,8 +3,12 @@
 Pure: pairs (first, last), both included, in; a sorted, disjoint set of them out.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +92,15 @@ class Ranges:
     def last(self) -> int:
         """The greatest; only where there is one."""
         return self.pairs[-1][1]
+
+
+def group(found: Iterable[tuple[Key, int, int]]) -> defaultdict[Key, Ranges]:
+    """Return the numbers of each key, from (key, first, last).
+
+    >>> print(group([("a", 1, 3), ("b", 9, 9), ("a", 4, 4)])["a"])
+    1-4
+    """
+    pairs: dict[Key, list[tuple[int, int]]] = defaultdict(list)
+    for key, first, last in found:
+        pairs[key].append((first, last))
+    return defaultdict(Ranges, {key: Ranges.over(some) for key, some in pairs.items()})

@@ -26,6 +26,8 @@ from stocklib.warehouse.releases import files_digest, logic_digest
 
 log = logging.getLogger(__name__)
 
+OnNode = Callable[[str], None] | None
+
 
 @dataclass(frozen=True)
 class TransformSummary:
@@ -60,11 +62,7 @@ class RebuildSummary:
 
 
 def transform(
-    settings: Settings,
-    *,
-    select: str | None = None,
-    full_refresh: bool = False,
-    on_node: Callable[[str], None] | None = None,
+    settings: Settings, *, select: str | None = None, full_refresh: bool = False, on_node: OnNode = None
 ) -> TransformSummary:
     """Build and test what the new loads touch, then publish. On an error readers keep the last good version:
     ``TransformFailed`` names the model or test that failed, ``LedgerUnbalanced`` the messages that are missing or
@@ -85,30 +83,23 @@ def transform(
         if select is None and not full_refresh and is_done and last and last.is_whole:
             return TransformSummary(0, 0, 0.0)
         with recorded(warehouse, "transform"):
-            if select is None:
-                done = build_whole(settings, warehouse, wanted, full_refresh=full_refresh, on_node=on_node)
-            else:
+            if select is not None:
+                # a part may pass its tests while the rest of the private version failed: it is not published
                 done = _build(settings, warehouse, wanted, select=select, full_refresh=full_refresh, on_node=on_node)
-        # a part may pass its tests while the rest of the private version failed: only a whole build is published
-        if select is not None:
-            return replace(done, published=False)
+                return replace(done, published=False)
+            done = build_whole(settings, warehouse, wanted, full_refresh=full_refresh, on_node=on_node)
         warehouse.publish()
     return done
 
 
 def build_whole(
-    settings: Settings,
-    warehouse: Warehouse,
-    wanted: Build,
-    *,
-    full_refresh: bool = False,
-    on_node: Callable[[str], None] | None = None,
+    settings: Settings, warehouse: Warehouse, wanted: Build, *, full_refresh: bool = False, on_node: OnNode = None
 ) -> TransformSummary:
     """Build every model, test whole tables and check the ledger, without publishing."""
     last, published = warehouse.last_build(), warehouse.published_build()
     # an incremental build needs tables of the same logic
     full_refresh = full_refresh or last is None or last.logic != wanted.logic
-    done = _build(settings, warehouse, wanted, select=None, full_refresh=full_refresh, on_node=on_node)
+    done = _build(settings, warehouse, wanted, full_refresh=full_refresh, on_node=on_node)
     # a build of more loads than this warehouse has is from before a rebuild
     is_ours = published is not None and last is not None and published.load_id <= last.load_id
     since = published.load_id if published and is_ours and not full_refresh else 0
@@ -140,7 +131,7 @@ def rebuild(
                 )
             with recorded(new, "rebuild"):
                 wanted = wanted_build(settings, new)
-                built = _build(settings, new, wanted, select=None, full_refresh=True, on_node=None)
+                built = _build(settings, new, wanted, full_refresh=True)
                 prepublish_check.check(settings, new, since=0, upto=wanted.load_id, gaps=not without_corrupt)
         warehouse.publish()
     return RebuildSummary(loaded, built)
@@ -159,9 +150,9 @@ def _build(
     warehouse: Warehouse,
     wanted: Build,
     *,
-    select: str | None,
-    full_refresh: bool,
-    on_node: Callable[[str], None] | None,
+    select: str | None = None,
+    full_refresh: bool = False,
+    on_node: OnNode = None,
 ) -> TransformSummary:
     began = time.monotonic()
     # dbt's unit tests hold for every version of the data: the project's own test suite runs them
@@ -175,7 +166,7 @@ def _build(
         built = wanted_build(settings, warehouse)
         if built.logic != wanted.logic and not full_refresh:
             log.info("the data has reached a rename of config/symbol_changes.csv: every model is built again")
-            return _build(settings, warehouse, built, select=None, full_refresh=True, on_node=on_node)
+            return _build(settings, warehouse, built, full_refresh=True, on_node=on_node)
         warehouse.record_build(replace(wanted, logic=built.logic))
     tests = result.counts.get("pass", 0) + result.counts.get("warn", 0)
     models = sum(1 for _, status, _ in result.nodes if status == "success")
@@ -224,11 +215,9 @@ def _renames(settings: Settings, warehouse: Warehouse) -> str:
 
 
 def is_same(wanted: Build, found: Build | None) -> bool:
-    return found is not None and (found.load_id, found.logic, found.inputs) == (
-        wanted.load_id,
-        wanted.logic,
-        wanted.inputs,
-    )
+    """Return whether a build is of the same loads, logic and inputs."""
+    same = ("load_id", "logic", "inputs")
+    return found is not None and all(getattr(found, name) == getattr(wanted, name) for name in same)
 
 
 def explain(result: DbtResult) -> str:

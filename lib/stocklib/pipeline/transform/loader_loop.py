@@ -22,7 +22,6 @@ from stocklib.errors import (
     WarehouseError,
 )
 from stocklib.monitoring.heartbeat import Heartbeat, name_run
-from stocklib.pipeline.loading import LoadSummary
 from stocklib.pipeline.transform.micro_batches import MicroBatches, PublishedBatch
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
@@ -52,21 +51,12 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
             began, is_last = time.monotonic(), stop.is_set()
             try:
                 batch = batches.take()
-            except CostLimitReached as error:
+            except (CostLimitReached, LakeError, WarehouseBusy, TransformFailed, LedgerUnbalanced) as error:
                 if is_last:
                     raise
-                log.error("%s", error)
-                health.failed(error)
-                # no statement until the next day's credits: each one costs
-                now = datetime.now(UTC)
-                keep_alive_stop.wait((next_midnight(now) - now).total_seconds())
-                continue
-            except (LakeError, WarehouseBusy, TransformFailed, LedgerUnbalanced) as error:
-                if is_last:
-                    raise
-                pause = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
+                pause = _pause(error, failures)
                 failures += 1
-                log.error("%s; trying again in %g s", error, pause)
+                log.error("%s; trying again in %.0f s", error, pause)
                 health.failed(error)
                 keep_alive_stop.wait(pause)
                 continue
@@ -93,10 +83,23 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
         health.end(ended)
 
 
+def _pause(error: StocksError, failures: int) -> float:
+    """Return the seconds to wait after an error that followed so many others.
+
+    >>> _pause(LakeError("S3 is away"), 0), _pause(LakeError("S3 is away"), 5000)
+    (1.0, 60.0)
+    """
+    if isinstance(error, CostLimitReached):
+        # no statement until the next day's credits: each one costs
+        now = datetime.now(UTC)
+        return (next_midnight(now) - now).total_seconds()
+    return min(_FIRST_PAUSE * 2.0 ** min(failures, 10), _LONGEST_PAUSE)
+
+
 class LoaderHealth:
     """The heartbeat and the metrics of a process that loads and publishes.
 
-    Call ``loaded`` and ``published`` after those steps, ``failed`` after a failure, ``beat`` in between.
+    Call ``batch_done`` after a batch, ``failed`` after a failure, ``beat`` in between.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -114,7 +117,9 @@ class LoaderHealth:
     def batch_done(self, batch: PublishedBatch) -> None:
         """Record that a batch is done."""
         if batch.loaded.objects:
-            self.loaded(batch.loaded)
+            self._counts["messages"] += batch.loaded.rows
+            self._counts["objects"] += batch.loaded.objects
+            self._counts["loads"] += 1
         self._batch_seconds = round(sum(batch.seconds.values()), 3)
         if not batch.is_empty or self._published_at is None:
             self.published()
@@ -124,12 +129,6 @@ class LoaderHealth:
         """Record the current step."""
         self.state = state
         self.beat()
-
-    def loaded(self, summary: LoadSummary) -> None:
-        """Record that lines are in RAW."""
-        self._counts["messages"] += summary.rows
-        self._counts["objects"] += summary.objects
-        self._counts["loads"] += 1
 
     def published(self) -> None:
         """Record that readers see the newest gold."""
