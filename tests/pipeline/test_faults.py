@@ -85,13 +85,13 @@ def run(settings: Settings, faults: str) -> Session:
 
 def test_what_was_answered_well_is_published_once_and_nothing_else_is(source: Settings) -> None:
     sessions = [run(source, faults) for faults in [*LOSING, *KEEPING, "clock=0.2:1h"]]
-    published = drain(source, count=sum(session.result.quotes for session in sessions))
+    published = drain(source, count=sum(session.result.messages for session in sessions))
     for session in sessions:
         mine = [message for message in published if message.headers["run_id"] == session.result.run_id]
         spoiled = session.counts["spoiled"]["/quote"]
         assert spoiled > 5, session.faults
         good = session.counts["calls"]["/quote"] - (0 if session.faults in KEEPING else spoiled)
-        assert session.result.quotes == len(mine) == good, session.faults
+        assert session.result.messages == len(mine) == good, session.faults
         for symbol in SYMBOLS:
             seqs = sorted(int(message.headers["seq"]) for message in mine if message.key == symbol)
             assert seqs == list(range(1, len(seqs) + 1)), session.faults
@@ -132,7 +132,7 @@ def test_a_clock_that_really_was_set_is_believed_and_delays_nothing(
         own = {"FINNHUB_API_KEY": "k", "FINNHUB_BASE_URL": f"{server.url}/api/v1", "POLL_SECONDS": "15"}
         limits = {"FINNHUB_CALLS_PER_MINUTE": "0", "FINNHUB_CALLS_PER_SECOND": "0"}
         result = produce(read_settings(environ=service_environ | own | limits), symbols=SYMBOLS[:2], max_quotes=20)
-    assert result.quotes == 20
+    assert result.messages == 20
     # two answers were not taken, and the next round began a quarter of a minute later
     assert len(seen) == 22
     assert all(timedelta(0) < later - sooner <= timedelta(seconds=16) for sooner, later in pairwise(seen[7:]))
@@ -145,7 +145,7 @@ def test_a_session_full_of_faults_makes_the_recorded_bars_and_doubles_nothing(so
         finnhub.set_clock(CLOSE - timedelta(minutes=3))
     result = produce(source, until_close=True)
     assert len(order(source, "")["injected"]) > 8
-    assert land(source, until_idle=1).messages == result.quotes
+    assert land(source, until_idle=1).messages == result.messages
     load(source)
     transform(source)
     warehouse = open_warehouse(source)
@@ -166,7 +166,7 @@ def test_a_session_full_of_faults_makes_the_recorded_bars_and_doubles_nothing(so
         "from silver.stg_stock_quotes_cleaned"
     ).iloc[0]
     assert counted["states"] == counted["apart"]
-    assert counted["seen"] == result.quotes
+    assert counted["seen"] == result.messages
 
 
 def test_trades_over_a_faulty_stream_are_true_ones_and_the_run_ends_with_the_session(source: Settings) -> None:
@@ -180,9 +180,9 @@ def test_trades_over_a_faulty_stream_are_true_ones_and_the_run_ends_with_the_ses
     # a message that is no JSON, and a price that is none, show
     assert sum(counts["injected"].values()) > 5
     assert (result.garbled > 0) == bool(counts["injected"].keys() & {"truncated", "nan"})
-    assert bool(result.rejected) == bool(counts["injected"].keys() & {"zeros", "negative"})
-    published = drain(source, count=result.trades, topic=source.kafka_trades_topic)
-    assert len(published) == result.trades > 100
+    assert bool(result.skipped) == bool(counts["injected"].keys() & {"zeros", "negative"})
+    published = drain(source, count=result.messages, topic=source.kafka_trades_topic)
+    assert len(published) == result.messages > 100
     recorded = Recorded(read_tape())
     true = {
         (symbol, *(trade[name] for name in "ptv"))

@@ -106,7 +106,7 @@ def test_a_replay_at_speed_is_quoted_from_the_opening_bell_on_and_not_between_se
             done = produce(settings, symbols=["AAPL"], duration=3)
             assert done.last is not None
             assert done.last < new_york(f"{closed}T12:00")
-            assert (done.quotes, done.ended) == (1, "stopped as asked")
+            assert (done.messages, done.ended) == (1, "stopped as asked")
         finnhub.set_clock(new_york("2012-11-23T12:59:40"))
         done = produce(settings, symbols=["AAPL"], until_close=True)
         assert done.ended == "the session of 2012-11-23 is over"

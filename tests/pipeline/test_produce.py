@@ -112,12 +112,12 @@ def test_a_replayed_session_is_published_to_its_last_price_and_the_same_twice(
     with Finnhub(settings) as finnhub:
         finnhub.set_clock(new_york(15, 59))
     second = produce(settings, until_close=True)
-    messages = published(settings, first.quotes + second.quotes)
+    messages = published(settings, first.messages + second.messages)
     # a virtual second a quote: twelve rounds in the last minute, and the one or two that find the market closed
-    assert first.quotes == second.quotes == len(messages) / 2 == 5 * first.rounds
+    assert first.messages == second.messages == len(messages) / 2 == 5 * first.rounds
     assert first.rounds in (13, 14)
     assert first.ended == "the session of 2012-12-14 is over"
-    assert f"{first.quotes} quotes in {first.rounds} rounds from replay" in str(first)
+    assert f"{first.messages} quotes in {first.rounds} rounds from replay" in str(first)
     messages.sort(key=lambda m: m.timestamp_ms)
     runs = [[m for m in messages if m.headers["run_id"] == result.run_id] for result in (first, second)]
     assert [m.value for m in runs[0]] == [m.value for m in runs[1]]
@@ -135,13 +135,13 @@ def test_a_session_that_is_over_is_asked_for_its_last_prices_once(begin: Begin) 
     for now in (new_york(16, 30), new_york(11, day=15)):
         _, settings = begin(now)
         result = produce(settings, until_close=True, symbols=SYMBOLS)
-        assert (result.quotes, result.rounds, result.ended) == (5, 1, "the session of 2012-12-14 is over")
+        assert (result.messages, result.rounds, result.ended) == (5, 1, "the session of 2012-12-14 is over")
 
 
 def test_the_close_is_asked_for_again_when_it_has_settled(begin: Begin) -> None:
     exchange, settings = begin(new_york(16, 1), CLOSE_SETTLE_SECONDS="1200")
     result = produce(settings, until_close=True, symbols=["AAPL"])
-    assert (result.quotes, result.rounds) == (2, 2)
+    assert (result.messages, result.rounds) == (2, 2)
     assert result.last is not None
     assert result.last >= new_york(16, 20)
     assert exchange.now < new_york(16, 21)
@@ -169,7 +169,7 @@ def test_a_stop_ends_it_with_nothing_unflushed(begin: Begin) -> None:
     stop = threading.Event()
     result = produce(settings, symbols=SYMBOLS, stop=stop, on_progress=lambda done, *_: done >= 50 and stop.set())
     assert result.ended == "stopped as asked"
-    assert result.quotes == 50
+    assert result.messages == 50
     assert heartbeat(settings)["confirmed"] == dict.fromkeys(SYMBOLS, 10)
     assert heartbeat(settings)["run_id"] == result.run_id
     assert len(published(settings, 50)) == 50
@@ -181,7 +181,7 @@ def test_a_duration_ends_it_even_while_it_waits(begin: Begin) -> None:
     began = time.monotonic()
     result = produce(settings, symbols=SYMBOLS, duration=1.5)
     assert time.monotonic() - began < 15
-    assert (result.quotes, result.ended) == (3, "stopped as asked")
+    assert (result.messages, result.ended) == (3, "stopped as asked")
     assert len(published(settings, 3)) == 3
 
 
@@ -190,7 +190,7 @@ def test_a_symbol_without_a_price_is_counted_and_the_others_go_on(begin: Begin) 
     exchange.unknown.add("ZZZZ")
     result = produce(settings, until_close=True, symbols=["AAPL", "ZZZZ", "MSFT"])
     assert set(result.skipped) == {"ZZZZ"}
-    assert {message.key for message in published(settings, result.quotes)} == {"AAPL", "MSFT"}
+    assert {message.key for message in published(settings, result.messages)} == {"AAPL", "MSFT"}
     assert "no usable price: ZZZZ" in str(result)
     assert heartbeat(settings)["skipped"] == result.skipped
 
@@ -234,7 +234,7 @@ def test_a_source_that_goes_down_is_asked_until_it_answers(begin: Begin) -> None
     exchange, settings = begin(new_york(10))
     exchange.refuses = Failing(after=7, count=12)
     result = produce(settings, symbols=SYMBOLS, max_quotes=20)
-    assert result.quotes == 20
+    assert result.messages == 20
     assert sum(result.failed.values()) == 6
     messages = published(settings, 20)
     for symbol in SYMBOLS:
@@ -247,7 +247,7 @@ def test_a_source_that_is_down_over_the_close_still_gives_the_last_prices(begin:
     exchange.refuses = Failing(after=10, count=14)
     result = produce(settings, until_close=True, symbols=SYMBOLS)
     assert result.failed
-    last = {m.key: fields(m)["fetched_at"] for m in sorted(published(settings, result.quotes), key=lambda m: m.offset)}
+    last = {m.key: fields(m)["fetched_at"] for m in sorted(published(settings, result.messages), key=lambda m: m.offset)}
     assert min(last.values()) >= new_york(16).timestamp()
     assert set(last) == set(SYMBOLS)
 
@@ -263,7 +263,7 @@ def test_a_market_status_that_fails_does_not_keep_quotes_back(begin: Begin) -> N
     exchange, settings = begin(new_york(10))
     exchange.refuses = lambda asked: Reply({}, status=500) if "status" in asked.path and exchange.asked > 1 else None
     result = produce(settings, symbols=["AAPL"], max_quotes=200)
-    assert (result.quotes, result.failed) == (200, {})
+    assert (result.messages, result.failed) == (200, {})
 
 
 def test_what_is_no_symbol_is_refused_before_anything_is_asked(begin: Begin) -> None:

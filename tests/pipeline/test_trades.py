@@ -60,10 +60,10 @@ def test_the_last_minutes_are_published_trade_by_trade_and_the_same_twice(
         finnhub.set_clock(new_york(15, 50))
     second = produce_trades(settings, until_close=True)
     assert first.ended == "the session of 2012-12-14 is over"
-    assert (first.last, first.reconnects, first.rejected) == (new_york(16), 0, {})
-    messages = published(settings, settings.kafka_trades_topic, first.trades + second.trades)
+    assert (first.last, first.reconnects, first.skipped) == (new_york(16), 0, {})
+    messages = published(settings, settings.kafka_trades_topic, first.messages + second.messages)
     runs = [[m for m in messages if m.headers["run_id"] == run.run_id] for run in (first, second)]
-    assert len(runs[0]) == first.trades
+    assert len(runs[0]) == first.messages
     # of one symbol, since only a partition has an order
     values = [[orjson.loads(m.value or b"") for m in run if m.key == "AAPL"] for run in runs]
     assert values[0] == values[1]
@@ -77,7 +77,7 @@ def test_the_last_minutes_are_published_trade_by_trade_and_the_same_twice(
         seqs = [int(m.headers["seq"]) for m in runs[0] if m.key == symbol]
         assert seqs == list(range(1, heartbeat(settings)["confirmed"][symbol] + 1))
     kept = settings.home / "heartbeats" / f"{first.run_id}.json"
-    assert sum(orjson.loads(kept.read_bytes())["confirmed"].values()) == first.trades
+    assert sum(orjson.loads(kept.read_bytes())["confirmed"].values()) == first.messages
 
 
 def test_before_the_bell_it_waits_and_after_the_session_there_is_nothing(
@@ -86,11 +86,11 @@ def test_before_the_bell_it_waits_and_after_the_session_there_is_nothing(
     settings = replay(start="2012-12-13T16:30:00", environ=service_environ)
     with Finnhub(settings) as finnhub:
         over = produce_trades(settings, until_close=True)
-        assert (over.trades, over.ended) == (0, "the session of 2012-12-13 is over")
+        assert (over.messages, over.ended) == (0, "the session of 2012-12-13 is over")
         assert finnhub.refresh_clock() == new_york(16, 30, day=13)
         texts: list[str] = []
         result = produce_trades(settings, max_trades=40, on_progress=lambda done, total, text: texts.append(text))
-        assert (result.trades, result.first, result.ended) == (40, new_york(9, 30), "40 trades were asked for")
+        assert (result.messages, result.first, result.ended) == (40, new_york(9, 30), "40 trades were asked for")
         assert texts[0] == "the market opens 2012-12-14 09:30:00 New York"
         assert new_york(9, 30) <= finnhub.refresh_clock() <= new_york(9, 33)
 
@@ -112,11 +112,11 @@ def test_quotes_and_trades_side_by_side_share_one_clock(
         quotes = produce(settings, until_close=True)
         result = beside.result(30)
     # a second a quote, from ten to four on
-    assert quotes.quotes >= 600
+    assert quotes.messages >= 600
     assert quotes.first == new_york(15, 50)
     exchange = Exchange(read_tape())
     symbols = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
-    assert result.trades == sum(len(exchange.trades(s, new_york(15, 50), new_york(16))) for s in symbols)
+    assert result.messages == sum(len(exchange.trades(s, new_york(15, 50), new_york(16))) for s in symbols)
 
 
 def test_a_stop_ends_it_with_nothing_unflushed(replay: StartReplay, service_environ: dict[str, str]) -> None:
@@ -124,10 +124,10 @@ def test_a_stop_ends_it_with_nothing_unflushed(replay: StartReplay, service_envi
     stop = threading.Event()
     result = produce_trades(settings, stop=stop, on_progress=lambda done, *_: done >= 50 and stop.set())
     assert result.ended == "stopped as asked"
-    assert result.trades >= 50
+    assert result.messages >= 50
     beat = heartbeat(settings)
-    assert (beat["run_id"], beat["ended"], sum(beat["confirmed"].values())) == (result.run_id, "stopped", result.trades)
-    assert len(published(settings, settings.kafka_trades_topic, result.trades)) == result.trades
+    assert (beat["run_id"], beat["ended"], sum(beat["confirmed"].values())) == (result.run_id, "stopped", result.messages)
+    assert len(published(settings, settings.kafka_trades_topic, result.messages)) == result.messages
 
 
 def test_a_refused_key_and_a_websocket_that_is_not_there_are_errors(
@@ -156,8 +156,8 @@ def test_a_replayed_session_of_trades_is_the_recorded_bar_in_gold(
 ) -> None:
     settings = replay(start="2012-12-14T09:29:00", environ=service_environ)
     produced = produce_trades(settings, symbols=["AAPL"], until_close=True)
-    landed = land(settings, max_quotes=produced.trades)
-    assert (landed.messages, landed.dead_letters) == (produced.trades, 0)
+    landed = land(settings, max_quotes=produced.messages)
+    assert (landed.messages, landed.dead_letters) == (produced.messages, 0)
     load(settings)
     transform(settings)
     warehouse = open_warehouse(settings)
@@ -177,4 +177,4 @@ def test_a_replayed_session_of_trades_is_the_recorded_bar_in_gold(
         "select (select count(*) from silver.stg_stock_trades_cleaned) as cleaned, "
         "(select count(*) from silver.quarantined_trades) as refused"
     )
-    assert counted.iloc[0].tolist() == [produced.trades, 0]
+    assert counted.iloc[0].tolist() == [produced.messages, 0]

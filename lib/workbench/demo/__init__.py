@@ -122,9 +122,9 @@ def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
     with LandingProcess() as landing:
         produced = produce(settings, until_close=True, symbols=symbols, on_progress=_every(say, 5000))
         say(_indent(str(produced)))
-        landing.wait_for(produced.quotes, seconds=60)
+        landing.wait_for(produced.messages, seconds=60)
     say(_indent(landing.result))
-    if landing.landed > produced.quotes:
+    if landing.landed > produced.messages:
         # an interrupted earlier demo left messages in Kafka, which land first
         say(_indent(str(land(settings, until_idle=5))))
 

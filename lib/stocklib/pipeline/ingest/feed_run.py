@@ -8,9 +8,10 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from stocklib.errors import StreamError
 from stocklib.finnhub import Finnhub
 from stocklib.monitoring.heartbeat import Heartbeat
 from stocklib.pipeline.ingest.startup import beginning, how_it_ended
-from stocklib.quotes import to_epoch
+from stocklib.quotes import Quote, Trade, to_epoch
 from stocklib.sessions import NEW_YORK
 from stocklib.settings import Settings
 from stocklib.stream import SpoolingProducer
@@ -31,9 +32,33 @@ _LOG_SECONDS = 60.0
 Progress = Callable[[int, int | None, str], None]
 
 
-@dataclass(frozen=True)
-class Connections:
-    """What a run works with; ``stop`` calls the run's heartbeat while it waits."""
+@dataclass
+class FeedResult:
+    """What one run did.
+
+    ``skipped`` counts answers without a usable price, ``failed`` calls that the source did not answer at all, both by
+    symbol.
+    """
+
+    run_id: str
+    source: str
+    messages: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    first: datetime | None = None
+    last: datetime | None = None
+    ended: str = ""
+
+    def describe(self, what: str, remarks: dict[str, str]) -> str:
+        """Return a sentence about ``what`` was published, and a line for each remark that is not empty."""
+        span = f", {_new_york(self.first)} to {_new_york(self.last)} New York" if self.first and self.last else ""
+        published = f"published {self.messages:,} {what} from {self.source}{span}; {self.ended}"
+        return "\n".join([published, *(f"{name}: {text}" for name, text in remarks.items() if text)])
+
+
+@dataclass
+class FeedRun(ABC):
+    """One run. It publishes to ``topic``, ``limit`` messages at most; ``stop`` calls ``beat`` while it waits."""
 
     settings: Settings
     finnhub: Finnhub
@@ -41,32 +66,22 @@ class Connections:
     heartbeat: Heartbeat
     stop: Stop
     topic: str
+    symbols: list[str]
+    limit: int | None
+    on_progress: Progress | None
+    result: FeedResult = field(init=False)
+    state: str = field(init=False, default="starting")
 
-
-class FeedRun(ABC):
-    """One run. ``limit`` is how many messages it publishes at most."""
-
-    def __init__(self, to: Connections, *, limit: int | None, on_progress: Progress | None) -> None:
-        self._settings, self._finnhub, self._producer = to.settings, to.finnhub, to.producer
-        self._heartbeat, self._stop, self._topic = to.heartbeat, to.stop, to.topic
-        self._limit = limit
-        self._on_progress = on_progress
-        self.state = "starting"
+    def __post_init__(self) -> None:
+        # when the last message was fetched, and the newest instant at which one of the prices was true
+        self._last_fetched: datetime | None = None
+        self._last_market: datetime | None = None
         # when the log last said how far the run is, and how many messages that were
         self._logged = (time.monotonic(), 0)
-
-    @property
-    @abstractmethod
-    def published(self) -> int:
-        """How many messages were published."""
 
     @abstractmethod
     def follow(self, *, until_close: bool) -> str:
         """Publish until the end; return why it ended."""
-
-    @abstractmethod
-    def result(self) -> Any:
-        """Return what came of the run."""
 
     @abstractmethod
     def _own_facts(self) -> dict[str, Any]:
@@ -84,58 +99,74 @@ class FeedRun(ABC):
         """Let go of what the run alone opened."""
 
     @property
-    def _is_full(self) -> bool:
-        return self._limit is not None and self.published >= self._limit
+    def is_full(self) -> bool:
+        """Whether the requested number of messages is published."""
+        return self.limit is not None and self.result.messages >= self.limit
 
     @property
-    def _is_over(self) -> bool:
-        return self._is_full or self._stop.is_set()
+    def is_over(self) -> bool:
+        """Whether the run must end."""
+        return self.is_full or self.stop.is_set()
+
+    def publish(self, record: Quote | Trade, *, at: datetime) -> None:
+        """Publish a record and count it; ``at`` is the instant by which it is the first or the last of the run."""
+        self.producer.publish(self.topic, record.symbol, record.to_json(), timestamp=record.fetched_at)
+        result, market = self.result, record.market_timestamp
+        result.messages += 1
+        result.first, result.last = min(result.first or at, at), max(result.last or at, at)
+        self._last_fetched, self._last_market = record.fetched_at, max(self._last_market or market, market)
 
     def beat(self, *, now: bool = False) -> None:
         """Write the heartbeat, and maintain what waits for Kafka."""
-        self._producer.maintain()
-        self._heartbeat.beat(self._facts, now=now)
+        self.producer.maintain()
+        self.heartbeat.beat(self._facts, now=now)
 
     def end(self, ended: str) -> None:
         """Write the last heartbeat, which says how the run ended."""
         self.state = {"error": "ended by an error", "stopped": "stopped as asked"}.get(ended, self.state)
-        self._heartbeat.end(self._facts, ended=ended)
+        self.heartbeat.end(self._facts, ended=ended)
 
     def _say(self, text: str) -> None:
         self.beat()
-        if self._on_progress:
-            self._on_progress(self.published, self._limit, text)
+        if self.on_progress:
+            self.on_progress(self.result.messages, self.limit, text)
 
     def _say_waiting(self, bell: datetime) -> None:
         self.state = f"waiting for the bell of {bell.astimezone(NEW_YORK):%a %Y-%m-%d %H:%M} New York"
-        self._say(f"the market opens {new_york_clock(bell)} New York")
+        self._say(f"the market opens {_new_york(bell)} New York")
 
     def _say_progress(self) -> None:
-        now = new_york_clock(self._finnhub.now())
+        now, published = _new_york(self.finnhub.now()), self.result.messages
         self._say(f"{now} New York")
-        since, published = self._logged
+        since, before = self._logged
         if (passed := time.monotonic() - since) >= _LOG_SECONDS:
-            log.info("%s", self._progress((self.published - published) / passed * 60, now))
-            self._logged = (time.monotonic(), self.published)
+            log.info("%s", self._progress((published - before) / passed * 60, now))
+            self._logged = (time.monotonic(), published)
 
     def _facts(self) -> dict[str, Any]:
+        result = self.result
         return {
             "state": self.state,
-            "source": self._finnhub.source,
-            "topic": self._topic,
-            "confirmed": self._producer.confirmed,
-            "messages": self.published,
-            "lag": self._producer.unconfirmed,
-            "spooled": self._producer.spooled,
-            "trouble": self._producer.trouble or self._source_trouble(),
-            "clock": {"now": to_epoch(self._finnhub.now()), **asdict(self._finnhub.pace)},
+            "source": result.source,
+            "topic": self.topic,
+            "confirmed": self.producer.confirmed,
+            "messages": result.messages,
+            "errors": result.failed.total() + result.skipped.total(),
+            "skipped": dict(result.skipped),
+            "failed": dict(result.failed),
+            "last_event_at": to_epoch(self._last_fetched) if self._last_fetched else None,
+            "last_market_at": to_epoch(self._last_market) if self._last_market else None,
+            "lag": self.producer.unconfirmed,
+            "spooled": self.producer.spooled,
+            "trouble": self.producer.trouble or self._source_trouble(),
+            "clock": {"now": to_epoch(self.finnhub.now()), **asdict(self.finnhub.pace)},
             **self._own_facts(),
         }
 
 
 def run_feed(
     settings: Settings,
-    start: Callable[[Connections], FeedRun],
+    start: Callable[..., FeedRun],
     *,
     role: str,
     topic: str,
@@ -151,7 +182,7 @@ def run_feed(
             finnhub = stack.enter_context(Finnhub(settings, stop=keep_alive_stop))
             producer = stack.enter_context(SpoolingProducer(settings, source=finnhub.source, stop=ends))
         heartbeat.name(producer.run_id)
-        run = start(Connections(settings, finnhub, producer, heartbeat, keep_alive_stop, topic))
+        run = start(settings, finnhub, producer, heartbeat, keep_alive_stop, topic)
         keep_alive_stop.keep_alive = run.beat
         try:
             run.beat(now=True)
@@ -165,19 +196,9 @@ def run_feed(
             raise
         finally:
             run.close()
-        result = run.result()
-    log.info("%s", result)
-    return result
-
-
-def new_york_clock(instant: datetime) -> str:
-    """Return an instant as a line of output shows it."""
-    return f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}"
-
-
-def name_span(first: datetime | None, last: datetime | None) -> str:
-    """Return from when to when a run's messages are, as part of a sentence; empty where there are none."""
-    return f", {new_york_clock(first)} to {new_york_clock(last)} New York" if first and last else ""
+        run.result.ended = run.state
+    log.info("%s", run.result)
+    return run.result
 
 
 def name_counts(counts: dict[str, int]) -> str:
@@ -187,3 +208,7 @@ def name_counts(counts: dict[str, int]) -> str:
     'AAPL 2×, MSFT 1×'
     """
     return ", ".join(f"{symbol} {count}×" for symbol, count in counts.items())
+
+
+def _new_york(instant: datetime) -> str:
+    return f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}"

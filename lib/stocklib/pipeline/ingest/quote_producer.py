@@ -9,14 +9,14 @@ published is flushed first.
 import logging
 import threading
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from typing import Any
 
 from stocklib.errors import Interrupted, SourceUnavailable
-from stocklib.pipeline.ingest.feed_run import Connections, FeedRun, Progress, name_counts, name_span, run_feed
+from stocklib.pipeline.ingest.feed_run import FeedResult, FeedRun, Progress, name_counts, run_feed
 from stocklib.pipeline.ingest.market_hours import MarketHours
 from stocklib.pipeline.ingest.poller import Poller
-from stocklib.quotes import check_symbol, to_epoch
+from stocklib.quotes import check_symbol
 from stocklib.sessions import last_finished_session, new_york_date, session
 from stocklib.settings import Settings
 
@@ -26,31 +26,15 @@ log = logging.getLogger(__name__)
 _LAST_ROUND_TRIES, _LAST_ROUND_SILENCES = 3, 30
 
 
-@dataclass(frozen=True, slots=True)
-class ProduceResult:
-    """What one run of the producer did.
+@dataclass
+class ProduceResult(FeedResult):
+    """What one run did; ``first`` and ``last`` are when the first and the last quote were fetched (source's clock)."""
 
-    ``skipped`` counts answers without a usable price, ``failed`` calls that the source did not answer at all, both by
-    symbol. ``first`` and ``last`` are when the first and the last quote were fetched, on the source's clock.
-    """
-
-    run_id: str
-    source: str
-    quotes: int
-    rounds: int
-    skipped: dict[str, int]
-    failed: dict[str, int]
-    first: datetime | None
-    last: datetime | None
-    ended: str
+    rounds: int = 0
 
     def __str__(self) -> str:
-        span = name_span(self.first, self.last)
-        lines = [f"published {self.quotes:,} quotes in {self.rounds:,} rounds from {self.source}{span}; {self.ended}"]
-        for what, counts in (("no usable price", self.skipped), ("no answer", self.failed)):
-            if counts:
-                lines.append(f"{what}: {name_counts(counts)}")
-        return "\n".join(lines)
+        remarks = {"no usable price": name_counts(self.skipped), "no answer": name_counts(self.failed)}
+        return self.describe(f"quotes in {self.rounds:,} rounds", remarks)
 
 
 def produce(
@@ -71,7 +55,7 @@ def produce(
     listed = list(dict.fromkeys(check_symbol(symbol) for symbol in symbols or settings.symbols))
     result: ProduceResult = run_feed(
         settings,
-        lambda to: _QuoteRun(to, listed, limit=max_quotes, on_progress=on_progress),
+        partial(_QuoteRun, symbols=listed, limit=max_quotes, on_progress=on_progress),
         role="producer",
         topic=settings.kafka_topic,
         duration=duration,
@@ -82,56 +66,45 @@ def produce(
 
 
 class _QuoteRun(FeedRun):
-    def __init__(self, to: Connections, symbols: list[str], *, limit: int | None, on_progress: Progress | None) -> None:
-        super().__init__(to, limit=limit, on_progress=on_progress)
-        settings = to.settings
-        self.symbols = symbols
-        self.rounds = 0
-        self.poller = Poller(to.finnhub, to.producer, topic=to.topic, stop=to.stop, limit=limit, after_each=self.beat)
-        self.hours = MarketHours(to.finnhub, settle=settings.close_settle_seconds)
-        self.per_minute = settings.finnhub_calls_per_minute
-        self.every = settings.poll_seconds
-        # how long a round takes, of the source's time
-        self.round_seconds = max(self.every, len(symbols) * 60 / self.per_minute if self.per_minute else 0)
+    result: ProduceResult
 
-    @property
-    def published(self) -> int:
-        """How many quotes were published."""
-        return self.poller.quotes
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.result = ProduceResult(self.producer.run_id, self.finnhub.source)
+        self.poller = Poller(self)
+        self.hours = MarketHours(self.finnhub, settle=self.settings.close_settle_seconds)
+        self.per_minute = self.settings.finnhub_calls_per_minute
+        self.every = self.settings.poll_seconds
+        # how long a round takes, of the source's time
+        self.round_seconds = max(self.every, len(self.symbols) * 60 / self.per_minute if self.per_minute else 0)
 
     def follow(self, *, until_close: bool) -> str:
         """Poll round after round; return why it ended."""
         try:
             # asked before the date is taken, so that not one answer alone says which day it is
             self.hours.is_open()
-            now = self._finnhub.now()
+            now = self.finnhub.now()
             today = session(new_york_date(now)) or last_finished_session(now)
             self._announce(over=today.close <= now, today=f"{today.session_date}")
-            while not self._is_over:
+            while not self.is_over:
                 if self.hours.is_open():
                     self._round()
                 elif closing := self.hours.closing():
                     self._last_round()
-                    if until_close and self.hours.settled == closing >= today.session_date and not self._is_over:
+                    if until_close and self.hours.settled == closing >= today.session_date and not self.is_over:
                         return f"the session of {closing} is over"
                 else:
                     self._wait_for_the_bell()
         except Interrupted:
             pass
-        return f"{self.published:,} quotes were asked for" if self._is_full else "stopped as asked"
+        return f"{self.result.messages:,} quotes were asked for" if self.is_full else "stopped as asked"
 
     def _own_facts(self) -> dict[str, Any]:
-        poller = self.poller
         return {
             "state": self._state(),
-            "errors": poller.failed.total() + poller.skipped.total(),
-            "last_event_at": to_epoch(poller.last) if poller.last else None,
-            "last_market_at": to_epoch(poller.last_market) if poller.last_market else None,
             "market_open": self.hours.was_open,
             "round_seconds": self.round_seconds,
-            "rounds": self.rounds,
-            "skipped": dict(poller.skipped),
-            "failed": dict(poller.failed),
+            "rounds": self.result.rounds,
         }
 
     def _source_trouble(self) -> str | None:
@@ -140,27 +113,13 @@ class _QuoteRun(FeedRun):
         return "the source does not answer: `stocks doctor` says why, and quotes go on when it does"
 
     def _state(self) -> str:
-        if self._producer.is_away and self._producer.spooled:
+        if self.producer.is_away and self.producer.spooled:
             return f"{self.state}; Kafka is away, quotes are kept on disk"
         return "waiting for the source to answer" if self.poller.is_unanswered else self.state
 
-    def result(self) -> ProduceResult:
-        """What came of the run."""
-        return ProduceResult(
-            run_id=self._producer.run_id,
-            source=self._finnhub.source,
-            quotes=self.poller.quotes,
-            rounds=self.rounds,
-            skipped=dict(self.poller.skipped),
-            failed=dict(self.poller.failed),
-            first=self.poller.first,
-            last=self.poller.last,
-            ended=self.state,
-        )
-
     def _announce(self, *, over: bool, today: str) -> None:
         count, every = len(self.symbols), self.every
-        log.info("polling %d symbols every %g s; run %s", count, every, self._producer.run_id)
+        log.info("polling %d symbols every %g s; run %s", count, every, self.producer.run_id)
         if over:
             log.info("the session of %s is over: asking once for its last prices", today)
         if self.round_seconds > every:
@@ -169,30 +128,30 @@ class _QuoteRun(FeedRun):
             )
 
     def _round(self) -> None:
-        began = self._finnhub.now()
+        began = self.finnhub.now()
         self.state = "polling"
         self.poller.poll(self.symbols)
         self._count()
         # a clock that was set back makes no wait longer
-        rest = min(self.every, self.every - (self._finnhub.now() - began).total_seconds())
-        if rest > 0 and not self._is_over:
+        rest = min(self.every, self.every - (self.finnhub.now() - began).total_seconds())
+        if rest > 0 and not self.is_over:
             self._wait(rest)
 
     def _last_round(self) -> None:
         """Ask again for each symbol without a price before the day is left: after the close nothing moves any more."""
         missing, tries, silences = self.symbols, 0, 0
         self.state = "asking for the last prices: the market is closed"
-        while missing and not self._is_over and tries < _LAST_ROUND_TRIES and silences < _LAST_ROUND_SILENCES:
+        while missing and not self.is_over and tries < _LAST_ROUND_TRIES and silences < _LAST_ROUND_SILENCES:
             missing = self.poller.poll(missing)
             self._count()
             silences += self.poller.is_unanswered
             tries += not self.poller.is_unanswered
-        if missing and not self._is_over:
+        if missing and not self.is_over:
             log.warning("no last price of %s", ", ".join(missing))
 
     def _wait(self, seconds: float) -> None:
         try:
-            self._finnhub.wait(seconds)
+            self.finnhub.wait(seconds)
         except SourceUnavailable as error:
             self.poller.wait_for_source(error)
 
@@ -202,9 +161,9 @@ class _QuoteRun(FeedRun):
         self._wait(seconds)
 
     def _count(self) -> None:
-        self.rounds += 1
+        self.result.rounds += 1
         self._say_progress()
 
     def _progress(self, per_minute: float, now: str) -> str:
-        lost = self.poller.skipped.total() + self.poller.failed.total()
-        return f"{self.published} quotes ({per_minute:.0f} a minute), {lost} without one, it is {now}"
+        lost = self.result.skipped.total() + self.result.failed.total()
+        return f"{self.result.messages} quotes ({per_minute:.0f} a minute), {lost} without one, it is {now}"

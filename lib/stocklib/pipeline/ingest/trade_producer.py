@@ -8,16 +8,15 @@ a run ends, what was published is flushed first.
 import logging
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from stocklib.errors import BadAnswer, Interrupted, PlanRefused, RateLimited, SourceUnavailable
 from stocklib.finnhub.trade_feed import TradeFeed
-from stocklib.pipeline.ingest.feed_run import Connections, FeedRun, Progress, name_counts, name_span, run_feed
+from stocklib.pipeline.ingest.feed_run import FeedResult, FeedRun, Progress, name_counts, run_feed
 from stocklib.pipeline.ingest.step_clock import Stepper
-from stocklib.quotes import to_epoch
 from stocklib.sessions import Session, is_open, last_finished_session, new_york_date, next_session, session
 from stocklib.settings import Settings
 
@@ -33,32 +32,25 @@ _CLOCK_SECONDS = 300.0
 _PAUSE = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class TradesResult:
-    """What one run did. ``rejected`` counts what was no usable trade, by symbol; ``left_out`` are symbols beyond the
-    plan's limit. ``first`` and ``last`` are the earliest and the latest trade's own times."""
+@dataclass
+class TradesResult(FeedResult):
+    """What one run did. ``left_out`` are symbols beyond the plan's limit, ``garbled`` messages that could not be read.
 
-    run_id: str
-    source: str
-    trades: int
-    reconnects: int
-    garbled: int
-    rejected: dict[str, int]
-    left_out: list[str]
-    first: datetime | None
-    last: datetime | None
-    ended: str
+    ``first`` and ``last`` are the earliest and the latest trade's own times.
+    """
+
+    reconnects: int = 0
+    garbled: int = 0
+    left_out: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        span = name_span(self.first, self.last)
-        lines = [f"published {self.trades:,} trades from {self.source}{span}; {self.ended}"]
-        if self.reconnects or self.garbled:
-            lines.append(f"reconnected {self.reconnects}×, {self.garbled} messages could not be read")
-        if self.rejected:
-            lines.append(f"no usable trade: {name_counts(self.rejected)}")
-        if self.left_out:
-            lines.append(f"beyond the plan's symbols (FINNHUB_WS_SYMBOLS): {', '.join(self.left_out)}")
-        return "\n".join(lines)
+        remarks = {
+            "reconnected": f"{self.reconnects}×" if self.reconnects else "",
+            "messages that could not be read": f"{self.garbled}" if self.garbled else "",
+            "no usable trade": name_counts(self.skipped),
+            "beyond the plan's symbols (FINNHUB_WS_SYMBOLS)": ", ".join(self.left_out),
+        }
+        return self.describe("trades", remarks)
 
 
 def produce_trades(
@@ -77,10 +69,15 @@ def produce_trades(
     ``until_close`` ends when today's close has settled, or at once where it has already: a feed brings no trades of the
     past. ``moves_clock``: this run moves a stepping replay where no other process does (see ``step_clock``).
     """
-    listed = symbols or settings.symbols
     result: TradesResult = run_feed(
         settings,
-        lambda to: _TradeRun(to, listed, limit=max_trades, on_progress=on_progress, moves_clock=moves_clock),
+        partial(
+            _TradeRun,
+            symbols=symbols or settings.symbols,
+            limit=max_trades,
+            on_progress=on_progress,
+            moves_clock=moves_clock,
+        ),
         role="trades",
         topic=settings.kafka_trades_topic,
         duration=duration,
@@ -90,42 +87,33 @@ def produce_trades(
     return result
 
 
+@dataclass
 class _TradeRun(FeedRun):
-    def __init__(
-        self,
-        to: Connections,
-        symbols: list[str],
-        *,
-        limit: int | None,
-        on_progress: Progress | None,
-        moves_clock: bool,
-    ) -> None:
-        super().__init__(to, limit=limit, on_progress=on_progress)
-        self.feed = TradeFeed(to.settings, to.finnhub, symbols, stop=to.stop)
-        self.stepper = Stepper(to.finnhub, self.feed) if moves_clock else None
-        self._settle = timedelta(seconds=to.settings.close_settle_seconds)
-        self._counts: Counter[str] = Counter()
-        self._first: datetime | None = None
-        self._last: datetime | None = None
-        self._last_fetched: datetime | None = None
-        self._asked = time.monotonic()
+    moves_clock: bool
+    result: TradesResult = field(init=False)
 
-    @property
-    def published(self) -> int:
-        """How many trades were published."""
-        return self._counts.total()
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.feed = feed = TradeFeed(self.settings, self.finnhub, self.symbols, stop=self.stop)
+        self.stepper = Stepper(self.finnhub, feed) if self.moves_clock else None
+        self.result = TradesResult(
+            self.producer.run_id, self.finnhub.source, skipped=feed.rejected, left_out=feed.left_out
+        )
+        self._settle = timedelta(seconds=self.settings.close_settle_seconds)
+        self._asked = time.monotonic()
 
     def close(self) -> None:
         """Hang up."""
         self.feed.close()
+        self.result.reconnects, self.result.garbled = self.feed.reconnects, self.feed.garbled
 
     def follow(self, *, until_close: bool) -> str:
         """Listen session after session; return why it ended."""
-        log.info("trades of %d symbols; run %s", len(self.feed.symbols), self._producer.run_id)
+        log.info("trades of %d symbols; run %s", len(self.feed.symbols), self.producer.run_id)
         last = None
         try:
-            while not self._is_over:
-                now = self._finnhub.now()
+            while not self.is_over:
+                now = self.finnhub.now()
                 today = session(new_york_date(now))
                 if today is None or self._has_passed(today):
                     self.feed.close()
@@ -140,34 +128,19 @@ class _TradeRun(FeedRun):
             pass
         if last:
             return f"the session of {last.session_date} is over"
-        return f"{self.published:,} trades were asked for" if self._is_full else "stopped as asked"
-
-    def result(self) -> TradesResult:
-        """Return what came of the run."""
-        return TradesResult(
-            run_id=self._producer.run_id,
-            source=self._finnhub.source,
-            trades=self.published,
-            reconnects=self.feed.reconnects,
-            garbled=self.feed.garbled,
-            rejected=dict(self.feed.rejected),
-            left_out=self.feed.left_out,
-            first=self._first,
-            last=self._last,
-            ended=self.state,
-        )
+        return f"{self.result.messages:,} trades were asked for" if self.is_full else "stopped as asked"
 
     @property
     def _lead(self) -> timedelta:
-        pace = self._finnhub.pace
+        pace = self.finnhub.pace
         machine = 0.0 if pace.step else _LEAD_MACHINE_SECONDS * pace.speed
         return timedelta(seconds=max(_LEAD_SECONDS, machine))
 
     def _has_passed(self, today: Session) -> bool:
         """Whether everything of a session that will come has come."""
-        heard: datetime | None = self._finnhub.now()
+        heard: datetime | None = self.finnhub.now()
         if self.feed.is_open:
-            heard = self.feed.complete_until if self._finnhub.source == "replay" else self._finnhub.now() - _GRACE
+            heard = self.feed.complete_until if self.finnhub.source == "replay" else self.finnhub.now() - _GRACE
         return heard is not None and heard >= today.close + self._settle
 
     def _listen(self) -> None:
@@ -176,27 +149,23 @@ class _TradeRun(FeedRun):
             if self.stepper and self.feed.is_open:
                 self.stepper.step()
             found = self.feed.receive(_RECEIVE_SECONDS)
-            for trade in found[: None if self._limit is None else self._limit - self.published]:
-                self._producer.publish(self._topic, trade.symbol, trade.to_json(), timestamp=trade.fetched_at)
-                self._counts[trade.symbol] += 1
-                self._first = min(self._first or trade.market_timestamp, trade.market_timestamp)
-                self._last = max(self._last or trade.market_timestamp, trade.market_timestamp)
-                self._last_fetched = trade.fetched_at
+            for trade in found[: None if self.limit is None else self.limit - self.result.messages]:
+                self.publish(trade, at=trade.market_timestamp)
             self._refresh_clock()
         except SourceUnavailable as error:
             if not self.feed.connections:
                 raise
             log.warning("%s", error)
-            self._stop.wait(_PAUSE)
+            self.stop.wait(_PAUSE)
         self.state = "listening" if self.feed.is_open else f"connecting again: {self.feed.trouble or 'not yet'}"
         self._say_progress()
 
     def _wait_for_the_bell(self, today: Session) -> None:
         self._say_waiting(today.open)
         self._refresh_clock()
-        now, begin = self._finnhub.now(), today.open - self._lead
+        now, begin = self.finnhub.now(), today.open - self._lead
         # not the whole night at once: the source's clock is looked at in between
-        self._finnhub.wait_until(begin if self._finnhub.pace.step else min(begin, now + timedelta(seconds=60)))
+        self.finnhub.wait_until(begin if self.finnhub.pace.step else min(begin, now + timedelta(seconds=60)))
 
     def _refresh_clock(self) -> None:
         """A machine that slept has lost count of the time; a replay says it with each message."""
@@ -204,25 +173,24 @@ class _TradeRun(FeedRun):
             return
         self._asked = time.monotonic()
         try:
-            self._finnhub.market_status()
+            self.finnhub.market_status()
         except (BadAnswer, PlanRefused, RateLimited, SourceUnavailable) as error:
             log.warning("%s; going by this machine's clock", error)
 
     def _progress(self, per_minute: float, now: str) -> str:
-        return f"{self.published} trades ({per_minute:.0f} a minute), {self.feed.reconnects} reconnects, it is {now}"
+        return (
+            f"{self.result.messages} trades ({per_minute:.0f} a minute), {self.feed.reconnects} reconnects, it is {now}"
+        )
 
     def _own_facts(self) -> dict[str, Any]:
         feed = self.feed
         return {
             "errors": feed.losses + feed.garbled + feed.rejected.total(),
-            "last_event_at": to_epoch(self._last_fetched) if self._last_fetched else None,
-            "last_market_at": to_epoch(self._last) if self._last else None,
-            "market_open": is_open(self._finnhub.now()),
+            "market_open": is_open(self.finnhub.now()),
             "connected": feed.is_open,
             "reconnects": feed.reconnects,
             "garbled": feed.garbled,
             "left_out": feed.left_out,
-            "skipped": dict(feed.rejected),
             "failed": {"connection": feed.losses},
         }
 
