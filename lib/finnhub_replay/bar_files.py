@@ -7,6 +7,7 @@ volume in shares. ``splits.csv`` (symbol, date, fromFactor, toFactor), ``dividen
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,20 @@ def replay_symbols(data: Path | None = None) -> list[str]:
 def read_tape(path: Path | None = None) -> Tape:
     """Return the tape of a file of bars (None: the recorded ones); ``EmbeddedError`` names a fault and its line."""
     path = path or RECORDED
-    tape = Tape(bars={str(symbol): _bars(rows) for symbol, rows in read_bars(path).groupby("symbol", sort=True)})
-    for row in read_companion(path.parent / "splits.csv"):
+    bars = {str(symbol): _bars(rows) for symbol, rows in read_bars(path).groupby("symbol", sort=True)}
+    return replace(read_reference(path.parent), bars=bars)
+
+
+def read_reference(folder: Path) -> Tape:
+    """Return a tape without bars: the splits, dividends and companies of a folder."""
+    tape = Tape(bars={})
+    for row in read_companion(folder / "splits.csv"):
         split = Split(row["symbol"], row["date"], row["fromFactor"], row["toFactor"])
         tape.splits.setdefault(split.symbol, []).append(split)
-    for row in read_companion(path.parent / "dividends.csv"):
+    for row in read_companion(folder / "dividends.csv"):
         paid = Dividend(row["symbol"], row["date"], row["amount"])
         tape.dividends.setdefault(paid.symbol, []).append(paid)
-    tape.companies = {row["ticker"]: row for row in read_companion(path.parent / "companies.csv")}
+    tape.companies = {row["ticker"]: row for row in read_companion(folder / "companies.csv")}
     return tape
 
 

@@ -97,7 +97,7 @@ def test_a_demos_home_with_bars_of_its_own_replays_them(project: Path, monkeypat
     assert read_settings(demo=True).replay_data == ""
     make_market()
     settings = read_settings(demo=True)
-    assert replay_symbols(Path(settings.replay_data)) == sorted(c.symbol for c in made_market.COMPANIES)
+    assert replay_symbols(Path(settings.replay_data)) == sorted(made_market.made_companies().companies)
     assert settings.origins["REPLAY_DATA"] == "demo"
 
 
