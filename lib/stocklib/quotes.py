@@ -27,6 +27,17 @@ DATASETS = (
 )
 # The years 2000 and 2100: every feed, live or replayed, is between them.
 _FIRST_EPOCH, _LAST_EPOCH = 946_684_800, 4_102_444_800
+# Finnhub's names of a quote's numbers, and ours; and those that a quote must have.
+_QUOTE_FIELDS = {
+    "c": "current_price",
+    "d": "change_amount",
+    "dp": "change_percent",
+    "h": "day_high",
+    "l": "day_low",
+    "o": "day_open",
+    "pc": "prev_close",
+}
+_REQUIRED = ("c", "h", "l", "o", "pc", "t")
 # Finnhub and Yahoo symbols: BRK.B, ^GSPC, EURUSD=X, BINANCE:BTCUSDT, RDS-A.
 _SYMBOL = re.compile(r"\^?[A-Z0-9][A-Z0-9.:=_-]{0,31}")
 
@@ -84,6 +95,15 @@ def read_epoch(seconds: object, what: str, *, first: int = 0) -> datetime:
     return from_epoch(float(seconds))  # type: ignore[arg-type]
 
 
+def read_number(value: object, name: str, what: str) -> float | None:
+    """Return a number in an answer about ``what``, None for null; ``BadAnswer`` where it is not a finite one."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadAnswer(f"the source answered {name}={value!r} for {what}, which is not a number; nothing was stored")
+    return float(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """A symbol's price at ``market_timestamp``, from Finnhub's /quote, in the listing's currency.
@@ -105,45 +125,28 @@ class Quote:
     @classmethod
     def parse(cls, symbol: str, answer: Mapping[str, Any], *, fetched_at: datetime) -> "Quote":
         """Return the quote in a /quote answer. Zeros and nulls are ``NoQuote``; any other fault is ``BadAnswer``."""
-        numbers = {name: _number(answer.get(name), name, symbol) for name in ("c", "h", "l", "o", "pc", "t", "d", "dp")}
-        missing = [name for name in ("c", "h", "l", "o", "pc", "t") if not numbers[name]]
+        numbers: dict[str, Any] = {name: read_number(answer.get(name), name, symbol) for name in (*_QUOTE_FIELDS, "t")}
+        missing = [name for name in _REQUIRED if not numbers[name]]
         if missing:
             raise NoQuote(
                 f"the source has no price for {symbol}: {', '.join(missing)} zero or null in its answer "
                 "(an unknown symbol, or a temporary fault; the next poll asks again)"
             )
-        negative = [name for name in ("c", "h", "l", "o", "pc", "t") if (numbers[name] or 0) < 0]
+        negative = [name for name in _REQUIRED if numbers[name] < 0]
         if negative:
             raise BadAnswer(f"the source answered a negative {', '.join(negative)} for {symbol}; nothing was stored")
         return cls(
             symbol=symbol,
-            current_price=numbers["c"] or 0.0,
-            change_amount=numbers["d"],
-            change_percent=numbers["dp"],
-            day_high=numbers["h"] or 0.0,
-            day_low=numbers["l"] or 0.0,
-            day_open=numbers["o"] or 0.0,
-            prev_close=numbers["pc"] or 0.0,
+            **{ours: numbers[theirs] for theirs, ours in _QUOTE_FIELDS.items()},
             market_timestamp=read_epoch(answer["t"], symbol, first=_FIRST_EPOCH),
             fetched_at=fetched_at,
         )
 
     def to_json(self) -> bytes:
         """Return the message's value: Finnhub's own names plus ``symbol`` and ``fetched_at`` (epoch seconds)."""
-        return orjson.dumps(
-            {
-                "symbol": self.symbol,
-                "c": self.current_price,
-                "d": self.change_amount,
-                "dp": self.change_percent,
-                "h": self.day_high,
-                "l": self.day_low,
-                "o": self.day_open,
-                "pc": self.prev_close,
-                "t": _short(self.market_timestamp),
-                "fetched_at": _short(self.fetched_at),
-            }
-        )
+        numbers = {theirs: getattr(self, ours) for theirs, ours in _QUOTE_FIELDS.items()}
+        times = {"t": _short(self.market_timestamp), "fetched_at": _short(self.fetched_at)}
+        return orjson.dumps({"symbol": self.symbol, **numbers, **times})
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ class Trade:
         if not isinstance(item, Mapping):
             raise BadAnswer(f"the source sent a trade that is {type(item).__name__}, not an object; it was left out")
         symbol = check_symbol(item.get("s"))
-        price, volume, instant = (_number(item.get(name), name, symbol) for name in ("p", "v", "t"))
+        price, volume, instant = (read_number(item.get(name), name, symbol) for name in ("p", "v", "t"))
         if price is None or price <= 0:
             raise NoQuote(f"the source sent a trade of {symbol} without a price (p={item.get('p')!r}); it was left out")
         if volume is None or volume < 0 or not instant:
@@ -306,14 +309,6 @@ class CompanyProfile:
             "source": source,
             "fetched_at": _short(self.fetched_at),
         }
-
-
-def _number(value: object, name: str, symbol: str) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadAnswer(f"the source answered {name}={value!r} for {symbol}, which is not a number; nothing was stored")
-    return float(value)
 
 
 def _short(instant: datetime) -> float | int:

@@ -247,7 +247,9 @@ def test_a_source_that_is_down_over_the_close_still_gives_the_last_prices(begin:
     exchange.refuses = Failing(after=10, count=14)
     result = produce(settings, until_close=True, symbols=SYMBOLS)
     assert result.failed
-    last = {m.key: fields(m)["fetched_at"] for m in sorted(published(settings, result.messages), key=lambda m: m.offset)}
+    last = {
+        m.key: fields(m)["fetched_at"] for m in sorted(published(settings, result.messages), key=lambda m: m.offset)
+    }
     assert min(last.values()) >= new_york(16).timestamp()
     assert set(last) == set(SYMBOLS)
 

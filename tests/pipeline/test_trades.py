@@ -126,7 +126,11 @@ def test_a_stop_ends_it_with_nothing_unflushed(replay: StartReplay, service_envi
     assert result.ended == "stopped as asked"
     assert result.messages >= 50
     beat = heartbeat(settings)
-    assert (beat["run_id"], beat["ended"], sum(beat["confirmed"].values())) == (result.run_id, "stopped", result.messages)
+    assert (beat["run_id"], beat["ended"], sum(beat["confirmed"].values())) == (
+        result.run_id,
+        "stopped",
+        result.messages,
+    )
     assert len(published(settings, settings.kafka_trades_topic, result.messages)) == result.messages
 
 

@@ -5,19 +5,18 @@ the source's clock (the answer's ``Date`` header, which a replay server sets to 
 calls, repeats them and translates refusals.
 """
 
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
-from stocklib.clocks import Pace, Stop
+from stocklib.clocks import Pace
 from stocklib.errors import BadAnswer, DateRangeError, SourceUnavailable, SymbolError
 from stocklib.finnhub import answers
 from stocklib.finnhub.answers import MarketHoliday, MarketStatus
-from stocklib.finnhub.rest import Connection, is_on_this_machine, replay_move
+from stocklib.finnhub.rest import Connection, is_on_this_machine
 from stocklib.quotes import Candle, CompanyProfile, CorporateAction, Quote, check_symbol, to_epoch
 from stocklib.sessions import NEW_YORK, new_york_date
 from stocklib.settings import Settings
@@ -29,100 +28,76 @@ _DAILY = ("D", "W", "M")
 ReadActions = Callable[..., list[CorporateAction]]
 
 
-class Finnhub:
-    """A client of Finnhub, or of a replay server with the same API. Use it in a ``with`` block.
-
-    ``stop`` interrupts every wait (``Interrupted``). A call is tried ``attempts`` times in all; the first pause takes
-    about ``first_pause`` seconds, the next ones twice as long each.
-    """
+class Finnhub(Connection):
+    """A client of Finnhub, or of a replay server with the same API. Use it in a ``with`` block."""
 
     # A replay has Finnhub's API, so its candles count as Finnhub's.
     data_source = "finnhub"
 
-    def __init__(
-        self, settings: Settings, *, stop: Stop | None = None, attempts: int = 6, first_pause: float = 0.5
-    ) -> None:
-        self._source = Connection(settings, stop=stop or threading.Event(), attempts=attempts, first_pause=first_pause)
-        self._paced = False
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._source.close()
 
     @property
     def source(self) -> str:
         """``finnhub``, or ``replay`` when the answers say that they are recorded."""
-        if self._source.replay is None:
+        if self.replay is None:
             try:
                 self.market_status()
             except BadAnswer:
                 # an invalid answer, but its headers name the source
-                if self._source.replay is None:
+                if self.replay is None:
                     raise
-        return "replay" if self._source.replay else "finnhub"
+        return "replay" if self.replay else "finnhub"
 
     def now(self) -> datetime:
         """The source's time now, UTC."""
         self._read_pace()
-        return self._source.clock.now()
+        return self.clock.now()
 
     @property
     def pace(self) -> Pace:
         """How the source's time runs."""
         self._read_pace()
-        return self._source.clock.pace
-
-    @property
-    def is_clock_lost(self) -> bool:
-        """Whether ``now`` is off until the next call: this machine slept since the last one."""
-        return self._source.clock.is_lost
+        return self.clock.pace
 
     def wait(self, seconds: float) -> bool:
         """Let ``seconds`` of the source's time pass; return False when ``stop`` was set before that."""
         self._read_pace()
-        return self._source.clock.wait(seconds)
+        return self.clock.wait(seconds)
 
     def refresh_clock(self) -> datetime:
         """Return the source's time; ask a replay again, since another process may have moved its clock."""
-        self._read_pace()
         if self.source == "replay":
-            self._source.read_pace()
-        return self._source.clock.now()
+            self.read_pace()
+        return self.clock.now()
 
     def note_time(self, instant: datetime) -> datetime:
         """Record an instant that the source named outside of an answer to a call."""
-        clock = self._source.clock
         # a message from before the last move of a stepping replay may arrive after the move
-        return instant if clock.pace.step and instant < clock.now() else clock.see(instant)
+        return instant if self.clock.pace.step and instant < self.clock.now() else self.clock.see(instant)
 
     def wait_until(self, instant: datetime) -> bool:
         """Let the source's time pass until an instant; return False when ``stop`` was set before that.
 
         It moves a stepping replay there, unless another process has moved it further.
         """
-        self._read_pace()
         if not self.pace.step:
             return self.wait((instant - self.now()).total_seconds())
-        self._source.move_replay({"until": to_epoch(instant)})
-        return not self._source.is_stopped
+        self.move_replay({"until": to_epoch(instant)})
+        return not self._stop.is_set()
 
     def set_clock(self, instant: datetime) -> datetime:
         """Set the clock of a replay server on this machine; return its new time."""
-        return self._source.move_replay(replay_move(instant))
+        return self.move_replay({"now": to_epoch(instant)})
 
     def quote(self, symbol: str) -> Quote:
         """Return the current quote of a symbol; ``NoQuote`` when the source has no price for it."""
         symbol = check_symbol(symbol)
-        answer, fetched_at = self._source.get("/quote?symbol=" + url_quote(symbol, safe=""), symbol)
-        return Quote.parse(symbol, _mapping(answer, f"the quote of {symbol}"), fetched_at=fetched_at)
+        answer, fetched_at = self.get("/quote?symbol=" + url_quote(symbol, safe=""), symbol)
+        return Quote.parse(symbol, answers.read_object(answer, f"the quote of {symbol}"), fetched_at=fetched_at)
 
     def candles(self, symbol: str, resolution: str, start: date | datetime, end: date | datetime) -> list[Candle]:
         """Return the bars from ``start`` to ``end``, both included, split-adjusted when daily; empty when there are
@@ -135,15 +110,15 @@ class Finnhub:
         found: list[Candle] = []
         for first, last in _spans(resolution, start, end):
             query = {"symbol": symbol, "resolution": resolution, "from": first, "to": last}
-            answer, fetched_at = self._source.get("/stock/candle?" + urlencode(query), symbol)
+            answer, fetched_at = self.get("/stock/candle?" + urlencode(query), symbol)
             found += answers.read_candles(symbol, resolution, answer, fetched_at=fetched_at)
         return found
 
     def profile(self, symbol: str) -> CompanyProfile:
         """Return the company of a symbol; ``SymbolError`` when Finnhub does not know it."""
         symbol = check_symbol(symbol)
-        answer, fetched_at = self._source.get("/stock/profile2?" + urlencode({"symbol": symbol}), symbol)
-        if not _mapping(answer, f"the profile of {symbol}"):
+        answer, fetched_at = self.get("/stock/profile2?" + urlencode({"symbol": symbol}), symbol)
+        if not answers.read_object(answer, f"the profile of {symbol}"):
             raise SymbolError(f"Finnhub knows no company behind {symbol}: check its spelling in the watchlist")
         return CompanyProfile(symbol, answer, fetched_at)
 
@@ -164,12 +139,12 @@ class Finnhub:
 
     def market_status(self) -> MarketStatus:
         """Return whether the US exchanges are open."""
-        answer, fetched_at = self._source.get("/stock/market-status?exchange=US", "the US exchanges")
+        answer, fetched_at = self.get("/stock/market-status?exchange=US", "the US exchanges")
         return answers.read_market_status(answer, fetched_at=fetched_at)
 
     def market_holidays(self) -> list[MarketHoliday]:
         """Return the US exchanges' holidays that Finnhub knows, oldest first."""
-        answer, _ = self._source.get("/stock/market-holiday?exchange=US", "the US exchanges")
+        answer, _ = self.get("/stock/market-holiday?exchange=US", "the US exchanges")
         return answers.read_market_holidays(answer)
 
     def _actions(
@@ -178,7 +153,7 @@ class Finnhub:
         symbol = check_symbol(symbol)
         _check_range(start, end, f"{path.rpartition('/')[2]}s of {symbol}")
         asked = f"{path}?" + urlencode({"symbol": symbol, "from": start, "to": end})
-        answer, fetched_at = self._source.get(asked, symbol)
+        answer, fetched_at = self.get(asked, symbol)
         asked_to = min(end, new_york_date(fetched_at))
         first = CorporateAction(symbol, checked, start, fetched_at, checked_to=asked_to)
         found = read(symbol, answer, fetched_at=fetched_at)
@@ -186,28 +161,17 @@ class Finnhub:
 
     def _read_pace(self) -> None:
         if not self._paced and self.source == "replay":
-            self._source.read_pace()
-        self._paced = True
+            self.read_pace()
 
 
 def replay_now(settings: Settings) -> datetime | None:
     """Return the time of a replay server on this machine; None where none answers. It counts as no call of the API."""
     if not is_on_this_machine(settings):
         return None
-    source = Connection(settings, stop=threading.Event(), attempts=1, first_pause=0)
-    try:
-        source.read_pace()
-        return source.clock.now()
-    except (SourceUnavailable, BadAnswer):
-        return None
-    finally:
-        source.close()
-
-
-def _mapping(answer: Any, what: str) -> dict[str, Any]:
-    if not isinstance(answer, dict):
-        raise BadAnswer(f"Finnhub answered {what} with {type(answer).__name__} instead of an object")
-    return answer
+    with Finnhub(settings, attempts=1) as finnhub, suppress(SourceUnavailable, BadAnswer):
+        finnhub.read_pace()
+        return finnhub.clock.now()
+    return None
 
 
 def _check_range(start: date, end: date, what: str) -> None:

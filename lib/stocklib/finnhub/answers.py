@@ -4,14 +4,13 @@ Strict: an answer that lacks a field, or holds an invalid price, is ``BadAnswer`
 becomes history. Nothing here uses the network.
 """
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from stocklib.errors import BadAnswer
-from stocklib.quotes import Candle, CorporateAction, read_epoch
+from stocklib.quotes import Candle, CorporateAction, read_epoch, read_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class MarketHoliday:
 def read_candles(symbol: str, resolution: str, answer: Any, *, fetched_at: datetime) -> list[Candle]:
     """Return the bars of a /stock/candle answer, oldest first; none for ``no_data``."""
     what = f"candles of {symbol}"
-    status = _mapping(answer, what).get("s")
+    status = read_object(answer, what).get("s")
     if status == "no_data":
         return []
     if status != "ok":
@@ -58,7 +57,7 @@ def read_splits(symbol: str, answer: Any, *, fetched_at: datetime) -> list[Corpo
     """Return the splits of a /stock/split answer, oldest first."""
 
     def split(row: dict[str, Any], day: date, what: str) -> CorporateAction:
-        old, new = (_number(row.get(name), name, what) for name in ("fromFactor", "toFactor"))
+        old, new = (read_number(row.get(name), name, what) for name in ("fromFactor", "toFactor"))
         if not old or not new or old < 0 or new < 0:
             raise BadAnswer(f"the source answered {what}: a split of {old}:{new}; nothing was stored")
         return CorporateAction(symbol, "split", day, fetched_at, from_factor=old, to_factor=new)
@@ -70,7 +69,7 @@ def read_dividends(symbol: str, answer: Any, *, fetched_at: datetime) -> list[Co
     """Return the dividends of a /stock/dividend answer by ex date, oldest first; amounts a share as paid."""
 
     def dividend(row: dict[str, Any], day: date, what: str) -> CorporateAction:
-        amount = _number(row.get("amount"), "amount", what)
+        amount = read_number(row.get("amount"), "amount", what)
         if amount is None or amount < 0:
             raise BadAnswer(f"the source answered {what}: an amount of {amount}; nothing was stored")
         return CorporateAction(symbol, "dividend", day, fetched_at, amount=amount)
@@ -80,7 +79,7 @@ def read_dividends(symbol: str, answer: Any, *, fetched_at: datetime) -> list[Co
 
 def read_market_status(answer: Any, *, fetched_at: datetime) -> MarketStatus:
     """Return the status in a /stock/market-status answer."""
-    fields = _mapping(answer, "the market status")
+    fields = read_object(answer, "the market status")
     is_open, instant = fields.get("isOpen"), fields.get("t")
     if not isinstance(is_open, bool):
         raise BadAnswer(f"the source answered a market status with isOpen={is_open!r}")
@@ -94,7 +93,7 @@ def read_market_status(answer: Any, *, fetched_at: datetime) -> MarketStatus:
 
 def read_market_holidays(answer: Any) -> list[MarketHoliday]:
     """Return the holidays of a /stock/market-holiday answer, oldest first."""
-    rows = _mapping(answer, "the market holidays").get("data")
+    rows = read_object(answer, "the market holidays").get("data")
     if not isinstance(rows, list):
         raise BadAnswer("the source answered market holidays without data")
     found = [
@@ -103,7 +102,7 @@ def read_market_holidays(answer: Any) -> list[MarketHoliday]:
             holiday_date=_date(row.get("atDate"), "the market holidays"),
             trading_hours=_text(row.get("tradingHour")),
         )
-        for row in (_mapping(row, "a market holiday") for row in rows)
+        for row in (read_object(row, "a market holiday") for row in rows)
     ]
     return sorted(found, key=lambda day: day.holiday_date)
 
@@ -113,10 +112,10 @@ def _candle(symbol: str, resolution: str, row: Iterable[Any], fetched_at: dateti
     what = f"a candle of {symbol}"
     start = read_epoch(when, what)
     what = f"the candle of {symbol} at {start:%Y-%m-%d %H:%M} UTC"
-    prices = [_number(value, name, what) for name, value in zip("ohlc", numbers, strict=False)]
+    prices = [read_number(value, name, what) for name, value in zip("ohlc", numbers, strict=False)]
     if not all(price is not None and price > 0 for price in prices):
         raise BadAnswer(f"the source answered {what} with a price that is zero, null or negative; nothing was stored")
-    volume = _number(numbers[4], "v", what)
+    volume = read_number(numbers[4], "v", what)
     if volume is not None and volume < 0:
         raise BadAnswer(f"the source answered {what} with a negative volume; nothing was stored")
     opened, high, low, close = (price or 0.0 for price in prices)
@@ -128,23 +127,16 @@ def _actions(
 ) -> list[CorporateAction]:
     if not isinstance(answer, list):
         raise BadAnswer(f"the source answered no list of {what}; nothing was stored")
-    rows = [_mapping(row, what) for row in answer]
+    rows = [read_object(row, what) for row in answer]
     found = [read(row, _date(row.get("date"), what), what) for row in rows]
     return sorted(found, key=lambda action: action.action_date)
 
 
-def _mapping(answer: Any, what: str) -> dict[str, Any]:
+def read_object(answer: Any, what: str) -> dict[str, Any]:
+    """Return an answer about ``what`` that must be an object; else ``BadAnswer``."""
     if not isinstance(answer, dict):
         raise BadAnswer(f"the source answered {what} as {type(answer).__name__}, not as an object; nothing was stored")
     return answer
-
-
-def _number(value: Any, name: str, what: str) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadAnswer(f"the source answered {what} with {name}={value!r}; nothing was stored")
-    return float(value)
 
 
 def _date(value: Any, what: str) -> date:

@@ -6,6 +6,7 @@ other failure is one of ``errors`` and says what to do next. The key is in one h
 
 import logging
 import random
+import threading
 from datetime import datetime
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ from stocklib.errors import (
     SettingsError,
     SourceUnavailable,
 )
-from stocklib.quotes import read_epoch, to_epoch
+from stocklib.quotes import read_epoch
 from stocklib.rate_limit import RateLimit
 from stocklib.settings import Secret, Settings
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _TIMEOUT = (5.0, 10.0)
 _LONGEST_PAUSE = 90.0
+_HEADERS = {"Accept": "application/json", "User-Agent": "stocks-workbench"}
 _PREMIUM = {"/stock/candle", "/stock/split", "/stock/dividend"}
 
 
@@ -45,12 +47,13 @@ class Connection:
     ``clock`` is the source's; ``replay`` says whether the answers are recorded ones, None before the first answer.
     """
 
-    def __init__(self, settings: Settings, *, stop: Stop, attempts: int, first_pause: float) -> None:
-        self._key: Secret = settings.require("FINNHUB_API_KEY")
-        self._headers = _headers(self._key)
+    def __init__(
+        self, settings: Settings, *, stop: Stop | None = None, attempts: int = 6, first_pause: float = 0.5
+    ) -> None:
+        self._key = read_key(settings)
         self._address = urlsplit(str(settings.finnhub_base_url))
         self._base = self._address.geturl()
-        self._stop = stop
+        self._stop = stop or threading.Event()
         self._rate_limit = RateLimit(
             per_minute=settings.finnhub_calls_per_minute, per_second=settings.finnhub_calls_per_second
         )
@@ -66,14 +69,9 @@ class Connection:
         )
         self._adapter = HTTPAdapter(pool_connections=2, pool_maxsize=8)
         self._route = _route(self._base)
-        self.clock = SourceClock(stop, advance=lambda seconds: self.move_replay({"advance": seconds}))
+        self.clock = SourceClock(self._stop, advance=lambda seconds: self.move_replay({"advance": seconds}))
         self._paced = False
         self.replay: bool | None = None
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the run must end."""
-        return self._stop.is_set()
 
     def close(self) -> None:
         """Close the sockets."""
@@ -99,7 +97,7 @@ class Connection:
 
     def _ask(self, path: str, subject: str) -> tuple[Any, datetime]:
         self._rate_limit.acquire(self._stop.wait)
-        response = self._send("GET", self._base + path, self._headers)
+        response = self._send("GET", self._base + path)
         if response.status_code != 200:
             self._refuse(response, path.partition("?")[0], subject)
         named = read_http_date(response.headers.get("Date", ""))
@@ -113,13 +111,14 @@ class Connection:
         self.replay = response.headers.get("X-Stocks-Source") == "replay"
         return self._decode(response, path.partition("?")[0], subject), fetched_at
 
-    def _send(
-        self, method: str, url: str, headers: "CaseInsensitiveDict[str]", body: bytes | None = None
-    ) -> requests.Response:
+    def _send(self, method: str, url: str, body: bytes | None = None) -> requests.Response:
         # Straight to the adapter: a Session merges the environment into every call (2 ms), keeps cookies, and would
         # follow a redirect with the key in its header.
         request = requests.PreparedRequest()
-        request.method, request.url, request.headers, request.body = method, url, headers, body
+        request.method, request.url, request.body = method, url, body
+        request.headers = CaseInsensitiveDict({"X-Finnhub-Token": self._key.reveal(), **_HEADERS})
+        if body:
+            request.headers.update({"Content-Length": str(len(body)), "Content-Type": "application/json"})
         try:
             response = self._adapter.send(request, timeout=_TIMEOUT, **self._route)
             response.content  # noqa: B018 - reads the body, so that a truncated one fails here
@@ -205,9 +204,8 @@ class Connection:
             raise Interrupted("stopped while waiting for Finnhub to answer again")
 
     def _replay_clock(self, method: str, body: bytes | None) -> dict[str, Any]:
-        about = {"Content-Length": str(len(body)), "Content-Type": "application/json"} if body else {}
         url = f"{self._address.scheme}://{self._address.netloc}/replay/clock"
-        response = self._send(method, url, CaseInsensitiveDict({**self._headers, **about}), body)
+        response = self._send(method, url, body)
         answer = self._decode(response, "/replay/clock", "its clock") if response.status_code == 200 else None
         if not isinstance(answer, dict) or not isinstance(answer.get("now"), int | float):
             raise BadAnswer(
@@ -217,23 +215,17 @@ class Connection:
         return answer
 
 
-def replay_move(instant: datetime) -> dict[str, float]:
-    """Return the request that sets a replay's clock to an instant."""
-    return {"now": to_epoch(instant)}
-
-
 def is_on_this_machine(settings: Settings) -> bool:
     """Return whether the source's address is loopback, as a replay server's is."""
     return urlsplit(str(settings.finnhub_base_url)).hostname in _LOOPBACK
 
 
-def _headers(key: Secret) -> "CaseInsensitiveDict[str]":
-    # checked here, since an HTTP library that rejects a header repeats it in its error
+def read_key(settings: Settings) -> Secret:
+    """Return the key; ``SettingsError`` where it is malformed: a library that rejects it repeats it."""
+    key: Secret = settings.require("FINNHUB_API_KEY")
     if not all("!" <= letter <= "~" for letter in key.reveal()):
         raise SettingsError("FINNHUB_API_KEY holds a space, a line break or a character that no key has: copy it again")
-    return CaseInsensitiveDict(
-        {"X-Finnhub-Token": key.reveal(), "Accept": "application/json", "User-Agent": "stocks-workbench"}
-    )
+    return key
 
 
 def _route(base: str) -> dict[str, Any]:

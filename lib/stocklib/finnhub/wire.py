@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import quote as url_quote
 from urllib.parse import urlsplit
 
-from stocklib.errors import BadAnswer, KeyRefused, PlanRefused, RateLimited, SettingsError, SourceUnavailable
+from stocklib.errors import BadAnswer, KeyRefused, PlanRefused, RateLimited, SourceUnavailable
+from stocklib.finnhub.rest import read_key
 from stocklib.settings import Secret, Settings
 
 _CONNECT_SECONDS = 10.0
@@ -24,11 +25,10 @@ class Wire:
     def __init__(self, settings: Settings) -> None:
         import websocket
 
-        self._key: Secret = settings.require("FINNHUB_API_KEY")
         self._address = urlsplit(str(settings.finnhub_ws_url))
         self._library: Any = websocket
         self._socket = self._library.WebSocket()
-        self._open(str(settings.finnhub_ws_url))
+        self._open(str(settings.finnhub_ws_url), read_key(settings))
         self.is_replay = self._socket.handshake_response.headers.get("x-stocks-source") == "replay"
         self._received_at = self._pinged = time.monotonic()
         self._answers_pings = False
@@ -64,16 +64,11 @@ class Wire:
         """Close the connection without waiting for an answer."""
         self._socket.shutdown()
 
-    def _open(self, url: str) -> None:
-        key = self._key.reveal()
-        if not all("!" <= letter <= "~" for letter in key):
-            raise SettingsError(
-                "FINNHUB_API_KEY holds a space, a line break or a character that no key has: copy it again"
-            )
+    def _open(self, url: str, key: Secret) -> None:
         try:
             # not followed: a redirect would send the key to another server
             self._socket.connect(
-                f"{url}{'&' if self._address.query else '?'}token={url_quote(key, safe='')}",
+                f"{url}{'&' if self._address.query else '?'}token={url_quote(key.reveal(), safe='')}",
                 timeout=_CONNECT_SECONDS,
                 redirect_limit=0,
                 suppress_origin=True,

@@ -83,7 +83,7 @@ class MarketHours:
         return seconds, bell
 
     def _is_old(self, asked: datetime, now: datetime) -> bool:
-        if now - asked >= self._holds or now < asked or self._finnhub.is_clock_lost:
+        if now - asked >= self._holds or now < asked or self._finnhub.clock.is_lost:
             return True
         today = session(new_york_date(now))
         return today is not None and any(asked < bell <= now for bell in (today.open, today.close))
