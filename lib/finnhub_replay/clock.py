@@ -8,7 +8,12 @@ from stocklib.sessions import FIRST_DATE, LAST_DATE, NEW_YORK, new_york_date
 
 
 class VirtualClock:
-    """``speed`` is a factor from 1 to 3600, or None for a clock that moves only by ``tick`` and ``advance``."""
+    """``speed`` is a factor from 1 to 3600, or None for a clock that moves only by ``tick`` and ``advance``.
+
+    ``base`` is the instant to which it was last set or advanced, ``jumps`` how often it was set after the start.
+    """
+
+    base: datetime
 
     def __init__(self, start: datetime, *, speed: float | None) -> None:
         self.speed = speed
@@ -24,13 +29,8 @@ class VirtualClock:
     def now(self) -> datetime:
         """Return the virtual instant, UTC."""
         if self.speed is None:
-            return self._base
-        return self._base + timedelta(seconds=(time.monotonic() - self._since) * self.speed)
-
-    @property
-    def base(self) -> datetime:
-        """The instant to which it was last set or advanced."""
-        return self._base
+            return self.base
+        return self.base + timedelta(seconds=(time.monotonic() - self._since) * self.speed)
 
     def set(self, instant: datetime) -> None:
         """Set it to this instant; ``EmbeddedError`` outside of the trading calendar."""
@@ -49,12 +49,12 @@ class VirtualClock:
     def tick(self) -> None:
         """Count an answered quote: a stepping clock moves by a second."""
         if self.speed is None:
-            self._base += timedelta(seconds=1)
+            self.base += timedelta(seconds=1)
 
     def _move(self, instant: datetime) -> None:
         if not FIRST_DATE <= new_york_date(instant) <= LAST_DATE:
             raise EmbeddedError(f"{instant:%Y-%m-%d} is not in the trading calendar, {FIRST_DATE} to {LAST_DATE}")
-        self._base = instant.astimezone(UTC)
+        self.base = instant.astimezone(UTC)
         self._since = time.monotonic()
 
 

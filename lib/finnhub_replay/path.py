@@ -60,7 +60,7 @@ def minute_volumes(volume: int, minutes: int) -> NDArray[np.int64]:
 def _prices(bar: Bar, seconds: int) -> Floats:
     if bar.high == bar.low:
         return np.full(seconds + 1, bar.close, dtype=np.float64)
-    random = _generator(bar)
+    random = generator(bar)
     first, second = sorted(random.choice(np.arange(1, seconds), size=2, replace=False).tolist())
     extremes = (bar.high, bar.low) if random.random() < 0.5 else (bar.low, bar.high)
     knots = [(0, bar.open), (first, extremes[0]), (second, extremes[1]), (seconds, bar.close)]
@@ -90,6 +90,7 @@ def _fold(walk: Floats, low: float, high: float) -> Floats:
     return low + np.where(along > width, 2 * width - along, along)
 
 
-def _generator(bar: Bar) -> np.random.Generator:
-    digest = hashlib.sha256(f"{bar.symbol}|{bar.day.isoformat()}".encode()).digest()
+def generator(bar: Bar, use: str = "") -> np.random.Generator:
+    """Return the random numbers of a bar, others for each use: on every machine and in every run the same."""
+    digest = hashlib.sha256(f"{bar.symbol}|{bar.day.isoformat()}{use}".encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))

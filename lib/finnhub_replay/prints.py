@@ -4,13 +4,12 @@ Each minute prints its first, highest, lowest and last price, and a few in betwe
 bell's price too. A minute's volume is divided among its prints, to the last share. Seeded by (symbol, date).
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finnhub_replay.path import SessionPath, minute_volumes
+from finnhub_replay.path import SessionPath, generator, minute_volumes
 from finnhub_replay.tape import Bar
 
 # Prints between the four that make a minute's candle.
@@ -45,7 +44,7 @@ def session_prints(bar: Bar, path: SessionPath) -> Prints:
     >>> int(prints.volume.sum()), int(prints.second[-1])
     (36056400, 23400)
     """
-    random = _generator(bar)
+    random = generator(bar, "|trades")
     seconds = len(path.price) - 1
     minutes = path.price[:seconds].reshape(-1, 60)
     volumes = minute_volumes(bar.volume, len(minutes))
@@ -75,8 +74,3 @@ def _share(volume: int, parts: int, random: np.random.Generator, *, at_the_bell:
     reached[-1] = volume - each * parts
     shares: NDArray[np.int64] = np.diff(reached, prepend=0) + each
     return shares
-
-
-def _generator(bar: Bar) -> np.random.Generator:
-    digest = hashlib.sha256(f"{bar.symbol}|{bar.day.isoformat()}|trades".encode()).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))

@@ -9,26 +9,24 @@ import asyncio
 import errno
 import signal
 from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 import orjson
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
-from tornado.web import Application, RequestHandler
+from tornado.web import Application
 
 from finnhub_replay.api import WRONG_KEY, Api, ApiRules, Refusal
 from finnhub_replay.clock import VirtualClock
 from finnhub_replay.exchange import Exchange
 from finnhub_replay.faults import Faults, Sending
+from finnhub_replay.handlers import ReplayHandler
 from finnhub_replay.trade_stream import PING_SECONDS, PUMP_SECONDS, TradesHandler, TradeStream
 from stocklib.errors import EmbeddedError
 from stocklib.quotes import from_epoch
-from stocklib.web_guard import is_loopback, refuse_page
+from stocklib.web_guard import is_loopback
 
 
 def serve(
@@ -36,13 +34,12 @@ def serve(
     clock: VirtualClock,
     *,
     port: int,
-    host: str = "127.0.0.1",
-    rules: ApiRules | None = None,
-    faults: Faults | None = None,
-    on_ready: Callable[[], None] = lambda: None,
+    host: str,
+    rules: ApiRules,
+    faults: Faults,
+    on_ready: Callable[[], None],
 ) -> None:
     """Answer until SIGINT or SIGTERM; ``EmbeddedError`` when the port is in use, or others could move the clock."""
-    rules = rules or ApiRules()
     if not rules.key and not is_loopback(host):
         raise EmbeddedError(
             f"at {host} other machines reach the replay, and without a key they move its clock: put one into "
@@ -52,9 +49,8 @@ def serve(
     asyncio.run(_serve(application, host, port, on_ready))
 
 
-def make_application(api: Api, clock: VirtualClock, *, faults: Faults | None = None) -> Application:
+def make_application(api: Api, clock: VirtualClock, *, faults: Faults) -> Application:
     """Return the application with the server's routes."""
-    faults = faults or Faults()
     feed = TradeStream(api.exchange, clock, api.rules, faults)
     ours = {"clock": clock, "api": api, "faults": faults, "feed": feed}
     handlers: list[Any] = [
@@ -96,45 +92,17 @@ async def _serve(application: Application, host: str, port: int, on_ready: Calla
     await server.close_all_connections()
 
 
-class _Json(RequestHandler):
-    """Sends one JSON answer with the virtual time."""
-
+class _Handler(ReplayHandler):
     def initialize(self, clock: VirtualClock, api: Api, faults: Faults, feed: TradeStream) -> None:
-        self.clock, self.api, self.faults, self.feed = clock, api, faults, feed
-
-    def prepare(self) -> None:
-        if refusal := refuse_page(self.request.headers, names=self.api.rules.names):
-            self.refuse(403, refusal)
+        self.clock, self.api, self.faults, self.feed, self.rules = clock, api, faults, feed, api.rules
 
     @property
     def key(self) -> str:
         """The key that came with the request, empty where none did."""
         return self.request.headers.get("X-Finnhub-Token") or self.get_query_argument("token", "")
 
-    def send(self, answer: Any, now: datetime, *, status: int = 200) -> None:
-        self.leave(Sending(orjson.dumps(answer), now, status))
 
-    def leave(self, sending: Sending) -> None:
-        self.set_status(sending.status)
-        self.set_header("Content-Type", sending.content)
-        self.set_header("Date", format_datetime(sending.at.astimezone(UTC).replace(microsecond=0), usegmt=True))
-        self.set_header("X-Stocks-Source", "replay")
-        self.finish(sending.body)
-
-    def refuse(self, status: int, text: str) -> None:
-        self.send({"error": text}, self.clock.now(), status=status)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        self.refuse(status_code, HTTPStatus(status_code).phrase)
-
-    def set_default_headers(self) -> None:
-        self.clear_header("Server")
-
-    def compute_etag(self) -> None:
-        """No ETag: equal answers at two instants are different answers."""
-
-
-class _ApiHandler(_Json):
+class _ApiHandler(_Handler):
     async def get(self, path: str) -> None:
         path, now = "/" + path.strip("/"), self.clock.now()
         sent = self.request.query_arguments.items()
@@ -167,19 +135,19 @@ class _ApiHandler(_Json):
         stream.close()
 
 
-class _Control(_Json):
+class _Control(_Handler):
     """Answers any client with the key; it is not a call of the API, so neither counted nor spoiled."""
 
     def prepare(self) -> None:
         super().prepare()
-        if not self._finished and not self.api.rules.takes(self.key):
+        if not self._finished and not self.rules.takes(self.key):
             self.refuse(401, WRONG_KEY)
 
 
 class _ClockHandler(_Control):
     def get(self) -> None:
         now = self.clock.now()
-        self.send({"now": now.timestamp(), "mode": self.clock.mode, "speed": self.clock.speed or 1}, now)
+        self.reply({"now": now.timestamp(), "mode": self.clock.mode, "speed": self.clock.speed or 1}, now)
 
     def post(self) -> None:
         try:
@@ -207,7 +175,7 @@ class _FaultsHandler(_Control):
     def get(self) -> None:
         faults = self.faults
         counts = {name: dict(getattr(faults, name)) for name in ("calls", "spoiled", "injected")}
-        self.send({"faults": faults.text, "seed": faults.seed, **counts}, self.clock.now())
+        self.reply({"faults": faults.text, "seed": faults.seed, **counts}, self.clock.now())
 
     def post(self) -> None:
         try:
@@ -223,7 +191,7 @@ class _FaultsHandler(_Control):
             self.get()
 
 
-class _NowhereHandler(_Json):
+class _NowhereHandler(_Handler):
     def prepare(self) -> None:
         super().prepare()
         if not self._finished:

@@ -6,8 +6,7 @@ It has the protocol of wss://ws.finnhub.io, on the port of the REST paths: the k
 time are streamed: of a running clock, a quote's second, an advance. Setting the clock jumps over the trades in between.
 """
 
-from datetime import UTC, datetime
-from email.utils import format_datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -17,7 +16,7 @@ from finnhub_replay.api import WRONG_KEY, ApiRules
 from finnhub_replay.clock import VirtualClock
 from finnhub_replay.exchange import Exchange
 from finnhub_replay.faults import Faults
-from stocklib.web_guard import refuse_page
+from finnhub_replay.handlers import ReplayHandler
 
 # How often a running clock's trades are sent (this machine's seconds).
 PUMP_SECONDS, PING_SECONDS = 0.05, 0.5
@@ -45,11 +44,11 @@ class TradeStream:
             listener.send_trades(now, jumped_to=self.clock.base if jumped else None, ping=ping)
 
 
-class TradesHandler(WebSocketHandler):
+class TradesHandler(ReplayHandler, WebSocketHandler):
     """One connection."""
 
     def initialize(self, feed: TradeStream) -> None:
-        self._feed = feed
+        self._feed, self.clock, self.rules = feed, feed.clock, feed.rules
         # the instant up to which trades were sent, by symbol
         self._covered_until: dict[str, datetime] = {}
         # messages that a fault delays
@@ -57,19 +56,11 @@ class TradesHandler(WebSocketHandler):
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         if self.request.headers.get("Upgrade", "").lower() != "websocket":
-            self._refuse(404, "this is a replay of Finnhub's API: use paths under /api/v1")
-        elif not self._feed.rules.takes(self.get_query_argument("token", "")):
-            self._refuse(401, WRONG_KEY)
+            self.refuse(404, "this is a replay of Finnhub's API: use paths under /api/v1")
+        elif not self.rules.takes(self.get_query_argument("token", "")):
+            self.refuse(401, WRONG_KEY)
         else:
             await super().get(*args, **kwargs)
-
-    def prepare(self) -> None:
-        now = self._feed.clock.now().astimezone(UTC).replace(microsecond=0)
-        self.clear_header("Server")
-        self.set_header("Date", format_datetime(now, usegmt=True))
-        self.set_header("X-Stocks-Source", "replay")
-        if refusal := refuse_page(self.request.headers, names=self._feed.rules.names):
-            self._refuse(403, refusal)
 
     def check_origin(self, origin: str) -> bool:
         """Accept every origin: ``prepare`` has refused foreign ones, with a reason."""
@@ -123,12 +114,7 @@ class TradesHandler(WebSocketHandler):
     def _subscribe(self, symbol: str) -> None:
         if symbol not in self._feed.exchange.tape.symbols:
             self.send({"type": "error", "msg": f"Invalid symbol {symbol}"})
-        elif symbol not in self._covered_until and len(self._covered_until) >= self._feed.rules.ws_symbols:
+        elif symbol not in self._covered_until and len(self._covered_until) >= self.rules.ws_symbols:
             self.send({"type": "error", "msg": "Subscribing to too many symbols"})
         else:
-            self._covered_until.setdefault(symbol, self._feed.clock.now())
-
-    def _refuse(self, status: int, text: str) -> None:
-        self.set_status(status)
-        self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(orjson.dumps({"error": text}))
+            self._covered_until.setdefault(symbol, self.clock.now())
