@@ -77,8 +77,10 @@ def test_the_wheel_holds_templates_and_recorded_data(wheel: zipfile.ZipFile) -> 
     folder = ROOT / "lib" / "stocklib" / "report" / "templates"
     assert {f"stocklib/report/templates/{path.name}" for path in folder.iterdir() if path.is_file()} <= names
     assert "finnhub_replay/data/companies.csv" in names
-    lib, design = ROOT / "lib", ROOT / "lib" / "workbench" / "powerbi" / "project"
-    assert {path.relative_to(lib).as_posix() for path in design.rglob("*") if path.is_file()} <= names
+    lib = ROOT / "lib"
+    for folder in ("project", "templates"):
+        inside = (lib / "workbench" / "powerbi" / folder).rglob("*")
+        assert {path.relative_to(lib).as_posix() for path in inside if path.is_file()} <= names
     assert "workbench/powerbi/project/stocks.Report/.platform" in names
 
 

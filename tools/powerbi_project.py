@@ -21,7 +21,7 @@ import chromium
 from recorded_gold import published
 
 from workbench.powerbi import NAME, write_project
-from workbench.powerbi.report import DESIGN
+from workbench.powerbi.design import DESIGN
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "powerbi"

@@ -5,7 +5,7 @@ The same gold gives the same bytes, so the project is in git. It holds no creden
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,11 @@ from stocklib.errors import InputError
 from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse, open_warehouse
 from stocklib.warehouse.described import described_models
-from stocklib.watchlists import read_symbols
-from workbench.powerbi.expected import (
-    EXPECTED,
-    Expected,
-    checking_measures,
-    expected_query,
-    expected_table,
-    expected_values,
-)
+from workbench.powerbi.definition import definition, expected_table, parameters
+from workbench.powerbi.design import THEMES, as_json, check_bindings, designed_files
+from workbench.powerbi.expected import Expected, expected_values
 from workbench.powerbi.folder import write_folder
-from workbench.powerbi.measures import MEASURES, OTHER, measures, measures_table, other_symbols
-from workbench.powerbi.model import Model, Role, Table
-from workbench.powerbi.report import THEMES, as_json, check_bindings, designed_files
-from workbench.powerbi.sources import parameters, query
-from workbench.powerbi.star import CANDLES, SYMBOLS, star
-from workbench.powerbi.tmdl import definition
+from workbench.powerbi.star import star
 
 SOURCES = ("snowflake", "parquet")
 NAME = "stocks"
@@ -60,34 +49,19 @@ def project(
         raise InputError("only Snowflake can be queried directly; leave --direct out, or use --source snowflake")
     warehouse = open_warehouse(settings)
     values = expected_values(warehouse)
-    model = semantic_model(settings, warehouse, values, source=source, direct=direct)
+    model = definition(
+        settings,
+        *star(described_models(settings), published_types(warehouse)),
+        source=source,
+        direct=direct,
+    )
+    model["tables/expected_values.tmdl"] = expected_table(values)
     files = designed_files(symbol=next(one.symbol for one in values if one.symbol), look=look)
-    files |= {f"{NAME}.SemanticModel/definition/{name}": text for name, text in definition(model, source).items()}
-    files[f"{NAME}.pbids"] = as_json(_connection(model, source))
+    files |= {f"{NAME}.SemanticModel/definition/{name}": text for name, text in model.items()}
+    files[f"{NAME}.pbids"] = as_json(_connection(parameters(source, settings)))
     files["expected_values.csv"] = _csv(values)
     check_bindings(files)
     return dict(sorted(files.items()))
-
-
-def semantic_model(
-    settings: Settings, warehouse: Warehouse, values: list[Expected], *, source: str, direct: bool
-) -> Model:
-    """Return tables from dbt and the published warehouse, measures, their checks, and a role for each watchlist."""
-    tables, relationships = star(described_models(settings), published_types(warehouse))
-    own = (measures_table(checking_measures(values, measures())), expected_table(), other_symbols())
-    queries = {table.name: query(table, source) for table in tables}
-    queries[MEASURES] = "let\n    Rows = #table(type table [none = text], {})\nin\n    Rows"
-    queries[EXPECTED] = expected_query(values)
-    queries[OTHER] = f'SELECTCOLUMNS({SYMBOLS}, "symbol", {SYMBOLS}[symbol])'
-    return Model(
-        (*tables, *own),
-        relationships,
-        roles(settings),
-        parameters(source, settings),
-        queries,
-        calculated=frozenset({OTHER}),
-        modes=_modes(tables, source, direct=direct),
-    )
 
 
 def published_types(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, str]]:
@@ -112,44 +86,12 @@ def published_types(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, str
     return found
 
 
-def roles(settings: Settings) -> tuple[Role, ...]:
-    """Return one role a watchlist: its members see only those symbols."""
-    lists = {"stock_symbols": settings.root / "config" / "stock_symbols.json"}
-    lists |= {path.stem: path for path in sorted((settings.root / "config" / "watchlists").glob("*.json"))}
-    return tuple(role_of(name, read_symbols(path)) for name, path in sorted(lists.items()))
-
-
-def role_of(name: str, symbols: Iterable[str]) -> Role:
-    """Return a role that sees some symbols, whose names may hold any character.
-
-    >>> role_of("mine", ['A"B']).filters[0][1]
-    'dim_stock_symbols[symbol] IN {"A""B"}'
-    """
-    listed = ", ".join('"' + symbol.replace('"', '""') + '"' for symbol in symbols)
-    return Role(
-        f"watchlist_{name}",
-        f"Sees the symbols of the watchlist {name} alone.",
-        tuple((table, f"{table}[symbol] IN {{{listed}}}") for table in (SYMBOLS, OTHER)),
-    )
-
-
-def _modes(tables: tuple[Table, ...], source: str, *, direct: bool) -> dict[str, str]:
-    if source == "parquet":
-        return {}
-    modes = {table.name: "import" for table in tables if table.refresh}
-    if direct:
-        modes |= {"gold_kpi": "directQuery", CANDLES: "hybrid"}
-        modes |= {table.name: "dual" for table in tables if table.name.startswith("dim_")}
-    return modes
-
-
-def _connection(model: Model, source: str) -> dict[str, Any]:
+def _connection(opened: Mapping[str, str]) -> dict[str, Any]:
     """Return the file that only opens the connection: its address, and no credential."""
-    value = {one.name: one.value for one in model.parameters}
-    if source == "parquet":
-        details = {"protocol": "folder", "address": {"path": value["DataFolder"]}}
+    if "DataFolder" in opened:
+        details = {"protocol": "folder", "address": {"path": opened["DataFolder"]}}
     else:
-        address = {"server": value["SnowflakeServer"], "warehouse": value["SnowflakeWarehouse"]}
+        address = {"server": opened["SnowflakeServer"], "warehouse": opened["SnowflakeWarehouse"]}
         details = {"protocol": "snowflake", "address": address}
     return {"version": "0.1", "connections": [{"details": details, "mode": "Import"}]}
 

@@ -16,26 +16,12 @@ import pandas as pd
 from stocklib.errors import WarehouseError
 from stocklib.indicators import ema
 from stocklib.warehouse import Warehouse
-from workbench.powerbi.measures import DATE, EMA_WINDOW, HIDDEN, TIME
-from workbench.powerbi.model import Column, Measure, Table
-from workbench.powerbi.sources import text
 
-EXPECTED = "expected_values"
+# Of the measure EMA 20.
+EMA_WINDOW = 20
 # Power BI's decimals have four digits after the point; a ratio of two of them is less exact.
 _TOLERANCE = {"Indexed to 100": 0.05, "Correlation": 0.001, "EMA 20": 0.001}
 _EXACT, _SHARE = 0.0001, 1e-9
-# Not of gold alone, never the same twice, or made only while a figure is drawn: no value is written down for them.
-WITHOUT = HIDDEN | {"Freshness", "Runs"}
-_COLUMNS = (
-    Column("measure", "string", "The measure."),
-    Column("symbol", "string", "The symbol that is selected; empty: all."),
-    Column("other", "string", "The other symbol, of a correlation."),
-    Column("first_date", "dateTime", "The first date of the selection; empty: all.", is_date=True, format="yyyy-mm-dd"),
-    Column("last_date", "dateTime", "The last date of the selection; empty: all.", is_date=True, format="yyyy-mm-dd"),
-    Column("expected", "string", "What it should say, by SQL or Python over gold."),
-    Column("expected_number", "double", "The same as a number; empty where it is a text.", hidden=True),
-    Column("tolerance", "double", "How far off a number may be.", hidden=True),
-)
 
 
 @dataclass(frozen=True)
@@ -240,72 +226,3 @@ def _shown(value: Any) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.2f}" if round(value, 2) else "0.00"
-
-
-def expected_table() -> Table:
-    """Return the model's table of expected values."""
-    return Table(EXPECTED, "", "The expected values of the measures, next to theirs.", _COLUMNS)
-
-
-def expected_query(values: list[Expected]) -> str:
-    """Return the M query that holds the values, so that the table needs no file."""
-    types = "measure = text, symbol = text, other = text, first_date = nullable date, last_date = nullable date"
-    rows = ",\n".join(f"        {{{', '.join(_literal(one))}}}" for one in values)
-    types += ", expected = text, expected_number = nullable number, tolerance = number"
-    return f"let\n    Rows = #table(type table [{types}], {{\n{rows}\n    }})\nin\n    Rows"
-
-
-def _literal(one: Expected) -> list[str]:
-    days = [f"#date({d.year}, {d.month}, {d.day})" if d else "null" for d in (one.first, one.last)]
-    number = "null" if one.number is None else one.value
-    return [text(one.measure), text(one.symbol), text(one.other), *days, text(one.value), number, f"{one.tolerance:g}"]
-
-
-def checking_measures(values: list[Expected], named: tuple[Measure, ...]) -> tuple[Measure, ...]:
-    """Return the measures that evaluate the others under a row's selection, and whether they agree."""
-    asked = {one.measure for one in values}
-    times = {"As of": TIME, "Last bar": DATE}
-    cases = "".join(
-        f',\n            "{m.name}", '
-        + (f'FORMAT([{m.name}], "{times[m.name]}", "en-US")' if m.name in times else f"[{m.name}]")
-        for m in named
-        if m.name in asked
-    )
-    measured = f"""VAR _measure = SELECTEDVALUE(expected_values[measure])
-VAR _symbol = SELECTEDVALUE(expected_values[symbol])
-VAR _other = SELECTEDVALUE(expected_values[other])
-VAR _first = COALESCE(SELECTEDVALUE(expected_values[first_date]), MINX(ALL(dim_date), dim_date[calendar_date]))
-VAR _last = COALESCE(SELECTEDVALUE(expected_values[last_date]), MAXX(ALL(dim_date), dim_date[calendar_date]))
-RETURN
-    CALCULATE(
-        SWITCH(
-            _measure{cases}
-        ),
-        FILTER(ALL(dim_stock_symbols[symbol]), _symbol = "" || dim_stock_symbols[symbol] = _symbol),
-        FILTER(ALL(other_symbol[symbol]), _other = "" || other_symbol[symbol] = _other),
-        DATESBETWEEN(dim_date[calendar_date], _first, _last),
-        gold_candlestick[resolution] = "1d"
-    )"""
-    agrees = """VAR _expected = SELECTEDVALUE(expected_values[expected])
-VAR _number = SELECTEDVALUE(expected_values[expected_number])
-VAR _tolerance = SELECTEDVALUE(expected_values[tolerance])
-VAR _measured = [Measured]
-VAR _right =
-    IF(
-        ISBLANK(_number),
-        _measured & "" = _expected,
-        IF(ISNUMBER(_measured), ABS(_measured - _number) <= _tolerance, FALSE())
-    )
-RETURN
-    IF(HASONEVALUE(expected_values[expected]), IF(_right, "agrees", "differs"))"""
-    differing = 'SUMX(expected_values, IF([Agrees] = "differs", 1, 0)) + 0'
-    folder = "Data quality"
-    return (
-        Measure(
-            "Measured", measured, "", folder, "What Power BI makes of the row's measure under the row's selection."
-        ),
-        Measure("Agrees", agrees, "", folder, "Whether that is what SQL or Python makes of gold."),
-        Measure(
-            "Values that differ", differing, "#,0", folder, "How many measures do not say what they should; 0 is right."
-        ),
-    )

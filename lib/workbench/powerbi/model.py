@@ -1,17 +1,15 @@
-"""The nouns of a semantic model: tables with columns, hierarchies and measures, relationships, roles, parameters.
+"""The nouns of a semantic model: tables with columns and a hierarchy, and relationships.
 
-Nothing here knows TMDL or Power Query; ``tmdl`` writes these records, ``sources`` says where their rows come from.
+Nothing here knows TMDL or Power Query: ``definition`` renders these records.
 """
 
 import re
-import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from stocklib.errors import WarehouseError
 
 # Digits of a decimal that is as wide as a price.
 _WORD = 18
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "stocks-workbench/powerbi")
 # The warehouse's types by how they begin, and Power BI's names for them. Its ``decimal`` holds four digits, and no
 # more than 922,337,203,685,477: what is wider than a price is a double there.
 _KINDS = {
@@ -46,19 +44,6 @@ class Column:
     format: str = ""
     folder: str = ""
     sort_by: str = ""
-    calculated: bool = False
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number that is defined once: its DAX, how it is shown, and what it means."""
-
-    name: str
-    dax: str
-    format: str
-    folder: str
-    description: str
-    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,16 +66,14 @@ class Refresh:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the model. ``schema`` is the warehouse's; empty for tables that the model makes itself."""
+    """A table of the model. ``schema`` is the warehouse's."""
 
     name: str
     schema: str
     description: str
     columns: tuple[Column, ...]
-    hierarchies: tuple[Hierarchy, ...] = ()
-    measures: tuple[Measure, ...] = ()
+    hierarchy: Hierarchy | None = None
     refresh: Refresh | None = None
-    hidden: bool = False
     is_calendar: bool = False
 
     def column(self, name: str) -> Column | None:
@@ -105,51 +88,6 @@ class Relationship:
     column: str
     to_table: str
     to_column: str
-
-
-@dataclass(frozen=True)
-class Role:
-    """Who sees which symbols."""
-
-    name: str
-    description: str
-    filters: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A value that is set where the project is opened, never in the queries. No secret is one."""
-
-    name: str
-    value: str
-    description: str
-    kind: str = "Text"
-
-
-@dataclass(frozen=True)
-class Model:
-    """Everything that is true of the semantic model."""
-
-    tables: tuple[Table, ...]
-    relationships: tuple[Relationship, ...]
-    roles: tuple[Role, ...]
-    parameters: tuple[Parameter, ...] = ()
-    # where each table's rows come from: M, or DAX for a calculated table
-    queries: dict[str, str] = field(default_factory=dict)
-    calculated: frozenset[str] = frozenset()
-    modes: dict[str, str] = field(default_factory=dict)
-
-    def table(self, name: str) -> Table | None:
-        return next((table for table in self.tables if table.name == name), None)
-
-
-def derived_id(*parts: str) -> str:
-    """An id that follows from what it names, so that the same model is the same bytes.
-
-    >>> derived_id("table", "gold_kpi") == derived_id("table", "gold_kpi")
-    True
-    """
-    return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
 
 
 def kind_of(data_type: str, *, where: str) -> str:

@@ -51,6 +51,8 @@ _OPS = {
     "ledger": "What became of the messages. One row per topic, partition and trading date.",
     "pipeline_runs": "The steps of the pipeline that ran last. One row per run.",
 }
+# The tables of refused rows, by what they hold.
+QUARANTINED = ("quotes", "candles", "trades", "actions", "profiles")
 QUARANTINE = Table(
     "quarantine",
     "silver",
@@ -115,13 +117,12 @@ def _table(model: Described, types: Mapping[tuple[str, str], Mapping[str, str]],
         for column in ADDED.get(model.name, ())
         if column.name not in published
     ]
-    hierarchy = _HIERARCHIES.get(model.name)
     return Table(
         model.name,
         model.schema,
         model.description,
         tuple(columns),
-        hierarchies=(hierarchy,) if hierarchy else (),
+        hierarchy=_HIERARCHIES.get(model.name),
         refresh=_REFRESH.get(model.name),
         is_calendar=model.name == CALENDAR,
     )

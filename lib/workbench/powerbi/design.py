@@ -1,6 +1,6 @@
-"""The report: the files under ``project``, as Power BI Desktop saves them, opened at a symbol and in a theme.
+"""The design: the files under ``project``, as Power BI Desktop saves them, opened at a symbol and in a theme.
 
-Pages, visuals and themes are designed in Power BI Desktop, so they stand there as files and not in code
+Pages, visuals, themes and measures are designed in Power BI Desktop, so they stand there as files and not in code
 (docs/powerbi.md says how to change one).
 """
 
