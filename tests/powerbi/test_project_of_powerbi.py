@@ -212,6 +212,28 @@ def test_a_measure_that_is_gone_names_what_it_breaks(files: dict[str, str]) -> N
         check_bindings(without(files, "Measures", "measure 'Change %'"))
 
 
+def test_bindings_are_found_in_what_power_bi_desktop_writes(files: dict[str, str]) -> None:
+    """A measure between fences, one with annotations, a measure of the report itself, a level of a hierarchy."""
+    fenced = (
+        "\n\tmeasure 'It''s new' = ```\n\t\t\tVAR _x = MAX(gold_kpi[%s])\n\n\t\t\tRETURN _x\n\t\t\t```\n"
+        '\t\tformatString: [Red]0\n\n\t\tannotation PBI_FormatHint = {"isCustom":true}\n\n\tcolumn'
+    )
+
+    def saved(column: str) -> str:
+        return files[MEASURES].replace("\n\tcolumn", fenced.replace("%s", column), 1)
+
+    path = f"{NAME}.Report/definition/pages/risk/visuals/risk_drawdown/visual.json"
+    source = {"Schema": "extension", "Entity": "Measures"}
+    own = {"Measure": {"Expression": {"SourceRef": source}, "Property": "Of the report"}}
+    level = {"HierarchyLevel": {"Expression": {"Hierarchy": {"Expression": {"SourceRef": {"Entity": "dim_date"}}}}}}
+    nested = {"Column": {"Expression": {"Subquery": {}}, "Property": "made"}}
+    body = json.loads(files[path])
+    body["visual"]["objects"] = {"more": [own, level, nested]}
+    check_bindings(files | {MEASURES: saved("as_of"), path: json.dumps(body)})
+    with pytest.raises(InputError, match=r"models: the measure It's new reads gold_kpi\[gone\]$"):
+        check_bindings(files | {MEASURES: saved("gone")})
+
+
 # ── where the rows come from ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stocklib.errors import InputError
+from stocklib.text_files import read_text
 from workbench.powerbi.star import SYMBOLS
 
 DESIGN = Path(__file__).parent / "project"
@@ -28,7 +29,7 @@ _PROPERTY = re.compile(r"^\t\t\w.*$", re.M)
 def designed_files(*, symbol: str, look: str) -> dict[str, str]:
     """Return the text of each designed file by its path; slicers of one symbol choose ``symbol``."""
     paths = sorted(path for path in DESIGN.rglob("*") if path.is_file())
-    files = {path.relative_to(DESIGN).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    files = {path.relative_to(DESIGN).as_posix(): read_text(path) for path in paths}
     for name, text in files.items():
         if name.endswith(_VISUAL):
             files[name] = _opened_at(text, symbol)
@@ -89,13 +90,15 @@ def literal(value: str) -> dict[str, Any]:
 
 
 def _opened_at(text: str, symbol: str) -> str:
-    """Return a visual with its filter on symbols, which a slicer of one symbol has, set to ``symbol``."""
+    """Return a visual, at ``symbol`` if it is a slicer that chooses one symbol."""
     body = json.loads(text)
     for entry in body.get("visual", {}).get("objects", {}).get("general", []):
         chosen = entry["properties"].get("filter", {}).get("filter")
         if chosen and chosen["From"][0]["Entity"] == SYMBOLS:
-            chosen["Where"][0]["Condition"]["In"]["Values"] = [[literal(symbol)]]
-            return as_json(body)
+            among = chosen["Where"][0]["Condition"].get("In", {})
+            if len(among.get("Values", [])) == 1:
+                among["Values"] = [[literal(symbol)]]
+                return as_json(body)
     return text
 
 
@@ -114,11 +117,15 @@ def _unquoted(name: str) -> str:
 
 
 def _fields(node: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield the kind, table and name of each column and measure of the model below a node of JSON."""
     if isinstance(node, list):
         for one in node:
             yield from _fields(one)
     if isinstance(node, dict):
         for key, value in node.items():
-            if key in ("Column", "Measure") and "Entity" in (source := value["Expression"]["SourceRef"]):
-                yield key.lower(), source["Entity"], value["Property"]
+            if key in ("Column", "Measure"):
+                source = value["Expression"].get("SourceRef", {})
+                # an alias has no entity, a measure of the report itself has a schema
+                if "Entity" in source and "Schema" not in source:
+                    yield key.lower(), source["Entity"], value["Property"]
             yield from _fields(value)

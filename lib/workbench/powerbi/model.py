@@ -74,7 +74,6 @@ class Table:
     columns: tuple[Column, ...]
     hierarchy: Hierarchy | None = None
     refresh: Refresh | None = None
-    is_calendar: bool = False
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
@@ -82,7 +81,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Relationship:
-    """Many rows of one table, one of another; ``active`` ones filter by themselves."""
+    """Many rows of one table refer to one row of another."""
 
     table: str
     column: str

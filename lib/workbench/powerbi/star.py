@@ -124,7 +124,6 @@ def _table(model: Described, types: Mapping[tuple[str, str], Mapping[str, str]],
         tuple(columns),
         hierarchy=_HIERARCHIES.get(model.name),
         refresh=_REFRESH.get(model.name),
-        is_calendar=model.name == CALENDAR,
     )
 
 
