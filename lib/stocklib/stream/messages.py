@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 
 from kafka.errors import KafkaError
 from kafka.record import MemoryRecords
+from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import calc_crc32c
 
 from stocklib.stream.codecs import decompress
 
-# Offset and length, which say where the next batch begins; and the whole header before the records.
+# Offset and length, which say where the next batch begins; and the size of the whole header before the records.
 _PREFIX = struct.Struct(">qi")
-_HEADER = struct.Struct(">qiibIhiqqqhii")
-_MAGIC_AT, _CHECKED_FROM, _VERSION = 16, 21, 2
-_CODEC, _APPEND_TIME, _TRANSACTION, _CONTROL = 0x07, 0x08, 0x10, 0x20
+_HEADER_SIZE = DefaultRecordBatch.HEADER_STRUCT.size
+_MAGIC_AT, _CHECKED_FROM, _VERSION = 16, DefaultRecordBatch.ATTRIBUTES_OFFSET, 2
 # Before version 2 a batch was one message, with at least so many bytes behind its prefix.
 _LEAST_BYTES = 14
 # Our runs do not count further: a larger seq comes from another program.
@@ -82,37 +82,11 @@ class UnreadableBatch(NamedTuple):
     raw: bytes
 
 
-class RecordBatch(NamedTuple):
-    """The header of a batch, in the order in which it is sent."""
+class ReadBatch(NamedTuple):
+    """A batch that is over: its last offset, whether a message still has it or not."""
 
-    offset: int
-    length: int
+    last: int
     leader_epoch: int
-    magic: int
-    crc: int
-    attributes: int
-    last_delta: int
-    first_timestamp: int
-    max_timestamp: int
-    producer_id: int
-    producer_epoch: int
-    sequence: int
-    records: int
-
-    @property
-    def last(self) -> int:
-        """Its last offset, whether a message still has it or not."""
-        return self.offset + self.last_delta
-
-    @property
-    def is_control(self) -> bool:
-        """Whether it marks the end of a transaction, which only brokers need."""
-        return bool(self.attributes & _CONTROL)
-
-    @property
-    def is_transactional(self) -> bool:
-        """Whether it belongs to a transaction."""
-        return bool(self.attributes & _TRANSACTION)
 
 
 def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool = False) -> None:
@@ -157,7 +131,7 @@ def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool 
                     self.next_fetch_offset = found[3] + 1
                     yield found
                     continue
-                if isinstance(found, RecordBatch):
+                if isinstance(found, ReadBatch):
                     # beyond the last message, where the batch was compacted
                     self.next_fetch_offset = max(self.next_fetch_offset, found.last + 1)
                     self.leader_epoch = found.leader_epoch
@@ -171,10 +145,10 @@ def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool 
             self.bytes_read += len(data)
             self.drain()
 
-        def _is_aborted(self, batch: RecordBatch) -> bool:
+        def _is_aborted(self, batch: DefaultRecordBatch) -> bool:
             """Whether it belongs to an aborted transaction, where the broker was asked for those."""
-            self._consume_aborted_transactions_up_to(batch.last)
-            if batch.is_control:
+            self._consume_aborted_transactions_up_to(batch.last_offset)
+            if batch.is_control_batch:
                 self.aborted_producer_ids.discard(batch.producer_id)
             return batch.is_transactional and batch.producer_id in self.aborted_producer_ids
 
@@ -227,8 +201,8 @@ def read_batches(
     *,
     since: int,
     end: int | None = None,
-    skips: Callable[[RecordBatch], bool] = lambda batch: False,
-) -> Iterator[Message | UnreadableBatch | RecordBatch]:
+    skips: Callable[[DefaultRecordBatch], bool] = lambda batch: False,
+) -> Iterator[Message | UnreadableBatch | ReadBatch]:
     """Return what a broker sent, in order: messages, unreadable batches, and each readable batch once it is over.
 
     ``since`` is the requested offset, ``end`` the first that the partition does not have yet. A batch for which
@@ -248,7 +222,8 @@ def read_batches(
         behind = reached
         try:
             batch = _open_batch(raw, after=last)
-            if not (skips(batch) or batch.is_control):
+            # what marks the end of a transaction is for brokers only
+            if not (skips(batch) or batch.is_control_batch):
                 for message in unpack(batch, raw, place):
                     yield message
                     behind = message[3] + 1
@@ -258,19 +233,19 @@ def read_batches(
             reached, last = lost.last + 1, lost.last
             yield lost
         else:
-            last = batch.last if batch.last < bound else max(reached, behind) - 1
+            last = batch.last_offset if batch.last_offset < bound else max(reached, behind) - 1
             reached = max(reached, last + 1)
-            yield batch._replace(last_delta=last - batch.offset)
+            yield ReadBatch(last, batch.leader_epoch)
 
 
-def unpack(batch: RecordBatch, raw: bytes, place: TopicIdPartition) -> Iterator[Message]:
+def unpack(batch: DefaultRecordBatch, raw: bytes, place: TopicIdPartition) -> Iterator[Message]:
     """Yield the messages of a batch; ``IndexError`` or ``ValueError`` where it is damaged."""
-    data, at = decompress(batch.attributes & _CODEC, raw[_HEADER.size :]), 0
+    data, at = decompress(batch.compression_type, raw[_HEADER_SIZE:]), 0
     topic, topic_id, partition = place
-    base, since, before = batch.offset, batch.first_timestamp, batch.offset - 1
+    base, since, before, last = batch.base_offset, batch.first_timestamp, batch.base_offset - 1, batch.last_offset
     # a topic may keep the brokers' time, one for a whole batch
-    appended = batch.max_timestamp if batch.attributes & _APPEND_TIME else None
-    for left in range(batch.records - 1, -1, -1):
+    appended = batch.max_timestamp if batch.timestamp_type else None
+    for left in range(batch.records_count - 1, -1, -1):
         length, at = _varint(data, at)
         end = at + length
         time, at = _varint(data, at + 1)
@@ -296,16 +271,16 @@ def unpack(batch: RecordBatch, raw: bytes, place: TopicIdPartition) -> Iterator[
             size, at = _varint(data, at)
             headers[name] = "" if size < 0 else data[at : at + size].decode("utf-8", "backslashreplace")
             at += max(0, size)
-        if at != end or not before < base + offset <= batch.last:
+        if at != end or not before < base + offset <= last:
             raise ValueError(f"the record at byte {end - length} is damaged")
         before = base + offset
         # damage behind a record is noticed while an offset is left to report it under
-        if (at != len(data)) is not bool(left) or (left and before == batch.last):
+        if (at != len(data)) is not bool(left) or (left and before == last):
             raise ValueError(f"{left} records are missing after the one of offset {before}, in {len(data) - at} bytes")
         timestamp = since + time if appended is None else appended
         yield Message(topic, topic_id, partition, before, timestamp, key, value, headers)
-    if batch.records <= 0 and data:
-        raise ValueError(f"{batch.records} records in {len(data)} bytes")
+    if batch.records_count <= 0 and data:
+        raise ValueError(f"{batch.records_count} records in {len(data)} bytes")
 
 
 def _cut_batch(data: bytes, at: int) -> bytes | None:
@@ -316,17 +291,17 @@ def _cut_batch(data: bytes, at: int) -> bytes | None:
     return data[at:end] if at + _PREFIX.size + _LEAST_BYTES <= end <= len(data) else None
 
 
-def _open_batch(raw: bytes, *, after: int) -> RecordBatch:
+def _open_batch(raw: bytes, *, after: int) -> DefaultRecordBatch:
     """Return the header of a batch that begins behind offset ``after``; ``ValueError`` where it is wrong."""
     if (magic := raw[_MAGIC_AT]) < _VERSION:
         raise ValueError("it was written for Kafka before 0.11: copy it to a new topic")
-    if magic > _VERSION or len(raw) < _HEADER.size:
+    if magic > _VERSION or len(raw) < _HEADER_SIZE:
         raise ValueError(f"its form is unknown (version {magic}, {len(raw)} bytes)")
-    batch = RecordBatch._make(_HEADER.unpack_from(raw))
+    batch = DefaultRecordBatch(raw[:_HEADER_SIZE])
     if calc_crc32c(memoryview(raw)[_CHECKED_FROM:]) != batch.crc:
         raise ValueError("its checksum is wrong")
-    if batch.last_delta < 0 or batch.offset <= after:
-        raise ValueError(f"its offsets {batch.offset} to {batch.last} are wrong")
+    if batch.last_offset_delta < 0 or batch.base_offset <= after:
+        raise ValueError(f"its offsets {batch.base_offset} to {batch.last_offset} are wrong")
     return batch
 
 
@@ -339,8 +314,8 @@ def _unreadable(
     ``is_sure`` says that a batch follows, or after one message: the next fetch asks for what is behind it.
     """
     first = last = _PREFIX.unpack_from(raw)[0] if len(raw) >= _PREFIX.size else -1
-    if len(raw) >= _HEADER.size and raw[_MAGIC_AT] >= _VERSION:
-        last = RecordBatch._make(_HEADER.unpack_from(raw)).last
+    if len(raw) >= _HEADER_SIZE and raw[_MAGIC_AT] >= _VERSION:
+        last = DefaultRecordBatch(raw[:_HEADER_SIZE]).last_offset
     if since <= last < before and first <= last:
         return UnreadableBatch(*place, max(first, since), last, reason, raw)
     last = before - 1 if is_sure else since
