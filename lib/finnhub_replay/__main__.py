@@ -1,11 +1,10 @@
 """``python -m finnhub_replay``, or ``stocks replay``: only the replay server."""
 
-import argparse
-import os
-import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import click
 
 from finnhub_replay.api import ApiRules
 from finnhub_replay.bar_files import read_tape
@@ -18,83 +17,51 @@ from stocklib.errors import EmbeddedError
 _EPILOG = f"""\
 Without --data it replays AAPL, FB, GOOG, IBM and MSFT from 2000-03-01 to 2013-03-01.
 
-faults, one at most a call; CHANCE is a share of the calls, SECONDS may have a unit (500ms, 3s, 5m, 1h):
+\b
+Faults, one at most a call; CHANCE is a share of the calls, SECONDS may have a unit (500ms, 3s, 5m, 1h):
 {describe_faults()}
-such as --faults "drop=0.01,slow=0.02:3s,429=0.005:10". While it runs, GET /replay/faults counts them, and
-POST /replay/faults with {{"faults": "…", "seed": N}} orders others, "" none; with the key, if the server has one."""
+
+For example --faults "drop=0.01,slow=0.02:3s,429=0.005:10". While it runs, GET /replay/faults counts them, and POST
+/replay/faults with {{"faults": "…", "seed": N}} orders others, "" none; with the key, if the server has one."""
+_NAME = """\
+A host name of the server, such as that of its container; other names are refused, so that no web page reaches it under
+another name (may be repeated)."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until stopped; return the exit status."""
-    options = _parser().parse_args(arguments)
+@click.command(epilog=_EPILOG, context_settings={"show_default": True, "max_content_width": 120})
+@click.option("--port", type=click.IntRange(1, 65535), default=8600, help="Where to listen.")
+@click.option("--host", default="127.0.0.1", help="The default is this machine only; others need --key.")
+@click.option("--name", "names", multiple=True, help=_NAME)
+@click.option("--start", default="2012-12-14T09:29:00", help="New York time.")
+@click.option("--speed", default="step", help="Step (a virtual second a quote), or a factor from 1 to 3600.")
+@click.option("--data", type=click.Path(path_type=Path), help="Your own bars: symbol,date,open,high,low,close,volume.")
+@click.option(
+    "--key", envvar="STOCKS_REPLAY_KEY", default="", help="The only valid key; ps does not show the variable."
+)
+@click.option("--free-plan", is_flag=True, help="403 on candles, splits and dividends.")
+@click.option("--calls-per-minute", type=click.IntRange(0), default=0, metavar="N", help="429 above so many; 0: any.")
+@click.option("--faults", default="", metavar="KIND=CHANCE[:SIZE],…", help="What goes wrong, listed below.")
+@click.option("--fault-seed", type=int, default=0, metavar="N", help="The same one draws the same faults.")
+@click.option("--ws-symbols", type=click.IntRange(0), default=50, metavar="N", help="Symbols that a websocket takes.")
+def main(port: int, host: str, names: tuple[str, ...], data: Path | None, **options: Any) -> None:
+    """Serve Finnhub's API over recorded daily bars, on a virtual clock, until SIGINT or SIGTERM."""
     try:
-        tape = read_tape(options.data)
-        clock = VirtualClock(read_start(options.start), speed=read_speed(options.speed))
+        tape = read_tape(data)
+        clock = VirtualClock(read_start(options["start"]), speed=read_speed(options["speed"]))
+        faults = Faults(options["faults"], seed=options["fault_seed"])
         rules = ApiRules(
-            key=options.key,
-            free_plan=options.free_plan,
-            calls_per_minute=options.calls_per_minute,
-            ws_symbols=options.ws_symbols,
-            names=(options.host, *options.name),
+            key=options["key"],
+            free_plan=options["free_plan"],
+            calls_per_minute=options["calls_per_minute"],
+            ws_symbols=options["ws_symbols"],
+            names=(host, *names),
         )
-        faults = Faults(options.faults, seed=options.fault_seed)
-        address = f"http://{options.host}:{options.port}/api/v1"
-        announcement = f"replaying {', '.join(tape.symbols[:8])} at {address}; Ctrl-C ends it"
+        announcement = f"replaying {', '.join(tape.symbols[:8])} at http://{host}:{port}/api/v1; Ctrl-C ends it"
         ready = partial(print, announcement, flush=True)
-        serve(Exchange(tape), clock, port=options.port, host=options.host, rules=rules, faults=faults, on_ready=ready)
+        serve(Exchange(tape), clock, port=port, host=host, rules=rules, faults=faults, on_ready=ready)
     except EmbeddedError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="stocks replay",
-        description="Finnhub's API over recorded daily bars, on a virtual clock.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--port", type=_port, default=8600, help="where to listen (default 8600)")
-    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only; others need --key")
-    parser.add_argument(
-        "--name",
-        action="append",
-        default=[],
-        help="a host name of the server, such as that of its container; other names are refused, so that no web page "
-        "reaches it under another name (may be repeated)",
-    )
-    parser.add_argument("--start", default="2012-12-14T09:29:00", help="New York time (default %(default)s)")
-    parser.add_argument("--speed", default="step", help="step (a virtual second a quote), or a factor from 1 to 3600")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        help="a CSV or Parquet of your own daily bars: symbol,date,open,high,low,close,volume",
-    )
-    parser.add_argument(
-        "--key",
-        default=os.environ.get("STOCKS_REPLAY_KEY", ""),
-        help="the only valid key (default: that of STOCKS_REPLAY_KEY, which ps does not show; else any)",
-    )
-    parser.add_argument("--free-plan", action="store_true", help="403 on candles, splits and dividends")
-    parser.add_argument("--calls-per-minute", type=_count, default=0, metavar="N", help="429 above so many; 0: any")
-    parser.add_argument("--faults", default="", metavar="KIND=CHANCE[:SIZE],…", help="what goes wrong, listed below")
-    parser.add_argument("--fault-seed", type=int, default=0, metavar="N", help="the same one draws the same faults")
-    parser.add_argument("--ws-symbols", type=_count, default=50, metavar="N", help="symbols that a websocket takes")
-    return parser
-
-
-def _port(text: str) -> int:
-    if not 1 <= (port := int(text)) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is not a port: 1 to 65535")
-    return port
-
-
-def _count(text: str) -> int:
-    if (count := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than 0")
-    return count
+        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="stocks replay")

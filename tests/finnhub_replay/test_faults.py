@@ -86,7 +86,9 @@ def test_a_malformed_order_is_one_error_that_names_it(
 ) -> None:
     with pytest.raises(EmbeddedError, match=wrong):
         read_faults(text)
-    assert main(["--faults", text]) == 1
+    with pytest.raises(SystemExit) as ended:
+        main(["--faults", text])
+    assert ended.value.code == 1
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert said.err.startswith("Error: ")

@@ -44,7 +44,9 @@ def test_a_signal_ends_it_with_status_0(tmp_path: Path, number: signal.Signals) 
 def test_a_port_in_use_is_one_error_and_status_1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
-        assert main(["--port", str(port)]) == 1
+        with pytest.raises(SystemExit) as ended:
+            main(["--port", str(port)])
+    assert ended.value.code == 1
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == f"Error: port {port} is in use: stop what listens there, or choose another with --port\n"
@@ -66,7 +68,9 @@ def test_a_port_in_use_is_one_error_and_status_1(capsys: pytest.CaptureFixture[s
 def test_what_it_cannot_do_is_one_error_and_status_1(
     capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
-    assert main(arguments) == 1
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 1
     complained = capsys.readouterr().err
     assert complained.startswith("Error: ")
     assert said in complained

@@ -123,7 +123,7 @@ def replay(lazy: Lazy, arguments: tuple[str, ...]) -> None:
 
     settings = lazy.settings()
     own = [f"--data={settings.replay_bars}"] if settings.replay_bars else []
-    sys.exit(serve([*own, *arguments]))
+    serve([*own, *arguments], prog_name="stocks replay")
 
 
 def _print_json(settings: Settings, health: "Health", alarms: list[str]) -> None:
