@@ -154,10 +154,14 @@ class _Landing:
     def run(self) -> None:
         """Read, batch, write and commit until the end."""
         self._heartbeat.beat(self._facts, now=True)
+        pause = 0.5
         self._consumer = self._join()
         while not (reason := self._end.reason()):
+            is_joined = self._consumer is not None
             try:
-                self._turn(self._consumer or self._rejoin())
+                self._consumer = self._consumer or self._join()
+                self._turn(self._consumer)
+                pause = 0.5
             except StreamError as error:
                 self._end.note(answered=False, idle=False)
                 log.error("%s; what was read and not landed will be read again", error)
@@ -165,6 +169,10 @@ class _Landing:
                 self._state = "waiting for Kafka"
                 self._trouble = str(error)
                 self._leave()
+                self._heartbeat.beat(self._facts)
+                if not is_joined and (self._end.stop.wait(pause) or self._end.reason()):
+                    raise
+                pause = min(pause * 2, 10.0)
         self.result.ended = reason
 
     def finish(self, *, ended: str) -> None:
@@ -354,22 +362,6 @@ class _Landing:
 
     def _join(self) -> Consumer:
         return Consumer(self._settings, self._topics, on_lost=self._forget)
-
-    def _rejoin(self) -> Consumer:
-        """Return a new consumer after the old one failed; try until it joins or the run is over."""
-        pause = 0.5
-        while True:
-            try:
-                self._consumer = self._join()
-            except StreamError as error:
-                if self._end.stop.wait(pause) or self._end.reason():
-                    raise
-                pause = min(pause * 2, 10.0)
-                log.warning("%s; next try in %.1f s", error, pause)
-                self._errors += 1
-                self._heartbeat.beat(self._facts)
-            else:
-                return self._consumer
 
     def _leave(self) -> None:
         """Close the consumer; the next member of the group reads again what is not committed."""
