@@ -1,6 +1,6 @@
 {# What the events of quotes and of trades share. #}
 
-{# Where an event comes from, and why it is refused; the message is kept where it is. #}
+{# Where an event comes from, and why it is quarantined; a quarantined one keeps its message. #}
 {% macro event_origin() -%}
     kafka_topic,
     kafka_topic_id,
@@ -18,8 +18,8 @@
 {%- endmacro %}
 
 
-{# The new events that no message brought before. Which sighting of an event is its first one depends on the source's
-   clock and on Kafka's order, never on when it was loaded. #}
+{# The events that are not in this table yet; of several messages with one event, the first. Which message is the first
+   depends on the source's clock and on Kafka's order, never on when it was loaded. #}
 {% macro first_sightings(new_events) -%}
     select * exclude (is_new) from (
         select * from (

@@ -1,17 +1,17 @@
-{# What silver refuses for its size, each with its reason in words; null where nothing is wrong with it. #}
+{# The checks of prices, corporate actions and profiles: the reason to quarantine a row, null where nothing is wrong. #}
 
-{# Whether a positive number (a double) is no price that we could store: too large, or so small that six digits after
+{# Whether a positive number (a double) cannot be stored as a price: it is too large, or so small that six digits after
    the point would change it by more than a thousandth. #}
-{% macro is_no_price(number) -%}
+{% macro is_price_out_of_range(number) -%}
     ({{ number }} > 0 and ({{ number }} >= 1e12 or abs(round({{ number }}, 6) - {{ number }}) > {{ number }} / 1000))
 {%- endmacro %}
 
 
 {# The same of fields of a landed record. #}
-{% macro json_is_no_price(paths) -%}
+{% macro json_is_price_out_of_range(paths) -%}
     coalesce(
         {%- for path in paths %}
-        {{ is_no_price(json_as("double", path)) }}
+        {{ is_price_out_of_range(json_as("double", path)) }}
         {%- if not loop.last %} or {% endif %}
         {%- endfor %},
         false
@@ -19,7 +19,8 @@
 {%- endmacro %}
 
 
-{# A split, a dividend, or that they were asked for. A split of more than one share to a billion, either way, is a slip of its source. #}
+{# Of a split, a dividend, or a record of asking. A split of more than one share to a billion, either way, is a mistake of
+   its source. #}
 {% macro action_fault() -%}
     case
         when symbol is null then 'symbol missing'
@@ -38,12 +39,12 @@
             then 'factor out of range'
         when kind = 'dividend' and amount is null then 'amount missing or not a number'
         when kind = 'dividend' and amount <= 0 then 'amount not positive'
-        when kind = 'dividend' and {{ is_no_price("amount") }} then 'amount out of range'
+        when kind = 'dividend' and {{ is_price_out_of_range("amount") }} then 'amount out of range'
     end
 {%- endmacro %}
 
 
-{# A company's profile. No shares, or zero of them, is what sources say of a fund: unknown. #}
+{# Of a company's profile. Sources answer a fund with no shares or zero shares: the number is unknown. #}
 {% macro profile_fault() -%}
     case
         when symbol is null then 'symbol missing'

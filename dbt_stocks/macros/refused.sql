@@ -1,8 +1,8 @@
-{# What silver does not admit, each with its reason: views, which no model reads. #}
+{# Quarantined rows, each with its reason: views, which no model reads. #}
 
-{# Landed lines that are judged as they stand, of which `columns` are shown: one of them is the `reason`. #}
+{# Landed lines that are checked one by one. `columns` are shown; one of them is the `reason`. #}
 {% macro refused_lines(landed, columns) -%}
-with judged as (
+with checked as (
 
     select
         {% for column in columns %}
@@ -17,12 +17,12 @@ with judged as (
 
 )
 
-select * from judged
+select * from checked
 where reason is not null
 {%- endmacro %}
 
 
-{# Events of a stream, with the message as it came. #}
+{# Quarantined events of a stream, with the message as it came. #}
 {% macro refused_events(events) -%}
 select
     event_id,

@@ -25,8 +25,8 @@
 {%- endmacro %}
 
 
-{# How far back the windows of the touched symbols reach: so many bars of `days` before the first touched date, and to
-   the start of the year before. A literal date, so that an engine reads no older part of a table. #}
+{# How far back the windows of the touched symbols reach: so many bars of `days` before the first touched date.
+   A literal date, so that an engine reads no older part of a table. #}
 {% macro reach_back(since, bars, days, weight="1") -%}
     {%- set reach = none -%}
     {%- if execute and is_incremental() -%}

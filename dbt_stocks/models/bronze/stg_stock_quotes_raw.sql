@@ -15,7 +15,9 @@ renamed as (
         {{ json_price("payload.l") }} as day_low,
         {{ json_price("payload.o") }} as day_open,
         {{ json_price("payload.pc") }} as prev_close,
-        {{ json_is_no_price(["payload.c", "payload.h", "payload.l", "payload.o", "payload.pc"]) }} as is_out_of_range,
+        {{ json_is_price_out_of_range(
+            ["payload.c", "payload.h", "payload.l", "payload.o", "payload.pc"]
+        ) }} as is_out_of_range,
         {{ json_instant("payload.t") }} as market_timestamp,
         {{ json_instant("payload.fetched_at") }} as fetched_at,
         {{ message_columns() }}

@@ -9,7 +9,7 @@ renamed as (
     select
         {{ json_text("payload.s") }} as symbol,
         {{ json_price("payload.p") }} as price,
-        {{ json_is_no_price(["payload.p"]) }} as is_out_of_range,
+        {{ json_is_price_out_of_range(["payload.p"]) }} as is_out_of_range,
         {{ json_as("double", "payload.v") }} as volume,
         {{ json_text("payload.c") }} as conditions,
         {{ json_instant("payload.t", per_second=1000) }} as market_timestamp,

@@ -45,7 +45,7 @@ adjusted as (
         s.session_number,
         d.sessions_since_previous,
         nullif({{ as_wide(as_double("d.close_price") ~ " / d.split_factor") }}, 0) as adj_close_price,
-        -- what percent columns are made of: rounded, a close over seven would carry its error into them
+        -- unrounded, for the percent columns: after a split of 7:1 a rounded close would carry its error into them
         case
             when {{ as_wide(as_double("d.close_price") ~ " / d.split_factor") }} <> 0
                 then {{ as_double("d.close_price") }} / d.split_factor

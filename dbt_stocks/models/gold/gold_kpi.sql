@@ -87,7 +87,8 @@ last_two as (
 
 ),
 
--- our own final close of the session before; a source rolls its own over at a time of its choosing
+-- the change is against our own final close of the session before, if there is one: a source updates its previous close
+-- at a time of its choice
 based as (
 
     select

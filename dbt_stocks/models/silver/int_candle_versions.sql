@@ -2,7 +2,8 @@
 {% set since = since_load() %}
 {% set prices = ["open", "high", "low", "close"] %}
 
--- Every daily bar that was ever answered, turned back to what was traded, and judged.
+-- Every daily bar that was ever answered, turned back to what was traded, with the reason to quarantine it if there is
+-- one.
 with landed as (
 
     select 'ytd_historical_quotes' as dataset, * from {{ ref("stg_ytd_historical_quotes_raw") }}
@@ -127,7 +128,7 @@ as_traded as (
         {{ as_price("a.answered_" ~ name ~ " * coalesce(f.split_factor, 1)") }} as traded_{{ name }},
         {% endfor %}
         {% for name in prices %}
-        {{ is_no_price("a.answered_" ~ name ~ " * coalesce(f.split_factor, 1)") }}
+        {{ is_price_out_of_range("a.answered_" ~ name ~ " * coalesce(f.split_factor, 1)") }}
         {% if not loop.last %} or {% endif %}
         {% endfor %}
             as is_out_of_range,
@@ -153,7 +154,7 @@ widened as (
 
 ),
 
-judged as (
+with_reason as (
 
     select
         dataset,
@@ -198,5 +199,5 @@ judged as (
 
 )
 
-select * from judged
+select * from with_reason
 order by quote_date

@@ -1,7 +1,7 @@
 {{ config(unique_key=["event_id"], meta={"spans": "quote_date"}) }}
 
--- Delivery repeats, an event does not: one row an event, judged, whatever the number of messages and objects that
--- brought it. A message without our headers is an event of its own.
+-- One row an event, however many messages and objects brought it, with the reason to quarantine it if there is one. A
+-- message without our headers is an event of its own.
 with landed as (
 
     select * from {{ ref("stg_stock_quotes_raw") }}
@@ -32,7 +32,7 @@ identified as (
 
 ),
 
-judged as (
+with_reason as (
 
     select
         i.*,
@@ -71,7 +71,7 @@ new_events as (
         market_timestamp,
         fetched_at,
         {{ event_origin() }}
-    from judged
+    from with_reason
 
 ),
 

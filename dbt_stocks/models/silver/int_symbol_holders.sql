@@ -1,7 +1,7 @@
 {{ config(materialized="table") }}
 
--- Which company a symbol stood for, and when, where that is another one than the symbol's present holder. A rename
--- counts from its date on: before that it is unknown, in a replay of the past too.
+-- Past holders of symbols: the company that had a symbol before its present one, from when and until when. A rename
+-- counts from its date on, and is unknown before it, also in a replay of the past.
 with recursive newest as (
 
     select max(quote_date) as quote_date
@@ -44,7 +44,7 @@ currents as (
 
 ),
 
--- until a company left the symbol; since it took it over, if it did before that
+-- a company that left the symbol: from its takeover of the symbol, else from the beginning, until it left
 left_behind as (
 
     select
@@ -58,7 +58,8 @@ left_behind as (
 
 ),
 
--- before a company took the symbol over, another company had it; since another company left it, if it did before that
+-- an unnamed company that had the symbol before a takeover: from when the holder before it left, if one did, until the
+-- takeover
 taken_over as (
 
     select

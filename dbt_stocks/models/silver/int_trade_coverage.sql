@@ -1,7 +1,7 @@
 {{ config(unique_key=["symbol", "quote_date"], meta={"spans": "quote_date"}) }}
 
--- When a symbol's trades were listened to without interruption. A connection covers from when it was subscribed to the
--- newest trade that it brought: so far, it is known, has the feed come. Stretches that touch are one.
+-- The times during which a symbol's trades were received without interruption. A connection covers the time from its
+-- subscription to its newest trade: up to there the feed is known to be complete. Stretches that touch are one.
 with touched as (
 
     select distinct symbol, quote_date from {{ ref("stg_stock_trades_cleaned") }}

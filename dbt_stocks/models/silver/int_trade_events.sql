@@ -1,7 +1,7 @@
 {{ config(unique_key=["event_id"], meta={"spans": "quote_date"}) }}
 
--- One row an event, judged, whatever the number of messages and objects that brought it. Equal trades are legitimate:
--- only the event tells two of them apart.
+-- One row an event, however many messages and objects brought it, with the reason to quarantine it if there is one.
+-- Equal trades are legitimate: only the event tells two of them apart.
 with landed as (
 
     select * from {{ ref("stg_stock_trades_raw") }}
@@ -32,7 +32,7 @@ identified as (
 
 ),
 
-judged as (
+with_reason as (
 
     select
         i.*,
@@ -68,7 +68,7 @@ new_events as (
         fetched_at,
         covered_since,
         {{ event_origin() }}
-    from judged
+    from with_reason
 
 ),
 

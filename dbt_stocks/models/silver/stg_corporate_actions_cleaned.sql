@@ -2,11 +2,16 @@
 {% set since = since_load() %}
 {% set asking = "symbol, kind, data_source, asking_no" %}
 {% set dated = "symbol, kind, data_source, action_date" %}
-{% set of_run = dated ~ ", run_no" %}
+{% set of_streak = dated ~ ", streak_no" %}
 {% set in_order = "over (partition by a.symbol, a.kind, a.data_source order by a.asking_no)" %}
 
--- What the sources say of a symbol by now, of all that they ever said: a symbol with a new landed record is computed
--- again. For each source and date the newest answer that covers the date decides, if it is believed.
+-- The splits and dividends that count, from every answer that a source ever gave. For each source and date the newest
+-- answer that covers the date decides, if it is believed. A symbol with a new record is computed again.
+--
+-- An example of one source. Asked on 1 March for all of the year, it lists a split of 15 February: the split counts.
+-- Asked on 2 March, it lists none: one fact is missing, so the answer is believed at once, and the split is retracted.
+-- Had two facts been missing, the answer would be in doubt: both would count, marked `is_doubted`, until an answer a
+-- day later still lacks them.
 with versions as (
 
     select * from {{ ref("int_action_versions") }}
@@ -36,7 +41,7 @@ touched as (
 ),
 
 -- a split that an answer lists twice is one; equal dividends in one answer are two
-told as (
+answered_facts as (
 
     select
         *,
@@ -59,7 +64,7 @@ checked as (
 
 ),
 
--- facts that came without a record of asking speak of their own dates alone
+-- facts without a record of asking are an answer about their own dates only
 unchecked as (
 
     select distinct
@@ -70,7 +75,7 @@ unchecked as (
         t.object_key,
         t.action_date as checked_from,
         t.action_date as checked_to
-    from told as t
+    from answered_facts as t
     left join checked as c
         on {{ same("t", "c", "symbol, kind, data_source, fetched_at, object_key") }}
         and t.action_date between c.checked_from and c.checked_to
@@ -78,7 +83,7 @@ unchecked as (
 
 ),
 
--- in the order of asking; the facts of one instant do not contradict a check of it in another object
+-- numbered in the order of asking; a record of asking comes before facts that were fetched at the same instant
 askings as (
 
     select
@@ -91,7 +96,7 @@ askings as (
         select *, 0 as is_unchecked from checked
         union all
         select *, 1 as is_unchecked from unchecked
-    ) as asked
+    ) as all_askings
 
 ),
 
@@ -105,7 +110,7 @@ facts as (
         t.action_date,
         t.fact,
         count(*) as times
-    from told as t
+    from answered_facts as t
     inner join askings as a
         on {{ same("t", "a", "symbol, kind, data_source, fetched_at, object_key") }}
         and t.action_date between a.checked_from and a.checked_to
@@ -134,7 +139,7 @@ answers as (
 
 ),
 
--- an answer like the one before it and the one after it adds nothing
+-- each answer with its neighbours: one that equals both is left out
 compared as (
 
     select
@@ -152,7 +157,7 @@ compared as (
 
 ),
 
-kept as (
+kept_answers as (
 
     select * from compared
     where not coalesce(
@@ -166,8 +171,8 @@ kept as (
 
 ),
 
--- what each of these answers says of each date that any of them ever had a fact of
-said as (
+-- the content of each answer on each date on which any answer ever had a fact
+contents_by_date as (
 
     select
         d.symbol,
@@ -177,8 +182,8 @@ said as (
         k.asking_no,
         k.fetched_at,
         coalesce(c.content, '') as content
-    from (select distinct {{ dated }} from told) as d
-    inner join kept as k
+    from (select distinct {{ dated }} from answered_facts) as d
+    inner join kept_answers as k
         on {{ same("d", "k", "symbol, kind, data_source") }}
         and d.action_date between k.checked_from and k.checked_to
     left join contents as c
@@ -187,53 +192,53 @@ said as (
 
 ),
 
-before as (
+with_previous as (
 
     select
         *,
         lag(content) over (partition by {{ dated }} order by asking_no) as content_before,
         lag(asking_no) over (partition by {{ dated }} order by asking_no) as asking_before
-    from said
+    from contents_by_date
 
 ),
 
-numbered as (
+numbered_streaks as (
 
     select
         *,
         sum(case when content = content_before then 0 else 1 end) over (
             partition by {{ dated }} order by asking_no rows between unbounded preceding and current row
-        ) as run_no
-    from before
+        ) as streak_no
+    from with_previous
 
 ),
 
--- a run: answers in a row that say the same of a date
-runs as (
+-- a streak: consecutive answers with the same content on a date
+streaks as (
 
     select
-        {{ of_run }},
+        {{ of_streak }},
         min(asking_no) as first_asking,
         min(asking_before) as asking_before,
         min(fetched_at) as began_at,
         max(fetched_at) as ended_at,
         min(content) as content
-    from numbered
-    group by {{ of_run }}
+    from numbered_streaks
+    group by {{ of_streak }}
 
 ),
 
--- how many facts a run lacks that the one before it had, and how many its first answer lacks in all
-lost as (
+-- how many facts a streak lacks that the streak before it had
+missing_facts as (
 
     select
         r.symbol,
         r.kind,
         r.data_source,
         r.action_date,
-        r.run_no,
+        r.streak_no,
         cast(sum(greatest(b.times - coalesce(n.times, 0), 0)) as integer) as lacking
-    from runs as r
+    from streaks as r
     inner join facts as b
         on {{ same("r", "b", dated) }}
         and r.asking_before = b.asking_no
@@ -241,12 +246,12 @@ lost as (
         on {{ same("r", "n", dated) }}
         and r.first_asking = n.asking_no
         and b.fact = n.fact
-    where r.run_no > 1
-    group by r.symbol, r.kind, r.data_source, r.action_date, r.run_no
+    where r.streak_no > 1
+    group by r.symbol, r.kind, r.data_source, r.action_date, r.streak_no
 
 ),
 
-weighed as (
+weighed_streaks as (
 
     select
         r.*,
@@ -254,47 +259,47 @@ weighed as (
         sum(coalesce(l.lacking, 0)) over (
             partition by r.symbol, r.kind, r.data_source, r.first_asking
         ) as lacking_at_first
-    from runs as r
-    left join lost as l
-        on {{ same("r", "l", of_run) }}
+    from streaks as r
+    left join missing_facts as l
+        on {{ same("r", "l", of_streak) }}
 
 ),
 
--- for a day after a fact was missed first: how many facts that are in doubt each answer lacks
-young as (
+-- during the first day after a fact went missing: how many doubtful facts each answer lacks
+first_day as (
 
     select
         n.symbol,
         n.kind,
         n.data_source,
         n.action_date,
-        n.run_no,
+        n.streak_no,
         n.asking_no,
         w.lacking,
         case when w.lacking_at_first > 1 or n.asking_no = w.first_asking then w.lacking else 0 end as doubtful
-    from numbered as n
-    inner join weighed as w
-        on {{ same("n", "w", of_run) }}
+    from numbered_streaks as n
+    inner join weighed_streaks as w
+        on {{ same("n", "w", of_streak) }}
     where w.lacking > 0 and n.fetched_at < {{ a_day_after("w.began_at") }}
 
 ),
 
-counted as (
+counted_missing as (
 
     select
-        {{ of_run }},
+        {{ of_streak }},
         sum(doubtful) over (partition by {{ asking }}) + lacking - doubtful as lacking_in_all
-    from young
+    from first_day
 
 ),
 
-fewest as (
+fewest_missing as (
 
     select
-        {{ of_run }},
+        {{ of_streak }},
         min(lacking_in_all) as lacking_in_all
-    from counted
-    group by {{ of_run }}
+    from counted_missing
+    group by {{ of_streak }}
 
 ),
 
@@ -305,17 +310,17 @@ believed as (
         w.lacking = 0
         or f.lacking_in_all <= 1
         or w.ended_at >= {{ a_day_after("w.began_at") }} as is_believed
-    from weighed as w
-    left join fewest as f
-        on {{ same("w", "f", of_run) }}
+    from weighed_streaks as w
+    left join fewest_missing as f
+        on {{ same("w", "f", of_streak) }}
 
 ),
 
-newest as (
+newest_contents as (
 
     select
         {{ dated }},
-        max_by(content, run_no) as content
+        max_by(content, streak_no) as content
     from believed
     group by {{ dated }}
 
@@ -337,15 +342,15 @@ decided as (
     from (
         select * from believed
         where is_believed
-        qualify row_number() over (partition by {{ dated }} order by run_no desc) = 1
+        qualify row_number() over (partition by {{ dated }} order by streak_no desc) = 1
     ) as b
-    inner join newest as n
+    inner join newest_contents as n
         on {{ same("b", "n", dated) }}
 
 ),
 
--- each fact once, of equal ones in one answer each, as it was told last
-lines as (
+-- one row a fact, from the last line that has it; equal facts of one answer are numbered
+last_lines as (
 
     select *
     from (
@@ -354,7 +359,7 @@ lines as (
             row_number() over (
                 partition by {{ dated }}, fetched_at, object_key, fact order by line_no
             ) as fact_no
-        from told
+        from answered_facts
     ) as repeated
     qualify row_number() over (
         partition by {{ dated }}, fact, fact_no order by fetched_at desc, object_key desc, line_no
@@ -362,7 +367,7 @@ lines as (
 
 ),
 
-judged as (
+flagged as (
 
     select
         l.*,
@@ -370,7 +375,7 @@ judged as (
         l.fact_no <= coalesce(f.times, 0) and d.is_newest_source as is_counted,
         d.is_doubted,
         t.load_id as touched_load_id
-    from lines as l
+    from last_lines as l
     inner join decided as d
         on {{ same("l", "d", dated) }}
     left join facts as f
@@ -380,7 +385,7 @@ judged as (
 
 ),
 
--- asked again and answered the same is no change: whole histories hang on it
+-- a change recomputes the symbol's whole history, so an answer that repeats the last one is no change
 actions as (
 
     select
@@ -402,7 +407,7 @@ actions as (
         j.load_id,
         {% if is_incremental() %} coalesce(k.changed_load_id, j.touched_load_id) {% else %} j.touched_load_id {% endif %}
             as changed_load_id
-    from judged as j
+    from flagged as j
     {% if is_incremental() %}
     left join {{ this }} as k
         on {{ same("j", "k", dated ~ ", fact, fact_no, is_counted") }}

@@ -56,7 +56,7 @@ neighbours as (
 
 ),
 
--- the few whose prices are far from a neighbour's, a split's among them; bars that are weeks apart explain nothing
+-- a cheap first choice: bars far from a neighbour's price, also by a split, with both neighbours within two weeks
 candidates as (
 
     select * from neighbours
