@@ -10,7 +10,6 @@ from outages import files_of_at_most
 
 from stocklib.errors import InputError, TransformFailed
 from stocklib.pipeline.transform import run_dbt
-from stocklib.warehouse import dbt
 from stocklib.warehouse.dbt import merge_variables
 from stocklib.warehouse.described import described_models
 
@@ -38,17 +37,15 @@ def test_variables_that_are_no_mapping_are_one_clear_error(args: list[str]) -> N
         merge_variables(["build", *args], OURS)
 
 
-def test_a_full_disk_under_dbts_log_is_one_sentence(
-    tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # what an earlier test in this process parsed would be answered without a word on the disk
-    monkeypatch.setattr(dbt, "_parsed", {})
+def test_a_full_disk_under_dbts_log_is_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    # no other test in this process has parsed the project with this value, so that dbt parses it here
+    settings = settings_in(tmp_path, CLOSE_SETTLE_SECONDS="1234")
     with files_of_at_most(100), pytest.raises(TransformFailed, match="the disk may be full"):
-        described_models(settings_in(tmp_path))
+        described_models(settings)
     assert "Traceback" not in capfd.readouterr().err
     assert logging.raiseExceptions
     # once there is room, the same process reads the project
-    assert "gold_kpi" in described_models(settings_in(tmp_path))
+    assert "gold_kpi" in described_models(settings)
 
 
 def test_dbt_hears_ours_and_the_callers(tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture) -> None:

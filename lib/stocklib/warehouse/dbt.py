@@ -15,6 +15,7 @@ from typing import Any
 
 from stocklib.errors import InputError, TransformFailed
 from stocklib.host import environment
+from stocklib.settings import Settings
 from stocklib.warehouse import DbtResult, Touched
 
 log = logging.getLogger(__name__)
@@ -33,13 +34,26 @@ BOUNDS = {"STOCKS_TOUCHED_LOAD": "$load$", "STOCKS_TOUCHED_DAYS": "$days$", "STO
 
 @dataclass(frozen=True)
 class DbtPlace:
-    """The paths of a dbt run: the project, its target and log folders; with environment and variables."""
+    """Where dbt runs: its target folder and environment; the settings give project, logs and variables."""
 
-    project: Path
+    settings: Settings
     target: Path
-    logs: Path
     environ: Mapping[str, str]
-    variables: Mapping[str, Any]
+
+    @property
+    def project(self) -> Path:
+        """Return the folder of dbt's project."""
+        return self.settings.root / "dbt_stocks"
+
+    @property
+    def logs(self) -> Path:
+        """Return the folder of dbt's log."""
+        return self.settings.home / "logs"
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """Return the variables of the project that settings decide."""
+        return {"close_settle_seconds": self.settings.close_settle_seconds}
 
 
 def reads_warehouse(args: Sequence[str]) -> bool:
@@ -147,7 +161,7 @@ def parse(place: DbtPlace) -> Any:
     """Return the parsed project; None when parsing fails, since the run itself reports why."""
     # with the target: a process may use two warehouses. Of a local file the parsed project holds only the name
     environ = {**place.environ, "STOCKS_WAREHOUSE_FILE": Path(place.environ.get("STOCKS_WAREHOUSE_FILE", "")).name}
-    digest = hashlib.sha256(json.dumps([dict(place.variables), environ]).encode())
+    digest = hashlib.sha256(json.dumps([place.variables, environ]).encode())
     for path in sorted(p for p in place.project.rglob("*") if p.suffix in (".sql", ".yml", ".md") and p.is_file()):
         digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
     key = digest.hexdigest()

@@ -29,13 +29,8 @@ class Described:
 
 def described_models(settings: Settings) -> dict[str, Described]:
     """Return every model of the project by its name; ``TransformFailed`` when dbt cannot parse it."""
-    place = DbtPlace(
-        project=settings.root / "dbt_stocks",
-        target=settings.home / "warehouse" / "dbt" / "described",
-        logs=settings.home / "logs",
-        environ={"STOCKS_DBT_TARGET": "local", "STOCKS_WAREHOUSE_FILE": ":memory:"},
-        variables={},
-    )
+    environ = {"STOCKS_DBT_TARGET": "local", "STOCKS_WAREHOUSE_FILE": ":memory:"}
+    place = DbtPlace(settings, settings.home / "warehouse" / "dbt" / "described", environ)
     with environment(place.environ):
         manifest = parse(place)
     if manifest is None:

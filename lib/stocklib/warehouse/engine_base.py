@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from stocklib.errors import OtherRelease
 from stocklib.settings import Settings
 from stocklib.warehouse import (
+    BESIDE_GOLD,
     LAST,
     SCHEMA_VERSION,
     Build,
@@ -288,6 +289,15 @@ def read_build(session: WarehouseSession, place: str = "") -> Build | None:
     # a version that an older release published lacks the last column
     finished_at, whole_at = (instant and instant.replace(tzinfo=UTC) for instant in (*row[3:], None)[:2])
     return Build(int(row[0]), row[1], row[2], finished_at, whole_at)
+
+
+def exported_tables(look: WarehouseSession) -> list[str]:
+    """Return the published tables that an export holds, by schema and name: those of gold, then ``BESIDE_GOLD``."""
+    rows = look.rows(
+        "select lower(table_schema || '.' || table_name) from information_schema.tables "
+        "where lower(table_schema) in ('gold', 'silver', 'ops') order by 1"
+    )
+    return [name for (name,) in rows if name.startswith("gold.") or name in BESIDE_GOLD]
 
 
 def naive(instant: datetime) -> datetime:

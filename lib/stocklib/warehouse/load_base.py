@@ -13,28 +13,13 @@ from stocklib.warehouse import LandedObject, LoadResult
 from stocklib.warehouse.raw_lines import CheckedObject, UnreadObject, refuse_other_kind
 
 _ASKED_AT_ONCE = 256
-
-# What each load writes down next to the lines themselves, in the order of the tables' columns.
-HISTORY = {
-    "dataset": "varchar",
-    "object_key": "varchar",
-    "lines": "bigint",
-    "loaded_lines": "bigint",
-    "rejected_lines": "bigint",
-    "bytes": "bigint",
-}
-REJECTED = {
-    "dataset": "varchar",
-    "object_key": "varchar",
-    "line_no": "integer",
-    "raw_text": "varchar",
-    "reason": "varchar",
-}
+# What a load adds to each row that it inserts.
+STAMPS = ("load_id", "loaded_at")
 
 
 @dataclass(frozen=True)
 class LoadedObject:
-    """What ``load_history`` says of an object; the fields are those of ``HISTORY``."""
+    """What ``raw.load_history`` says of an object: its columns, but for those of ``STAMPS``."""
 
     dataset: str
     object_key: str
@@ -103,19 +88,20 @@ class Load(ABC):
 
     def finish(self) -> LoadResult:
         """Commit; without a single readable object it is no load."""
-        corrupt = tuple(str(unread.error) for unread in self._unread if isinstance(unread.error, CorruptObject))
-        if not self._objects:
-            with self._transaction():
-                self._remember_unread()
-            return LoadResult(None, 0, 0, 0, corrupt)
-        self._stage()
         rows = sum(done.loaded_lines for done in self._objects)
         rejected = sum(done.rejected_lines for done in self._objects)
+        load_id = None
+        if self._objects:
+            self._stage()
         with self._transaction():
-            load_id = self._next_id()
-            self._insert(load_id)
-            self._remember(load_id, f"{rows} lines, {rejected} rejected")
-        self._clean()
+            self._remember_unread()
+            if self._objects:
+                load_id = self._next_id()
+                self._insert(load_id)
+                self._remember(load_id, f"{rows} lines, {rejected} rejected")
+        if self._objects:
+            self._clean()
+        corrupt = tuple(str(unread.error) for unread in self._unread if isinstance(unread.error, CorruptObject))
         return LoadResult(load_id, len(self._objects), rows, rejected, corrupt)
 
     def _next_id(self) -> int:
@@ -126,29 +112,20 @@ class Load(ABC):
         session = self._session
         if self._kind is not None and self._held is None:
             session.run("insert into ops.warehouse_source values (?, ?)", [self._kind, self._first_key])
-        self._remember_newest(load_id)
-        self._remember_unread()
+        brought = "from raw.load_history where load_id = ?"
+        session.run(f"delete from ops.freshness where dataset in (select dataset {brought})", [load_id])  # noqa: S608
         session.run(
-            "delete from ops.unreadable_objects where object_key in "
-            "(select object_key from raw.load_history where load_id = ?)",
+            "insert into ops.freshness select dataset, max(object_key), max(load_id), max(loaded_at) "
+            "from raw.load_history where dataset not in (select dataset from ops.freshness) group by dataset"
+        )
+        session.run(
+            f"delete from ops.unreadable_objects where object_key in (select object_key {brought})",  # noqa: S608
             [load_id],
         )
         session.run(
             "insert into ops.pipeline_runs values ('load', 'succeeded', ?, ?, ?, ?)",
             [load_id, detail, self._loaded_at, datetime.now(UTC).replace(tzinfo=None)],
         )
-
-    def _remember_newest(self, load_id: int) -> None:
-        newest: dict[str, str] = {}
-        for done in self._objects:
-            newest[done.dataset] = max(newest.get(done.dataset, ""), done.object_key)
-        for dataset, key in newest.items():
-            kept = self._session.row("select last_object from ops.freshness where dataset = ?", [dataset])
-            self._session.run("delete from ops.freshness where dataset = ?", [dataset])
-            last = max(key, kept[0]) if kept else key
-            self._session.run(
-                "insert into ops.freshness values (?, ?, ?, ?)", [dataset, last, load_id, self._loaded_at]
-            )
 
     def _remember_unread(self) -> None:
         for unread in self._unread:

@@ -6,6 +6,7 @@ its sign.
 """
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def harmless_table(table: "pa.Table") -> "pa.Table":
     return table.rename_columns([_harmless(name) for name in table.column_names])
 
 
-def harmless_select(con: Any, table: str) -> str:
+def harmless_select(rows: Callable[[str], list[tuple[Any, ...]]], table: str) -> str:
     """Return the SELECT of a DuckDB table without a text that a spreadsheet runs as a formula."""
     shown = []
-    for name, kind, *_ in con.execute(f"describe {table}").fetchall():
+    for name, kind, *_ in rows(f"describe {table}"):
         cell = column = _quoted(name)
         if kind.startswith(("VARCHAR", "ENUM")):
             cell = f"if(regexp_matches({column}, '{FORMULA}'), '''' || {column}, {column})"

@@ -7,33 +7,27 @@ in by rename after the tests passed; opened read-only, for as long as one query 
 import contextlib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stocklib.errors import WarehouseError
 from stocklib.settings import Settings
-from stocklib.warehouse import BESIDE_GOLD, Build, Reader, Touched
+from stocklib.warehouse import Build, Reader, Touched
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace
-from stocklib.warehouse.engine_base import WarehouseEngine, read_build
+from stocklib.warehouse.engine_base import WarehouseEngine, exported_tables
 from stocklib.warehouse.local import publication
 from stocklib.warehouse.local.duckdb_load import LocalLoad
 from stocklib.warehouse.local.files import (
     LocalSession,
-    make_folder,
     open_private,
     open_published,
     remove_orphans,
-    told_plainly,
 )
 from stocklib.warehouse.local.lock import hold
 from stocklib.warehouse.spreadsheets import harmless_select
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
 
 # Each publication writes the whole of ops: of a stream's runs, those of the last hours are kept.
 _RUNS_KEPT = 10_000
@@ -120,7 +114,7 @@ class LocalWarehouse(WarehouseEngine):
     @contextmanager
     def _read_published(self) -> Iterator[Reader]:
         with open_published(self._published) as session:
-            yield _Published(session, self._published)
+            yield session
 
     def costs(self, *, since: datetime) -> list[Cost]:
         """Nothing: it runs on this machine."""
@@ -131,30 +125,19 @@ class LocalWarehouse(WarehouseEngine):
         options = {"parquet": "format parquet", "csv": "format csv, header true"}[fmt]
         written: list[Path] = []
         with open_published(self._published, writes_files=True) as session:
-            tables = session.rows(
-                "select table_schema, table_name from information_schema.tables "
-                "where table_catalog = current_database() and table_schema in ('gold', 'silver', 'ops') "
-                "order by table_schema = 'gold' desc, table_name"
-            )
-            for schema, name in tables:
-                if schema != "gold" and f"{schema}.{name}" not in BESIDE_GOLD:
-                    continue
-                path = folder / f"{name}.{fmt}"
+            for table in exported_tables(session):
+                path = folder / f"{table.partition('.')[2]}.{fmt}"
                 target = str(path).replace("'", "''")
-                table = f"{schema}.{name}"
-                asked = harmless_select(session.con, table) if fmt == "csv" else f"select * from {table}"  # noqa: S608
-                with told_plainly(folder):
-                    session.run(f"copy ({asked} order by all) to '{target}' ({options})")
+                asked = harmless_select(session.rows, table) if fmt == "csv" else f"select * from {table}"  # noqa: S608
+                # the disk that can be full is that of the folder
+                LocalSession(session.con, folder).run(f"copy ({asked} order by all) to '{target}' ({options})")
                 written.append(path)
         return written
 
     # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @contextmanager
-    def _lock_held(self, wait: float) -> Iterator[None]:
-        make_folder(self._folder)
-        with hold(self._folder / "lock", wait=wait):
-            yield
+    def _lock_held(self, wait: float) -> AbstractContextManager[None]:
+        return hold(self._folder / "lock", wait=wait)
 
     @contextmanager
     def _private(self) -> Iterator[LocalSession]:
@@ -163,13 +146,12 @@ class LocalWarehouse(WarehouseEngine):
             if getattr(self._held, "session", None) is None:
                 self._held.files = contextlib.ExitStack()
                 self._held.session = self._held.files.enter_context(open_private(self._build))
-            with told_plainly(self._build):
-                try:
-                    yield self._held.session
-                except BaseException:
-                    # with it goes what was begun
-                    self._let_go()
-                    raise
+            try:
+                yield self._held.session
+            except BaseException:
+                # with it goes what was begun
+                self._let_go()
+                raise
 
     @contextmanager
     def _changing(self) -> Iterator[LocalSession]:
@@ -204,34 +186,9 @@ class LocalWarehouse(WarehouseEngine):
             self._held.files.close()
 
     def _dbt_place(self) -> DbtPlace:
-        return DbtPlace(
-            project=self._settings.root / "dbt_stocks",
-            target=self._folder / "dbt" / self._build.parent.name / "target",
-            logs=self._settings.home / "logs",
-            environ={"STOCKS_DBT_TARGET": "local", "STOCKS_WAREHOUSE_FILE": str(self._build)},
-            variables={"close_settle_seconds": self._settings.close_settle_seconds},
-        )
-
-
-class _Published:
-    """The published file, open: as it was when it was opened, also when another one takes its name."""
-
-    def __init__(self, session: LocalSession, path: Path) -> None:
-        self._session = session
-        self._path = path
-
-    def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
-        with told_plainly(self._path):
-            frame: pd.DataFrame = self._session.con.execute(sql, list(params)).df()
-            return frame
-
-    def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
-        with told_plainly(self._path):
-            return self._session.con.sql(sql, params=list(params)).to_arrow_table()
-
-    def published_build(self) -> Build | None:
-        with told_plainly(self._path):
-            return read_build(self._session)
+        target = self._folder / "dbt" / self._build.parent.name / "target"
+        environ = {"STOCKS_DBT_TARGET": "local", "STOCKS_WAREHOUSE_FILE": str(self._build)}
+        return DbtPlace(self._settings, target, environ)
 
 
 def _wal(path: Path) -> Path:

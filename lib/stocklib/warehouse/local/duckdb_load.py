@@ -5,9 +5,10 @@ Everything happens in one transaction of the session that is handed in; ``finish
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
-from stocklib.warehouse.load_base import HISTORY, REJECTED, Load, LoadedObject
+from stocklib.warehouse.load_base import STAMPS, Load, LoadedObject
 from stocklib.warehouse.local.files import LocalSession
 from stocklib.warehouse.raw_lines import CheckedObject
 
@@ -41,11 +42,12 @@ class LocalLoad(Load):
     def _insert(self, load_id: int) -> None:
         import pyarrow as pa
 
-        history = pa.table({name: [getattr(done, name) for done in self._objects] for name in HISTORY})
-        self._insert_rows(f"raw.load_history ({', '.join(HISTORY)}, load_id, loaded_at) select *", history)
+        history = pa.Table.from_pylist([asdict(done) for done in self._objects])
+        names = ", ".join((*history.column_names, *STAMPS))
+        self._insert_rows(f"raw.load_history ({names}) select *", history)
         if self._rejected:
-            columns = (list(column) for column in zip(*self._rejected, strict=True))
-            rejected = pa.table(dict(zip(REJECTED, columns, strict=True)))
+            columns = [pa.array(list(column)) for column in zip(*self._rejected, strict=True)]
+            rejected = pa.table(columns, names=["dataset", "object_key", "line_no", "raw_text", "reason"])
             self._insert_rows("raw.rejected_lines select *", rejected)
 
     def _stage(self) -> None:

@@ -7,10 +7,16 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stocklib.errors import UnknownName, WarehouseBusy, WarehouseError
 from stocklib.host import is_alive
+from stocklib.warehouse import Build
+from stocklib.warehouse.engine_base import read_build
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 # extensions are downloads: what is not built in is not used
 _CONFIG: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -20,14 +26,19 @@ _numbers = itertools.count()
 
 
 class LocalSession:
-    """An open file of DuckDB, asked as a session of Snowflake is."""
+    """An open file of DuckDB, asked as a session of Snowflake is; its errors are ours.
 
-    def __init__(self, con: Any) -> None:
+    It stays the file that was opened, also when another one takes its name.
+    """
+
+    def __init__(self, con: Any, path: Path) -> None:
         self.con = con
+        self._path = path
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return every row of an answer: one that is not read to its end keeps the connection busy."""
-        return list(self.con.execute(sql, list(params)).fetchall())
+        with told_plainly(self._path):
+            return list(self.con.execute(sql, list(params)).fetchall())
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of an answer, or None."""
@@ -35,7 +46,8 @@ class LocalSession:
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement, or several without parameters. DuckDB counts no rows: the answer is 0."""
-        self.con.execute(sql, list(params))
+        with told_plainly(self._path):
+            self.con.execute(sql, list(params))
         return 0
 
     def insert_arrow(self, sql: str, rows: Any, params: Sequence[Any] = ()) -> None:
@@ -44,15 +56,30 @@ class LocalSession:
         self.run(sql, params)
         self.con.unregister("incoming")
 
+    def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
+        """Return an answer as a frame."""
+        with told_plainly(self._path):
+            frame: pd.DataFrame = self.con.execute(sql, list(params)).df()
+            return frame
+
+    def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
+        """Return an answer in columns."""
+        with told_plainly(self._path):
+            return self.con.sql(sql, params=list(params)).to_arrow_table()
+
+    def published_build(self) -> Build | None:
+        """Return the build that the file holds."""
+        return read_build(self)
+
 
 @contextmanager
 def open_private(path: Path) -> Iterator[LocalSession]:
     """Open for writing; what is not committed when the block ends is gone."""
     import duckdb
 
-    make_folder(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with told_plainly(path), contextlib.closing(duckdb.connect(str(path), config=dict(_CONFIG))) as con:
-        yield LocalSession(con)
+        yield LocalSession(con, path)
 
 
 @contextmanager
@@ -65,15 +92,7 @@ def open_published(path: Path, *, writes_files: bool = False) -> Iterator[LocalS
         with _own_name(path) as name:
             con = duckdb.connect(str(name), read_only=True, config=config)
         with contextlib.closing(con):
-            yield LocalSession(con)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder of the warehouse."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WarehouseError(f"{folder} cannot be made: {error}; choose another STOCKS_HOME") from error
+            yield LocalSession(con, path)
 
 
 def remove_orphans(folder: Path) -> None:

@@ -41,7 +41,7 @@ def _open(path: Path) -> IO[bytes]:
         return path.open("ab+", buffering=0)
     except OSError as error:
         raise WarehouseError(
-            f"cannot write to {path.parent} ({error.strerror}): make it writable, or point STOCKS_HOME elsewhere"
+            f"cannot write to {path.parent} ({error.strerror}): make it writable, or choose another STOCKS_HOME"
         ) from error
 
 

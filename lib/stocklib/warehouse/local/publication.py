@@ -69,17 +69,15 @@ def copy(build: Path, folder: Path, *, keep: bool) -> None:
 
 def bring_forward(session: LocalSession, folder: Path) -> bool:
     """Bring the spare up to the private version and swap it in; False where there is none that could be."""
-    import duckdb
-
     published, spare, aside = folder / "published.duckdb", folder / "spare.duckdb", folder / "spare.next.duckdb"
     aside.unlink(missing_ok=True)
     if not spare.exists() or not published.exists():
         return False
     try:
         session.run(f"attach '{str(spare).replace(chr(39), chr(39) * 2)}' as spare")
-    except duckdb.Error as error:
+    except WarehouseError as error:
         # a reader still has it open
-        log.info("the version before the last cannot be brought forward (%s): copying", str(error).splitlines()[0])
+        log.info("the version before the last cannot be brought forward (%s): copying", error)
         return False
     try:
         base = _base(session)
@@ -92,7 +90,7 @@ def bring_forward(session: LocalSession, folder: Path) -> bool:
         session.run("force checkpoint spare")
     finally:
         # what was begun and not committed is gone with the connection
-        with contextlib.suppress(duckdb.Error):
+        with contextlib.suppress(WarehouseError):
             session.run("detach spare")
     if spare.with_name(spare.name + ".wal").exists():
         return False

@@ -19,7 +19,6 @@ import orjson
 from stocklib.errors import VersionChanged, WarehouseError
 from stocklib.settings import Settings
 from stocklib.warehouse import (
-    BESIDE_GOLD,
     Build,
     Reader,
     Touched,
@@ -27,7 +26,7 @@ from stocklib.warehouse import (
 )
 from stocklib.warehouse.cost import Cost
 from stocklib.warehouse.dbt import DbtPlace
-from stocklib.warehouse.engine_base import WarehouseEngine, naive, read_build
+from stocklib.warehouse.engine_base import WarehouseEngine, exported_tables, naive, read_build
 from stocklib.warehouse.snowflake import grants, query_history
 from stocklib.warehouse.snowflake.arrow_types import to_exact, to_frame, to_table
 from stocklib.warehouse.snowflake.lease import WriterLock
@@ -91,25 +90,25 @@ class SnowflakeWarehouse(WarehouseEngine):
         """Swap clones of the private schemas in; a clone costs the same whatever was ``touched``."""
         with self.writing():
             names = {"build": self._build, "published": self._published, "reader": self._reader()}
-            self._define(table_columns.statements("snowflake/publish.sql", **names))
+            self._replace(table_columns.statements("snowflake/publish.sql", **names))
 
     @contextmanager
     def fresh(self) -> Iterator["SnowflakeWarehouse"]:
         """An empty database to fill; clones of its schemas take the private ones' places when the block ends well."""
         empty = [f"create or replace schema {self._rebuild}.{schema}" for schema in table_columns.SCHEMAS]
         with self.writing():
-            self._define(empty)
+            self._replace(empty)
             other = SnowflakeWarehouse(self._settings, build=self._rebuild)
             with other.writing():
                 other.initialise()
                 yield other
             # killed between two of the schemas: the next transform knows of no build, and builds everything again
             self._session().run("delete from ops.builds")
-            self._define(
+            self._replace(
                 f"create or replace schema {self._build}.{schema} clone {self._rebuild}.{schema}"
                 for schema in ("raw", "bronze", "silver", "gold", "ops")
             )
-            self._define(empty)
+            self._replace(empty)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -141,17 +140,11 @@ class SnowflakeWarehouse(WarehouseEngine):
 
         written: list[Path] = []
         session = self._session(self._published)
-        with self.reading() as look:
-            tables = look.query(
-                "select lower(table_schema) as place, lower(table_name) as name from information_schema.tables "
-                "where lower(table_schema) in ('gold', 'silver', 'ops') order by 1, 2"
-            )
-            for place, name in zip(tables["place"], tables["name"], strict=True):
-                if place != "gold" and f"{place}.{name}" not in BESIDE_GOLD:
-                    continue
-                table = to_exact(session.arrow(f"select * from {place}.{name}"))  # noqa: S608
+        with self.reading():
+            for name in exported_tables(session):
+                table = to_exact(session.arrow(f"select * from {name}"))  # noqa: S608
                 table = table.sort_by([(column, "ascending") for column in table.column_names])
-                path = folder / f"{name}.{fmt}"
+                path = folder / f"{name.partition('.')[2]}.{fmt}"
                 if fmt == "parquet":
                     parquet.write_table(table, path)
                 else:
@@ -172,6 +165,10 @@ class SnowflakeWarehouse(WarehouseEngine):
         return sessions[key]
 
     def _define(self, statements: Iterable[str]) -> None:
+        for statement in statements:
+            self._session().run(statement)
+
+    def _replace(self, statements: Iterable[str]) -> None:
         """Run statements in a session of their own: CREATE SCHEMA changes where a session is."""
         with contextlib.closing(self._connect(self._build, "publish")) as session:
             for statement in statements:
@@ -221,19 +218,15 @@ class SnowflakeWarehouse(WarehouseEngine):
         return name if self._session().rows(f"show roles like '{name}'") else ""
 
     def _dbt_place(self) -> DbtPlace:
-        return DbtPlace(
-            project=self._settings.root / "dbt_stocks",
-            target=self._folder / "dbt" / self._build.lower() / "target",
-            logs=self._settings.home / "logs",
-            environ={
-                "STOCKS_DBT_TARGET": "snowflake",
-                "STOCKS_SNOWFLAKE_DATABASE": self._build,
-                "STOCKS_SNOWFLAKE_SCHEMA": self._settings.snowflake_schema,
-                "STOCKS_RUN": RUN,
-                **self._who.environ(),
-            },
-            variables={"close_settle_seconds": self._settings.close_settle_seconds},
-        )
+        target = self._folder / "dbt" / self._build.lower() / "target"
+        environ = {
+            "STOCKS_DBT_TARGET": "snowflake",
+            "STOCKS_SNOWFLAKE_DATABASE": self._build,
+            "STOCKS_SNOWFLAKE_SCHEMA": self._settings.snowflake_schema,
+            "STOCKS_RUN": RUN,
+            **self._who.environ(),
+        }
+        return DbtPlace(self._settings, target, environ)
 
 
 class _Published:

@@ -14,16 +14,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from stocklib.errors import WarehouseError
 from stocklib.warehouse import DATASETS
-from stocklib.warehouse.load_base import HISTORY, REJECTED, Load, LoadedObject
+from stocklib.warehouse.load_base import STAMPS, Load, LoadedObject
 from stocklib.warehouse.raw_lines import CheckedObject
 from stocklib.warehouse.snowflake.lease import WriterLock
 from stocklib.warehouse.snowflake.session import SnowflakeSession
+from stocklib.warehouse.table_columns import columns
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,8 @@ class SnowflakeLoad(Load):
         for number, line in zip(checked.numbers, checked.good, strict=True):
             self._write(checked.dataset, b'"k":%b,"n":%d,"r":%b' % (key, number, line))
         for number, text, reason in checked.bad:
-            row: list[Any] = [checked.dataset, checked.key, number, text, reason]
-            self._write("rejected_lines", b'"r":' + orjson.dumps(dict(zip(REJECTED, row, strict=True))))
+            row = {"dataset": checked.dataset, "object_key": checked.key, "line_no": number}
+            self._write("rejected_lines", b'"r":' + orjson.dumps({**row, "raw_text": text, "reason": reason}))
         self._write("load_history", b'"r":' + orjson.dumps(loaded))
 
     def _write(self, table: str, rest: bytes) -> None:
@@ -112,10 +112,12 @@ class SnowflakeLoad(Load):
                 "select line:r, line:k::varchar, line:n::integer, ?, ? from raw.incoming where line:d::varchar = ?",
                 [load_id, stamp, dataset],
             )
-        for table, columns in (("load_history", HISTORY), ("rejected_lines", REJECTED)):
-            chosen = ", ".join(f"line:r.{name}::{kind}" for name, kind in columns.items())
+        for table in ("load_history", "rejected_lines"):
+            declared = columns(f"raw.{table}", snowflake=True)
+            given = {name: kind for name, kind in declared.items() if name not in STAMPS}
+            chosen = ", ".join(f"line:r.{name}::{kind}" for name, kind in given.items())
             self._session.run(
-                f"insert into raw.{table} ({', '.join(columns)}, load_id, loaded_at) "  # noqa: S608
+                f"insert into raw.{table} ({', '.join((*given, *STAMPS))}) "  # noqa: S608
                 f"select {chosen}, ?, ? from raw.incoming where line:d::varchar = ?",
                 [load_id, stamp, table],
             )
