@@ -8,7 +8,7 @@ statement. So the cost depends less on the seconds of statements than on how the
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -17,8 +17,8 @@ RATES = {
     "X-SMALL": 1, "SMALL": 2, "MEDIUM": 4, "LARGE": 8, "X-LARGE": 16,
     "2X-LARGE": 32, "3X-LARGE": 64, "4X-LARGE": 128, "5X-LARGE": 256, "6X-LARGE": 512,
 }  # fmt: skip
-SUSPEND_SECONDS = 60.0
-_LEAST_SECONDS = 60.0
+# How long after a statement a warehouse suspends; it is awake for 60 s at least.
+_SUSPEND = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ def add_up(statements: Iterable[Statement], *, metered: Mapping[datetime, float]
     An hour's credits are split over its statements by their seconds.
     """
     metered = metered or {}
-    by_hour: dict[datetime, list[Statement]] = defaultdict(list)
-    for statement in sorted(statements, key=lambda one: one.began_at):
-        by_hour[statement.began_at.replace(minute=0, second=0, microsecond=0)].append(statement)
-    estimated = _estimate([one for hour in by_hour.values() for one in hour])
+    ordered = sorted(statements, key=lambda one: one.began_at)
+    by_hour: dict[datetime, list[tuple[Statement, float]]] = defaultdict(list)
+    for one, credits in zip(ordered, _estimate(ordered), strict=True):
+        by_hour[one.began_at.replace(minute=0, second=0, microsecond=0)].append((one, credits))
     found: dict[tuple[date, str, str], list[tuple[Statement, float, bool]]] = defaultdict(list)
     for hour, those in by_hour.items():
-        credits = metered.get(hour, sum(estimated[id(one)] for one in those))
-        seconds = sum(one.seconds for one in those if one.size)
-        for one in those:
+        credits = metered.get(hour, sum(estimated for _, estimated in those))
+        seconds = sum(one.seconds for one, _ in those if one.size)
+        for one, _ in those:
             share = one.seconds / seconds if one.size and seconds else 0.0
             found[(hour.date(), *_parts(one.tag))].append((one, credits * share, hour not in metered))
     return [
@@ -76,34 +76,15 @@ def add_up(statements: Iterable[Statement], *, metered: Mapping[datetime, float]
     ]
 
 
-def awake(spans: Sequence[tuple[float, float]], *, suspend: float = SUSPEND_SECONDS) -> list[float]:
-    """Return for how many seconds each span of work, in seconds and in order of time, keeps a warehouse awake.
-
-    A span that begins while it is awake counts what it adds, so that the sum is the time paid for.
-
-    >>> awake([(0, 10)]), awake([(0, 10), (20, 30)]), awake([(0, 10), (300, 310)])
-    ([70.0], [70.0, 20.0], [70.0, 70.0])
-    """
-    paid, until = [], float("-inf")
-    for start, end in spans:
-        asleep = max(end + suspend, start + _LEAST_SECONDS)
-        paid.append(max(0, asleep - max(start, until)))
-        until = max(until, asleep)
-    return paid
-
-
-def _estimate(statements: Sequence[Statement]) -> dict[int, float]:
-    """Return each statement's share of its warehouse's awake time."""
-    found = {id(one): 0.0 for one in statements}
-    for size in {one.size for one in statements if one.size}:
-        those = [one for one in statements if one.size == size]
-        first = those[0].began_at
-        spans = [
-            (begins, begins + one.seconds) for one in those if (begins := (one.began_at - first).total_seconds()) >= 0
-        ]
-        for one, seconds in zip(those, awake(spans), strict=True):
-            found[id(one)] = seconds / 3600 * RATES.get(size.upper(), 1)
-    return found
+def _estimate(ordered: Iterable[Statement]) -> Iterator[float]:
+    """Yield the credits of each statement, in order of time: of the time that it adds to its warehouse's awake time."""
+    until: dict[str, datetime] = {}
+    for one in ordered:
+        asleep = one.began_at + timedelta(seconds=one.seconds) + _SUSPEND
+        before = until.get(one.size, one.began_at)
+        until[one.size] = max(before, asleep)
+        awake = max(timedelta(), asleep - max(one.began_at, before))
+        yield awake / timedelta(hours=1) * RATES.get(one.size.upper(), 1) if one.size else 0.0
 
 
 def _parts(tag: str) -> tuple[str, str]:
