@@ -16,12 +16,36 @@ import pandas as pd
 from stocklib.errors import WarehouseError
 from stocklib.indicators import ema
 from stocklib.warehouse import Warehouse
+from workbench.powerbi.star import QUARANTINED
 
 # Of the measure EMA 20.
 EMA_WINDOW = 20
 # Power BI's decimals have four digits after the point; a ratio of two of them is less exact.
 _TOLERANCE = {"Indexed to 100": 0.05, "Correlation": 0.001, "EMA 20": 0.001}
 _EXACT, _SHARE = 0.0001, 1e-9
+# Measures that are a column of gold, by the table.
+_OF_KPI = {"Last price": "current_price", "Change": "change_amount", "Change %": "change_percent"}
+_OF_PERFORMANCE = {
+    "Volatility 30 %": "volatility_30day_percent",
+    "Drawdown %": "drawdown_percent",
+    "Average 7": "ma_7day",
+    "Average 30": "ma_30day",
+    "Average 90": "ma_90day",
+}
+_OF_CANDLES = {
+    **{f"Candle {part}": f"candle_{part}" for part in ("open", "high", "low", "close")},
+    "Candle volume": "volume",
+    "SMA 20": "trend_line",
+}
+_REFUSED = " + ".join(f"(select count(*) from silver.quarantined_{kind})" for kind in QUARANTINED)  # noqa: S608
+# Measures of everything, by SQL.
+_OF_ALL = {
+    "Market cap": "select sum(market_cap) as value from gold.gold_treechart",
+    "Volume": "select sum(volume * split_factor) as value from gold.fact_daily_stock_quotes",
+    "Messages landed": "select coalesce(sum(landed), 0) as value from ops.ledger",
+    "Messages lost": "select coalesce(sum(lost), 0) as value from ops.ledger",
+    "Rows in quarantine": f"select {_REFUSED} as value",
+}
 
 
 @dataclass(frozen=True)
@@ -78,31 +102,18 @@ def _of_all(warehouse: Warehouse, kpi: pd.DataFrame) -> Iterator[Expected]:
         best = moved.sort_values(["change_percent", "symbol"], ascending=[False, True]).iloc[0]
         worst = moved.sort_values(["change_percent", "symbol"]).iloc[0]
         for name, row in (("Best symbol", best), ("Worst symbol", worst)):
-            yield _whole(name, "", f"{row['symbol']}  {_signed(row['change_percent'])} %")
-        yield _whole("Change %", "", moved["change_percent"].mean())
-    yield _whole("As of", "", f"{kpi['as_of'].max():%Y-%m-%d %H:%M:%S}")
-    for name, sql in (
-        ("Market cap", "select sum(market_cap) as value from gold.gold_treechart"),
-        ("Volume", "select sum(volume * split_factor) as value from gold.fact_daily_stock_quotes"),
-        ("Messages landed", "select coalesce(sum(landed), 0) as value from ops.ledger"),
-        ("Messages lost", "select coalesce(sum(lost), 0) as value from ops.ledger"),
-        (
-            "Rows in quarantine",
-            "select (select count(*) from silver.quarantined_quotes)"
-            " + (select count(*) from silver.quarantined_candles)"
-            " + (select count(*) from silver.quarantined_trades)"
-            " + (select count(*) from silver.quarantined_actions)"
-            " + (select count(*) from silver.quarantined_profiles) as value",
-        ),
-    ):
-        yield _whole(name, "", warehouse.query(sql)["value"].iloc[0])
+            yield _expected(name, f"{row['symbol']}  {_signed(row['change_percent'])} %")
+        yield _expected("Change %", moved["change_percent"].mean())
+    yield _expected("As of", f"{kpi['as_of'].max():%Y-%m-%d %H:%M:%S}")
+    for name, sql in _OF_ALL.items():
+        yield _expected(name, warehouse.query(sql)["value"].iloc[0])
 
 
 def _of_latest(kpi: pd.DataFrame, symbol: str) -> Iterator[Expected]:
-    row = kpi[kpi["symbol"] == symbol].iloc[0]
-    for name, column in (("Last price", "current_price"), ("Change", "change_amount"), ("Change %", "change_percent")):
-        yield _whole(name, symbol, row[column])
-    yield _whole("Last bar", symbol, f"{row['last_bar_date']:%Y-%m-%d}")
+    row = _of(kpi, symbol).iloc[0]
+    for name, column in _OF_KPI.items():
+        yield _expected(name, row[column], symbol)
+    yield _expected("Last bar", f"{row['last_bar_date']:%Y-%m-%d}", symbol)
 
 
 def _of_sessions(frames: dict[str, pd.DataFrame], symbol: str, symbols: list[str]) -> Iterator[Expected]:
@@ -111,24 +122,21 @@ def _of_sessions(frames: dict[str, pd.DataFrame], symbol: str, symbols: list[str
     if performance.empty:
         return
     adjusted = performance["adj_close_price"].astype(float)
-    yield _whole("Indexed to 100", symbol, 100 * adjusted.iloc[-1] / adjusted.iloc[0])
+    yield _expected("Indexed to 100", 100 * adjusted.iloc[-1] / adjusted.iloc[0], symbol)
     for other in symbols:
         if other != symbol:
-            yield _whole("Correlation", symbol, _correlation(frames, symbol, other), other=other)
+            yield _expected("Correlation", _correlation(frames, symbol, other), symbol, other=other)
     for first, last in ((None, None), _earlier(performance)):
-        for name, column in (
-            ("Volatility 30 %", "volatility_30day_percent"),
-            ("Drawdown %", "drawdown_percent"),
-            ("Average 7", "ma_7day"),
-            ("Average 30", "ma_30day"),
-            ("Average 90", "ma_90day"),
-        ):
-            yield _selected(name, symbol, first, last, _within(performance, first, last)[column].iloc[-1])
-        yield _selected("YTD %", symbol, first, last, _this_year(frames["fact_stock_performance"], symbol, first, last))
+        of_last = _within(performance, first, last).iloc[-1]
         selected = _within(bars, first, last)
-        yield _selected("Close", symbol, first, last, selected["close_price"].iloc[-1])
-        yield _selected("Volume", symbol, first, last, (selected["volume"] * selected["split_factor"]).sum(min_count=1))
-        yield _selected("Volume against 30-day mean", symbol, first, last, _volume_ratio(_within(bars, None, last)))
+        for name, value in (
+            *((name, of_last[column]) for name, column in _OF_PERFORMANCE.items()),
+            ("YTD %", _this_year(frames["fact_stock_performance"], symbol, first, last)),
+            ("Close", selected["close_price"].iloc[-1]),
+            ("Volume", (selected["volume"] * selected["split_factor"]).sum(min_count=1)),
+            ("Volume against 30-day mean", _volume_ratio(_within(bars, None, last))),
+        ):
+            yield _expected(name, value, symbol, first=first, last=last)
 
 
 def _of_bars(warehouse: Warehouse, symbol: str) -> Iterator[Expected]:
@@ -145,18 +153,12 @@ def _of_bars(warehouse: Warehouse, symbol: str) -> Iterator[Expected]:
     )
     if bars.empty:
         return
-    day = pd.Timestamp(bars["candle_time"].iloc[-1]).date()
     factors = bars["split_factor"].astype(float)
-    average = ema(bars["candle_close"].astype(float) / factors, EMA_WINDOW) * factors
+    bars["ema"] = ema(bars["candle_close"].astype(float) / factors, EMA_WINDOW) * factors
     last = bars.iloc[-1]
-    parts = [(f"Candle {part}", last[f"candle_{part}"]) for part in ("open", "high", "low", "close")]
-    for name, value in (
-        *parts,
-        ("Candle volume", last["volume"]),
-        ("SMA 20", last["trend_line"]),
-        ("EMA 20", average.iloc[-1]),
-    ):
-        yield _selected(name, symbol, day, day, value)
+    day = last["candle_time"].date()
+    for name, column in {**_OF_CANDLES, "EMA 20": "ema"}.items():
+        yield _expected(name, last[column], symbol, first=day, last=day)
 
 
 def _of(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
@@ -165,12 +167,7 @@ def _of(frame: pd.DataFrame, symbol: str) -> pd.DataFrame:
 
 def _within(frame: pd.DataFrame, first: date | None, last: date | None) -> pd.DataFrame:
     days = pd.to_datetime(frame["quote_date"])
-    chosen = pd.Series(True, frame.index)
-    if first is not None:
-        chosen &= days >= pd.Timestamp(first)
-    if last is not None:
-        chosen &= days <= pd.Timestamp(last)
-    return frame[chosen]
+    return frame[days.between(pd.Timestamp(first or date.min), pd.Timestamp(last or date.max))]
 
 
 def _this_year(everyone: pd.DataFrame, symbol: str, first: date | None, last: date | None) -> float:
@@ -204,12 +201,10 @@ def _correlation(frames: dict[str, pd.DataFrame], symbol: str, other: str) -> fl
     return float(both[symbol].corr(both[other])) if len(both) > 2 else math.nan
 
 
-def _whole(measure: str, symbol: str, value: Any, *, other: str = "") -> Expected:
-    return Expected(measure, symbol, other, None, None, _shown(value))
-
-
-def _selected(measure: str, symbol: str, first: date | None, last: date | None, value: Any) -> Expected:
-    return Expected(measure, symbol, "", first, last, _shown(value))
+def _expected(
+    measure: str, value: Any, symbol: str = "", *, other: str = "", first: date | None = None, last: date | None = None
+) -> Expected:
+    return Expected(measure, symbol, other, first, last, _shown(value))
 
 
 def _shown(value: Any) -> str:
