@@ -16,8 +16,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, TypeVar
 
 import orjson
 
@@ -46,24 +48,19 @@ _WHO: Shape = {
     "host": str,
     "at": _NUMBER,
     "state": str,
-    "ended": (str, type(None)),
+    "ended": (str, NoneType),
 }
 # The facts of a kind of process.
 _SAID: Shape = {
-    name: (*kinds, type(None))
-    for kinds, names in {
-        (int,): ("messages", "errors", "lag"),
-        _NUMBER: ("began_at", "last_event_at", "last_market_at", "per_second", "patience", "round_seconds"),
-        (str,): ("trouble", "source"),
-        (dict,): ("clock", "confirmed"),
-    }.items()
-    for name in names
+    **dict.fromkeys(("messages", "errors", "lag"), (int, NoneType)),
+    **dict.fromkeys(("began_at", "last_event_at", "last_market_at"), (*_NUMBER, NoneType)),
+    **dict.fromkeys(("per_second", "patience", "round_seconds"), (*_NUMBER, NoneType)),
+    **dict.fromkeys(("trouble", "source"), (str, NoneType)),
+    **dict.fromkeys(("clock", "confirmed"), (dict, NoneType)),
 }
 
-# Damaged files that were logged already.
-_named: set[Path] = set()
-
 Facts = Callable[[], Mapping[str, Any]]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +221,13 @@ def read_heartbeats(home: Path, *, past: bool = False) -> list[Beat]:
     """
     beats, damaged = _read_all(home)
     for error in damaged:
-        if error.path not in _named:
-            _named.add(error.path)
-            log.warning("%s", error)
+        _warn_once(str(error))
     return sorted((beat for beat in beats if past or not beat.is_past), key=lambda beat: (beat.role, beat.at))
+
+
+@cache
+def _warn_once(sentence: str) -> None:
+    log.warning("%s", sentence)
 
 
 def damaged_heartbeats(home: Path) -> list[StateError]:
@@ -240,51 +240,42 @@ def read_confirmed(home: Path) -> tuple[list[Mapping[str, Any]], list[StateError
 
     Fields: ``run_id``, ``topic`` (absent or None in the files of an old release), ``confirmed``: seq by symbol.
     """
-    confirmed: list[Mapping[str, Any]] = []
-    damaged: list[StateError] = []
-    for path in _files(home):
-        try:
-            said = _read_file(path, {"run_id": str})
-            if said and "confirmed" in said:
-                seqs = said["confirmed"]
-                if not isinstance(seqs, dict) or not all(_is_seq(seq) for seq in seqs.values()):
-                    raise StateError(path, "has no valid 'confirmed'", _remedy(path))
-                confirmed.append(said)
-        except StateError as error:
-            if _kind(path) not in _UNCOUNTED:
-                damaged.append(error)
-    return confirmed, damaged
+    found, damaged = _read_each(home, _read_seqs)
+    counted = [error for error in damaged if _kind(error.path) not in _UNCOUNTED]
+    return [said for said in found if "confirmed" in said], counted
 
 
-def _is_seq(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _read_seqs(path: Path) -> Mapping[str, Any]:
+    said = read_record(path, shape={"run_id": str}, remedy=_remedy(path))
+    seqs = said.get("confirmed", {})
+    # to Python, True is a number
+    if not isinstance(seqs, dict) or not all(type(seq) is int and seq >= 0 for seq in seqs.values()):
+        raise StateError(path, "has no valid 'confirmed'", _remedy(path))
+    return said
 
 
 def _read_all(home: Path) -> tuple[list[Beat], list[StateError]]:
-    beats: list[Beat] = []
+    return _read_each(home, _read_beat)
+
+
+def _read_beat(path: Path) -> Beat:
+    said = {"ended": None, **read_record(path, shape={**_WHO, **_SAID}, remedy=_remedy(path))}
+    if said.get("clock") and not isinstance(said["clock"].get("now"), _NUMBER):
+        raise StateError(path, "has no valid 'clock'", _remedy(path))
+    return Beat(path=path, facts=said, **{name: said[name] for name in _WHO})
+
+
+def _read_each(home: Path, read: Callable[[Path], Found]) -> tuple[list[Found], list[StateError]]:
+    found: list[Found] = []
     damaged: list[StateError] = []
-    for path in _files(home):
+    for path in sorted((home / "heartbeats").glob("[!.]*.json")):
         try:
-            if said := _read_file(path, {**_WHO, **_SAID}):
-                if said.get("clock") and not isinstance(said["clock"].get("now"), _NUMBER):
-                    raise StateError(path, "has no valid 'clock'", _remedy(path))
-                who: dict[str, Any] = {name: said.get(name) for name in _WHO}
-                beats.append(Beat(path=path, facts=said, **who))
+            # a file may be renamed after it was listed
+            with suppress(FileNotFoundError):
+                found.append(read(path))
         except StateError as error:
             damaged.append(error)
-    return beats, damaged
-
-
-def _files(home: Path) -> list[Path]:
-    return sorted((home / "heartbeats").glob("[!.]*.json"))
-
-
-def _read_file(path: Path, shape: Shape) -> dict[str, Any] | None:
-    try:
-        return read_record(path, shape=shape, remedy=_remedy(path))
-    except FileNotFoundError:
-        # renamed after it was listed
-        return None
+    return found, damaged
 
 
 def _kind(path: Path) -> str:

@@ -59,13 +59,20 @@ class LandedObject:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What one load brought. ``corrupt`` names the objects that could not be read, each with the reason."""
+    """The result of one load; ``corrupt`` names the unreadable objects, with the reason."""
 
     load_id: int | None
     objects: int
     rows: int
     rejected: int
     corrupt: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.objects and not self.corrupt:
+            return "nothing new in the lake"
+        text = f"loaded {self.rows:,} lines of {self.objects} objects"
+        text += f"; {self.rejected} lines rejected (raw.rejected_lines)" if self.rejected else ""
+        return text + "".join(f"\nnot loaded: {reason}" for reason in self.corrupt)
 
 
 @dataclass(frozen=True)

@@ -145,17 +145,12 @@ def _fetch(
                 refused = silent = 0
             except SymbolError as error:
                 rounds.leave_out(symbol, error)
-            except BadAnswer as error:
+            except (BadAnswer, PlanRefused, RateLimited, SourceUnavailable) as error:
                 rounds.fail(symbol, error)
-            except PlanRefused as error:
-                rounds.fail(symbol, error)
-                refused += 1
-                if rounds.is_empty and refused in (_REFUSALS, len(wanted)):
-                    raise
-            except (SourceUnavailable, RateLimited) as error:
-                rounds.fail(symbol, error)
-                silent += 1
-                if silent in (_SILENCES, len(wanted)):
+                refused += isinstance(error, PlanRefused)
+                silent += isinstance(error, RateLimited | SourceUnavailable)
+                is_refused = rounds.is_empty and refused in (_REFUSALS, len(wanted))
+                if is_refused or silent in (_SILENCES, len(wanted)):
                     raise
     finally:
         rounds.land()

@@ -1,5 +1,5 @@
 """Loading: the lake → RAW. ``load`` takes every object that is not loaded yet, in one transaction."""
 
-from stocklib.pipeline.loading.loader import LoadSummary, OnProgress, load, load_all
+from stocklib.pipeline.loading.loader import OnProgress, load, load_all
 
-__all__ = ["LoadSummary", "OnProgress", "load", "load_all"]
+__all__ = ["OnProgress", "load", "load_all"]

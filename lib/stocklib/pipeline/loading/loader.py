@@ -8,14 +8,13 @@ from the lake.
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from stocklib.lake import Lake, LakeObject, parse_key, start_of_hour
 from stocklib.pipeline.loading.cost_limit import stay_within_cost_limit
 from stocklib.settings import Settings
-from stocklib.warehouse import DATASETS, LandedObject, Warehouse, open_warehouse
+from stocklib.warehouse import DATASETS, LandedObject, LoadResult, Warehouse, open_warehouse
 
 log = logging.getLogger(__name__)
 
@@ -29,25 +28,7 @@ class OnProgress(Protocol):
     def __call__(self, done: int, total: int | None = None, text: str = "") -> None: ...
 
 
-@dataclass(frozen=True)
-class LoadSummary:
-    """The result of one load; ``corrupt`` names the unreadable objects, with the reason."""
-
-    load_id: int | None
-    objects: int
-    rows: int
-    rejected: int
-    corrupt: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        if not self.objects and not self.corrupt:
-            return "nothing new in the lake"
-        text = f"loaded {self.rows:,} lines of {self.objects} objects"
-        text += f"; {self.rejected} lines rejected (raw.rejected_lines)" if self.rejected else ""
-        return text + "".join(f"\nnot loaded: {reason}" for reason in self.corrupt)
-
-
-def load(settings: Settings, *, on_progress: OnProgress | None = None) -> LoadSummary:
+def load(settings: Settings, *, on_progress: OnProgress | None = None) -> LoadResult:
     """Load everything new; ``WarehouseBusy`` when another process is writing and does not finish in time."""
     lake = Lake(settings)
     lake.ensure_bucket()
@@ -58,7 +39,7 @@ def load(settings: Settings, *, on_progress: OnProgress | None = None) -> LoadSu
         return load_objects(lake, warehouse, list_new(lake, warehouse), on_progress=on_progress)
 
 
-def load_all(settings: Settings, warehouse: Warehouse, *, on_progress: OnProgress | None = None) -> LoadSummary:
+def load_all(settings: Settings, warehouse: Warehouse, *, on_progress: OnProgress | None = None) -> LoadResult:
     """Load the whole lake into an empty warehouse."""
     lake = Lake(settings)
     everything = {found.key: dataset for dataset in DATASETS for found in lake.list(dataset)}
@@ -82,10 +63,9 @@ def horizon() -> datetime:
 
 def load_objects(
     lake: Lake, warehouse: Warehouse, objects: dict[str, str], *, on_progress: OnProgress | None = None
-) -> LoadSummary:
+) -> LoadResult:
     """Load these objects, all in one transaction."""
-    result = warehouse.load(_landed(lake, objects, on_progress))
-    done = LoadSummary(result.load_id, result.objects, result.rows, result.rejected, result.corrupt)
+    done = warehouse.load(_landed(lake, objects, on_progress))
     log.info("%s%s", "" if done.load_id is None else f"load {done.load_id}: ", done)
     return done
 

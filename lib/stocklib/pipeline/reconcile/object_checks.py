@@ -1,6 +1,5 @@
 """lake → RAW, object by object: what is not loaded, what is gone, what will never be loaded, what has too few rows."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
 
@@ -16,7 +15,7 @@ from stocklib.warehouse import DATASETS, Warehouse
 from stocklib.warehouse.raw_lines import check_lines
 
 # The datasets that come through Kafka.
-STREAMED = ("stock_quotes", "stock_trades", "dead_letters")
+STREAMED = {"stock_quotes", "stock_trades", "dead_letters"}
 _SHOWN = 20
 
 
@@ -67,10 +66,12 @@ def miscounted(warehouse: Warehouse, lake: Lake | None, *, datasets: Iterable[st
                 what = f"RAW has {found} rows of {key}, which no load remembers"
                 problems.append(Problem(LAKE_RAW, "unknown", what, (key,), found))
             elif found > distinct:
-                what = f"RAW has {found - distinct} lines of {key} twice: {_twice(warehouse, dataset, key)}"
+                rows = select(warehouse, "line_numbers", [key], dataset=dataset)
+                twice = Ranges.of(number for number, times in rows if times > 1)
+                what = f"RAW has {found - distinct} lines of {key} twice: line {twice}"
                 problems.append(Problem(LAKE_RAW, "doubled", what, (key,), found - distinct))
             else:
-                numbers = Ranges.of(_line_numbers(warehouse, dataset, key))
+                numbers = Ranges.of(number for number, _ in select(warehouse, "line_numbers", [key], dataset=dataset))
                 what = f"RAW lacks {lines - found} of {lines} lines of {key}: {_lacking(lake, dataset, key, numbers)}"
                 problems.append(Problem(LAKE_RAW, "missing", what, (key,), lines - found, f"{key}: {numbers}"))
     return problems
@@ -84,16 +85,6 @@ def rejects(warehouse: Warehouse) -> list[Problem]:
         )
         for key, lines, found in select(warehouse, "miscounted_rejects")
     ]
-
-
-def _line_numbers(warehouse: Warehouse, dataset: str, key: str) -> list[int]:
-    """Return the line numbers of an object in RAW, with duplicates."""
-    return [number for (number,) in select(warehouse, "line_numbers", [key], dataset=dataset)]
-
-
-def _twice(warehouse: Warehouse, dataset: str, key: str) -> str:
-    counts = Counter(_line_numbers(warehouse, dataset, key))
-    return f"line {Ranges.of(number for number, times in counts.items() if times > 1)}"
 
 
 def _lacking(lake: Lake | None, dataset: str, key: str, numbers: Ranges) -> str:

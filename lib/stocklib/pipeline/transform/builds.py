@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from stocklib.errors import CorruptObject, StocksError, TransformFailed, WarehouseError
-from stocklib.pipeline.loading import LoadSummary, OnProgress, load_all
+from stocklib.pipeline.loading import OnProgress, load_all
 from stocklib.pipeline.loading.cost_limit import stay_within_cost_limit
 from stocklib.pipeline.reconcile import prepublish_check
 from stocklib.reference_data import check_sectors, read_symbol_changes
 from stocklib.settings import Settings
 from stocklib.text_files import read_text
-from stocklib.warehouse import Build, DbtResult, Warehouse, open_warehouse
+from stocklib.warehouse import Build, DbtResult, LoadResult, Warehouse, open_warehouse
 from stocklib.warehouse.releases import files_digest, logic_digest
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class TransformSummary:
 class RebuildSummary:
     """The result of a rebuild."""
 
-    loaded: LoadSummary
+    loaded: LoadResult
     built: TransformSummary
 
     def __str__(self) -> str:

@@ -14,17 +14,16 @@ from dataclasses import dataclass, replace
 from stocklib.errors import LakeError, TransformFailed
 from stocklib.lake import Lake
 from stocklib.pipeline.loading.cost_limit import stay_within_cost_limit
-from stocklib.pipeline.loading.loader import LoadSummary, load_objects
+from stocklib.pipeline.loading.loader import load_objects
 from stocklib.pipeline.loading.new_objects import Listing
 from stocklib.pipeline.reconcile import prepublish_check
+from stocklib.pipeline.reconcile.object_checks import STREAMED
 from stocklib.pipeline.transform.builds import TransformSummary, build_whole, explain, is_same, recorded, wanted_build
 from stocklib.settings import Settings
-from stocklib.warehouse import Build, Touched, Warehouse, open_warehouse
+from stocklib.warehouse import Build, LoadResult, Touched, Warehouse, open_warehouse
 
 log = logging.getLogger(__name__)
 
-# The datasets of a stream, which never change a past day or a symbol's history.
-STREAMED = {"stock_quotes", "stock_trades", "dead_letters"}
 WHOLE_TESTS_SECONDS = 3600.0
 
 
@@ -32,7 +31,7 @@ WHOLE_TESTS_SECONDS = 3600.0
 class PublishedBatch:
     """The result of one batch, and the seconds of each step."""
 
-    loaded: LoadSummary
+    loaded: LoadResult
     built: TransformSummary
     seconds: dict[str, float]
 
@@ -77,7 +76,7 @@ class MicroBatches:
             stay_within_cost_limit(self._settings, self._warehouse)
             new = self._listing.new_objects(self._warehouse)
             timer.note("list")
-            loaded = load_objects(self._lake, self._warehouse, new) if new else LoadSummary(None, 0, 0, 0)
+            loaded = load_objects(self._lake, self._warehouse, new) if new else LoadResult(None, 0, 0, 0)
             self._listing.mark_offered(new)
             timer.note("load")
             built = self._build(timer)
@@ -94,6 +93,7 @@ class MicroBatches:
             last is not None
             and published is not None
             and (last.logic, last.inputs) == (published.logic, published.inputs) == (wanted.logic, wanted.inputs)
+            # which never change a past day or a symbol's history
             and datasets <= STREAMED
             # more loads than this warehouse has: the published version is from before a rebuild
             and published.load_id <= last.load_id

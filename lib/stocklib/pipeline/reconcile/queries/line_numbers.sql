@@ -1,2 +1,2 @@
--- (line number) of each row of an object in RAW. Parameter: the object's key.
-select line_no from raw.{dataset} where object_key = ?
+-- (line number, rows) of an object in RAW. Parameter: the object's key.
+select line_no, count(*) from raw.{dataset} where object_key = ? group by line_no
