@@ -8,10 +8,11 @@ relates to it wherever it stands.
 from collections.abc import Mapping
 
 from stocklib.errors import WarehouseError
-from stocklib.warehouse import BESIDE_GOLD
 from stocklib.warehouse.described import Described
 from workbench.powerbi.model import Column, Hierarchy, Refresh, Relationship, Table, kind_of
 
+# The columns of each published table with their types, by its schema and name.
+Types = Mapping[tuple[str, str], Mapping[str, str]]
 CALENDAR, SYMBOLS, MINUTES = "dim_date", "dim_stock_symbols", "dim_time"
 CANDLES = "gold_candlestick"
 
@@ -23,9 +24,14 @@ _MORE_RELATIONSHIPS = (
 # What the queries of the candles add: keys of the dimensions, and the basis of each bar's prices.
 ADDED = {
     CANDLES: (
-        Column("candle_date", "dateTime", "The New York trading date of the bar.", is_date=True),
-        Column("minute_of_day", "int64", "The New York minute at which the bar starts; empty for bars of a day."),
-        Column("split_factor", "double", "What the bar's prices are divided by to be on today's basis."),
+        Column("candle_date", "dateTime", "The New York trading date of the bar.", is_date=True, hidden=True),
+        Column(
+            "minute_of_day",
+            "int64",
+            "The New York minute at which the bar starts; empty for bars of a day.",
+            hidden=True,
+        ),
+        Column("split_factor", "double", "What the bar's prices are divided by to be on today's basis.", hidden=True),
     )
 }
 _SORT_BY = {"month_name": "month", "day_name": "day_of_week", "time_of_day": "minute_of_day"}
@@ -65,15 +71,13 @@ QUARANTINE = Table(
 )
 
 
-def star(
-    described: Mapping[str, Described], types: Mapping[tuple[str, str], Mapping[str, str]]
-) -> tuple[tuple[Table, ...], tuple[Relationship, ...]]:
-    """The tables and how they hang together. ``types`` holds each published table's columns with their types."""
+def star(described: Mapping[str, Described], types: Types) -> tuple[tuple[Table, ...], tuple[Relationship, ...]]:
+    """Return the tables and how they refer to each other."""
     models = [described[name] for name in sorted(described) if described[name].schema == "gold"]
     relationships = _relationships([*models], described)
     many = {(one.table, one.column) for one in relationships}
     tables = [_table(model, types, many) for model in [*models, described[SYMBOLS]]]
-    tables += [_ops_table(name, types) for name in _OPS if f"ops.{name}" in BESIDE_GOLD]
+    tables += [_ops_table(name, types) for name in _OPS]
     return (*tables, QUARANTINE), relationships
 
 
@@ -90,10 +94,8 @@ def _relationships(models: list[Described], described: Mapping[str, Described]) 
     return tuple(sorted(found, key=lambda one: (one.table, one.column)))
 
 
-def _table(model: Described, types: Mapping[tuple[str, str], Mapping[str, str]], many: set[tuple[str, str]]) -> Table:
-    published = types.get((model.schema, model.name))
-    if not published:
-        raise WarehouseError(f"there is no {model.schema}.{model.name} yet: run `stocks transform`, or `make demo`")
+def _table(model: Described, types: Types, many: set[tuple[str, str]]) -> Table:
+    published = _published(model.schema, model.name, types)
     apart = set(model.columns) ^ set(published)
     if apart:
         raise WarehouseError(
@@ -112,11 +114,7 @@ def _table(model: Described, types: Mapping[tuple[str, str], Mapping[str, str]],
         )
         for name, description in model.columns.items()
     ]
-    columns += [
-        Column(**{**vars(column), "hidden": True})
-        for column in ADDED.get(model.name, ())
-        if column.name not in published
-    ]
+    columns += [column for column in ADDED.get(model.name, ()) if column.name not in published]
     return Table(
         model.name,
         model.schema,
@@ -127,14 +125,16 @@ def _table(model: Described, types: Mapping[tuple[str, str], Mapping[str, str]],
     )
 
 
-def _ops_table(name: str, types: Mapping[tuple[str, str], Mapping[str, str]]) -> Table:
-    published = types.get(("ops", name), {})
-    if not published:
-        raise WarehouseError(f"there is no ops.{name} yet: run `stocks transform`, or `make demo`")
-    columns = [
-        _column(name, column, _spoken(column), kind, many=False, key=False) for column, kind in published.items()
-    ]
+def _ops_table(name: str, types: Types) -> Table:
+    published = _published("ops", name, types)
+    columns = [_column(name, column, "", kind, many=False, key=False) for column, kind in published.items()]
     return Table(name, "ops", _OPS[name], tuple(columns))
+
+
+def _published(schema: str, name: str, types: Types) -> Mapping[str, str]:
+    if (schema, name) not in types:
+        raise WarehouseError(f"there is no {schema}.{name} yet: run `stocks transform`, or `make demo`")
+    return types[schema, name]
 
 
 def _column(table: str, name: str, description: str, data_type: str, *, many: bool, key: bool) -> Column:
