@@ -119,14 +119,14 @@ def _source_now(settings: Settings, beats: list[Beat], *, wall: float) -> dateti
     if not feeds:
         return None if is_on_this_machine(settings) else from_epoch(wall)
     newest = feeds[-1]
-    said = float(newest.facts["clock"]["now"])
+    source_time = float(newest.facts["clock"]["now"])
     if newest.facts.get("source") != "replay":
-        return from_epoch(said + wall - newest.at)
+        return from_epoch(source_time + wall - newest.at)
     try:
         asked = replay_now(settings)
     except SettingsError:
         asked = None
-    return asked or (from_epoch(said) if newest.is_alive else None)
+    return asked or (from_epoch(source_time) if newest.is_alive else None)
 
 
 def _span(seconds: float | None) -> str:

@@ -51,7 +51,7 @@ _WHO: Shape = {
     "ended": (str, NoneType),
 }
 # The facts of a kind of process.
-_SAID: Shape = {
+_FACTS: Shape = {
     **dict.fromkeys(("messages", "errors", "lag"), (int, NoneType)),
     **dict.fromkeys(("began_at", "last_event_at", "last_market_at"), (*_NUMBER, NoneType)),
     **dict.fromkeys(("per_second", "patience", "round_seconds"), (*_NUMBER, NoneType)),
@@ -170,18 +170,18 @@ class Heartbeat:
             self._metrics = None
 
     def _write(self, facts: Facts, *, ended: str | None) -> None:
-        said = facts()
+        current = facts()
         self._written = time.monotonic()
-        self._trouble_since = (self._trouble_since or time.time()) if said.get("trouble") else None
+        self._trouble_since = (self._trouble_since or time.time()) if current.get("trouble") else None
         self.latest = {
             **self._who,
             "at": time.time(),
             "ended": ended,
-            **said,
+            **current,
             "trouble_since": self._trouble_since,
-            "per_second": round(self._rate(int(said.get("messages") or 0)), 3),
+            "per_second": round(self._rate(int(current.get("messages") or 0)), 3),
         }
-        is_counted = "confirmed" in said
+        is_counted = "confirmed" in current
         try:
             content = orjson.dumps(self.latest, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
             write_state(self.path, content, durable=is_counted)
@@ -242,16 +242,16 @@ def read_confirmed(home: Path) -> tuple[list[Mapping[str, Any]], list[StateError
     """
     found, damaged = _read_each(home, _read_seqs)
     counted = [error for error in damaged if _kind(error.path) not in _UNCOUNTED]
-    return [said for said in found if "confirmed" in said], counted
+    return [record for record in found if "confirmed" in record], counted
 
 
 def _read_seqs(path: Path) -> Mapping[str, Any]:
-    said = read_record(path, shape={"run_id": str}, remedy=_remedy(path))
-    seqs = said.get("confirmed", {})
+    record = read_record(path, shape={"run_id": str}, remedy=_remedy(path))
+    seqs = record.get("confirmed", {})
     # to Python, True is a number
     if not isinstance(seqs, dict) or not all(type(seq) is int and seq >= 0 for seq in seqs.values()):
         raise StateError(path, "has no valid 'confirmed'", _remedy(path))
-    return said
+    return record
 
 
 def _read_all(home: Path) -> tuple[list[Beat], list[StateError]]:
@@ -259,10 +259,10 @@ def _read_all(home: Path) -> tuple[list[Beat], list[StateError]]:
 
 
 def _read_beat(path: Path) -> Beat:
-    said = {"ended": None, **read_record(path, shape={**_WHO, **_SAID}, remedy=_remedy(path))}
-    if said.get("clock") and not isinstance(said["clock"].get("now"), _NUMBER):
+    record = {"ended": None, **read_record(path, shape={**_WHO, **_FACTS}, remedy=_remedy(path))}
+    if record.get("clock") and not isinstance(record["clock"].get("now"), _NUMBER):
         raise StateError(path, "has no valid 'clock'", _remedy(path))
-    return Beat(path=path, facts=said, **{name: said[name] for name in _WHO})
+    return Beat(path=path, facts=record, **{name: record[name] for name in _WHO})
 
 
 def _read_each(home: Path, read: Callable[[Path], Found]) -> tuple[list[Found], list[StateError]]:

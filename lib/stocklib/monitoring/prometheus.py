@@ -99,11 +99,11 @@ def _guarded(app: Any) -> Any:
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:
         known = (("HTTP_HOST", "Host"), ("HTTP_ORIGIN", "Origin"), ("HTTP_SEC_FETCH_SITE", "Sec-Fetch-Site"))
-        said = refuse_page({name: environ[key] for key, name in known if key in environ})
-        if said is None:
+        refusal = refuse_page({name: environ[key] for key, name in known if key in environ})
+        if refusal is None:
             return app(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{said}\n".encode()]
+        return [f"{refusal}\n".encode()]
 
     return answer
 

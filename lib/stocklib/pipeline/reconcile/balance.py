@@ -181,9 +181,9 @@ class Balance:
         reasons: dict[str, list[str]] = {}
         for hop, reason in self.unchecked.items():
             reasons.setdefault(reason, []).append(hop)
-        told = "; ".join(f"{', '.join(hops)}: {reason}" for reason, hops in reasons.items())
+        unchecked = "; ".join(f"{', '.join(hops)}: {reason}" for reason, hops in reasons.items())
         if self.exit_status == 1:
-            rest = f". Not everything could be checked: {told}" if told else ""
+            rest = f". Not everything could be checked: {unchecked}" if unchecked else ""
             return f"the ledger does not balance ({len(open_ones)} problems): {counts}{rest}"
         if self.unchecked:
             rest = (
@@ -191,7 +191,7 @@ class Balance:
                 if open_ones
                 else "Nothing else is wrong"
             )
-            return f"the ledger could not be checked everywhere: {told}. {rest}: {counts}"
+            return f"the ledger could not be checked everywhere: {unchecked}. {rest}: {counts}"
         known = sum(problem.count for problem in self.problems)
         return f"the ledger balances{f' ({known:,} losses accepted)' if known else ''}: {counts}"
 

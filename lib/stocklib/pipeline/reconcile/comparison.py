@@ -155,10 +155,10 @@ def _wanted_seqs(seen: Ranges, confirmed: int | None, *, bounded: bool) -> Range
 
 def lost_seqs(run_id: str, symbol: str, gap: Ranges, *, confirmed: int | None = None) -> Iterator[Problem]:
     """Yield a problem for each gap in the seqs of a run and symbol."""
-    said = "" if confirmed is None else f"; {confirmed:,} were confirmed"
+    confirmed_text = "" if confirmed is None else f"; {confirmed:,} were confirmed"
     for pair in gap.pairs:
         lost = Ranges((pair,))
-        what = f"{len(lost):,} events of {symbol} in run {run_id} are lost, seq {lost}{said}"
+        what = f"{len(lost):,} events of {symbol} in run {run_id} are lost, seq {lost}{confirmed_text}"
         yield Problem(CONFIRMED, "lost", what, (), len(lost), f"{run_id}/{symbol}/{lost}")
 
 
@@ -208,9 +208,9 @@ def _movements(inputs: LedgerInputs, lost: Mapping[PartitionKey, int]) -> list[M
         if sighting.offset not in held[sighting.place]:
             counts[(*sighting.place, sighting.day, sighting.symbol)]["waiting"] += 1
     for letter in filter(inputs.covers, once(inputs.dead_letters)):
-        again = letter.offset in held[letter.origin[:3]] and letter.is_ours
+        is_readmitted = letter.offset in held[letter.origin[:3]] and letter.is_ours
         counts[(*letter.origin[:3], letter.day, letter.key)] += Counter(
-            dead_letters=letter.count, readmitted=int(again)
+            dead_letters=letter.count, readmitted=int(is_readmitted)
         )
     for place, number in lost.items():
         counts[(*place, None, None)]["lost"] += number

@@ -69,8 +69,8 @@ class DeadLetter:
     @property
     def is_batch(self) -> bool:
         """Whether it is a batch that could not be decoded, and landed without a message in the dead-letter topic."""
-        told = read_count(self.headers.get("last_offset"))
-        return self.is_landed and self.origin == self.dlq and told is not None
+        last_offset = read_count(self.headers.get("last_offset"))
+        return self.is_landed and self.origin == self.dlq and last_offset is not None
 
     @property
     def last(self) -> int:
@@ -131,8 +131,8 @@ class DeadLetter:
             value = base64.b64decode(str(packed))
         key = None if record.get("key") is None else str(record["key"])
         # messages of other programs may have no timestamp, which is -1
-        told = str(record.get("timestamp"))
-        timestamp_ms = (read_count(told.removeprefix("-")) or 0) * (-1 if told.startswith("-") else 1)
+        timestamp = str(record.get("timestamp"))
+        timestamp_ms = (read_count(timestamp.removeprefix("-")) or 0) * (-1 if timestamp.startswith("-") else 1)
         texts = {str(name): str(text) for name, text in headers.items()}
         return cls.of_message(Message(*dlq, timestamp_ms, key, value, texts), place=place)
 
@@ -174,14 +174,14 @@ def read_count(value: Any) -> int | None:
 
 def landed_letters(records: Iterable[Mapping[str, Any]], *, place: str) -> list[DeadLetter]:
     """Return the dead letters among landed lines; other lines are logged and left out."""
-    letters, strange, why = [], 0, ""
+    letters, foreign, why = [], 0, ""
     for record in records:
         try:
             letters.append(DeadLetter.of_record(record, place=place))
         except ValueError as error:
-            strange, why = strange + 1, why or str(error)
-    if strange:
-        log.warning("%d lines of dead_letters (%s) are no dead letters: %s; they are left out", strange, place, why)
+            foreign, why = foreign + 1, why or str(error)
+    if foreign:
+        log.warning("%d lines of dead_letters (%s) are no dead letters: %s; they are left out", foreign, place, why)
     return letters
 
 

@@ -53,7 +53,7 @@ class Sighting(NamedTuple):
     def of(
         cls, position: tuple[str, str, int, int], timestamp_ms: int, key: Any, payload: Any, headers: Mapping[str, Any]
     ) -> "Sighting":
-        """Return the sighting of a message whose payload is read."""
+        """Return the sighting of a message; ``payload`` is its value, decoded from JSON."""
         record = payload if isinstance(payload, dict) else {}
         run_id, symbol = headers.get("run_id"), record.get("symbol") or record.get("s") or key
         return cls(

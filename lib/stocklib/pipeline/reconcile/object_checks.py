@@ -94,7 +94,7 @@ def _lacking(lake: Lake | None, dataset: str, key: str, numbers: Ranges) -> str:
     try:
         checked = check_lines(dataset, key, lake.read(key))
     except LakeError as error:
-        return f"which ones cannot be said: {error}"
+        return f"which ones is unknown: {error}"
     lost = [(n, line) for n, line in zip(checked.numbers, checked.good, strict=True) if n not in numbers]
     named = [f"line {number}{_event(line)}" for number, line in lost[:_SHOWN]]
     return ", ".join(named) + (f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else "")
