@@ -5,6 +5,7 @@ write, or leave a name without its content, unless ``durable`` waits for the dis
 folder). ``read_record`` says which file is damaged, how, and what to do about it.
 """
 
+import errno
 import itertools
 import os
 from collections.abc import Iterator, Mapping
@@ -68,20 +69,30 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def read_state(path: Path, *, remedy: str) -> bytes:
+    """Return the content of a state file.
+
+    Raise ``FileNotFoundError`` where there is no such file, and ``StateError`` for one that is empty, torn or
+    unreadable; ``remedy`` ends that sentence.
+    """
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from None
+    except OSError as error:
+        raise StateError(path, f"cannot be read ({error.strerror or error})", remedy) from error
+    if damage := find_damage(content):
+        raise StateError(path, damage, remedy)
+    return content
+
+
 def read_record(path: Path, *, shape: Shape, remedy: str) -> dict[str, Any]:
     """Return the JSON object of a state file, with at least the fields of ``shape``, each of its type.
 
     Raise ``FileNotFoundError`` where there is no such file, and ``StateError`` for one that is empty, torn, unreadable
     or not such an object; ``remedy`` ends that sentence.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise StateError(path, f"cannot be read ({error.strerror or error})", remedy) from error
-    if damage := find_damage(content):
-        raise StateError(path, damage, remedy)
+    content = read_state(path, remedy=remedy)
     try:
         record = orjson.loads(content)
     except orjson.JSONDecodeError as error:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
-import numpy as np
 import pandas as pd
 
 from stocklib.errors import DateRangeError, InputError, OtherRelease
@@ -177,12 +176,8 @@ def _bars(
 
 def _within(bars: pd.DataFrame, first: date | None, last: date | None) -> pd.DataFrame:
     """Return the daily bars of a range of dates."""
-    kept = np.ones(len(bars), dtype=bool)
-    if first:
-        kept &= (bars["date"] >= pd.Timestamp(first)).to_numpy()
-    if last:
-        kept &= (bars["date"] <= pd.Timestamp(last)).to_numpy()
-    return bars[kept]
+    dates = bars["date"]
+    return bars[dates.between(pd.Timestamp(first or dates.min()), pd.Timestamp(last or dates.max()))]
 
 
 def _day(name: str, value: date | str | None) -> date | None:

@@ -11,8 +11,6 @@ from stocklib.quotes import check_symbol
 from stocklib.reference_data import SymbolChange
 from stocklib.warehouse import Reader
 
-_SCHEMAS = ("bronze", "silver", "gold", "ops")
-
 
 class Symbols(list[str]):
     """Symbols in alphabetical order, each an attribute too, so that TAB completes it: ``stocklib.symbols().AAPL``.
@@ -76,14 +74,12 @@ def all_symbols(look: Reader, *, like: str = "") -> Symbols:
 
 def tables(look: Reader) -> set[tuple[str, str]]:
     """Return (schema, name) of every published table and view, in lower case."""
-    marks = ", ".join("?" * len(_SCHEMAS))
     frame = look.query(
-        f"""
+        """
         select lower(table_schema) as schema_name, lower(table_name) as table_name
         from information_schema.tables
-        where lower(table_schema) in ({marks})
-        """,  # noqa: S608 - placeholders only
-        _SCHEMAS,
+        where lower(table_schema) in ('bronze', 'silver', 'gold', 'ops')
+        """
     )
     return set(zip(frame["schema_name"], frame["table_name"], strict=True))
 

@@ -20,7 +20,7 @@ from stocklib.env_file import statements
 from stocklib.errors import SettingsError, StateError
 from stocklib.settings.secret import Secret
 from stocklib.settings.sections import Declared, Setting
-from stocklib.state_files import find_damage
+from stocklib.state_files import read_state
 from stocklib.watchlists import read_watchlist
 
 __all__ = ["END", "ENDS", "Secret", "Settings", "describe", "project_root", "read_settings"]
@@ -63,6 +63,7 @@ _EMBEDDED = {
 }
 
 # The demo's addresses while its stack is down: none, so that it never reaches another server.
+_IS_DOWN = "the embedded stack, which is not up"
 _DEMO_DOWN = {
     "FINNHUB_BASE_URL": "http://127.0.0.1:1/api/v1",
     "FINNHUB_WS_URL": "ws://127.0.0.1:1",
@@ -152,26 +153,17 @@ def read_settings(*, demo: bool = False, environ: Mapping[str, str] | None = Non
     dotenv = {} if demo else _read_env_file(root / ".env")
     configured = any(dotenv.get(name) for name in SETTINGS) or any(environ.get(name) for name in _CONFIGURES)
     demo = demo or not configured
-    layers: list[tuple[str, Mapping[str, str]]]
+    before: list[tuple[str, Mapping[str, str]]]
     if demo:
-        allowed = {name: environ[name] for name in ("STOCKS_LOG", "METRICS_PORT") if environ.get(name)}
         home = Path(environ.get("STOCKS_DEMO_HOME") or root / ".stocks" / "demo").resolve()
-        layers = [
-            ("demo", _DEMO),
-            ("environment", allowed),
-            ("embedded.env", _read_embedded_env(home / "embedded.env")),
-        ]
-        if (made := home / MADE_BARS).is_file():
-            layers.append(("demo", {"REPLAY_DATA": str(made)}))
-        layers.append(("the embedded stack, which is not up", _DEMO_DOWN))
+        allowed = {name: environ[name] for name in ("STOCKS_LOG", "METRICS_PORT") if environ.get(name)}
+        made = {"REPLAY_DATA": str(home / MADE_BARS)} if (home / MADE_BARS).is_file() else {}
+        before, after = [("demo", _DEMO), ("environment", allowed)], [("demo", made), (_IS_DOWN, _DEMO_DOWN)]
     else:
         stated = environ.get("STOCKS_HOME") or dotenv.get("STOCKS_HOME") or SETTINGS["STOCKS_HOME"].default
         home = (root / Path(stated).expanduser()).resolve()
-        layers = [
-            ("environment", environ),
-            (".env", dotenv),
-            ("embedded.env", _read_embedded_env(home / "embedded.env")),
-        ]
+        before, after = [("environment", environ), (".env", dotenv)], []
+    layers = [*before, ("embedded.env", _read_embedded_env(home / "embedded.env")), *after]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for name, setting in SETTINGS.items():
@@ -213,14 +205,9 @@ def _read_embedded_env(path: Path) -> dict[str, str]:
     """Return what ``stocks up`` wrote; ``StateError`` for a cut file: the defaults would reach other servers."""
     remedy = "delete it and run `stocks up`, which writes it again"
     try:
-        content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+        text = read_state(path, remedy=remedy).decode("utf-8", errors="replace")
+    except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise StateError(path, f"cannot be read ({error.strerror or error})", remedy) from error
-    if damage := find_damage(content):
-        raise StateError(path, damage, remedy)
-    text = content.decode("utf-8", errors="replace")
     is_cut = ENDS in text.partition("\n")[0] and not text.endswith(END)
     lines = text.split("\n")
     if is_cut or lines.pop() or not all(re.fullmatch(r"#.*|\s*|[A-Z_]+=[^\ufffd]*", line) for line in lines):

@@ -8,7 +8,8 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 # The verbs that take variables; the others (deps, clean, debug …) refuse them or need none.
 _WITH_VARS = {"build", "run", "test", "seed", "snapshot", "compile", "show", "docs", "parse", "list", "ls", "source"}
+_FAILED = {"error", "fail", "runtime error"}
 _LIMIT = 400
 # A test for which every row is a failure, and a failure is an error.
 _PLAIN = ("error", "!= 0")
@@ -109,13 +111,12 @@ def run_dbt(
             outcome = _invoke(_arguments(args, place, quiet=quiet), manifest, callbacks=[listen])
     finally:
         _free_local_file()
-    nodes = tuple(_nodes(outcome.result))
-    failures = [_failure(result, place) for result in _results(outcome.result) if _failed(result)]
+    results = _results(outcome.result)
+    nodes = tuple((one.node.name, str(one.status), float(one.execution_time)) for one in results)
+    failures = [_failure(one, place) for one in results if str(one.status) in _FAILED]
     if outcome.exception is not None:
         failures.append(_short(str(outcome.exception)))
-    counts: dict[str, int] = {}
-    for _, status, _ in nodes:
-        counts[status] = counts.get(status, 0) + 1
+    counts = Counter(status for _, status, _ in nodes)
     return DbtResult(bool(outcome.success), tuple(failures), counts, place.logs / "dbt.log", nodes)
 
 
@@ -224,18 +225,8 @@ def _free_local_file() -> None:
 
 
 def _results(result: Any) -> list[Any]:
-    return list(getattr(result, "results", None) or [])
-
-
-def _nodes(result: Any) -> Iterator[tuple[str, str, float]]:
-    for one in _results(result):
-        node = getattr(one, "node", None)
-        if node is not None:
-            yield node.name, str(one.status), float(getattr(one, "execution_time", 0.0) or 0.0)
-
-
-def _failed(result: Any) -> bool:
-    return str(result.status) in ("error", "fail", "runtime error")
+    """Return what ran, of a verb that runs nodes."""
+    return [one for one in getattr(result, "results", None) or [] if getattr(one, "node", None) is not None]
 
 
 def _failure(result: Any, place: DbtPlace) -> str:

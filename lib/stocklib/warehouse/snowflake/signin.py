@@ -14,22 +14,15 @@ from urllib.parse import urlsplit
 
 from stocklib.errors import SettingsError
 from stocklib.host import extra
-from stocklib.settings import Settings
+from stocklib.settings import Secret, Settings
 from stocklib.text_files import read_text
 
 # What each of our settings is called in connections.toml, by which the connector knows it too.
-_TOML_NAMES = {
-    "account": ("account",),
+_ALIKE = ("account", "token", "authenticator", "password", "role", "warehouse", "database", "host")
+_TOML_NAMES = {name: (name,) for name in _ALIKE} | {
     "user": ("user", "username"),
     "private_key_path": ("private_key_file", "private_key_path"),
     "private_key_passphrase": ("private_key_file_pwd", "private_key_passphrase"),
-    "token": ("token",),
-    "authenticator": ("authenticator",),
-    "password": ("password",),
-    "role": ("role",),
-    "warehouse": ("warehouse",),
-    "database": ("database",),
-    "host": ("host",),
 }
 
 
@@ -81,9 +74,8 @@ class SignIn:
 
 def sign_in(settings: Settings) -> SignIn:
     """How these settings sign in; ``SettingsError`` names what is missing."""
-    told = _told(settings)
-    account = told["account"]
-    if not account:
+    told = _values(settings)
+    if not told["account"]:
         raise SettingsError(
             "SNOWFLAKE_ACCOUNT is not set: put organisation-account into .env (see .env.example), or name a connection "
             "of ~/.snowflake/connections.toml in SNOWFLAKE_CONNECTION"
@@ -91,16 +83,9 @@ def sign_in(settings: Settings) -> SignIn:
     if not told["user"] and not told["token"]:
         raise SettingsError("SNOWFLAKE_USER is not set: put it into .env (see .env.example) or into the environment")
     kind, proof = _proof(told)
-    return SignIn(
-        account=account,
-        user=told["user"],
-        kind=kind,
-        role=told["role"],
-        warehouse=told["warehouse"],
-        database=told["database"].upper(),
-        proof=proof,
-        address=_address(told["host"]),
-    )
+    names = {name: told[name] for name in ("account", "user", "role", "warehouse")}
+    address = _address(told["host"])
+    return SignIn(**names, kind=kind, database=told["database"].upper(), proof=proof, address=address)
 
 
 def read_key(path: Path, passphrase: str) -> bytes:
@@ -127,18 +112,16 @@ def read_key(path: Path, passphrase: str) -> bytes:
     )
 
 
-def _told(settings: Settings) -> dict[str, str]:
-    """What the settings say, and what of the rest ``connections.toml`` says."""
+def _values(settings: Settings) -> dict[str, str]:
+    """Return the values of our settings; for those that are not set, what ``connections.toml`` has."""
     named = _read_connection(settings.snowflake_connection) if settings.snowflake_connection else {}
-    told = {}
+    values = {}
     for name, theirs in _TOML_NAMES.items():
-        setting = f"SNOWFLAKE_{name.upper()}"
-        value = settings.values[setting]
-        text = value.reveal() if hasattr(value, "reveal") else str(value)
-        found = next((str(named[key]) for key in theirs if named.get(key)), "")
-        is_stated = settings.origins.get(setting) != "default"
-        told[name] = text if is_stated or not found else found
-    return told
+        value = getattr(settings, f"snowflake_{name}")
+        values[name] = value.reveal() if isinstance(value, Secret) else value
+        if settings.origins[f"SNOWFLAKE_{name.upper()}"] == "default":
+            values[name] = next((str(named[key]) for key in theirs if named.get(key)), values[name])
+    return values
 
 
 def _proof(told: Mapping[str, str]) -> tuple[str, dict[str, str]]:
