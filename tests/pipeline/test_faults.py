@@ -18,7 +18,7 @@ from outages import drain
 from finnhub_replay import read_tape, recorded_bars
 from finnhub_replay.exchange import Exchange as Recorded
 from stocklib.finnhub import Finnhub
-from stocklib.pipeline.ingest import ProduceResult, poller, produce, produce_trades
+from stocklib.pipeline.ingest import ProduceResult, produce, produce_trades, quote_producer
 from stocklib.pipeline.ingest import feed_run as module
 from stocklib.pipeline.landing import land
 from stocklib.pipeline.loading import load
@@ -69,7 +69,7 @@ def since(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, 
 def source(replay: StartReplay, service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A replay to order faults from; pauses between tries are short."""
     monkeypatch.setattr(module, "Finnhub", partial(Finnhub, attempts=4, first_pause=0.001))
-    monkeypatch.setattr(poller, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(quote_producer, "_FIRST_PAUSE", 0.001)
     return replay(environ=service_environ)
 
 

@@ -17,7 +17,7 @@ from misbehaving import Asked, Reply, serving
 from stocklib.errors import KeyRefused, SettingsError, SourceUnavailable, SymbolError
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.ingest import feed_run as module
-from stocklib.pipeline.ingest import poller, produce
+from stocklib.pipeline.ingest import produce, quote_producer
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Message
 
@@ -38,7 +38,7 @@ Begin = Callable[..., tuple[Exchange, Settings]]
 def begin(service_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
     """A source of the test's own at a certain instant, and settings that point at it; pauses are short."""
     monkeypatch.setattr(module, "Finnhub", partial(Finnhub, attempts=2, first_pause=0.01))
-    monkeypatch.setattr(poller, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(quote_producer, "_FIRST_PAUSE", 0.01)
     servers = []
 
     def start(now: datetime, **environ: str) -> tuple[Exchange, Settings]:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from stocklib.clocks import Deadline, KeepAliveStop, Stop
-from stocklib.errors import StreamError
+from stocklib.errors import Interrupted, StreamError
 from stocklib.finnhub import Finnhub
 from stocklib.monitoring.heartbeat import Heartbeat
 from stocklib.pipeline.ingest.startup import beginning, how_it_ended
@@ -60,6 +60,7 @@ class FeedResult:
 class FeedRun(ABC):
     """One run. It publishes to ``topic``, ``limit`` messages at most; ``stop`` calls ``beat`` while it waits."""
 
+    what: ClassVar[str]
     settings: Settings
     finnhub: Finnhub
     producer: SpoolingProducer
@@ -81,7 +82,7 @@ class FeedRun(ABC):
 
     @abstractmethod
     def follow(self, *, until_close: bool) -> str:
-        """Publish until the end; return why it ended."""
+        """Publish until the run is over; return what else ended it, or nothing."""
 
     @abstractmethod
     def _own_facts(self) -> dict[str, Any]:
@@ -90,10 +91,6 @@ class FeedRun(ABC):
     @abstractmethod
     def _source_trouble(self) -> str | None:
         """Return a sentence about a source that does not answer."""
-
-    @abstractmethod
-    def _progress(self, per_minute: float, now: str) -> str:
-        """Return the line of the log that says how far the run is."""
 
     def close(self) -> None:  # noqa: B027 - quotes have no connection of their own
         """Let go of what the run alone opened."""
@@ -140,7 +137,8 @@ class FeedRun(ABC):
         self._say(f"{now} New York")
         since, before = self._logged
         if (passed := time.monotonic() - since) >= _LOG_SECONDS:
-            log.info("%s", self._progress((published - before) / passed * 60, now))
+            per_minute, errors = (published - before) / passed * 60, self._facts()["errors"]
+            log.info("%d %s (%.0f a minute), %d errors, it is %s", published, self.what, per_minute, errors, now)
             self._logged = (time.monotonic(), published)
 
     def _facts(self) -> dict[str, Any]:
@@ -184,9 +182,13 @@ def run_feed(
         heartbeat.name(producer.run_id)
         run = start(settings, finnhub, producer, heartbeat, keep_alive_stop, topic)
         keep_alive_stop.keep_alive = run.beat
+        ended = ""
         try:
             run.beat(now=True)
-            run.state = run.follow(until_close=until_close)
+            with suppress(Interrupted):
+                ended = run.follow(until_close=until_close)
+            asked = f"{run.result.messages:,} {run.what} were asked for" if run.is_full else "stopped as asked"
+            run.state = ended or asked
             producer.flush()
             run.end("stopped" if stop and stop.is_set() else "done")
         except BaseException as error:

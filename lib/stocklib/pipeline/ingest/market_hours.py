@@ -22,7 +22,10 @@ _FIRST_DOUBT = 2.0
 
 
 class MarketHours:
-    """The market's hours as one run of the producer knows them. ``settle`` is ``CLOSE_SETTLE_SECONDS``."""
+    """The market's hours as one run of the producer knows them. ``settle`` is ``CLOSE_SETTLE_SECONDS``.
+
+    ``settled`` is the last session that needs no further round.
+    """
 
     def __init__(self, finnhub: Finnhub, *, settle: float) -> None:
         self._finnhub = finnhub
@@ -34,7 +37,7 @@ class MarketHours:
         self._holds = timedelta()
         # the last session with an answer after its close, and the last with one after the close had settled
         self._heard: date | None = None
-        self._settled: date | None = None
+        self.settled: date | None = None
 
     def is_open(self) -> bool:
         """Return whether the regular session is on, by the source, or by the calendar where it does not answer."""
@@ -58,16 +61,11 @@ class MarketHours:
             return None
         over = last_finished_session(now)
         ripe = now >= over.close + self._settle
-        if self._settled == over.session_date or (self._heard == over.session_date and not ripe):
+        if self.settled == over.session_date or (self._heard == over.session_date and not ripe):
             return None
         self._heard = over.session_date
-        self._settled = over.session_date if ripe else self._settled
+        self.settled = over.session_date if ripe else self.settled
         return over.session_date
-
-    @property
-    def settled(self) -> date | None:
-        """Return the last session that needs no further round."""
-        return self._settled
 
     def until_next(self) -> tuple[float, datetime]:
         """Return seconds until something can change, a minute at most, and the next opening bell."""
@@ -77,7 +75,7 @@ class MarketHours:
         moments = [bell, now + timedelta(seconds=_STATUS_SECONDS)]
         if self._asked is not None:
             moments.append(self._asked + self._holds)
-        if self._heard is not None and self._heard != self._settled:
+        if self._heard is not None and self._heard != self.settled:
             moments.append(last_finished_session(now).close + self._settle)
         seconds = (min(moment for moment in moments if moment > now) - now).total_seconds()
         return seconds, bell

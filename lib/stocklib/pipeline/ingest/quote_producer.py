@@ -4,6 +4,9 @@ A round starts every ``POLL_SECONDS`` of the source's time while the market is o
 The round that finds the market closed makes the day's last prices known; ``CLOSE_SETTLE_SECONDS`` after the close one
 more sees the closing auction. Outside sessions the producer waits for the next one. However a run ends, what was
 published is flushed first.
+
+A symbol without a valid price is counted and logged once. A source that stops answering is tried again after growing
+pauses; one that never answered, and a refused key, end the run.
 """
 
 import logging
@@ -12,10 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from stocklib.errors import Interrupted, SourceUnavailable
+from stocklib.errors import BadAnswer, Interrupted, NoQuote, PlanRefused, RateLimited, SourceUnavailable
 from stocklib.pipeline.ingest.feed_run import FeedResult, FeedRun, Progress, name_counts, run_feed
 from stocklib.pipeline.ingest.market_hours import MarketHours
-from stocklib.pipeline.ingest.poller import Poller
 from stocklib.quotes import check_symbol
 from stocklib.sessions import last_finished_session, new_york_date, session
 from stocklib.settings import Settings
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 
 # How often a symbol without a last price is asked again, and how often a source that does not answer (half an hour).
 _LAST_ROUND_TRIES, _LAST_ROUND_SILENCES = 3, 30
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
+# A source that answered none of so many first calls is not just down: a setting is wrong.
+_PATIENCE = 3
 
 
 @dataclass
@@ -66,12 +71,14 @@ def produce(
 
 
 class _QuoteRun(FeedRun):
+    what = "quotes"
     result: ProduceResult
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.result = ProduceResult(self.producer.run_id, self.finnhub.source)
-        self.poller = Poller(self)
+        # how many calls the source has not answered since its last answer
+        self.silences = 0
         self.hours = MarketHours(self.finnhub, settle=self.settings.close_settle_seconds)
         self.per_minute = self.settings.finnhub_calls_per_minute
         self.every = self.settings.poll_seconds
@@ -79,25 +86,22 @@ class _QuoteRun(FeedRun):
         self.round_seconds = max(self.every, len(self.symbols) * 60 / self.per_minute if self.per_minute else 0)
 
     def follow(self, *, until_close: bool) -> str:
-        """Poll round after round; return why it ended."""
-        try:
-            # asked before the date is taken, so that not one answer alone says which day it is
-            self.hours.is_open()
-            now = self.finnhub.now()
-            today = session(new_york_date(now)) or last_finished_session(now)
-            self._announce(over=today.close <= now, today=f"{today.session_date}")
-            while not self.is_over:
-                if self.hours.is_open():
-                    self._round()
-                elif closing := self.hours.closing():
-                    self._last_round()
-                    if until_close and self.hours.settled == closing >= today.session_date and not self.is_over:
-                        return f"the session of {closing} is over"
-                else:
-                    self._wait_for_the_bell()
-        except Interrupted:
-            pass
-        return f"{self.result.messages:,} quotes were asked for" if self.is_full else "stopped as asked"
+        """Poll round after round; return which session is over, where that ends the run."""
+        # asked before the date is taken, so that not one answer alone says which day it is
+        self.hours.is_open()
+        now = self.finnhub.now()
+        today = session(new_york_date(now)) or last_finished_session(now)
+        self._announce(over=today.close <= now, today=f"{today.session_date}")
+        while not self.is_over:
+            if self.hours.is_open():
+                self._round()
+            elif closing := self.hours.closing():
+                self._last_round()
+                if until_close and self.hours.settled == closing >= today.session_date and not self.is_over:
+                    return f"the session of {closing} is over"
+            else:
+                self._wait_for_the_bell()
+        return ""
 
     def _own_facts(self) -> dict[str, Any]:
         return {
@@ -108,14 +112,13 @@ class _QuoteRun(FeedRun):
         }
 
     def _source_trouble(self) -> str | None:
-        if not self.poller.is_unanswered:
-            return None
-        return "the source does not answer: `stocks doctor` says why, and quotes go on when it does"
+        trouble = "the source does not answer: `stocks doctor` says why, and quotes go on when it does"
+        return trouble if self.silences else None
 
     def _state(self) -> str:
         if self.producer.is_away and self.producer.spooled:
             return f"{self.state}; Kafka is away, quotes are kept on disk"
-        return "waiting for the source to answer" if self.poller.is_unanswered else self.state
+        return "waiting for the source to answer" if self.silences else self.state
 
     def _announce(self, *, over: bool, today: str) -> None:
         count, every = len(self.symbols), self.every
@@ -130,8 +133,7 @@ class _QuoteRun(FeedRun):
     def _round(self) -> None:
         began = self.finnhub.now()
         self.state = "polling"
-        self.poller.poll(self.symbols)
-        self._count()
+        self._poll_all(self.symbols)
         # a clock that was set back makes no wait longer
         rest = min(self.every, self.every - (self.finnhub.now() - began).total_seconds())
         if rest > 0 and not self.is_over:
@@ -139,13 +141,12 @@ class _QuoteRun(FeedRun):
 
     def _last_round(self) -> None:
         """Ask again for each symbol without a price before the day is left: after the close nothing moves any more."""
-        missing, tries, silences = self.symbols, 0, 0
+        missing, tries, unanswered = self.symbols, 0, 0
         self.state = "asking for the last prices: the market is closed"
-        while missing and not self.is_over and tries < _LAST_ROUND_TRIES and silences < _LAST_ROUND_SILENCES:
-            missing = self.poller.poll(missing)
-            self._count()
-            silences += self.poller.is_unanswered
-            tries += not self.poller.is_unanswered
+        while missing and not self.is_over and tries < _LAST_ROUND_TRIES and unanswered < _LAST_ROUND_SILENCES:
+            missing = self._poll_all(missing)
+            unanswered += bool(self.silences)
+            tries += not self.silences
         if missing and not self.is_over:
             log.warning("no last price of %s", ", ".join(missing))
 
@@ -153,17 +154,50 @@ class _QuoteRun(FeedRun):
         try:
             self.finnhub.wait(seconds)
         except SourceUnavailable as error:
-            self.poller.wait_for_source(error)
+            self._wait_for_source(error)
 
     def _wait_for_the_bell(self) -> None:
         seconds, bell = self.hours.until_next()
         self._say_waiting(bell)
         self._wait(seconds)
 
-    def _count(self) -> None:
+    def _wait_for_source(self, error: Exception) -> None:
+        """Pause after a call without an answer, longer each time until the source answers."""
+        pause = min(_FIRST_PAUSE * 2**self.silences, _LONGEST_PAUSE)
+        self.silences += 1
+        log.error("%s; quotes go on when it answers, next try in %.0f s", error, pause)
+        # this machine's time: the source's clock is unknown while it does not answer
+        if self.stop.wait(pause):
+            raise Interrupted("stopped while the source was down")
+
+    def _poll_all(self, symbols: list[str]) -> list[str]:
+        """Poll one round; return the symbols without a quote."""
+        missing = []
+        for symbol in symbols:
+            if self.is_over:
+                break
+            if not self._poll(symbol):
+                missing.append(symbol)
+            self.beat()
         self.result.rounds += 1
         self._say_progress()
+        return missing
 
-    def _progress(self, per_minute: float, now: str) -> str:
-        lost = self.result.skipped.total() + self.result.failed.total()
-        return f"{self.result.messages} quotes ({per_minute:.0f} a minute), {lost} without one, it is {now}"
+    def _poll(self, symbol: str) -> bool:
+        result = self.result
+        try:
+            quote = self.finnhub.quote(symbol)
+        except (NoQuote, BadAnswer, PlanRefused) as error:
+            log.log(logging.DEBUG if result.skipped[symbol] else logging.WARNING, "%s", error)
+            result.skipped[symbol] += 1
+            self.silences = 0
+            return False
+        except (SourceUnavailable, RateLimited) as error:
+            result.failed[symbol] += 1
+            if not result.messages and not result.skipped and result.failed.total() >= _PATIENCE:
+                raise
+            self._wait_for_source(error)
+            return False
+        self.silences = 0
+        self.publish(quote, at=quote.fetched_at)
+        return True

@@ -20,7 +20,7 @@ _SHOWN = 300
 def beginning(settings: Settings, keep_alive_stop: KeepAliveStop, *, role: str, topic: str) -> Iterator[Heartbeat]:
     """Yield the heartbeat of a feed that connects within the block; the run continues it with its own ``run_id``."""
     heartbeat = Heartbeat(settings.home, role=role, run_id=name_run(role), metrics_port=settings.metrics_port)
-    said: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "state": "asking the source and Kafka for the first time",
         "source": None,
         "topic": topic,
@@ -28,21 +28,17 @@ def beginning(settings: Settings, keep_alive_stop: KeepAliveStop, *, role: str, 
         "errors": 0,
         "trouble": None,
     }
-
-    def wait() -> None:
-        where = urlsplit(str(settings.finnhub_base_url)).hostname
-        said["trouble"] = f"the source at {where} has not answered yet: `stocks doctor` says why"
-        heartbeat.beat(lambda: said)
-
-    keep_alive_stop.keep_alive = wait
-    heartbeat.beat(lambda: said, now=True)
+    where = urlsplit(str(settings.finnhub_base_url)).hostname
+    waiting = facts | {"trouble": f"the source at {where} has not answered yet: `stocks doctor` says why"}
+    keep_alive_stop.keep_alive = lambda: heartbeat.beat(lambda: waiting)
+    heartbeat.beat(lambda: facts, now=True)
     try:
         yield heartbeat
     except BaseException as error:
         ended = how_it_ended(error)
         why = f"ended by an error: {error}"[:_SHOWN].splitlines()[0]
-        said |= {"state": "stopped as asked" if ended == "stopped" else why, "trouble": None}
-        heartbeat.end(lambda: said, ended=ended)
+        state = "stopped as asked" if ended == "stopped" else why
+        heartbeat.end(lambda: facts | {"state": state}, ended=ended)
         raise
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from stocklib.errors import BadAnswer, Interrupted, PlanRefused, RateLimited, SourceUnavailable
+from stocklib.errors import BadAnswer, PlanRefused, RateLimited, SourceUnavailable
 from stocklib.finnhub.trade_feed import TradeFeed
 from stocklib.pipeline.ingest.feed_run import FeedResult, FeedRun, Progress, name_counts, run_feed
 from stocklib.pipeline.ingest.step_clock import Stepper
@@ -69,15 +69,10 @@ def produce_trades(
     ``until_close`` ends when today's close has settled, or at once where it has already: a feed brings no trades of the
     past. ``moves_clock``: this run moves a stepping replay where no other process does (see ``step_clock``).
     """
+    listed = symbols or settings.symbols
     result: TradesResult = run_feed(
         settings,
-        partial(
-            _TradeRun,
-            symbols=symbols or settings.symbols,
-            limit=max_trades,
-            on_progress=on_progress,
-            moves_clock=moves_clock,
-        ),
+        partial(_TradeRun, symbols=listed, limit=max_trades, on_progress=on_progress, moves_clock=moves_clock),
         role="trades",
         topic=settings.kafka_trades_topic,
         duration=duration,
@@ -89,6 +84,7 @@ def produce_trades(
 
 @dataclass
 class _TradeRun(FeedRun):
+    what = "trades"
     moves_clock: bool
     result: TradesResult = field(init=False)
 
@@ -96,9 +92,8 @@ class _TradeRun(FeedRun):
         super().__post_init__()
         self.feed = feed = TradeFeed(self.settings, self.finnhub, self.symbols, stop=self.stop)
         self.stepper = Stepper(self.finnhub, feed) if self.moves_clock else None
-        self.result = TradesResult(
-            self.producer.run_id, self.finnhub.source, skipped=feed.rejected, left_out=feed.left_out
-        )
+        run_id, source = self.producer.run_id, self.finnhub.source
+        self.result = TradesResult(run_id, source, skipped=feed.rejected, left_out=feed.left_out)
         self._settle = timedelta(seconds=self.settings.close_settle_seconds)
         self._asked = time.monotonic()
 
@@ -108,27 +103,22 @@ class _TradeRun(FeedRun):
         self.result.reconnects, self.result.garbled = self.feed.reconnects, self.feed.garbled
 
     def follow(self, *, until_close: bool) -> str:
-        """Listen session after session; return why it ended."""
+        """Listen session after session; return which one is over, where that ends the run."""
         log.info("trades of %d symbols; run %s", len(self.feed.symbols), self.producer.run_id)
-        last = None
-        try:
-            while not self.is_over:
-                now = self.finnhub.now()
-                today = session(new_york_date(now))
-                if today is None or self._has_passed(today):
-                    self.feed.close()
-                    if until_close and (last := today or last_finished_session(now)):
-                        break
-                    self._wait_for_the_bell(next_session(new_york_date(now)))
-                elif now < today.open - self._lead:
-                    self._wait_for_the_bell(today)
-                else:
-                    self._listen()
-        except Interrupted:
-            pass
-        if last:
-            return f"the session of {last.session_date} is over"
-        return f"{self.result.messages:,} trades were asked for" if self.is_full else "stopped as asked"
+        while not self.is_over:
+            now = self.finnhub.now()
+            today = session(new_york_date(now))
+            if today is None or self._has_passed(today):
+                self.feed.close()
+                if until_close:
+                    last = today or last_finished_session(now)
+                    return f"the session of {last.session_date} is over"
+                self._wait_for_the_bell(next_session(new_york_date(now)))
+            elif now < today.open - self._lead:
+                self._wait_for_the_bell(today)
+            else:
+                self._listen()
+        return ""
 
     @property
     def _lead(self) -> timedelta:
@@ -176,11 +166,6 @@ class _TradeRun(FeedRun):
             self.finnhub.market_status()
         except (BadAnswer, PlanRefused, RateLimited, SourceUnavailable) as error:
             log.warning("%s; going by this machine's clock", error)
-
-    def _progress(self, per_minute: float, now: str) -> str:
-        return (
-            f"{self.result.messages} trades ({per_minute:.0f} a minute), {self.feed.reconnects} reconnects, it is {now}"
-        )
 
     def _own_facts(self) -> dict[str, Any]:
         feed = self.feed
