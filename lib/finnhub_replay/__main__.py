@@ -12,6 +12,7 @@ from finnhub_replay.clock import VirtualClock, read_speed, read_start
 from finnhub_replay.exchange import Exchange
 from finnhub_replay.faults import Faults, describe_faults
 from finnhub_replay.server import serve
+from finnhub_replay.trade_stream import TradeStream
 from stocklib.errors import EmbeddedError
 
 _EPILOG = f"""\
@@ -57,8 +58,8 @@ def main(port: int, host: str, names: tuple[str, ...], data: Path | None, **opti
             names=(host, *names),
         )
         announcement = f"replaying {', '.join(tape.symbols[:8])} at http://{host}:{port}/api/v1; Ctrl-C ends it"
-        ready = partial(print, announcement, flush=True)
-        serve(Exchange(tape), clock, port=port, host=host, rules=rules, faults=faults, on_ready=ready)
+        feed = TradeStream(Exchange(tape), clock, rules, faults)
+        serve(feed, port=port, host=host, on_ready=partial(print, announcement, flush=True))
     except EmbeddedError as error:
         raise click.ClickException(str(error)) from error
 

@@ -38,14 +38,7 @@ def daily_candles(tape: Tape, symbol: str, resolution: str, *, first: int, last:
 
 
 def intraday_candles(
-    tape: Tape,
-    symbol: str,
-    resolution: str,
-    *,
-    first: int,
-    last: int,
-    now: datetime,
-    path: ToPath,
+    tape: Tape, symbol: str, resolution: str, *, first: int, last: int, now: datetime, path: ToPath
 ) -> Iterator[Row]:
     """Yield the candles of so many minutes that begin from ``first`` to ``last`` (epoch seconds)."""
     span = MINUTES[resolution] * 60

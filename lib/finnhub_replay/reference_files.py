@@ -22,12 +22,7 @@ def _positive(text: str) -> float:
 
 _Read = Callable[[str], Any]
 _MUST: dict[str, dict[str, _Read]] = {
-    "splits.csv": {
-        "symbol": check_symbol,
-        "date": date.fromisoformat,
-        "fromFactor": _positive,
-        "toFactor": _positive,
-    },
+    "splits.csv": {"symbol": check_symbol, "date": date.fromisoformat, "fromFactor": _positive, "toFactor": _positive},
     "dividends.csv": {"symbol": check_symbol, "date": date.fromisoformat, "amount": _positive},
     "companies.csv": {"ticker": check_symbol},
 }

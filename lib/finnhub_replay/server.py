@@ -18,10 +18,8 @@ from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from finnhub_replay.api import WRONG_KEY, Api, ApiRules, Refusal
-from finnhub_replay.clock import VirtualClock
-from finnhub_replay.exchange import Exchange
-from finnhub_replay.faults import Faults, Sending
+from finnhub_replay.api import WRONG_KEY, Api, Refusal
+from finnhub_replay.faults import Sending
 from finnhub_replay.handlers import ReplayHandler
 from finnhub_replay.trade_stream import PING_SECONDS, PUMP_SECONDS, TradesHandler, TradeStream
 from stocklib.errors import EmbeddedError
@@ -29,30 +27,18 @@ from stocklib.quotes import from_epoch
 from stocklib.web_guard import is_loopback
 
 
-def serve(
-    exchange: Exchange,
-    clock: VirtualClock,
-    *,
-    port: int,
-    host: str,
-    rules: ApiRules,
-    faults: Faults,
-    on_ready: Callable[[], None],
-) -> None:
+def serve(feed: TradeStream, *, port: int, host: str, on_ready: Callable[[], None]) -> None:
     """Answer until SIGINT or SIGTERM; ``EmbeddedError`` when the port is in use, or others could move the clock."""
-    if not rules.key and not is_loopback(host):
+    if not feed.rules.key and not is_loopback(host):
         raise EmbeddedError(
             f"at {host} other machines reach the replay, and without a key they move its clock: put one into "
             "STOCKS_REPLAY_KEY, or leave out --host"
         )
-    application = make_application(Api(exchange, rules), clock, faults=faults)
-    asyncio.run(_serve(application, host, port, on_ready))
+    asyncio.run(_serve(feed, host, port, on_ready))
 
 
-def make_application(api: Api, clock: VirtualClock, *, faults: Faults) -> Application:
-    """Return the application with the server's routes."""
-    feed = TradeStream(api.exchange, clock, api.rules, faults)
-    ours = {"clock": clock, "api": api, "faults": faults, "feed": feed}
+async def _serve(feed: TradeStream, host: str, port: int, on_ready: Callable[[], None]) -> None:
+    ours = {"feed": feed, "api": Api(feed.exchange, feed.rules)}
     handlers: list[Any] = [
         (r"/(?:ws)?", TradesHandler, {"feed": feed}),
         (r"/replay/clock", _ClockHandler, ours),
@@ -60,11 +46,7 @@ def make_application(api: Api, clock: VirtualClock, *, faults: Faults) -> Applic
         (r"/api/v1/*(/.*)", _ApiHandler, ours),
         (r".*", _NowhereHandler, ours),
     ]
-    # the handlers share the feed; ``_serve`` pumps it
-    return Application(handlers, log_function=lambda handler: None, compress_response=False, feed=feed)
-
-
-async def _serve(application: Application, host: str, port: int, on_ready: Callable[[], None]) -> None:
+    application = Application(handlers, log_function=lambda handler: None, compress_response=False)
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -76,7 +58,6 @@ async def _serve(application: Application, host: str, port: int, on_ready: Calla
         raise EmbeddedError(f"port {port} is in use: stop what listens there, or choose another with --port") from error
     server = HTTPServer(application)
     server.add_sockets(sockets)
-    feed: TradeStream = application.settings["feed"]
     pumps = []
     if feed.clock.mode == "speed":
         # the request that moves a stepping clock also pumps the feed
@@ -93,8 +74,8 @@ async def _serve(application: Application, host: str, port: int, on_ready: Calla
 
 
 class _Handler(ReplayHandler):
-    def initialize(self, clock: VirtualClock, api: Api, faults: Faults, feed: TradeStream) -> None:
-        self.clock, self.api, self.faults, self.feed, self.rules = clock, api, faults, feed, api.rules
+    def initialize(self, feed: TradeStream, api: Api) -> None:
+        self.feed, self.clock, self.faults, self.rules, self.api = feed, feed.clock, feed.faults, feed.rules, api
 
     @property
     def key(self) -> str:
