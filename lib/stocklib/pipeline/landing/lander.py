@@ -90,19 +90,9 @@ def land(
     """
     lake = Lake(settings)
     lake.ensure_bucket()
-    landing = _Landing(
-        settings,
-        lake,
-        RunEnd(
-            stop or threading.Event(),
-            duration,
-            max_quotes,
-            until_idle,
-            timedelta(seconds=settings.close_settle_seconds) if until_close else None,
-            drain,
-        ),
-        on_batch,
-    )
+    settle = timedelta(seconds=settings.close_settle_seconds) if until_close else None
+    end = RunEnd(stop or threading.Event(), duration, max_quotes, until_idle, settle, drain)
+    landing = _Landing(settings, lake, end, on_batch)
     ended = "error"
     try:
         landing.run()

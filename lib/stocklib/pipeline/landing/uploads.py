@@ -14,14 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from queue import SimpleQueue
 
-from tenacity import (
-    RetryCallState,
-    retry,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_when_event_set,
-    wait_exponential,
-)
+import tenacity
 
 from stocklib.errors import LakeError
 from stocklib.lake import Lake, name_batch
@@ -144,11 +137,11 @@ class Uploads:
                 future.set_exception(error)
 
     def _write(self, batch: OpenBatch) -> str:
-        @retry(
-            retry=retry_if_exception_type(LakeError),
-            wait=wait_exponential(multiplier=0.5, max=_LONGEST_PAUSE),
-            stop=stop_when_event_set(self._abandon),
-            sleep=sleep_using_event(self._abandon),
+        @tenacity.retry(
+            retry=tenacity.retry_if_exception_type(LakeError),
+            wait=tenacity.wait_exponential(multiplier=0.5, max=_LONGEST_PAUSE),
+            stop=tenacity.stop_when_event_set(self._abandon),
+            sleep=tenacity.sleep_using_event(self._abandon),
             before_sleep=self._log_wait,
             reraise=True,
         )
@@ -162,7 +155,7 @@ class Uploads:
 
         return write()
 
-    def _log_wait(self, state: RetryCallState) -> None:
+    def _log_wait(self, state: tenacity.RetryCallState) -> None:
         self.trouble = str(state.outcome.exception() if state.outcome else None)
         self.errors += 1
         pause = state.next_action.sleep if state.next_action else 0
