@@ -97,11 +97,6 @@ class SourceClock:
         self._off = timedelta()
         self._agreed = 0
 
-    @property
-    def started(self) -> bool:
-        """Whether the source has named an instant yet."""
-        return self._instant is not None
-
     def see(self, instant: datetime) -> datetime:
         """Record an instant that the source just named."""
         self._instant = instant
@@ -113,7 +108,7 @@ class SourceClock:
     def is_lost(self) -> bool:
         """Whether this machine slept, or its clock was set, since the source last named an instant."""
         elapsed = time.monotonic() - self._seen_at
-        return self.started and abs(time.time() - self._seen_wall - elapsed) > _JUMP_SECONDS
+        return self._instant is not None and abs(time.time() - self._seen_wall - elapsed) > _JUMP_SECONDS
 
     def doubts(self, instant: datetime) -> timedelta | None:
         """Return how far off an instant of the source is where it is too far off to accept, else None.

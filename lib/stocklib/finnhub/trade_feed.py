@@ -35,7 +35,7 @@ _CLOCK_DOUBT = timedelta(seconds=1)
 class TradeFeed:
     """The trades of some symbols. Symbols beyond ``FINNHUB_WS_SYMBOLS`` are left out, and named in a warning.
 
-    Counters: ``trades``, ``losses`` (of connections), ``reconnects``, ``rejected`` (invalid trades, by symbol),
+    Counters: ``losses`` (of connections), ``reconnects``, ``rejected`` (invalid trades, by symbol),
     ``garbled`` (messages that could not be read). ``complete_until`` is the replay's time up to which every trade has
     come; None live.
     """
@@ -60,7 +60,6 @@ class TradeFeed:
         self._retry_at = 0.0
         self._warned: set[str] = set()
         self.connections = 0
-        self.trades = 0
         self.garbled = 0
         self.rejected: Counter[str] = Counter()
         self.complete_until: datetime | None = None
@@ -148,9 +147,7 @@ class TradeFeed:
         now = self._time_of(message)
         if kind == "trade":
             read = (self._trade(item, now) for item in message["data"])
-            found = [trade for trade in read if trade]
-            self.trades += len(found)
-            return found
+            return [trade for trade in read if trade]
         if kind == "ping":
             self.complete_until = now if self._is_replay else None
         elif kind == "error":

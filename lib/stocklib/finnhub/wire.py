@@ -46,19 +46,13 @@ class Wire:
         except (self._library.WebSocketException, OSError) as error:
             raise self._lost(error) from None
 
-    def receive(self, seconds: float) -> str | None:
-        """Return the next text; None when nothing, or no text frame, came for so many seconds."""
-        kind, data = self._frame(seconds)
-        return data.decode("utf-8", "replace") if kind in ("text", "binary") else None
-
     def settle(self, texts: list[str]) -> None:
         """Wait until the other side has processed every text sent; append what comes before that to ``texts``."""
         deadline = time.monotonic() + _BARRIER_SECONDS
         self._ping()
         while not self._answers_pings and (left := deadline - time.monotonic()) > 0:
-            kind, data = self._frame(left)
-            if kind in ("text", "binary"):
-                texts.append(data.decode("utf-8", "replace"))
+            if (text := self.receive(left)) is not None:
+                texts.append(text)
 
     def close(self) -> None:
         """Close the connection without waiting for an answer."""
@@ -82,21 +76,22 @@ class Wire:
             answer = self._socket.handshake_response
             raise (self._refusal(answer.status) if answer else self._lost(error)) from None
 
-    def _frame(self, seconds: float) -> tuple[str, bytes]:
-        names = {1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
+    def receive(self, seconds: float) -> str | None:
+        """Return the next text; None when nothing, or no text frame, came for so many seconds."""
+        frames = self._library.ABNF
         self._socket.settimeout(max(seconds, 0.001))
         try:
             code, frame = self._socket.recv_data_frame(control_frame=True)
         except self._library.WebSocketTimeoutException:
             self._check_silence()
-            return "", b""
+            return None
         except (self._library.WebSocketException, OSError) as error:
             raise self._lost(error) from None
         self._received_at = time.monotonic()
-        if code == self._library.ABNF.OPCODE_CLOSE:
+        if code == frames.OPCODE_CLOSE:
             raise SourceUnavailable(f"{self.where} closed the connection")
-        self._answers_pings |= code == self._library.ABNF.OPCODE_PONG
-        return names.get(code, ""), frame.data
+        self._answers_pings |= code == frames.OPCODE_PONG
+        return frame.data.decode("utf-8", "replace") if code in (frames.OPCODE_TEXT, frames.OPCODE_BINARY) else None
 
     def _check_silence(self) -> None:
         now = time.monotonic()

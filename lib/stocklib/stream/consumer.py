@@ -55,7 +55,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assigned: set[Partition] = set()
         create_topics(settings)
         self._ids = topic_ids(settings, self._topics)
-        self._settled = False
+        # whether the group has not yet assigned the partitions
+        self.is_joining = True
         self._asked = time.monotonic()
         # since when the group has not settled, and since when this client has tried
         self._joining_since = self._client_since = self._asked
@@ -74,11 +75,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def assigned(self) -> set[Partition]:
         """The partitions that this member reads now; empty until the group has settled."""
         return {Partition(*native) for native in self._client.assignment()}
-
-    @property
-    def is_joining(self) -> bool:
-        """Whether the group has not yet assigned the partitions."""
-        return not self._settled
 
     @property
     def trouble(self) -> str | None:
@@ -172,22 +168,16 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Forget these partitions; the client calls it within ``poll`` and ``close``."""
         lost = {Partition(*native) for native in revoked}
         self._assigned -= lost
-        if self._settled:
+        if not self.is_joining:
             self._joining_since = self._client_since = time.monotonic()
-        self._settled = False
+        self.is_joining = True
         if self._on_lost:
             self._on_lost(lost)
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         """Note these partitions; the client calls it within ``poll``."""
         self._assigned |= {Partition(*native) for native in assigned}
-        self._settled = True
-
-    @property
-    def _patience(self) -> float:
-        """How long a client may take to join: the group waits for a killed member until its session expires."""
-        session: float = self._settings.kafka_session_timeout_ms / 1000
-        return max(_REPLACE_SECONDS, session)
+        self.is_joining = False
 
     def _help_joining(self) -> bool:
         """Join with a new client where this one cannot; return whether it was replaced."""
@@ -195,8 +185,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if now - max(self._asked, self._joining_since) > _TROUBLE_SECONDS:
             self._asked = now
             # a group does not settle on a deleted topic
-            self.missing = self._without_id(topic_ids(self._settings, self._topics))
-        if now - self._client_since > self._patience:
+            ids = topic_ids(self._settings, self._topics)
+            self.missing = [topic for topic in self._topics if topic not in ids]
+        # the group waits for a killed member until its session expires
+        if now - self._client_since > max(_REPLACE_SECONDS, self._settings.kafka_session_timeout_ms / 1000):
             log.warning("%s; joining it with a new client", self.trouble)
             self._drop_client()
             self._join()
@@ -252,9 +244,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                         *(partition, since, first - 1),
                     )
 
-    def _without_id(self, ids: Mapping[str, str]) -> list[str]:
-        return [topic for topic in self._topics if topic not in ids]
-
     def _check_identity(self) -> bool:
         """Return whether the topics are still the same creations."""
         self._asked = time.monotonic()
@@ -268,7 +257,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._unanswered = str(error)
             return True
         self._unanswered = None
-        self.missing = self._without_id(ids)
+        self.missing = [topic for topic in self._topics if topic not in ids]
         changed = {topic for topic, topic_id in ids.items() if topic_id != self._ids.get(topic)}
         # a deleted or replaced topic has no such offsets
         self._find_deleted(p for p in self.assigned if p.topic in ids and p.topic not in changed)
@@ -288,7 +277,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._client.close(autocommit=False, timeout_ms=5000)
         self._assigned = set()
         self._next = {}
-        self._settled = False
+        self.is_joining = True
 
     def _join(self, *, in_place_of: str | None = None) -> None:
         self._client_since = self._watch_at = time.monotonic()

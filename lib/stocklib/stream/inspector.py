@@ -87,16 +87,12 @@ class Inspector:
                         f"{self._client.position(native)} on, but has messages up to {end - 1}; check that Kafka runs"
                     )
 
-    def close(self) -> None:
-        """Close the connection."""
-        with suppress(*FAILURES):
-            self._client.close(autocommit=False, timeout_ms=5000)
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
+        with suppress(*FAILURES):
+            self._client.close(autocommit=False, timeout_ms=5000)
 
     def _committed(self, native: Any, topic_id: str, begin: int) -> int:
         """Return the committed offset; one of a deleted topic means nothing in its successor."""
