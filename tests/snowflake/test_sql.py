@@ -9,7 +9,7 @@ from mirrors import ROOT
 from sqlglot import exp
 
 from stocklib.settings import read_settings
-from stocklib.warehouse.snowflake import grants, query_history
+from stocklib.warehouse.snowflake import grants
 from stocklib.warehouse.snowflake.setup import script, statements
 from stocklib.warehouse.table_columns import SCHEMAS, columns, table_statements
 from stocklib.warehouse.table_columns import statements as rendered
@@ -33,10 +33,9 @@ def test_publishing_is_what_the_golden_file_says() -> None:
 
 def test_what_is_asked_of_the_accounts_history_is_what_the_golden_file_says() -> None:
     since, until = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, 12, 30, tzinfo=UTC)
-    asked = [
-        query_history.history_statement("STOCKS", since, until),
-        query_history.meter_statement("STOCKS", "STOCKS_WH", since),
-    ]
+    span = {"database": "STOCKS", "since": since, "until": until}
+    asked = rendered("snowflake/history.sql", **span, most=10_000)
+    asked += rendered("snowflake/meter.sql", **span, warehouse="STOCKS_WH")
     assert "".join(f"{each};\n" for each in asked) == (GOLDEN / "cost.sql").read_text()
     for each in asked:
         (parsed,) = sqlglot.parse(each, read="snowflake")

@@ -18,7 +18,7 @@ def statements(template: str, **values: Any) -> list[str]:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     room = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)  # noqa: S701 - SQL
-    text = room.get_template(template).render(schemas=SCHEMAS, datasets=DATASETS, **values)
+    text = room.get_template(template).render(schemas=SCHEMAS, datasets=DATASETS, **values) + "\n"
     return [" ".join(statement.split()) for statement in text.split(";\n") if statement.strip()]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from stocklib.errors import WarehouseError
 from stocklib.warehouse.cost import Cost, Statement, add_up
 from stocklib.warehouse.snowflake.session import SnowflakeSession
+from stocklib.warehouse.table_columns import statements
 
 log = logging.getLogger(__name__)
 
@@ -28,32 +29,11 @@ def costs(session: SnowflakeSession, database: str, warehouse: str, *, since: da
     return add_up(_history(session, database, since, now), metered=_metered(session, database, warehouse, since))
 
 
-def history_statement(database: str, since: datetime, until: datetime) -> str:
-    """Return the statement for a page of the history: statements that ended between two instants."""
-    return (
-        "select query_id, coalesce(query_tag, '') as tag, coalesce(warehouse_size, '') as size, "  # noqa: S608
-        "start_time::timestamp_ntz as began_at, end_time::timestamp_ntz as ended_at, "
-        "total_elapsed_time::double as milliseconds, coalesce(bytes_scanned, 0)::bigint as bytes "
-        f"from table({database}.information_schema.query_history("
-        f"end_time_range_start => to_timestamp_ltz('{since:%Y-%m-%dT%H:%M:%SZ}'), "
-        f"end_time_range_end => to_timestamp_ltz('{until:%Y-%m-%dT%H:%M:%SZ}'), result_limit => {_PAGE}))"
-    )
-
-
-def meter_statement(database: str, warehouse: str, since: datetime) -> str:
-    """Return the statement for the credits of a warehouse by hour."""
-    return (
-        "select start_time::timestamp_ntz as hour, sum(credits_used)::double as credits "  # noqa: S608
-        f"from table({database}.information_schema.warehouse_metering_history("
-        f"date_range_start => to_timestamp_ltz('{since:%Y-%m-%dT%H:00:00Z}'), warehouse_name => '{warehouse}')) "
-        "group by 1"
-    )
-
-
 def _history(session: SnowflakeSession, database: str, since: datetime, until: datetime) -> Iterator[Statement]:
     seen: set[str] = set()
     while True:
-        page = session.rows(history_statement(database, since, until))
+        span = {"database": database, "since": since, "until": until, "most": _PAGE}
+        page = session.rows(statements("snowflake/history.sql", **span)[0])
         for row in page:
             if row[0] not in seen and row[1].startswith("stocks"):
                 yield _statement(row)
@@ -73,7 +53,8 @@ def _statement(row: tuple[Any, ...]) -> Statement:
 def _metered(session: SnowflakeSession, database: str, warehouse: str, since: datetime) -> dict[datetime, float]:
     """Return the metered hours that are over: the current one is incomplete."""
     try:
-        rows = session.rows(meter_statement(database, warehouse, since))
+        meter = {"database": database, "warehouse": warehouse, "since": since}
+        rows = session.rows(statements("snowflake/meter.sql", **meter)[0])
     except WarehouseError as error:
         log.debug("credits are estimated: %s", error)
         return {}
