@@ -175,7 +175,7 @@ class Lake:
 
     @property
     def _most(self) -> int:
-        """The most bytes an object may have: far more than any that is written here."""
+        """Return the most bytes an object may have: far more than any that is written here."""
         return max(_MOST_BYTES, 2 * int(self._settings.batch_max_bytes))
 
     def _get(self, key: str, *, most: int | None = None) -> bytes:

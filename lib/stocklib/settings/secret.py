@@ -17,7 +17,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself: hand it to a client, never to a log."""
+        """Return the value itself: hand it to a client, never to a log."""
         return self._value
 
     def __repr__(self) -> str:

@@ -112,7 +112,7 @@ class Build:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the tests of this very build looked at whole tables."""
+        """Return whether the tests of this very build looked at whole tables."""
         return self.whole_at == self.finished_at
 
 
@@ -129,41 +129,41 @@ class Reader(Protocol):
     """One published version (schemas bronze, silver, gold, ops), the same for every question put to it."""
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
-        """The answer as a frame; values go in as ``?`` parameters."""
+        """Return the answer as a frame; values go in as ``?`` parameters."""
 
     def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
-        """The answer in columns, as Arrow holds them: quicker where there are many rows."""
+        """Return the answer in columns, as Arrow holds them: quicker where there are many rows."""
 
     def published_build(self) -> Build | None:
-        """The build that is looked at."""
+        """Return the build of this version."""
 
 
 class Warehouse(Protocol):
     """What every engine can do."""
 
     def check(self) -> str:
-        """Where it is and what it holds, in a sentence."""
+        """Return where it is and what it holds, in a sentence."""
 
     def initialise(self) -> None:
         """Create RAW and ops where they are not there yet; refuse another schema version."""
 
     def writing(self, *, wait: float = 60.0) -> AbstractContextManager[None]:
-        """Be the one writer; WarehouseBusy names who holds it when it did not come free within ``wait`` seconds."""
+        """Be the one writer; ``WarehouseBusy`` names the holder after ``wait`` seconds."""
 
     def last_key(self, dataset: str, *, before: str = LAST) -> str | None:
-        """The newest object of a dataset that is loaded, among those before a key."""
+        """Return the newest object of a dataset that is loaded, among those before a key."""
 
     def known_keys(self, dataset: str, *, since: str = "") -> set[str]:
-        """The loaded objects of a dataset from the key ``since`` on."""
+        """Return the loaded objects of a dataset from the key ``since`` on."""
 
     def unreadable(self) -> list[UnreadableObject]:
-        """The objects that could not be read, until a load reads them or finds them gone from the lake."""
+        """Return the objects that could not be read, until a load reads them or finds them gone from the lake."""
 
     def load(self, objects: Iterable[LandedObject]) -> LoadResult:
         """Append the objects' lines to RAW and remember them, and what could not be read, all in one transaction."""
 
     def records(self, dataset: str, fields: Sequence[str]) -> list[tuple[Any, ...]]:
-        """These fields of every loaded record of a dataset, as text; published or not."""
+        """Return these fields of every loaded record of a dataset, as text; published or not."""
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Read the private version, published or not: what the ledger compares. Values go in as ``?`` parameters."""
@@ -172,13 +172,13 @@ class Warehouse(Protocol):
         """Give these tables of ops other rows, all in one transaction."""
 
     def newest_load(self) -> int:
-        """The last load's id; 0 before the first."""
+        """Return the last load's id; 0 before the first."""
 
     def loaded_since(self, load_id: int) -> set[str]:
-        """The datasets that later loads brought."""
+        """Return the datasets that later loads brought."""
 
     def touched_since(self, load_id: int) -> Touched:
-        """What the quotes and trades of later loads changed in the private version; known once silver is built."""
+        """Return what the quotes and trades of later loads changed in the private version, once silver is built."""
 
     def dbt(
         self,
@@ -194,16 +194,16 @@ class Warehouse(Protocol):
         """Run the data tests of the models of dbt's selection on what is ``touched``, all at once."""
 
     def last_build(self) -> Build | None:
-        """The last complete build of the private version."""
+        """Return the last complete build of the private version."""
 
     def published_build(self) -> Build | None:
-        """The build that readers see."""
+        """Return the build that readers see."""
 
     def record_build(self, build: Build) -> None:
-        """Remember a complete build: every model is up to date with its load."""
+        """Record a complete build: every model is up to date with its load."""
 
     def record_run(self, verb: str, status: str, *, started_at: datetime, detail: str) -> None:
-        """Remember that a step ran, and how it ended."""
+        """Record that a step ran, and how it ended."""
 
     def publish(self, *, touched: Touched | None = None) -> None:
         """Show the private version to readers, at once or not at all.
@@ -212,7 +212,7 @@ class Warehouse(Protocol):
         """
 
     def fresh(self) -> AbstractContextManager["Warehouse"]:
-        """An empty private version to fill; it takes the old one's place when the block ends well."""
+        """Yield an empty private version to fill; it takes the old one's place when the block ends well."""
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
         """Read the published tables (schemas bronze, silver, gold, ops)."""
@@ -221,14 +221,14 @@ class Warehouse(Protocol):
         """Ask several questions of one version, whatever is published in between."""
 
     def costs(self, *, since: datetime) -> list[Cost]:
-        """What our statements cost since then, by day, run and part; nothing where the machine is one's own."""
+        """Return the cost of our statements since then, by day, run and part; nothing on one's own machine."""
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:
         """Write every published gold table, and those ``BESIDE_GOLD``, to ``folder``, all from the same version."""
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
-    """The engine of these settings. Nothing is opened, created or locked yet."""
+    """Return the engine of these settings. Nothing is opened, created or locked yet."""
     if settings.warehouse == "snowflake":
         from stocklib.warehouse.snowflake import SnowflakeWarehouse
 

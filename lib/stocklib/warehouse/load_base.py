@@ -87,7 +87,7 @@ class Load(ABC):
         self._unread.append(unread)
 
     def finish(self) -> LoadResult:
-        """Commit; without a single readable object it is no load."""
+        """Commit, and return what was loaded; without a readable object there is no load."""
         rows = sum(done.loaded_lines for done in self._objects)
         rejected = sum(done.rejected_lines for done in self._objects)
         load_id = None

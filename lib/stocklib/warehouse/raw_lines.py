@@ -92,13 +92,13 @@ def check_lines(dataset: str, key: str, data: bytes) -> CheckedObject:
 
 
 def _shown(line: bytes) -> str:
-    """A bad line as text, its beginning where it is long."""
+    """Return a bad line as text, its beginning where it is long."""
     text = line[: 4 * _TEXT_CHARACTERS].decode("utf-8", "replace")[:_TEXT_CHARACTERS]
     return text if len(line) <= _TEXT_CHARACTERS else f"{text} … ({len(line):,} bytes)"
 
 
 def kind_of(source: str) -> str:
-    """Whether a source is a replay or the live market.
+    """Return whether a source is a replay or the live market.
 
     >>> kind_of("replay"), kind_of("yfinance")
     ('replayed', 'live')
@@ -107,7 +107,7 @@ def kind_of(source: str) -> str:
 
 
 def refuse_other_kind(held: str | None, checked: CheckedObject) -> str | None:
-    """What the warehouse holds once this object is in it; WrongSource when the two do not go together."""
+    """Return what the warehouse holds with this object in it; ``WrongSource`` where it holds the other kind."""
     for source in sorted(checked.sources):
         if held is not None and kind_of(source) != held:
             raise WrongSource(

@@ -45,7 +45,7 @@ class LocalWarehouse(WarehouseEngine):
         self._published = self._folder / "published.duckdb"
 
     def check(self) -> str:
-        """What ``stocks doctor`` says of it."""
+        """Return what ``stocks doctor`` says of it."""
         if not self._published.exists():
             return f"local, at {self._folder}; nothing is published yet"
         bars = self.query("select count(*) as bars, max(quote_date) as last from gold.fact_daily_stock_quotes")
@@ -60,7 +60,7 @@ class LocalWarehouse(WarehouseEngine):
         return super().read(sql, params)
 
     def published_build(self) -> Build | None:
-        """The build that readers see."""
+        """Return the build that readers see."""
         if not self._published.exists():
             return None
         with self.reading() as published:
@@ -93,7 +93,7 @@ class LocalWarehouse(WarehouseEngine):
 
     @contextmanager
     def fresh(self) -> Iterator["LocalWarehouse"]:
-        """An empty file to fill; it takes the place of ``build.duckdb`` when the block ends well."""
+        """Yield an empty file to fill; it takes the place of ``build.duckdb`` when the block ends well."""
         with self.writing():
             # the same file name, so that dbt calls the database by the same name
             fresh_build = self._folder / "rebuild" / "build.duckdb"
@@ -117,7 +117,7 @@ class LocalWarehouse(WarehouseEngine):
             yield session
 
     def costs(self, *, since: datetime) -> list[Cost]:
-        """Nothing: it runs on this machine."""
+        """Return nothing: it runs on this machine."""
         return []
 
     def export(self, folder: Path, *, fmt: str) -> list[Path]:

@@ -37,7 +37,7 @@ class LocalSession:
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return every row of an answer: one that is not read to its end keeps the connection busy."""
-        with told_plainly(self._path):
+        with duckdb_errors(self._path):
             return list(self.con.execute(sql, list(params)).fetchall())
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...] | None:
@@ -46,7 +46,7 @@ class LocalSession:
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement, or several without parameters. DuckDB counts no rows: the answer is 0."""
-        with told_plainly(self._path):
+        with duckdb_errors(self._path):
             self.con.execute(sql, list(params))
         return 0
 
@@ -58,13 +58,13 @@ class LocalSession:
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
         """Return an answer as a frame."""
-        with told_plainly(self._path):
+        with duckdb_errors(self._path):
             frame: pd.DataFrame = self.con.execute(sql, list(params)).df()
             return frame
 
     def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
         """Return an answer in columns."""
-        with told_plainly(self._path):
+        with duckdb_errors(self._path):
             return self.con.sql(sql, params=list(params)).to_arrow_table()
 
     def published_build(self) -> Build | None:
@@ -78,7 +78,7 @@ def open_private(path: Path) -> Iterator[LocalSession]:
     import duckdb
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with told_plainly(path), contextlib.closing(duckdb.connect(str(path), config=dict(_CONFIG))) as con:
+    with duckdb_errors(path), contextlib.closing(duckdb.connect(str(path), config=dict(_CONFIG))) as con:
         yield LocalSession(con, path)
 
 
@@ -88,7 +88,7 @@ def open_published(path: Path, *, writes_files: bool = False) -> Iterator[LocalS
     import duckdb
 
     config: dict[str, Any] = {**_CONFIG, "enable_external_access": writes_files}
-    with told_plainly(path):
+    with duckdb_errors(path):
         with _own_name(path) as name:
             con = duckdb.connect(str(name), read_only=True, config=config)
         with contextlib.closing(con):
@@ -112,7 +112,7 @@ def temporary_name(folder: Path, purpose: str) -> Path:
 
 @contextmanager
 def _own_name(path: Path) -> Iterator[Path]:
-    """Another name of the same file. Under a name that this process has open, DuckDB gives the version of that time."""
+    """Yield another name of the file: under one that this process has open, DuckDB gives the version of that time."""
     link = temporary_name(path.parent, "reading")
     try:
         os.link(path, link)
@@ -131,8 +131,8 @@ def _own_name(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def told_plainly(path: Path) -> Iterator[None]:
-    """The engine's errors as ours."""
+def duckdb_errors(path: Path) -> Iterator[None]:
+    """Raise DuckDB's errors as ours."""
     import duckdb
 
     try:
@@ -155,7 +155,7 @@ def told_plainly(path: Path) -> Iterator[None]:
 
 
 def _reason(said: str) -> str:
-    """What the system said, where the engine wraps it in JSON.
+    """Return what the system said, where the engine wraps it in JSON.
 
     >>> _reason('IO Error: Async write failed: {"exception_message":"Could not write","errno":"28"}')
     'No space left on device'

@@ -102,7 +102,7 @@ def bring_forward(session: LocalSession, folder: Path) -> bool:
 
 
 def _base(session: LocalSession) -> tuple[int, int] | None:
-    """Where the spare stands: the number and the load of its last publication; None when that leads nowhere."""
+    """Return the number and the load of the spare's last publication; None where it cannot be brought forward."""
     # the type of a column too: a release may have widened it
     tables = (
         "select schema_name, table_name, list(column_name || ' ' || data_type order by column_index) "
@@ -123,7 +123,7 @@ def _base(session: LocalSession) -> tuple[int, int] | None:
 
 
 def _statements(session: LocalSession, base: tuple[int, int]) -> list[str]:
-    """What brings the spare forward: RAW by its loads, events by their days, gold from a day on, small tables whole."""
+    """Return what brings the spare forward: RAW by load, events by day, gold from a day on, small tables whole."""
     number, load_id = base
     days: set[date] = set()
     sinces: set[date] = set()

@@ -59,7 +59,7 @@ class SnowflakeWarehouse(WarehouseEngine):
         self._lock = WriterLock(f"{self._build}.{settings.snowflake_schema}.writer_lock")
 
     def check(self) -> str:
-        """What ``stocks doctor`` says of it; ``WarehouseError`` names what is missing, and what mends it."""
+        """Return what ``stocks doctor`` says of it; ``WarehouseError`` names what is missing, and what mends it."""
         lacking = grants.missing(
             self._session(self._published),
             self._who,
@@ -78,7 +78,7 @@ class SnowflakeWarehouse(WarehouseEngine):
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def published_build(self) -> Build | None:
-        """The build that readers see."""
+        """Return the build that readers see."""
         session = self._session(self._published)
         there = session.row(
             "select count(*) from information_schema.tables "
@@ -94,7 +94,7 @@ class SnowflakeWarehouse(WarehouseEngine):
 
     @contextmanager
     def fresh(self) -> Iterator["SnowflakeWarehouse"]:
-        """An empty database to fill; clones of its schemas take the private ones' places when the block ends well."""
+        """Yield an empty database to fill; clones of its schemas replace the private ones when the block ends well."""
         empty = [f"create or replace schema {self._rebuild}.{schema}" for schema in table_columns.SCHEMAS]
         with self.writing():
             self._replace(empty)
@@ -129,7 +129,7 @@ class SnowflakeWarehouse(WarehouseEngine):
             raise VersionChanged("a new version was published while this one was read: ask again")
 
     def costs(self, *, since: datetime) -> list[Cost]:
-        """What our statements cost since then, at most seven days back; estimated without the account's meter."""
+        """Return the cost of our statements since then, at most seven days back; estimated without a meter."""
         return query_history.costs(
             self._session(self._published), self._published, self._who.warehouse.upper(), since=since
         )
@@ -155,7 +155,7 @@ class SnowflakeWarehouse(WarehouseEngine):
     # ── sessions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _session(self, database: str = "") -> SnowflakeSession:
-        """This thread's session on a database, signed in once."""
+        """Return this thread's session on a database, signed in once."""
         database = database or self._build
         sessions: dict[Any, SnowflakeSession] = _kept.__dict__.setdefault("sessions", {})
         who = self._who
@@ -213,7 +213,7 @@ class SnowflakeWarehouse(WarehouseEngine):
             session.run(f"insert into {table} select {cells} from table(flatten(parse_json(?)))", [text])  # noqa: S608
 
     def _reader(self) -> str:
-        """The role that reads, where ``stocks init`` made it; a loader without it publishes for itself."""
+        """Return the role that reads, where ``stocks init`` made it; a loader without it publishes for itself."""
         name = f"{self._published}_REPORTER"
         return name if self._session().rows(f"show roles like '{name}'") else ""
 
@@ -248,5 +248,5 @@ class _Published:
 
 
 def _plain(value: Any) -> Any:
-    """Timestamps of the warehouse hold UTC without saying so."""
+    """Return a value as the warehouse holds it: of an instant, UTC without a zone."""
     return naive(value) if isinstance(value, datetime) and value.tzinfo else value

@@ -76,7 +76,7 @@ class SnowflakeSession:
 
     @contextmanager
     def _cursor(self, sql: str, params: Sequence[Any]) -> Iterator[Any]:
-        with told_plainly(self._who), contextlib.closing(self._con.cursor()) as cursor:
+        with connector_errors(self._who), contextlib.closing(self._con.cursor()) as cursor:
             cursor.execute(sql, tuple(params) or None)
             yield cursor
 
@@ -88,7 +88,7 @@ def connect(settings: Settings, *, database: str, purpose: str) -> SnowflakeSess
 
     who = sign_in(settings)
     timeout = int(settings.snowflake_timeout_seconds)
-    with told_plainly(who):
+    with connector_errors(who):
         con = snowflake.connector.connect(
             **who.arguments(),
             database=database,
@@ -112,7 +112,7 @@ def connect(settings: Settings, *, database: str, purpose: str) -> SnowflakeSess
 
 
 @contextmanager
-def told_plainly(who: SignIn) -> Iterator[None]:
+def connector_errors(who: SignIn) -> Iterator[None]:
     """Turn the connector's errors into ours."""
     from snowflake.connector import errors
 

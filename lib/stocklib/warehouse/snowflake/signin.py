@@ -40,7 +40,7 @@ class SignIn:
     address: Mapping[str, Any] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
-        """What ``snowflake.connector.connect`` takes."""
+        """Return what ``snowflake.connector.connect`` takes."""
         given: dict[str, Any] = {"account": self.account, "user": self.user, **self.address}
         given |= {name: value for name, value in (("role", self.role), ("warehouse", self.warehouse)) if value}
         if self.kind == "key pair":
@@ -54,7 +54,7 @@ class SignIn:
         return given
 
     def environ(self) -> dict[str, str]:
-        """What dbt's profile reads; it keeps what begins with DBT_ENV_SECRET_ out of its logs."""
+        """Return what dbt's profile reads; dbt keeps what begins with DBT_ENV_SECRET_ out of its logs."""
         authenticators = {"token": "programmatic_access_token", "browser": "externalbrowser"}
         return {
             "STOCKS_SNOWFLAKE_ACCOUNT": self.account,
@@ -73,7 +73,7 @@ class SignIn:
 
 
 def sign_in(settings: Settings) -> SignIn:
-    """How these settings sign in; ``SettingsError`` names what is missing."""
+    """Return how these settings sign in; ``SettingsError`` names what is missing."""
     told = _values(settings)
     if not told["account"]:
         raise SettingsError(
@@ -89,7 +89,7 @@ def sign_in(settings: Settings) -> SignIn:
 
 
 def read_key(path: Path, passphrase: str) -> bytes:
-    """The private key of a PEM file as the connector takes it; ``SettingsError`` says what is wrong with it."""
+    """Return the private key of a PEM file as the connector takes it; ``SettingsError`` says what is wrong with it."""
     with extra("snowflake"):
         from cryptography.hazmat.primitives import serialization
 

@@ -84,7 +84,7 @@ class SnowflakeLoad(Load):
         self._file, self._written = None, 0
 
     def _stage(self) -> None:
-        """Files into the stage, the stage into the transient table; a file that got lost on the way ends the load."""
+        """Put the files into the stage and the transient table; a file that is lost on the way ends the load."""
         self._close_file()
         session = self._session
         files = str(self._folder / "*").replace("'", "\\'")
@@ -132,6 +132,6 @@ class SnowflakeLoad(Load):
 
 
 def _remove_leftovers(session: SnowflakeSession, folder: Path) -> None:
-    """What loads that were killed left behind: the caller is the one writer."""
+    """Remove what killed loads left behind. The caller is the one writer."""
     shutil.rmtree(folder, ignore_errors=True)
     session.rows("remove @raw.landing")
