@@ -17,7 +17,6 @@ from finnhub_replay import made_market, read_bars, recorded_bars
 from stocklib.errors import DateRangeError, LedgerUnbalanced, OtherRelease
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.ingest import produce
-from stocklib.pipeline.landing import land
 from stocklib.pipeline.reconcile import Balance, balance, record
 from stocklib.pipeline.transform import rebuild
 from stocklib.report import write_report
@@ -25,11 +24,14 @@ from stocklib.sessions import NEW_YORK, previous_session
 from stocklib.settings import MADE_BARS, Settings, project_root, read_settings
 from stocklib.warehouse import open_warehouse
 from workbench import embedded, runner
-from workbench.demo.landing_process import LandingProcess
+from workbench.supervisor import Plan
+from workbench.supervisor.children import Child
 
 Say = Callable[[str], None]
 # The default session.
 DAYS = {"recorded": date(2012, 12, 14), "today": made_market.LAST}
+# Quotes between two lines of progress.
+_REPORT_QUOTES = 5000
 ANALYSES = ("market_overview", "candlesticks", "moving_averages", "backtests")
 
 
@@ -119,14 +121,22 @@ def _is_final(settings: Settings, day: date, symbols: list[str]) -> bool:
 
 def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
     """Produce and land in parallel, until everything that was confirmed has landed."""
-    with LandingProcess() as landing:
-        produced = produce(settings, until_close=True, symbols=symbols, on_progress=_every(say, 5000))
+    consumer = Child("consumer", settings, Plan(land_seconds=settings.batch_max_seconds))
+    said = 0
+
+    def advance(done: int, total: int | None = None, text: str = "") -> None:
+        nonlocal said
+        consumer.watch()
+        if done - said >= _REPORT_QUOTES:
+            said = done
+            say(f"    {done:,} quotes  {text}")
+
+    consumer.watch()
+    try:
+        produced = produce(settings, until_close=True, symbols=symbols, on_progress=advance)
         say(_indent(str(produced)))
-        landing.wait_for(produced.messages, seconds=60)
-    say(_indent(landing.result))
-    if landing.landed > produced.messages:
-        # an interrupted earlier demo left messages in Kafka, which land first
-        say(_indent(str(land(settings, until_idle=5))))
+    finally:
+        consumer.finish()
 
 
 def _execute_analyses(settings: Settings) -> list[Path]:
@@ -160,19 +170,6 @@ def _step(say: Say, text: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     say(f"    {time.monotonic() - began:.1f} s")
-
-
-def _every(say: Say, count: int) -> Callable[..., None]:
-    """Return a progress callback that prints one line each ``count`` quotes."""
-    said = 0
-
-    def advance(done: int, total: int | None = None, text: str = "") -> None:
-        nonlocal said
-        if done - said >= count:
-            said = done
-            say(f"    {done:,} quotes  {text}")
-
-    return advance
 
 
 def _indent(text: str) -> str:

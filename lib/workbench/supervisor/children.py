@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +19,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 # A process that ran for this long was healthy: its next pause is the shortest again.
 _WELL_SECONDS = 60.0
 _LOG_BYTES = 20_000_000
+# How long each role may take to end in order: the producer flushes, the consumer reads to the end and writes, the
+# loader makes one more batch.
+_PATIENCE = {"producer": 20.0, "trades": 20.0, "consumer": 40.0, "loader": 120.0, "keeper": 20.0}
 
 
 class Child:
@@ -49,6 +53,15 @@ class Child:
             with suppress(OSError):
                 self._process.stdin.write(b"stop\n")
                 self._process.stdin.flush()
+
+    def finish(self, *, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Ask it to end in order, wait for that, and kill it where it takes too long."""
+        deadline = time.monotonic() + _PATIENCE[self.role]
+        self.request_stop()
+        while not self.has_ended() and time.monotonic() < deadline:
+            on_wait()
+            time.sleep(0.05)
+        self.end()
 
     def has_ended(self) -> bool:
         """Whether it does not run."""

@@ -14,9 +14,6 @@ from workbench.supervisor.status_line import Status, read_status
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
-# How long each role may take to end in order: the producer flushes, the consumer reads to the end and writes, the
-# loader makes one more batch.
-_PATIENCE = {"producer": 20.0, "trades": 20.0, "consumer": 40.0, "loader": 120.0}
 
 
 def run_stream(
@@ -48,16 +45,13 @@ def run_stream(
         for role in plan.producers:
             children[role].request_stop()
         for role in (*plan.producers, "consumer", "loader"):
-            _finish(children[role], on_wait=lambda: on_status(read_status(settings, children, servers)))
+            children[role].finish(on_wait=lambda: on_status(read_status(settings, children, servers)))
         return read_status(settings, children, servers)
     finally:
         for child in children.values():
             child.end()
         servers.end()
-        keeper.request_stop()
-        while not keeper.has_ended():
-            time.sleep(_LOOK_SECONDS)
-        keeper.end()
+        keeper.finish()
 
 
 def _is_over(producers: Sequence[Child], plan: Plan, stop: threading.Event, began: float) -> bool:
@@ -73,12 +67,3 @@ def _watch(children: dict[str, Child], servers: Servers) -> None:
             child.restart()
     for child in children.values():
         child.watch()
-
-
-def _finish(child: Child, *, on_wait: Callable[[], None]) -> None:
-    deadline = time.monotonic() + _PATIENCE[child.role]
-    child.request_stop()
-    while not child.has_ended() and time.monotonic() < deadline:
-        on_wait()
-        time.sleep(0.05)
-    child.end()
