@@ -28,6 +28,7 @@ import stocklib.settings
 from stocklib.settings import Settings, describe, project_root, read_settings
 from workbench import embedded
 from workbench.embedded import processes, replay_server
+from workbench.embedded.home import Keys
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -267,15 +268,10 @@ def replay(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFacto
         home = tmp_path_factory.mktemp("replay")
         guard(home)
         asked = {"STOCKS_HOME": str(home), "REPLAY_START": start, "REPLAY_SPEED": speed}
-        daemon = replay_server.start(
-            home / "embedded" / "replay",
-            read_settings(environ=asked),
-            key="replay-key",
-            wanted={},
-            options=options,
-        )
+        keys = Keys("", "", "replay-key")
+        daemon = replay_server.start(read_settings(environ=asked), keys, wanted={}, options=options)
         started.append(daemon)
-        processes.wait_until(daemon, lambda: replay_server.complaint(daemon, "replay-key"), seconds=60)
+        processes.wait_until(daemon, lambda: replay_server.complaint(daemon, keys), seconds=60)
         at = f"127.0.0.1:{daemon.ports['replay']}"
         return read_settings(
             environ={

@@ -58,7 +58,7 @@ def start_server(home: Path) -> Path:
 
 def write_env(home: Path) -> Path:
     settings = settings_in(home)
-    text = embedded._env(settings, {"access": "a" * 20, "secret": "s" * 40, "finnhub": "replay"}, up=False)
+    text = embedded._env(settings, embedded_home.Keys("a" * 20, "s" * 40, "replay"), up=False)
     write_promise(settings.embedded_env, text.encode(), private=True)
     assert read_settings(environ={"STOCKS_HOME": f"{home}"}).kafka_broker == "127.0.0.1:1"
     return settings.embedded_env

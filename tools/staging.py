@@ -26,6 +26,7 @@ import psutil
 from containers import ROOT
 
 from workbench.embedded import s3
+from workbench.embedded.home import Keys
 
 # The last source of MinIO's archived project; built once into the user's cache folder, where Go is.
 _MINIO = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
@@ -261,7 +262,7 @@ class Stage:
         if binary := find_minio():
             return [str(binary), *command]
         # the embedded S3 server takes its place, with MinIO's credentials and the same port; it has no console
-        keys = s3.Keys(environ["MINIO_ROOT_USER"], environ["MINIO_ROOT_PASSWORD"])
+        keys = Keys(environ["MINIO_ROOT_USER"], environ["MINIO_ROOT_PASSWORD"])
         return _weed(keys, self.addresses["minio"], home)
 
 
@@ -277,7 +278,7 @@ def find_minio() -> Path | None:
     return binary
 
 
-def _weed(keys: s3.Keys, address: str, home: Path) -> list[str]:
+def _weed(keys: Keys, address: str, home: Path) -> list[str]:
     identities = home / "s3.json"
     identities.write_text(s3._identities(keys))
     (home / "data").mkdir(exist_ok=True)

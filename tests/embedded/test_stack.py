@@ -25,7 +25,7 @@ from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Producer
 from workbench import embedded
 from workbench.embedded import kafka, processes, s3
-from workbench.embedded.s3 import Keys
+from workbench.embedded.home import Keys
 
 Read = Callable[[], Settings]
 
@@ -193,9 +193,9 @@ def test_servers_that_the_user_has_are_not_started(tmp_path: Path) -> None:
         "MINIO_ENDPOINT": "https://s3.example.org",
         "FINNHUB_API_KEY": "not-a-key",
     }
-    stack = embedded.up(read_settings(environ=environ))
-    assert [server.alive for server in stack.servers] == [False, False, False]
-    assert "KAFKA_BROKER is set in the environment" in stack.servers[1].remark
+    servers = embedded.up(read_settings(environ=environ))
+    assert [server.alive for server in servers] == [False, False, False]
+    assert "KAFKA_BROKER is set in the environment" in servers[1].remark
     assert read_settings(environ=environ).kafka_broker == "broker.example.org:9092"
 
 

@@ -19,6 +19,7 @@ from stocklib.monitoring.prometheus import MetricsServer
 from stocklib.settings import Settings, read_settings
 from stocklib.stream import Consumer, Producer
 from workbench.embedded import kafka, processes, replay_server
+from workbench.embedded.home import Keys
 
 pytestmark = [
     pytest.mark.browser,
@@ -86,11 +87,11 @@ def test_a_web_page_does_not_move_the_replay_and_reads_no_metrics(
     guard(tmp_path)
     at_home = read_settings(environ={"STOCKS_HOME": str(tmp_path), "REPLAY_SPEED": "step"})
     # one that takes any key: nothing but the guard is between it and the page
-    replay = replay_server.start(tmp_path / "embedded" / "replay", at_home, key="", wanted={})
+    replay = replay_server.start(at_home, Keys("", ""), wanted={})
     facts = {"ended": False, "at": 0.0, "last_event_at": None, "errors": 0}
     metrics = MetricsServer(9464, kind="loader", latest=lambda: facts)
     try:
-        processes.wait_until(replay, lambda: replay_server.complaint(replay, ""), seconds=60)
+        processes.wait_until(replay, lambda: replay_server.complaint(replay, Keys("", "")), seconds=60)
         ports = [replay.ports["replay"], urlsplit(metrics.address).port or 0]
         ours = [f"http://127.0.0.1:{port}" for port in ports]
         control = [f"{ours[0]}/replay/clock", f"{ours[0]}/replay/faults"]

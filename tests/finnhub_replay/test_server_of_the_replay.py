@@ -19,6 +19,7 @@ from finnhub_replay.clock import read_start as new_york
 from stocklib.finnhub import Finnhub
 from stocklib.settings import Settings, read_settings
 from workbench.embedded import processes, replay_server
+from workbench.embedded.home import Keys
 
 KEY = {"X-Finnhub-Token": "replay-key"}
 AT = "/api/v1"
@@ -66,8 +67,9 @@ def server(guard: Callable[[Path], None], tmp_path_factory: pytest.TempPathFacto
     home = tmp_path_factory.mktemp("replay")
     guard(home)
     settings = read_settings(environ={"STOCKS_HOME": str(home), "REPLAY_SPEED": "step"})
-    daemon = replay_server.start(home / "embedded" / "replay", settings, key="replay-key", wanted={})
-    processes.wait_until(daemon, lambda: replay_server.complaint(daemon, "replay-key"), seconds=60)
+    keys = Keys("", "", "replay-key")
+    daemon = replay_server.start(settings, keys, wanted={})
+    processes.wait_until(daemon, lambda: replay_server.complaint(daemon, keys), seconds=60)
     yield asking(daemon.ports["replay"])
     replay_server.stop(daemon)
 

@@ -10,22 +10,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stocklib.settings import END, ENDS, Settings
 from stocklib.state_files import write_promise
 from workbench.embedded import kafka, processes, replay_server, s3
-from workbench.embedded.home import folder_of, locked, read_keys
+from workbench.embedded.home import Keys, folder_of, locked, read_keys
 from workbench.embedded.orphans import end_orphans
 from workbench.embedded.processes import Daemon
-from workbench.embedded.s3 import Keys
 
-__all__ = ["ServerStatus", "Stack", "down", "is_alive", "running", "status", "up", "wanted"]
+__all__ = ["ServerStatus", "down", "is_alive", "running", "status", "up", "wanted"]
 
-# The setting with each server's address: where the user sets it, ours is not needed.
-_POINTED = {"s3": ("MINIO_ENDPOINT",), "kafka": ("KAFKA_BROKER",), "replay": ("FINNHUB_API_KEY", "FINNHUB_BASE_URL")}
 _STATED = ("environment", ".env")
 _NOWHERE = "127.0.0.1:1"
 Say = Callable[[str], None]
+
+
+# Each has TITLE, WHAT, POINTERS, start, flavour, complaint and stop.
+_SERVERS: dict[str, Any] = {"s3": s3, "kafka": kafka, "replay": replay_server}
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,12 @@ class ServerStatus:
     """One server: address, process, whether it lives and answers, log file, and a remark."""
 
     name: str
-    address: str
-    pid: int | None
-    alive: bool
-    answering: bool
-    log: Path | None
-    remark: str
+    address: str = ""
+    pid: int | None = None
+    alive: bool = False
+    answering: bool = False
+    log: Path | None = None
+    remark: str = ""
 
     def __str__(self) -> str:
         state = "up" if self.answering else "NOT ANSWERING" if self.alive else "down"
@@ -51,43 +53,34 @@ class ServerStatus:
         return f"{self.name:<7} {state:<14} " + "  ".join(fact for fact in facts if fact)
 
 
-@dataclass(frozen=True)
-class Stack:
-    """The servers that ``up`` started or found."""
-
-    home: Path
-    servers: tuple[ServerStatus, ...]
-
-
-def up(settings: Settings, *, on_progress: Say | None = None) -> Stack:
-    """Start every embedded server that is needed and not running, and wait until each answers.
+def up(settings: Settings, *, on_progress: Say | None = None) -> list[ServerStatus]:
+    """Start every embedded server that is needed and not running, wait until each answers, and return their state.
 
     A server that answers is left alone, unless it is a broker older than its S3 server. Raise ``EmbeddedError``.
     """
     say = on_progress or _silent
     with locked(settings):
         end_orphans(folder_of(settings))
-        ours = _ours(settings)
-        keys = read_keys(settings)
-        storage: Daemon | None = None
-        if "replay" in ours:
-            replay = _begin_replay(settings, keys, say)
-        if "s3" in ours or "kafka" in ours:
-            storage = _run_s3(settings, keys, say)
-            for bucket in (settings.minio_bucket, settings.minio_artifacts_bucket):
-                s3.make_bucket(storage, _pair(keys), bucket)
-        if "kafka" in ours and storage:
-            _run_kafka(settings, keys, storage, say)
-        if "replay" in ours:
-            processes.wait_until(replay, lambda: replay_server.complaint(replay, keys["finnhub"]), seconds=60)
+        needed, keys = wanted(settings), read_keys(settings)
+        # it starts while the others do
+        answer_of_replay = _begin(settings, "replay", keys, say) if "replay" in needed else None
+        if "s3" in needed:
+            storage = _begin(settings, "s3", keys, say)()
+            buckets = [settings.minio_bucket, settings.minio_artifacts_bucket]
+            for bucket in [*buckets, kafka.BUCKET] if "kafka" in needed else buckets:
+                s3.make_bucket(storage, keys, bucket)
+        if "kafka" in needed:
+            _begin(settings, "kafka", keys, say)()
+        if answer_of_replay:
+            answer_of_replay()
         write_promise(settings.embedded_env, _env(settings, keys).encode(), private=True)
-    return Stack(home=settings.home, servers=tuple(status(settings)))
+    return status(settings)
 
 
 def status(settings: Settings) -> list[ServerStatus]:
     """Return the state of each server of the stack."""
     needed = wanted(settings)
-    return [_status(settings, name, needed) for name in ("s3", "kafka", "replay")]
+    return [_status(settings, name, needed) for name in _SERVERS]
 
 
 def wanted(settings: Settings) -> set[str]:
@@ -107,10 +100,10 @@ def down(settings: Settings) -> None:
     if not folder_of(settings).is_dir():
         return
     with locked(settings):
-        for name, room in (("kafka", kafka), ("s3", s3), ("replay", replay_server)):
-            daemon = processes.recall(folder_of(settings, name), port=name)
-            if daemon:
-                room.stop(daemon)
+        # the broker first, which writes to the S3 server
+        for name in ("kafka", "s3", "replay"):
+            if daemon := processes.recall(folder_of(settings, name), port=name):
+                _SERVERS[name].stop(daemon)
         end_orphans(folder_of(settings))
         if settings.embedded_env.exists():
             # an address without a server: another process may use the old port by tomorrow
@@ -130,74 +123,46 @@ def running(settings: Settings, *, on_progress: Say | None = None) -> Iterator[N
             down(settings)
 
 
-def _begin_replay(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
-    folder = folder_of(settings, "replay")
-    before = processes.recall(folder, port="replay")
+def _begin(settings: Settings, name: str, keys: Keys, say: Say) -> Callable[[], Daemon]:
+    """Start a server, unless one like it runs and answers; return a function that waits until it answers."""
+    server, before = _SERVERS[name], processes.recall(folder_of(settings, name), port=name)
     if before and before.is_alive():
-        if (
-            before.flavour == replay_server.flavour(settings)
-            and replay_server.complaint(before, keys["finnhub"]) is None
-        ):
-            return before
+        if before.flavour == server.flavour(settings) and server.complaint(before, keys) is None:
+            return lambda: before
         say(
-            "replay: restarting it, since it does not answer, or was started by another release or with another start, "
-            "speed or data"
+            f"{server.TITLE}: restarting pid {before.pid}, since it does not answer, its settings or its S3 server are "
+            "others now, or another release started it"
         )
-        replay_server.stop(before)
-    say(f"replay: starting at {settings.replay_start} New York time, speed {settings.replay_speed}")
-    return replay_server.start(folder, settings, key=keys["finnhub"], wanted=_wanted(before, say))
-
-
-def _run_s3(settings: Settings, keys: dict[str, str], say: Say) -> Daemon:
-    folder, pair = folder_of(settings, "s3"), _pair(keys)
-    before = processes.recall(folder)
-    if before and before.is_alive():
-        if before.flavour == s3.FLAVOUR and s3.complaint(before, pair) is None:
-            return before
-        say(f"S3: restarting pid {before.pid}, since it does not answer or another release started it")
     if before:
-        s3.stop(before)
-    say("S3: starting SeaweedFS (a few seconds)")
+        server.stop(before)
+    say(f"{server.TITLE}: starting {server.WHAT.format(settings)}")
     began = time.monotonic()
-    daemon = s3.start(folder, pair, wanted=_wanted(before, say))
-    processes.wait_until(daemon, lambda: s3.complaint(daemon, pair), seconds=60)
-    say(f"S3: answers at 127.0.0.1:{daemon.ports['s3']} after {time.monotonic() - began:.1f} s")
-    return daemon
+    daemon: Daemon = server.start(settings, keys, wanted=_wanted(before, say))
 
+    def wait() -> Daemon:
+        processes.wait_until(daemon, lambda: server.complaint(daemon, keys), seconds=60)
+        say(f"{server.TITLE}: answers at 127.0.0.1:{daemon.ports[name]} after {time.monotonic() - began:.1f} s")
+        return daemon
 
-def _run_kafka(settings: Settings, keys: dict[str, str], storage: Daemon, say: Say) -> Daemon:
-    folder, pair = folder_of(settings, "kafka"), _pair(keys)
-    before = processes.recall(folder)
-    if before and before.is_alive():
-        # a broker older than its S3 server may keep answers of the dead one
-        if before.started > storage.started and kafka.complaint(before) is None:
-            return before
-        say(f"Kafka: restarting pid {before.pid}, since it does not answer or its S3 server is a new one")
-        kafka.stop(before)
-    s3.make_bucket(storage, pair, kafka.BUCKET)
-    say("Kafka: starting Tansu")
-    daemon = kafka.start(folder, pair, s3_port=storage.ports["s3"], wanted=_wanted(before, say))
-    processes.wait_until(daemon, lambda: kafka.complaint(daemon), seconds=30)
-    say(f"Kafka: answers at 127.0.0.1:{daemon.ports['kafka']}")
-    return daemon
+    return wait
 
 
 def _ours(settings: Settings) -> set[str]:
     return {
         name
-        for name, pointers in _POINTED.items()
-        if not any(settings.origins[pointer] in _STATED for pointer in pointers)
+        for name, server in _SERVERS.items()
+        if not any(settings.origins[pointer] in _STATED for pointer in server.POINTERS)
     }
 
 
 def _status(settings: Settings, name: str, needed: set[str]) -> ServerStatus:
     daemon = processes.recall(folder_of(settings, name), port=name)
     if name not in needed and not (daemon and daemon.is_alive()):
-        pointer = next(p for p in _POINTED[name] if settings.origins[p] in _STATED)
+        pointer = next(p for p in _SERVERS[name].POINTERS if settings.origins[p] in _STATED)
         remark = f"not embedded: {pointer} is set in the {settings.origins[pointer]}; `stocks doctor` asks yours"
-        return ServerStatus(name, "", None, False, False, None, remark)
+        return ServerStatus(name, remark=remark)
     if daemon is None:
-        return ServerStatus(name, "", None, False, False, None, "never started here: stocks up")
+        return ServerStatus(name, remark="never started here: stocks up")
     address = f"127.0.0.1:{daemon.ports[name]}"
     if not daemon.is_alive():
         taken = [
@@ -206,16 +171,10 @@ def _status(settings: Settings, name: str, needed: set[str]) -> ServerStatus:
             if not processes.is_free(port)
         ]
         remark = "; ".join([*taken, "stocks up starts it" + (" on another port" if taken else "")])
-        return ServerStatus(name, address, None, False, False, daemon.log, remark)
-    wrong = _complaint(name, daemon, read_keys(settings))
+        return ServerStatus(name, address, log=daemon.log, remark=remark)
+    wrong = _SERVERS[name].complaint(daemon, read_keys(settings))
     remark = f"{wrong}: stocks up restarts it" if wrong else ""
     return ServerStatus(name, address, daemon.pid, True, wrong is None, daemon.log, remark)
-
-
-def _complaint(name: str, daemon: Daemon, keys: dict[str, str]) -> str | None:
-    if name == "s3":
-        return s3.complaint(daemon, _pair(keys))
-    return replay_server.complaint(daemon, keys["finnhub"]) if name == "replay" else kafka.complaint(daemon)
 
 
 def _wanted(before: Daemon | None, say: Say) -> dict[str, int]:
@@ -227,10 +186,10 @@ def _wanted(before: Daemon | None, say: Say) -> dict[str, int]:
     return ports
 
 
-def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
+def _env(settings: Settings, keys: Keys, *, up: bool = True) -> str:
     """Return the settings that clients of the running servers need."""
     at = {}
-    for name in ("s3", "kafka", "replay"):
+    for name in _SERVERS:
         daemon = processes.recall(folder_of(settings, name), port=name)
         at[name] = f"127.0.0.1:{daemon.ports[name]}" if up and daemon else _NOWHERE
     ours = _ours(settings)
@@ -238,8 +197,8 @@ def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
     if "s3" in ours:
         values |= {
             "MINIO_ENDPOINT": f"http://{at['s3']}",
-            "MINIO_ACCESS_KEY": keys["access"],
-            "MINIO_SECRET_KEY": keys["secret"],
+            "MINIO_ACCESS_KEY": keys.access,
+            "MINIO_SECRET_KEY": keys.secret,
             "MINIO_REGION": s3.REGION,
         }
     if "kafka" in ours:
@@ -253,18 +212,14 @@ def _env(settings: Settings, keys: dict[str, str], *, up: bool = True) -> str:
         values |= {
             "FINNHUB_BASE_URL": f"http://{at['replay']}/api/v1",
             "FINNHUB_WS_URL": f"ws://{at['replay']}",
-            "FINNHUB_API_KEY": keys["finnhub"],
-            "STOCKS_WATCHLIST": replay_server.symbols_file(folder_of(settings, "replay"), settings),
+            "FINNHUB_API_KEY": keys.finnhub,
+            "STOCKS_WATCHLIST": replay_server.symbols_file(settings),
             "CLOSE_SETTLE_SECONDS": "0",
             "FINNHUB_CALLS_PER_MINUTE": "0",
             "FINNHUB_CALLS_PER_SECOND": "0",
         }
     header = f"# Written by `stocks up` and `stocks down`{ENDS}. The environment and .env win over it.\n"
     return header + "".join(f"{name}='{value}'\n" for name, value in values.items()) + END
-
-
-def _pair(keys: dict[str, str]) -> Keys:
-    return Keys(access=keys["access"], secret=keys["secret"])
 
 
 def _silent(text: str) -> None:

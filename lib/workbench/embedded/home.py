@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stocklib.errors import EmbeddedError
@@ -13,6 +14,15 @@ from stocklib.state_files import read_record, write_promise
 
 # The keys only sign requests: new ones open the same data.
 _LOST_KEYS = "delete it, then run `stocks down` and `stocks up`: new keys are made, and the data stays"
+
+
+@dataclass(frozen=True, repr=False)
+class Keys:
+    """The two keys with which a client of the S3 server signs, and the key of the replay."""
+
+    access: str
+    secret: str
+    finnhub: str = ""
 
 
 def folder_of(settings: Settings, name: str = "") -> Path:
@@ -37,15 +47,11 @@ def locked(settings: Settings) -> Iterator[None]:
         yield
 
 
-def read_keys(settings: Settings) -> dict[str, str]:
+def read_keys(settings: Settings) -> Keys:
     """Return the generated keys of this home, created once and readable only by their owner."""
     path = folder_of(settings) / "keys.json"
     with suppress(FileNotFoundError):
-        return read_record(path, shape=dict.fromkeys(("access", "secret", "finnhub"), str), remedy=_LOST_KEYS)
-    keys = {
-        "access": secrets.token_hex(10),
-        "secret": secrets.token_hex(20),
-        "finnhub": f"replay{secrets.token_hex(10)}",
-    }
-    write_promise(path, json.dumps(keys).encode(), private=True)
+        return Keys(**read_record(path, shape=dict.fromkeys(("access", "secret", "finnhub"), str), remedy=_LOST_KEYS))
+    keys = Keys(secrets.token_hex(10), secrets.token_hex(20), f"replay{secrets.token_hex(10)}")
+    write_promise(path, json.dumps(asdict(keys)).encode(), private=True)
     return keys

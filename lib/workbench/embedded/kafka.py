@@ -8,36 +8,47 @@ import os
 import shutil
 import socket
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 from stocklib.errors import EmbeddedError
+from stocklib.settings import Settings
 from workbench.embedded import processes
+from workbench.embedded.home import Keys, folder_of
 from workbench.embedded.processes import Daemon
-from workbench.embedded.s3 import REGION, Keys
+from workbench.embedded.s3 import REGION
 
+TITLE, WHAT = "Kafka", "Tansu"
+# The setting with its address: where the user sets it, this server is not needed.
+POINTERS = ("KAFKA_BROKER",)
 BUCKET = "embedded-kafka"
 
 
-def start(folder: Path, keys: Keys, *, s3_port: int, wanted: dict[str, int]) -> Daemon:
-    """Start the broker over the messages in the S3 server, on the wanted port where it is free."""
+def start(settings: Settings, keys: Keys, *, wanted: Mapping[str, int]) -> Daemon:
+    """Start the broker over the messages in the embedded S3 server, on the wanted port where it is free."""
+    folder = folder_of(settings, "kafka")
     ports = processes.free_ports(["kafka"], wanted=wanted)
     address = f"tcp://127.0.0.1:{ports['kafka']}"
     folder.mkdir(parents=True, exist_ok=True)
     command = [str(find_binary(folder)), "--silent", "--listener-url", address]
     command += ["--advertised-listener-url", address, "--storage-engine", f"s3://{BUCKET}/"]
     environ = {
-        "AWS_ENDPOINT": f"http://127.0.0.1:{s3_port}",
+        "AWS_ENDPOINT": _storage(settings)[0],
         "AWS_ALLOW_HTTP": "true",
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": keys.access,
         "AWS_SECRET_ACCESS_KEY": keys.secret,
     }
-    return processes.start(
-        "Kafka", command, folder=folder, ports=ports, environ=environ, flavour=environ["AWS_ENDPOINT"]
-    )
+    return processes.start("Kafka", command, folder=folder, ports=ports, environ=environ, flavour=flavour(settings))
 
 
-def complaint(daemon: Daemon) -> str | None:
+def flavour(settings: Settings) -> str:
+    """Return the S3 server that a broker must have been started over: one of a dead server may keep its answers."""
+    address, started = _storage(settings)
+    return f"{address} since {started}"
+
+
+def complaint(daemon: Daemon, keys: Keys | None = None) -> str | None:
     """Return None when the broker answers a metadata request with its own address; else what is wrong."""
     port = daemon.ports["kafka"]
     try:
@@ -70,6 +81,12 @@ def find_binary(folder: Path) -> Path:
         path = Path(shutil.copyfile(path, folder / "tansu"))
         path.chmod(0o700)
     return path
+
+
+def _storage(settings: Settings) -> tuple[str, float]:
+    """Return the address of the embedded S3 server, and when it started."""
+    storage = processes.recall(folder_of(settings, "s3"), port="s3")
+    return (f"http://127.0.0.1:{storage.ports['s3']}", storage.started) if storage else ("", 0.0)
 
 
 def _brokers(port: int) -> list[int]:

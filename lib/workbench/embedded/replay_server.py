@@ -3,32 +3,36 @@
 import http.client
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from stocklib.settings import Settings
 from stocklib.state_files import write_promise
 from workbench.embedded import processes
+from workbench.embedded.home import Keys, folder_of
 from workbench.embedded.processes import Daemon
 
+TITLE, WHAT = "replay", "at {0.replay_start} New York time, speed {0.replay_speed}"
+# The settings with its address and key: where the user sets one, this server is not needed.
+POINTERS = ("FINNHUB_API_KEY", "FINNHUB_BASE_URL")
 SYMBOLS = Path(str(files("finnhub_replay"))) / "data" / "stock_symbols.json"
 # Marks a server that refuses web pages, unlike one of an older release.
 _GUARDED = "guarded"
 
 
-def start(folder: Path, settings: Settings, *, key: str, wanted: dict[str, int], options: Sequence[str] = ()) -> Daemon:
+def start(settings: Settings, keys: Keys, *, wanted: Mapping[str, int], options: Sequence[str] = ()) -> Daemon:
     """Start the server at the instant and the speed of the settings, on the wanted port where it is free.
 
     ``options`` are further options of its command line.
     """
     if settings.replay_bars:
-        _write_symbols(symbols_file(folder, settings), settings.replay_bars)
+        _write_symbols(symbols_file(settings), settings.replay_bars)
     ports = processes.free_ports(["replay"], wanted=wanted)
     command = [sys.executable, "-m", "finnhub_replay", "--port", str(ports["replay"])]
     command += [*_options(settings), *options]
     # not on the command line, which every user of the machine may read
-    environ = {"STOCKS_REPLAY_KEY": key}
+    environ, folder = {"STOCKS_REPLAY_KEY": keys.finnhub}, folder_of(settings, "replay")
     return processes.start("replay", command, folder=folder, ports=ports, environ=environ, flavour=flavour(settings))
 
 
@@ -37,16 +41,16 @@ def flavour(settings: Settings) -> str:
     return " ".join([_GUARDED, *_options(settings)])
 
 
-def symbols_file(folder: Path, settings: Settings) -> Path:
+def symbols_file(settings: Settings) -> Path:
     """Return the watchlist of all that the server replays: the recorded five, or the symbols of the user's bars."""
-    return folder / "stock_symbols.json" if settings.replay_data else SYMBOLS
+    return folder_of(settings, "replay") / "stock_symbols.json" if settings.replay_data else SYMBOLS
 
 
-def complaint(daemon: Daemon, key: str) -> str | None:
+def complaint(daemon: Daemon, keys: Keys) -> str | None:
     """Return None when the virtual clock can be read with the key, else what is wrong."""
     connection = http.client.HTTPConnection("127.0.0.1", daemon.ports["replay"], timeout=5)
     try:
-        connection.request("GET", "/replay/clock", headers={"X-Finnhub-Token": key})
+        connection.request("GET", "/replay/clock", headers={"X-Finnhub-Token": keys.finnhub})
         answer = connection.getresponse()
         body = answer.read()
         json.loads(body)["now"]

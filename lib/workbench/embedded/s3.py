@@ -11,32 +11,28 @@ cannot, and the volume server accepts only signed tokens.
 import http.client
 import json
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
 from stocklib.errors import EmbeddedError
+from stocklib.settings import Settings
 from stocklib.state_files import write_promise
 from workbench.embedded import processes
+from workbench.embedded.home import Keys, folder_of
 from workbench.embedded.processes import Daemon
 
+TITLE, WHAT = "S3", "SeaweedFS (a few seconds)"
+# The settings with its address: where the user sets one, this server is not needed.
+POINTERS = ("MINIO_ENDPOINT",)
 REGION = "us-east-1"
-# A running server with another flavour (of an older release) is restarted.
-FLAVOUR = "closed to web pages"
 _PORTS = ("s3", "master", "volume", "filer")
 _SOCKETS = Path("/tmp")  # noqa: S108  (weed ignores TMPDIR)
 
 
-@dataclass(frozen=True, repr=False)
-class Keys:
-    """The keys with which a client signs."""
-
-    access: str
-    secret: str
-
-
-def start(folder: Path, keys: Keys, *, wanted: dict[str, int]) -> Daemon:
-    """Start the server over the data in ``folder``, on the wanted ports where they are free."""
+def start(settings: Settings, keys: Keys, *, wanted: Mapping[str, int]) -> Daemon:
+    """Start the server over the data in its folder, on the wanted ports where they are free."""
+    folder = folder_of(settings, "s3")
     ports = processes.free_ports(_PORTS, wanted=wanted)
     (folder / "data").mkdir(parents=True, exist_ok=True)
     write_promise(folder / "keys.json", _identities(keys).encode(), private=True)
@@ -57,7 +53,12 @@ def start(folder: Path, keys: Keys, *, wanted: dict[str, int]) -> Daemon:
     # fmt: on
     # one volume a bucket at first, not seven
     environ = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1", **_token_keys()}
-    return processes.start("S3", command, folder=folder, ports=ports, environ=environ, flavour=FLAVOUR)
+    return processes.start("S3", command, folder=folder, ports=ports, environ=environ, flavour=flavour(settings))
+
+
+def flavour(settings: Settings) -> str:
+    """Return what a running server must have been started with: one of an older release lacks it."""
+    return "closed to web pages"
 
 
 def complaint(daemon: Daemon, keys: Keys) -> str | None:
