@@ -6,11 +6,18 @@ Settings in, one finding a system out. It never asks for a quote: in a stepped r
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from stocklib import lake, stream
 from stocklib.env_file import remarks
 from stocklib.errors import OtherRelease, SettingsError, StocksError
+from stocklib.finnhub import Finnhub
 from stocklib.logs import hide_secrets
+from stocklib.monitoring.health import examine as read_health
+from stocklib.pipeline.history import open_history
 from stocklib.reference_data import check_sectors, read_symbol_changes
+from stocklib.sessions import last_finished_session
 from stocklib.settings import Settings, describe
+from stocklib.warehouse import open_warehouse
+from stocklib.warehouse.releases import complaint
 
 # The systems that each server of the embedded stack serves.
 _SERVED = {"replay": ("source", "history"), "kafka": ("kafka",), "s3": ("s3",)}
@@ -38,8 +45,8 @@ def examine(settings: Settings, *, stopped: Collection[str] = ()) -> list[Findin
         ("symbols", _symbols),
         ("source", _source),
         ("history", _history),
-        ("kafka", _kafka),
-        ("s3", _s3),
+        ("kafka", stream.check),
+        ("s3", lake.check),
         ("warehouse", _warehouse),
         ("processes", _processes),
     ]
@@ -49,18 +56,13 @@ def examine(settings: Settings, *, stopped: Collection[str] = ()) -> list[Findin
         # a source that does not answer is reported once
         if name == "history" and settings.history_source == "finnhub" and "source" in down:
             continue
-        if name in waiting:
-            findings.append(Finding(name, False, "the embedded stack is not started: stocks up"))
-        else:
-            findings.append(_ask(name, check, settings))
+        try:
+            if name in waiting:
+                raise StocksError("the embedded stack is not started: stocks up")
+            findings.append(Finding(name, True, check(settings)))
+        except StocksError as error:
+            findings.append(Finding(name, False, str(error)))
     return findings
-
-
-def _ask(name: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
-    try:
-        return Finding(name, True, check(settings))
-    except StocksError as error:
-        return Finding(name, False, str(error))
 
 
 def _settings(settings: Settings) -> str:
@@ -90,8 +92,6 @@ def _symbols(settings: Settings) -> str:
 
 
 def _source(settings: Settings) -> str:
-    from stocklib.finnhub import Finnhub
-
     with Finnhub(settings, attempts=2) as finnhub:
         status = finnhub.market_status()
         state = "open" if status.is_open else f"closed{f' ({status.holiday})' if status.holiday else ''}"
@@ -104,9 +104,6 @@ def _source(settings: Settings) -> str:
 
 def _history(settings: Settings) -> str:
     """Check that the key may read the last finished session of one symbol, and its splits: a free key may not."""
-    from stocklib.pipeline.history import open_history
-    from stocklib.sessions import last_finished_session
-
     symbol = settings.symbols[0]
     with open_history(settings) as source:
         day = last_finished_session(source.now()).session_date
@@ -115,22 +112,7 @@ def _history(settings: Settings) -> str:
         return f"{source.source} answers with {len(bars) or 'no'} bar of {symbol} on {day}"
 
 
-def _kafka(settings: Settings) -> str:
-    from stocklib.stream import check
-
-    return check(settings)
-
-
-def _s3(settings: Settings) -> str:
-    from stocklib.lake import check
-
-    return check(settings)
-
-
 def _warehouse(settings: Settings) -> str:
-    from stocklib.warehouse import open_warehouse
-    from stocklib.warehouse.releases import complaint
-
     warehouse = open_warehouse(settings)
     where = warehouse.check()
     build = warehouse.published_build()
@@ -144,9 +126,7 @@ def _warehouse(settings: Settings) -> str:
 
 def _processes(settings: Settings) -> str:
     """Check the heartbeats for alarms."""
-    from stocklib.monitoring.health import examine
-
-    health = examine(settings)
+    health = read_health(settings)
     if health.alarms:
         raise StocksError("; ".join(health.alarms))
     alive = [process.role for process in health.processes if process.is_alive]

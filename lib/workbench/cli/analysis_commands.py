@@ -1,18 +1,18 @@
 """Backtests from the command line: tearsheet."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from workbench.cli.base import DATE, Lazy, day_of, listed, main, read_pairs
+from stocklib.settings import Settings
+from workbench.cli.base import DATE, LISTED, PARAMETERS, verb
 
 
-@main.command()
+@verb()
 @click.argument("strategy")
-@click.option("-p", "given", multiple=True, metavar="KEY=VALUE", help="A parameter of the strategy.")
-@click.option("--symbols", help="A,B,C; default: all with prices, in equal shares of the account")
+@PARAMETERS
+@click.option("--symbols", type=LISTED, metavar="A,B,C", help="Default: all with prices, each of an equal share.")
 @click.option("--start", type=DATE, help="First trade date.")
 @click.option("--end", type=DATE, help="Last trade date.")
 @click.option("--benchmark", metavar="SYMBOL", help="Default: buying and holding the same symbols.")
@@ -33,35 +33,13 @@ from workbench.cli.base import DATE, Lazy, day_of, listed, main, read_pairs
 )
 @click.option("--rebalance", type=click.Choice(["change", "bar", "week", "month", "quarter"]))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: reports/<strategy>.html")
-@click.pass_obj
-def tearsheet(
-    lazy: Lazy,
-    /,
-    strategy: str,
-    given: tuple[str, ...],
-    symbols: str | None,
-    start: datetime | None,
-    end: datetime | None,
-    benchmark: str | None,
-    out: Path | None,
-    **options: Any,
-) -> None:
+def tearsheet(settings: Settings, strategy: str, out: Path | None, **options: Any) -> None:
     """Backtest a strategy over gold and write its tear sheet: one self-contained HTML file."""
-    from stocklib import report
+    from stocklib.report import sheet
     from stocklib.report.strategies import try_strategy
 
-    settings = lazy.settings()
-    trial = try_strategy(
-        settings,
-        strategy,
-        given=read_pairs(given),
-        symbols=listed(symbols),
-        start=day_of(start),
-        end=day_of(end),
-        benchmark=benchmark,
-        **options,
-    )
-    written = report.tearsheet(
+    trial = try_strategy(settings, strategy, **options)
+    written = sheet.tearsheet(
         trial.result,
         out or settings.root / "reports" / f"{strategy}.html",
         title=strategy.replace("_", " "),

@@ -7,7 +7,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import datetime
+from functools import wraps
 from typing import Any
 
 import click
@@ -17,8 +18,27 @@ from stocklib.errors import StocksError
 from stocklib.logs import write_log
 from stocklib.settings import Settings, read_settings
 
-DATE = click.DateTime(formats=["%Y-%m-%d"])
 
+def _listed(text: str) -> list[str] | None:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else None
+
+
+def _read_pairs(ctx: click.Context, param: click.Parameter, given: Iterable[str]) -> dict[str, str]:
+    """Return the pairs of all ``-p KEY=VALUE`` options."""
+    pairs = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise click.UsageError(f"-p takes KEY=VALUE, not {text!r}")
+        pairs[name.strip()] = value
+    return pairs
+
+
+DATE, LISTED = click.DateTime(formats=["%Y-%m-%d"]), click.types.FuncParamType(_listed)
+SYMBOLS = click.option("--symbols", type=LISTED, metavar="A,B,C", help="Default: the watchlist.")
+PARAMETERS = click.option(
+    "-p", "given", multiple=True, metavar="KEY=VALUE", callback=_read_pairs, help="A parameter, as often as needed."
+)
 
 # Errors of this machine, and what to do about them. Any other system error is a defect: its traceback is shown.
 _ROOM = "make room there, or set STOCKS_HOME to a folder on another disk"
@@ -90,6 +110,23 @@ class Lazy:
         return settings
 
 
+def verb(
+    name: str | None = None, *, of: click.Group = main, **options: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """Return a decorator that makes a function a verb; its first argument is the settings, read when it runs."""
+
+    def register(work: Callable[..., Any]) -> click.Command:
+        @wraps(work)
+        @click.pass_obj
+        def run(lazy: Lazy, /, **given: Any) -> Any:
+            dated = {name: value.date() if isinstance(value, datetime) else value for name, value in given.items()}
+            return work(lazy.settings(), **dated)
+
+        return of.command(name, **options)(run)
+
+    return register
+
+
 @contextmanager
 def stop_signal() -> Iterator[threading.Event]:
     """Yield an event that SIGINT and SIGTERM set, so that the verb finishes its work; a second signal ends it."""
@@ -118,14 +155,8 @@ def progress(unit: str) -> Iterator[Callable[..., None] | None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
 
         def advance(done: int, total: int | None = None, text: str = "") -> None:
@@ -144,22 +175,3 @@ def print_table(frame: Any) -> None:
         table.add_row(*("" if value is None else escape(str(value)) for value in row))
     console = Console() if sys.stdout.isatty() else Console(width=10_000)
     console.print(table)
-
-
-def listed(text: str | None) -> list[str] | None:
-    return [part.strip() for part in text.split(",") if part.strip()] if text else None
-
-
-def read_pairs(given: Iterable[str]) -> dict[str, str]:
-    """Return the pairs of all ``-p KEY=VALUE`` options."""
-    pairs = {}
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not sign:
-            raise click.UsageError(f"-p takes KEY=VALUE, not {text!r}")
-        pairs[name.strip()] = value
-    return pairs
-
-
-def day_of(value: Any) -> date | None:
-    return value.date() if value else None

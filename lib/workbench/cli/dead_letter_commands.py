@@ -3,12 +3,13 @@
 import base64
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from workbench.cli.base import Lazy, main, print_table
+from stocklib.settings import Settings
+from workbench.cli.base import main, print_table, verb
 
 
 @main.group()
@@ -16,25 +17,23 @@ def dlq() -> None:
     """Dead letters: list them, show one, re-admit them after a fix."""
 
 
-def _chosen(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that select dead letters."""
-    command = click.option("--reason", help="Only those whose reason has this text in it.")(command)
-    return click.option("--symbol", help="Only those of this symbol.")(command)
+_SYMBOL = click.option("--symbol", help="Only those of this symbol.")
+_REASON = click.option("--reason", help="Only those whose reason has this text in it.")
 
 
-@dlq.command(name="list")
-@_chosen
+@verb("list", of=dlq)
+@_SYMBOL
+@_REASON
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
-@click.pass_obj
-def list_dead_letters(lazy: Lazy, reason: str | None, symbol: str | None, limit: int, as_json: bool) -> None:
+def list_dead_letters(settings: Settings, reason: str | None, symbol: str | None, limit: int, as_json: bool) -> None:
     """List dead letters, each once, from RAW, the lake and Kafka."""
     import orjson
     import pandas as pd
 
     from stocklib.pipeline.readmission import read_everywhere
 
-    known = read_everywhere(lazy.settings())
+    known = read_everywhere(settings)
     dead_letters = _filtered(known.dead_letters, reason, symbol)
     rows = [
         {
@@ -60,14 +59,13 @@ def list_dead_letters(lazy: Lazy, reason: str | None, symbol: str | None, limit:
         click.echo(note, err=True)
 
 
-@dlq.command(name="show")
+@verb("show", of=dlq)
 @click.argument("dead_letter_id", metavar="ID")
-@click.pass_obj
-def show_dead_letter(lazy: Lazy, dead_letter_id: str) -> None:
+def show_dead_letter(settings: Settings, dead_letter_id: str) -> None:
     """Show one dead letter: reason, origin, headers, payload."""
     from stocklib.pipeline.readmission import read_everywhere
 
-    known = read_everywhere(lazy.settings())
+    known = read_everywhere(settings)
     dead_letter = known.find(dead_letter_id)
     topic, topic_id, partition, offset = dead_letter.origin
     click.echo(f"refused   {dead_letter.reason}")
@@ -84,17 +82,17 @@ def show_dead_letter(lazy: Lazy, dead_letter_id: str) -> None:
         click.echo((dead_letter.payload or b"").decode("utf-8", "backslashreplace"))
 
 
-@dlq.command(name="readmit")
+@verb("readmit", of=dlq)
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@_chosen
+@_SYMBOL
+@_REASON
 @click.option("--all", "everything", is_flag=True, help="Every dead letter.")
 @click.option("--payload-file", type=click.File("rb"), help="The corrected payload of the one dead letter.")
 @click.option(
     "--quarantined", is_flag=True, help="Rebuild silver, which checks the quarantined rows again, and publish."
 )
-@click.pass_obj
 def readmit_dead_letters(
-    lazy: Lazy,
+    settings: Settings,
     ids: tuple[str, ...],
     reason: str | None,
     symbol: str | None,
@@ -108,7 +106,6 @@ def readmit_dead_letters(
     """
     from stocklib.pipeline.readmission import read_everywhere, readmit, revalidate_quarantined
 
-    settings = lazy.settings()
     if quarantined:
         if ids or reason or symbol or everything or payload_file:
             raise click.UsageError("--quarantined checks every quarantined row again: give no selection and no payload")

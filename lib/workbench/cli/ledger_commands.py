@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.cli.base import DATE, Lazy, day_of, main, print_table, progress
+from stocklib.settings import Settings
+from workbench.cli.base import DATE, print_table, progress, verb
 
 if TYPE_CHECKING:
     from stocklib.pipeline.reconcile import Balance
@@ -17,14 +18,13 @@ _ROWS = 40
 _WIDTH = 80
 
 
-@main.command()
+@verb()
 @click.option("--day", type=DATE, help="Only messages that were fetched on this day, New York's.")
 @click.option("--since", type=DATE, help="Only messages that were fetched on this New York day or later.")
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
 @click.option("--detail", is_flag=True, help="A row for every partition, day and symbol.")
 @click.option("--accept", is_flag=True, help="Accept the current problems: they no longer stop the publish.")
-@click.pass_obj
-def ledger(lazy: Lazy, day: Any, since: Any, as_json: bool, detail: bool, accept: bool) -> None:
+def ledger(settings: Settings, day: Any, since: Any, as_json: bool, detail: bool, accept: bool) -> None:
     """Check that every message is accounted for, from the producer to silver.
 
     Reads the identity of every message in the warehouse, the lake's listing, and what Kafka holds beyond the committed
@@ -37,9 +37,8 @@ def ledger(lazy: Lazy, day: Any, since: Any, as_json: bool, detail: bool, accept
 
     if day and since:
         raise click.UsageError("either --day or --since")
-    settings = lazy.settings()
     with progress("steps") as advance:
-        found = balance(settings, day=day_of(day), since=day_of(since), on_progress=advance)
+        found = balance(settings, day=day, since=since, on_progress=advance)
         if day is None and since is None:
             found = record(settings, found, accept=accept)
     if as_json:

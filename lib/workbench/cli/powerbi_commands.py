@@ -4,30 +4,28 @@ from pathlib import Path
 
 import click
 
-from workbench.cli.base import Lazy, main
+from stocklib.settings import Settings
+from workbench.cli.base import verb
 
 
-@main.command()
+@verb()
 @click.option("--source", type=click.Choice(["snowflake", "parquet"]), default="snowflake", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Default: powerbi/ of the project.")
 @click.option("--direct", is_flag=True, help="Query Snowflake directly for the latest prices and today's bars.")
 @click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
 @click.option("--force", is_flag=True, help="Overwrite edits.")
-@click.pass_obj
-def powerbi(lazy: Lazy, source: str, out: Path | None, direct: bool, theme: str, force: bool) -> None:
+def powerbi(settings: Settings, source: str, out: Path | None, direct: bool, theme: str, force: bool) -> None:
     """Write a Power BI project from gold: semantic model, report, and the expected values of its measures."""
     from workbench.powerbi import NAME, write_project
 
-    settings = lazy.settings()
     folder = out or settings.root / "powerbi"
     written = write_project(settings, folder, source=source, direct=direct, look=theme, force=force)
     click.echo(f"{len(written)} files in {folder}; open {NAME}.pbip in Power BI Desktop (docs/powerbi.md)")
 
 
-@main.command(name="powerbi-refresh")
-@click.pass_obj
-def powerbi_refresh(lazy: Lazy) -> None:
+@verb("powerbi-refresh")
+def powerbi_refresh(settings: Settings) -> None:
     """Have Power BI's service refresh the published model (POWERBI_*), and wait for the end."""
     from workbench.powerbi.refresh import refresh
 
-    click.echo(refresh(lazy.settings()))
+    click.echo(refresh(settings))

@@ -6,15 +6,12 @@ import signal
 import sys
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from stocklib.settings import Settings, read_settings
-from workbench.cli.base import DATE, Lazy, main
-
-if TYPE_CHECKING:
-    from stocklib.monitoring.health import Health
+from stocklib.settings import Settings
+from workbench.cli.base import DATE, Lazy, main, verb
 
 
 @main.command()
@@ -43,69 +40,64 @@ def demo(lazy: Lazy, day: Any, companies: str) -> None:
     run_demo(day=day.date() if day else DAYS[companies], say=click.echo)
 
 
-@main.command()
+@verb()
 @click.option("--port", type=int, default=8888, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="In a container: 0.0.0.0.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-@click.pass_obj
-def lab(lazy: Lazy, port: int, host: str, no_browser: bool) -> None:
+def lab(settings: Settings, port: int, host: str, no_browser: bool) -> None:
     """Open JupyterLab on the notebooks, on loopback, with a token (that of JUPYTER_TOKEN, else a generated one)."""
     from workbench.runner import open_lab
 
-    sys.exit(open_lab(lazy.settings(), host=host, port=port, browser=not no_browser))
+    sys.exit(open_lab(settings, host=host, port=port, browser=not no_browser))
 
 
-@main.command()
-@click.pass_obj
-def up(lazy: Lazy) -> None:
+@verb()
+def up(settings: Settings) -> None:
     """Start the embedded servers, except those that the settings replace."""
     from workbench import embedded
 
-    embedded.up(lazy.settings(), on_progress=click.echo)
-    _print_status(read_settings(demo=lazy.demo))
+    for server in embedded.up(settings, on_progress=click.echo):
+        click.echo(server)
 
 
-@main.command()
+@verb()
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.pass_obj
-def status(lazy: Lazy, as_json: bool) -> None:
+def status(settings: Settings, as_json: bool) -> None:
     """Show servers and processes with their state and newest event; exit status 1 when there is an alarm."""
     from stocklib.monitoring.doubtful_answers import doubts
     from stocklib.monitoring.health import examine
+    from workbench import embedded
 
-    settings = lazy.settings()
     health = examine(settings)
     # a query would start Snowflake's warehouse: there the evening's `quality` asks
     alarms = [*health.alarms, *(doubts(settings) if settings.warehouse == "local" else [])]
+    servers = embedded.status(settings)
     if as_json:
-        _print_json(settings, health, alarms)
+        found = {"servers": [asdict(server) for server in servers], **asdict(health), "alarms": alarms}
+        click.echo(json.dumps(found, indent=2, default=lambda o: o.isoformat() if isinstance(o, datetime) else str(o)))
     else:
-        _print_status(settings)
-        for process in health.processes:
-            click.echo(process)
+        for line in (*servers, *health.processes):
+            click.echo(line)
         for alarm in alarms:
             click.echo(f"{click.style('ALARM', fg='red')}  {alarm}")
     sys.exit(1 if alarms else 0)
 
 
-@main.command()
-@click.pass_obj
-def down(lazy: Lazy) -> None:
+@verb()
+def down(settings: Settings) -> None:
     """Stop the embedded servers; their data stays."""
     from workbench import embedded
 
-    embedded.down(lazy.settings())
+    embedded.down(settings)
     click.echo("the embedded servers are down")
 
 
-@main.command()
-@click.pass_obj
-def doctor(lazy: Lazy) -> None:
+@verb()
+def doctor(settings: Settings) -> None:
     """Check that every system of the settings is reachable, and name the setting to mend."""
     from workbench import embedded
     from workbench.doctor import examine
 
-    settings = lazy.settings()
     needed = embedded.wanted(settings)
     findings = examine(settings, stopped=[name for name in needed if not embedded.is_alive(settings, name)])
     for finding in findings:
@@ -114,31 +106,11 @@ def doctor(lazy: Lazy) -> None:
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
 
 
-@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@verb(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.pass_obj
-def replay(lazy: Lazy, arguments: tuple[str, ...]) -> None:
+def replay(settings: Settings, arguments: tuple[str, ...]) -> None:
     """Run only the replay server: Finnhub's API over recorded bars (--help shows its options)."""
     from finnhub_replay.__main__ import main as serve
 
-    settings = lazy.settings()
     own = [f"--data={settings.replay_bars}"] if settings.replay_bars else []
     serve([*own, *arguments], prog_name="stocks replay")
-
-
-def _print_json(settings: Settings, health: "Health", alarms: list[str]) -> None:
-    from workbench import embedded
-
-    said = {
-        "servers": [asdict(server) for server in embedded.status(settings)],
-        **asdict(health),
-        "alarms": alarms,
-    }
-    click.echo(json.dumps(said, indent=2, default=lambda o: o.isoformat() if isinstance(o, datetime) else str(o)))
-
-
-def _print_status(settings: Settings) -> None:
-    from workbench import embedded
-
-    for server in embedded.status(settings):
-        click.echo(server)

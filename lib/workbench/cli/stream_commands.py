@@ -1,36 +1,28 @@
 """Kafka: produce, consume."""
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from workbench.cli.base import Lazy, main, progress, stop_signal
+from stocklib.settings import Settings
+from workbench.cli.base import progress, stop_signal, verb
 
-
-def _bounds(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that end a running verb."""
-    command = click.option(
-        "--max-quotes", "--max-trades", "max_quotes", type=click.IntRange(1), help="Stop after this many."
-    )(command)
-    return click.option("--duration", type=float, help="Stop after this many seconds.")(command)
-
-
-@main.command()
-@_bounds
-@click.option("--until-close", is_flag=True, help="Stop after the last round of today's session.")
-@click.option(
-    "--source",
-    type=click.Choice(["quotes", "trades"]),
-    default="quotes",
-    help="Poll quotes (the default), or listen to every trade on the websocket.",
+_DURATION = click.option("--duration", type=float, help="Stop after this many seconds.")
+_SOURCE = "Poll quotes, or listen to every trade on the websocket."
+_COUNT = click.option(
+    "--max-quotes", "--max-trades", "max_quotes", type=click.IntRange(1), help="Stop after this many."
 )
-@click.pass_obj
-def produce(lazy: Lazy, duration: float | None, max_quotes: int | None, until_close: bool, source: str) -> None:
+
+
+@verb()
+@_DURATION
+@_COUNT
+@click.option("--until-close", is_flag=True, help="Stop after the last round of today's session.")
+@click.option("--source", type=click.Choice(["quotes", "trades"]), default="quotes", show_default=True, help=_SOURCE)
+def produce(settings: Settings, duration: float | None, max_quotes: int | None, until_close: bool, source: str) -> None:
     """Publish Finnhub's quotes, or its trades, to Kafka."""
     from stocklib.pipeline.ingest import produce, produce_trades
 
-    settings = lazy.settings()
     with progress(source) as advance, stop_signal() as stop:
         bounds: dict[str, Any] = {"duration": duration, "until_close": until_close, "stop": stop}
         if source == "trades":
@@ -39,13 +31,13 @@ def produce(lazy: Lazy, duration: float | None, max_quotes: int | None, until_cl
             click.echo(produce(settings, max_quotes=max_quotes, on_progress=advance, **bounds))
 
 
-@main.command()
-@_bounds
+@verb()
+@_DURATION
+@_COUNT
 @click.option("--until-idle", type=float, help="Stop after this many seconds without a message.")
 @click.option("--until-close", is_flag=True, help="Stop when the last quotes of the session have landed.")
-@click.pass_obj
 def consume(
-    lazy: Lazy, duration: float | None, max_quotes: int | None, until_idle: float | None, until_close: bool
+    settings: Settings, duration: float | None, max_quotes: int | None, until_idle: float | None, until_close: bool
 ) -> None:
     """Land Kafka's messages in the lake, in batches."""
     from stocklib.pipeline.landing import LandedBatch, land
@@ -61,7 +53,7 @@ def consume(
                 advance(landed, max_quotes, batch.dataset)
 
         result = land(
-            lazy.settings(),
+            settings,
             duration=duration,
             max_quotes=max_quotes,
             until_idle=until_idle,

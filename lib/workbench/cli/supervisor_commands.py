@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 
-from workbench.cli.base import Lazy, listed, main, stop_signal
+from stocklib.settings import Settings
+from workbench.cli.base import SYMBOLS, stop_signal, verb
 
 log = logging.getLogger(__name__)
 
 _LOG_SECONDS = 30.0
 
 
-@main.command()
+@verb()
 @click.option(
     "--source",
     type=click.Choice(["quotes", "trades", "both"]),
@@ -23,16 +24,15 @@ _LOG_SECONDS = 30.0
     show_default=True,
     help="Poll quotes, listen to trades on the websocket, or both.",
 )
-@click.option("--symbols", help="AAPL,MSFT,…; default: the watchlist.")
+@SYMBOLS
 @click.option("--until-close", is_flag=True, help="Stop when the last prices of today's session are published.")
 @click.option("--duration", type=click.FloatRange(0), help="Stop after this many seconds.")
 @click.option("--land-seconds", type=click.FloatRange(0.1), help="A lake object is closed after this long (2).")
 @click.option("--load-seconds", type=click.FloatRange(0), help="A micro-batch begins at most this often (3).")
-@click.pass_obj
 def stream(
-    lazy: Lazy,
+    settings: Settings,
     source: str,
-    symbols: str | None,
+    symbols: list[str] | None,
     until_close: bool,
     duration: float | None,
     land_seconds: float | None,
@@ -47,10 +47,9 @@ def stream(
     from workbench.supervisor import Plan, run_stream
     from workbench.supervisor.plan import choose_seconds
 
-    settings = lazy.settings()
     plan = Plan(
         source=source,
-        symbols=listed(symbols),
+        symbols=symbols,
         until_close=until_close,
         duration=duration,
         land_seconds=choose_seconds(settings, "BATCH_MAX_SECONDS", given=land_seconds),

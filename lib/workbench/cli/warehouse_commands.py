@@ -2,22 +2,20 @@
 
 import contextlib
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from workbench.cli.base import DATE, Lazy, day_of, listed, main, progress, stop_signal
+from stocklib.settings import Settings, read_settings
+from workbench.cli.base import DATE, SYMBOLS, progress, stop_signal, verb
 
 
-@main.command()
+@verb()
 @click.option("--dry-run", is_flag=True, help="Only print the SQL for an administrator.")
-@click.pass_obj
-def init(lazy: Lazy, dry_run: bool) -> None:
+def init(settings: Settings, dry_run: bool) -> None:
     """Set the warehouse up once: on Snowflake databases, roles with their grants, a monitor."""
     from stocklib.warehouse import open_warehouse
 
-    settings = lazy.settings()
     if settings.warehouse == "snowflake" or dry_run:
         from stocklib.warehouse.snowflake.setup import script, set_up
 
@@ -35,59 +33,40 @@ def init(lazy: Lazy, dry_run: bool) -> None:
     click.echo("the tables exist")
 
 
-def _symbols(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--symbols", help="AAPL,MSFT,…; default: the watchlist.")(command)
-
-
-@main.command()
-@_symbols
-@click.option(
-    "--from",
-    "start",
-    type=DATE,
-    help="First trade date; default: the last session of the year before.",
-)
+@verb()
+@SYMBOLS
+@click.option("--from", "start", type=DATE, help="First trade date; default: the last session of the year before.")
 @click.option("--to", "end", type=DATE, help="Last trade date; default: the last finished session.")
-@click.pass_obj
-def backfill(lazy: Lazy, symbols: str | None, start: Any, end: Any) -> None:
+def backfill(settings: Settings, symbols: list[str] | None, start: Any, end: Any) -> None:
     """Fetch the daily bars, splits and dividends that the warehouse lacks."""
     from stocklib.pipeline.history import backfill
 
     with progress("symbols") as advance:
-        result = backfill(
-            lazy.settings(),
-            symbols=listed(symbols),
-            start=day_of(start),
-            end=day_of(end),
-            on_progress=advance,
-        )
+        result = backfill(settings, symbols=symbols, start=start, end=end, on_progress=advance)
     click.echo(result)
     click.echo("next: stocks load && stocks transform")
     sys.exit(1 if result.failed else 0)
 
 
-@main.command()
-@_symbols
+@verb()
+@SYMBOLS
 @click.option("--day", type=DATE, help="Trade date; default: the last session that is final.")
-@click.pass_obj
-def daily(lazy: Lazy, symbols: str | None, day: Any) -> None:
+def daily(settings: Settings, symbols: list[str] | None, day: Any) -> None:
     """Fetch one trade date's bars; on a weekend or a holiday there is nothing to do."""
     from stocklib.pipeline.history import daily
 
-    result = daily(lazy.settings(), day_of(day), symbols=listed(symbols))
+    result = daily(settings, day, symbols=symbols)
     click.echo(result)
     sys.exit(1 if result.failed else 0)
 
 
-@main.command()
+@verb()
 @click.option("--follow", is_flag=True, help="Load, transform and publish every LOAD_SECONDS until stopped.")
-@click.pass_obj
-def load(lazy: Lazy, follow: bool) -> None:
+def load(settings: Settings, follow: bool) -> None:
     """Load new objects of the lake into the warehouse."""
     from stocklib.pipeline.loading import load
     from stocklib.pipeline.transform import loader_loop
 
-    settings = lazy.settings()
     if not follow:
         with progress("objects") as advance:
             result = load(settings, on_progress=advance)
@@ -97,38 +76,34 @@ def load(lazy: Lazy, follow: bool) -> None:
         loader_loop.follow(settings, stop=stop, on_batch=click.echo)
 
 
-@main.command()
+@verb()
 @click.option("--select", help="dbt's selection; default: every model.")
 @click.option("--full-refresh", is_flag=True, help="Rebuild incremental models from scratch.")
-@click.pass_obj
-def transform(lazy: Lazy, select: str | None, full_refresh: bool) -> None:
+def transform(settings: Settings, select: str | None, full_refresh: bool) -> None:
     """Build and test bronze, silver and gold with dbt; publish when the tests pass."""
     from stocklib.pipeline.transform import transform
 
-    click.echo(transform(lazy.settings(), select=select, full_refresh=full_refresh))
+    click.echo(transform(settings, select=select, full_refresh=full_refresh))
 
 
-@main.command()
+@verb()
 @click.option("--without-corrupt", is_flag=True, help="Leave out unreadable objects; later loads try again.")
-@click.pass_obj
-def rebuild(lazy: Lazy, without_corrupt: bool) -> None:
+def rebuild(settings: Settings, without_corrupt: bool) -> None:
     """Rebuild the whole warehouse from the lake; starts the embedded servers for it where the lake is theirs."""
     from stocklib.pipeline.transform import rebuild
     from workbench import embedded
 
-    settings = lazy.settings()
     is_ours = "s3" in embedded.wanted(settings)
     lake = embedded.running(settings, on_progress=click.echo) if is_ours else contextlib.nullcontext()
     with lake, progress("objects") as advance:
-        result = rebuild(lazy.settings(), without_corrupt=without_corrupt, on_progress=advance)
+        result = rebuild(read_settings(demo=settings.demo), without_corrupt=without_corrupt, on_progress=advance)
     click.echo(result)
 
 
-@main.command(context_settings={"ignore_unknown_options": True})
+@verb(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.pass_obj
-def dbt(lazy: Lazy, arguments: tuple[str, ...]) -> None:
+def dbt(settings: Settings, arguments: tuple[str, ...]) -> None:
     """Run dbt with our profile: stocks dbt -- test --select silver."""
     from stocklib.pipeline.transform import run_dbt
 
-    sys.exit(run_dbt(lazy.settings(), list(arguments)))
+    sys.exit(run_dbt(settings, list(arguments)))
