@@ -13,9 +13,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow.sdk import Variable
+
 from stocklib.host import environment
 from stocklib.logs import hide_secrets
 from stocklib.settings import Settings
+from workbench.airflow.environment import task_settings
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +27,6 @@ _MOST = 1500
 
 def failed(context: Any) -> None:
     """Alert that a task has failed and is not tried again."""
-    from workbench.airflow.environment import task_settings
-
     with task_settings() as settings:
         if not _is_configured(settings):
             return
@@ -42,8 +43,6 @@ def succeeded(context: Any) -> None:
     """Close the incidents of a task that succeeded, and of mapped tasks that it waited for."""
     if context["ti"].map_index not in (None, -1):
         return  # one mapped task tells nothing about the others
-    from workbench.airflow.environment import task_settings
-
     with task_settings() as settings:
         if not _is_configured(settings):
             return
@@ -54,7 +53,7 @@ def succeeded(context: Any) -> None:
             since = json.loads(known)["since"]
             text = f"It works again; it had failed since {since}.\nrun: {context['dag_run'].run_id}"
             if _send(settings, f"RECOVERED {name}", text, context):
-                _set_variable(name, None)
+                Variable.delete(_key(name))
 
 
 def scrub(settings: Settings, text: str) -> str:
@@ -149,17 +148,13 @@ def _mail(settings: Settings, title: str, text: str, context: Any) -> bool:
 
 
 def _variable(name: str) -> str | None:
-    from airflow.sdk import Variable
-
-    found = Variable.get(f"stocks_incident_{name}", default=None)
+    found = Variable.get(_key(name), default=None)
     return None if found is None else str(found)
 
 
-def _set_variable(name: str, value: str | None) -> None:
-    from airflow.sdk import Variable
+def _set_variable(name: str, value: str) -> None:
+    Variable.set(_key(name), value, description="an alert was sent; the recovery is not yet")
 
-    key = f"stocks_incident_{name}"
-    if value is None:
-        Variable.delete(key)
-    else:
-        Variable.set(key, value, description="an alert was sent; the recovery is not yet")
+
+def _key(name: str) -> str:
+    return f"stocks_incident_{name}"

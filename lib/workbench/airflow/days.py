@@ -13,16 +13,13 @@ from stocklib.lake import Artifacts
 from stocklib.pipeline.history import open_history
 from stocklib.sessions import NEW_YORK, holiday, last_finished_session, new_york_date, session
 from stocklib.settings import Settings
+from workbench.airflow.environment import NothingToDo
 from workbench.airflow.run_folder import RunFolder
 
 # Loads run from this long before the opening bell until this long after the close, when late messages have landed.
 BEFORE, AFTER = timedelta(minutes=30), timedelta(hours=1)
 # When a date without a session counts as over.
 _CLOSING_BELL = time(16)
-
-
-class NothingToDo(Exception):
-    """A date without a session, or a time outside of it; the message says which."""
 
 
 def decide_day(settings: Settings, folder: RunFolder) -> date:

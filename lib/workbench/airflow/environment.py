@@ -24,13 +24,17 @@ _SNOWFLAKE = {
 }
 
 
+class NothingToDo(Exception):
+    """A task has nothing to do, such as on a date without a session; the message says why."""
+
+
 @contextmanager
 def task_settings() -> Iterator[Settings]:
     """Give this process, and the kernels that it starts, the settings of the task during the block.
 
-    An error with ``is_hopeless`` becomes one that Airflow does not retry.
+    An error with ``is_hopeless`` becomes one that Airflow does not retry; ``NothingToDo`` skips the task.
     """
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
     stated: dict[str, str] = {}
     for name in ("finnhub", "minio", "snowflake"):
@@ -42,6 +46,8 @@ def task_settings() -> Iterator[Settings]:
     with environment(stated):
         try:
             yield read_settings()
+        except NothingToDo as reason:
+            raise AirflowSkipException(str(reason)) from None
         except StocksError as error:
             if error.is_hopeless:
                 raise AirflowFailException(str(error)) from error

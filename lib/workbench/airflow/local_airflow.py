@@ -30,6 +30,7 @@ from workbench.runner import kernel_environment
 # each process imports for seconds, on a busy machine for minutes; an ended one is noticed at once
 _PATIENCE = 600.0
 _STOP_SECONDS = 20.0
+_PASSWORDS = "passwords.json"
 _LOST_KEYS = "delete it: the next start makes new ones; what Airflow's database keeps encrypted must be entered again"
 
 Say = Callable[[str], None]
@@ -45,10 +46,10 @@ def run_local(settings: Settings, *, port: int, say: Say) -> int:
         environment(configuration(settings, port=port)),
     ):
         say("airflow: creating its database")
-        _in_a_child(settings, ["-m", "workbench.airflow", "--prepare"], home / "prepare.log")
+        _prepare_in_a_child(settings, home / "prepare.log")
         with _processes(settings, home, port) as running:
             _wait_until_healthy(running, port)
-            say(f"airflow: http://127.0.0.1:{port}, user admin, password in {_passwords(home)}")
+            say(f"airflow: http://127.0.0.1:{port}, user admin, password in {home / _PASSWORDS}")
             say("airflow: Ctrl-C stops everything; the data stays")
             return _stay(running, say)
 
@@ -65,7 +66,7 @@ def configuration(settings: Settings, *, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords(home)),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / _PASSWORDS),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         # three processes write to one file: wait for a lock longer than SQLite's default of 5 s
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
@@ -168,30 +169,22 @@ def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _in_a_child(settings: Settings, arguments: list[str], log: Path) -> None:
+def _prepare_in_a_child(settings: Settings, log: Path) -> None:
+    command = [sys.executable, "-m", "workbench.airflow", "--prepare"]
     with log.open("wb") as file:
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, *arguments], cwd=settings.root, stdout=file, stderr=subprocess.STDOUT, check=False
-        )
+        done = subprocess.run(command, cwd=settings.root, stdout=file, stderr=subprocess.STDOUT, check=False)  # noqa: S603
     if done.returncode:
         raise EmbeddedError(f"Airflow's database could not be created: see {log}")
 
 
-def _passwords(home: Path) -> Path:
-    return home / "passwords.json"
-
-
 def _keys(home: Path) -> dict[str, str]:
-    """Return the generated keys and the password, created once."""
-    path = home / "keys.json"
-    if not path.exists():
+    """Return the generated keys, made once, as the password is."""
+    keys, passwords = home / "keys.json", home / _PASSWORDS
+    if not keys.exists():
         fernet = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-        _write_private(path, {"fernet": fernet, "api": secrets.token_hex(32), "jwt": secrets.token_hex(32)})
-    if not _passwords(home).exists():
-        _write_private(_passwords(home), {"admin": secrets.token_urlsafe(16)})
-    read_record(_passwords(home), shape={"admin": str}, remedy="delete it: the next start makes a new password")
-    return read_record(path, shape=dict.fromkeys(("fernet", "api", "jwt"), str), remedy=_LOST_KEYS)
-
-
-def _write_private(path: Path, content: dict[str, str]) -> None:
-    write_promise(path, json.dumps(content).encode(), private=True)
+        made = {"fernet": fernet, "api": secrets.token_hex(32), "jwt": secrets.token_hex(32)}
+        write_promise(keys, json.dumps(made).encode(), private=True)
+    if not passwords.exists():
+        write_promise(passwords, json.dumps({"admin": secrets.token_urlsafe(16)}).encode(), private=True)
+    read_record(passwords, shape={"admin": str}, remedy="delete it: the next start makes a new password")
+    return read_record(keys, shape=dict.fromkeys(("fernet", "api", "jwt"), str), remedy=_LOST_KEYS)

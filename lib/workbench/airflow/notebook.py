@@ -11,7 +11,11 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
+from stocklib.errors import LakeError, NotebookFailed
+from workbench import runner
 from workbench.airflow.common import RAW, WAREHOUSE_POOL
+from workbench.airflow.environment import task_settings
+from workbench.airflow.run_folder import link, run_folder_of
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +47,6 @@ class NotebookOperator(BaseOperator):  # type: ignore[misc]
 
     def execute(self, context: Any) -> str:
         """Run it; return the output of its last cell."""
-        from stocklib.errors import NotebookFailed
-        from workbench import runner
-        from workbench.airflow.environment import task_settings
-        from workbench.airflow.run_folder import link, run_folder_of
-
         folder = run_folder_of(context)
         with task_settings() as settings:
             local = settings.home / "runs" / folder.task
@@ -81,7 +80,6 @@ def load_new() -> NotebookOperator:
 
 def _keep(settings: Any, folder: Any, local: Any) -> str:
     """Move the executed copy into the artifacts' bucket; where that fails, log it and keep the copy here."""
-    from stocklib.errors import LakeError
     from stocklib.lake import Artifacts
 
     address = ""

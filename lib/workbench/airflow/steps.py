@@ -1,6 +1,6 @@
 """The tasks without a notebook: decide the trade date, find new objects, write the report, check freshness.
 
-Each is a function of the task's context; nothing is imported or called before it runs.
+Each is a function of the task's context; the pipeline is imported when it runs.
 """
 
 import logging
@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import Any
 
 from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
+from stocklib.errors import DateRangeError, LedgerUnbalanced, MissedSchedule, StaleData
 from workbench.airflow.common import SOURCE_POOL, WAREHOUSE_POOL
+from workbench.airflow.environment import NothingToDo, task_settings
+from workbench.airflow.run_folder import link, run_folder_of
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +25,6 @@ _MOST_TASKS = 50
 def initialise() -> str:
     """Set the warehouse up once, and return a summary of it."""
     from stocklib.warehouse import open_warehouse
-    from workbench.airflow.environment import task_settings
 
     with task_settings() as settings:
         warehouse = open_warehouse(settings)
@@ -39,23 +40,16 @@ def initialise() -> str:
 @task(pool=SOURCE_POOL)  # type: ignore[untyped-decorator]
 def trade_day() -> str:
     """Return the run's trade date; skip the run, with the reason, where that has no session."""
-    from workbench.airflow.days import NothingToDo, decide_day
-    from workbench.airflow.environment import task_settings
-    from workbench.airflow.run_folder import run_folder_of
+    from workbench.airflow.days import decide_day
 
     with task_settings() as settings:
-        try:
-            return decide_day(settings, run_folder_of(get_current_context())).isoformat()
-        except NothingToDo as reason:
-            raise AirflowSkipException(str(reason)) from None
+        return decide_day(settings, run_folder_of(get_current_context())).isoformat()
 
 
 @task(pool=SOURCE_POOL)  # type: ignore[untyped-decorator]
 def choose_symbols() -> list[dict[str, Any]]:
     """Return the symbols of each task of a backfill: one each, or several where there are very many."""
-    from stocklib.errors import DateRangeError
     from stocklib.quotes import check_symbol
-    from workbench.airflow.environment import task_settings
 
     params = get_current_context()["params"]
     start, end = params.get("from") or "", params.get("to") or ""
@@ -74,15 +68,10 @@ def new_objects() -> int:
     from stocklib.lake import Lake
     from stocklib.pipeline.loading.loader import list_new
     from stocklib.warehouse import open_warehouse
-    from workbench.airflow.days import NothingToDo, look_around
-    from workbench.airflow.environment import task_settings
-    from workbench.airflow.run_folder import run_folder_of
+    from workbench.airflow.days import look_around
 
     with task_settings() as settings:
-        try:
-            look_around(settings, run_folder_of(get_current_context()))
-        except NothingToDo as reason:
-            raise AirflowSkipException(str(reason)) from None
+        look_around(settings, run_folder_of(get_current_context()))
         lake, warehouse = Lake(settings), open_warehouse(settings)
         lake.ensure_bucket()
         with warehouse.writing():
@@ -95,8 +84,6 @@ def new_objects() -> int:
 @task  # type: ignore[untyped-decorator]
 def in_gold(day: str) -> str:
     """Return the date once gold holds it; until then fail, so that Airflow retries."""
-    from stocklib.errors import StaleData
-    from workbench.airflow.environment import task_settings
     from workbench.airflow.watching import newest_day
 
     with task_settings() as settings:
@@ -111,8 +98,6 @@ def export_report(day: str) -> str:
     """Write the market report of a session, keep it by its date, and return its address."""
     from stocklib.lake import Artifacts
     from stocklib.report import write_report
-    from workbench.airflow.environment import task_settings
-    from workbench.airflow.run_folder import link, run_folder_of
 
     folder = run_folder_of(get_current_context())
     with task_settings() as settings:
@@ -126,9 +111,7 @@ def export_report(day: str) -> str:
 @task(pool=WAREHOUSE_POOL)  # type: ignore[untyped-decorator]
 def check_ledger() -> str:
     """Compare every hop with the next and keep the ledger; fail where messages are missing or doubled."""
-    from stocklib.errors import LedgerUnbalanced
     from stocklib.pipeline.reconcile import balance, record
-    from workbench.airflow.environment import task_settings
 
     with task_settings() as settings:
         found = record(settings, balance(settings))
@@ -143,8 +126,6 @@ def check_ledger() -> str:
 @task(pool=WAREHOUSE_POOL)  # type: ignore[untyped-decorator]
 def check_freshness() -> str:
     """Fail where gold is behind the last finished session, or a process of the pipeline raises an alarm."""
-    from workbench.airflow.environment import task_settings
-    from workbench.airflow.run_folder import run_folder_of
     from workbench.airflow.watching import check_fresh
 
     with task_settings() as settings:
@@ -154,8 +135,6 @@ def check_freshness() -> str:
 @task  # type: ignore[untyped-decorator]
 def check_schedules() -> str:
     """Fail where a schedule passed without a run."""
-    from stocklib.errors import MissedSchedule
-    from workbench.airflow.environment import task_settings
     from workbench.airflow.watching import last_slots
 
     context = get_current_context()
@@ -178,9 +157,7 @@ def check_schedules() -> str:
 @task  # type: ignore[untyped-decorator]
 def powerbi_refresh() -> str:
     """Have Power BI read the new gold; skip where ``POWERBI_DATASET_ID`` is not set."""
-    from workbench.airflow.environment import task_settings
-
     with task_settings() as settings:
         if not settings.values.get("POWERBI_DATASET_ID"):
-            raise AirflowSkipException("POWERBI_DATASET_ID is not set: there is no model to refresh")
+            raise NothingToDo("POWERBI_DATASET_ID is not set: there is no model to refresh")
         return str(import_module("workbench.powerbi.refresh").refresh(settings))
