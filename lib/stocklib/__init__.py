@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "prices": "stocklib.market",
     "symbols": "stocklib.market",
-    "tearsheet": "stocklib.report",
+    "tearsheet": "stocklib.report.sheet",
     "read_settings": "stocklib.settings",
 }
 

@@ -15,8 +15,8 @@ from story import Story
 from stocklib import indicators, market, metrics
 from stocklib.errors import DateRangeError, InputError
 from stocklib.monitoring.suspect_count import count_suspects
-from stocklib.report import suspects
 from stocklib.report.facts import gather
+from stocklib.report.shell import part
 from stocklib.sessions import sessions
 
 FIRST, LAST = date(2010, 9, 1), date(2012, 3, 30)
@@ -279,10 +279,10 @@ def test_suspect_bars_are_kept_unless_they_are_not_wanted(story: Story) -> None:
 
 
 def test_the_report_and_the_evening_count_suspect_bars(story: Story) -> None:
-    told = suspects.section(gather(story.settings).suspects)
+    told = part("suspects.html", suspects=gather(story.settings).suspects)
     assert f"<li>{SPIKE} on 29 March 2012: " in told
     assert '<span class="verdict down">1</span>' in told
     # what was judged later is not in an earlier session's report
-    assert not suspects.section(gather(story.settings, day=SESSIONS[-2]).suspects)
+    assert not part("suspects.html", suspects=gather(story.settings, day=SESSIONS[-2]).suspects)
     said = count_suspects(story.settings)
     assert said == "1 bar is suspect, the last one SPIKE on 2012-03-29: see silver.suspect_bars"

@@ -335,9 +335,9 @@ def test_a_template_escapes_all_but_json_scripts_style_and_finished_parts() -> N
     folder = files("stocklib.report") / "templates"
     texts = [path.read_text(encoding="utf-8") for path in folder.iterdir() if path.name.endswith(".html")]
     named = [name for text in texts for name in re.findall(r"(\w+) \| safe", text)]
-    assert set(named) == {"style", "drawing", "plotly", "figures", "templates", "charts", "sections"}
+    assert set(named) == {"style", "drawing", "plotly", "figures", "templates", "charts"}
     assert sum(len(re.findall(r"\bsafe\b|autoescape", text)) for text in texts) == len(named)
     bar = {"symbol": "<b>'&", "quote_date": LAST, "close_price": 9.5, "previous_close": None, "next_close": 1}
     assert "<li>&lt;b&gt;&#39;&amp; on 14 December 2012: 9.50 between – and 1.00</li>" in part(
-        "suspects.html", count=1, bars=[bar]
+        "suspects.html", suspects=pd.DataFrame([bar])
     )

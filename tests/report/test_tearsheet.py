@@ -17,8 +17,9 @@ from recorded_gold import SYMBOLS, copy
 from stocklib import backtest, market
 from stocklib.backtest import Result, buy_and_hold, run, sma_crossover, summary
 from stocklib.errors import DateRangeError, InputError, ParameterError
-from stocklib.report import tearsheet, write_report
+from stocklib.report import write_report
 from stocklib.report.cards import number
+from stocklib.report.sheet import tearsheet
 from stocklib.report.strategies import STRATEGIES, try_strategy
 from stocklib.settings import Settings
 from workbench.cli import main

@@ -13,7 +13,7 @@ from snowflake_emulator import Emulator, environ_of
 from stocklib.errors import CostLimitReached
 from stocklib.pipeline.loading.cost_limit import stay_within_cost_limit
 from stocklib.pipeline.transform import transform
-from stocklib.report.cost_section import section
+from stocklib.report.shell import part
 from stocklib.settings import Settings, read_settings
 from stocklib.warehouse import open_warehouse
 from stocklib.warehouse.cost import Statement, add_up, midnight
@@ -139,10 +139,10 @@ def test_the_report_says_what_each_day_cost_and_nothing_where_it_costs_nothing()
     costs = add_up(
         [statement("stocks:dbt:r1:gold_<kpi>", at=0, seconds=3540), statement("stocks", at=86400, seconds=60)]
     )
-    said = section(costs)
+    said = part("cost.html", costs=costs)
     assert said.count('class="tile"') == 2
     assert "5 January" in said
     assert ">1.00<" in said
     assert "gold_&lt;kpi&gt; (1.00)" in said
     assert "estimated" in said
-    assert section([]) == ""
+    assert part("cost.html", costs=[]) == ""

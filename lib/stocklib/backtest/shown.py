@@ -20,6 +20,6 @@ def plot(result: "Result", *, benchmark: "Result | None" = None, **options: Any)
 
 def report(result: "Result", path: Path | str, **options: Any) -> Path:
     """Write a result's tear sheet and return its path; ``options`` are those of ``stocklib.tearsheet``."""
-    from stocklib.report import tearsheet
+    from stocklib.report.sheet import tearsheet
 
     return tearsheet(result, path, **options)

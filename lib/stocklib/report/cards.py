@@ -57,8 +57,3 @@ def text(value: Any) -> str:
 def direction(value: Any) -> str:
     """The class of a change: up, down, level."""
     return "level" if _missing(value) or value == 0 else "up" if value > 0 else "down"
-
-
-def arrow(value: Any) -> str:
-    """The arrow of a change."""
-    return {"up": "▲", "down": "▼", "level": "■"}[direction(value)]

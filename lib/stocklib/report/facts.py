@@ -77,15 +77,15 @@ def _gather(settings: Settings, day: date | None) -> Facts:
         raise DateRangeError(f"there are no bars of {day}: choose a session from {first:%Y-%m-%d} to {newest:%Y-%m-%d}")
     performance = market.table("fact_stock_performance", settings=settings)
     performance = performance[pd.to_datetime(performance["quote_date"]) <= last_date].sort_values("quote_date")
-    if last_date == newest:
-        symbols = _symbols(settings, market.table("gold_kpi", settings=settings), daily, performance)
-    else:
-        symbols = _symbols(settings, _at_close(settings, daily, performance), daily, performance)
+    # whole rows, since a null must not be filled from an older session
+    is_newest, latest = last_date == newest, performance.groupby("symbol").tail(1).set_index("symbol")
+    kpi = market.table("gold_kpi", settings=settings) if is_newest else _at_close(settings, daily, latest)
+    symbols = _symbols(settings, kpi, daily, latest)
+    if not is_newest:
         symbols["market_cap"] *= _then_by_now(everything, daily).reindex(symbols["symbol"]).to_numpy()
-    symbols = mark(symbols, performance.groupby("symbol")["quote_date"].last(), session_date=last_date.date())
+    symbols = mark(symbols, latest["quote_date"], session_date=last_date.date())
     if symbols.empty:
         raise WarehouseError("gold has daily bars but no latest prices: run `stocks transform`")
-    is_newest = last_date == newest
     of_today = daily[daily["date"] == last_date]
     return Facts(
         symbols=symbols,
@@ -112,7 +112,7 @@ def _replayed(settings: Settings) -> str:
     return "Made-up prices" if path == settings.home / MADE_BARS else f"The prices of {path.name}"
 
 
-def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
+def _at_close(settings: Settings, daily: pd.DataFrame, latest: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of ``gold_kpi`` as they were after the last of these sessions, at prices as traded then.
 
     The change is against our own final close of the session before, as there; quotes of that time are not used.
@@ -120,7 +120,7 @@ def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame
     bars = daily.sort_values("date").groupby("symbol")
     last = bars.tail(1).set_index("symbol")
     prior = bars.nth(-2).set_index("symbol").reindex(last.index)
-    sessions_before = last["date"].map({day: _session_before(day) for day in last["date"].unique()})
+    sessions_before = last["date"].map(lambda day: pd.Timestamp(previous_session(day.date()).session_date))
     is_known = (prior["date"] == sessions_before) & prior["is_final"].eq(True)
     before = prior["close"].where(is_known)
     traded = market.prices(end=last["date"].max(), adjust="none", settings=settings).groupby("symbol")["close"].last()
@@ -133,20 +133,11 @@ def _at_close(settings: Settings, daily: pd.DataFrame, performance: pd.DataFrame
             "change_amount": ((last["close"] - before) * close / last["close"]).to_numpy(),
             "change_percent": (100 * (last["close"] / before - 1)).to_numpy(),
             "change_basis": ["close" if known else None for known in is_known],
-            # the last row, since a null must not be filled from an older session
-            "ytd_return_percent": performance.groupby("symbol")
-            .tail(1)
-            .set_index("symbol")["ytd_return_percent"]
-            .reindex(last.index)
-            .to_numpy(),
+            "ytd_return_percent": latest["ytd_return_percent"].reindex(last.index).to_numpy(),
             "as_of": [found.close if (found := ends[day]) else day.tz_localize("UTC") for day in last["date"]],
             "fetched_at": pd.NaT,
         }
     )
-
-
-def _session_before(day: pd.Timestamp) -> pd.Timestamp:
-    return pd.Timestamp(previous_session(day.date()).session_date)
 
 
 def _then_by_now(everything: pd.DataFrame, daily: pd.DataFrame) -> pd.Series:
@@ -155,14 +146,14 @@ def _then_by_now(everything: pd.DataFrame, daily: pd.DataFrame) -> pd.Series:
     return then / now
 
 
-def _symbols(settings: Settings, kpi: pd.DataFrame, daily: pd.DataFrame, performance: pd.DataFrame) -> pd.DataFrame:
+def _symbols(settings: Settings, kpi: pd.DataFrame, daily: pd.DataFrame, latest: pd.DataFrame) -> pd.DataFrame:
     """Return a row a symbol: the latest of each table that has it."""
     names = market.table("silver.dim_stock_symbols", settings=settings)[["symbol", "company_name", "currency"]]
     tree = market.table("gold_treechart", settings=settings)[["symbol", "sector", "market_cap"]]
-    wanted = ["symbol", "ytd_base_date", "momentum_30day_percent", "volatility_30day_percent", "drawdown_percent"]
+    wanted = ["ytd_base_date", "momentum_30day_percent", "volatility_30day_percent", "drawdown_percent"]
     bars = daily.sort_values("date").groupby("symbol").tail(1)[["symbol", "volume", "is_final"]]
     joined = kpi[_KPI]
-    for other in (names, tree, performance.groupby("symbol").tail(1)[wanted], bars):
+    for other in (names, tree, latest[wanted], bars):
         joined = joined.merge(other, on="symbol", how="left")
     for column in ("as_of", "fetched_at"):
         stamps = pd.to_datetime(joined[column])
@@ -181,10 +172,8 @@ def _suspects(settings: Settings, daily: pd.DataFrame, last_date: pd.Timestamp) 
     """Return symbol, quote_date, close_price, previous_close, next_close of the suspect bars, by symbol and date."""
     found = market.table("silver.suspect_bars", settings=settings)
     dates, judged = pd.to_datetime(found["quote_date"]), pd.to_datetime(found["judged_date"])
-    kept = found[
-        (judged <= last_date) & (dates >= daily["date"].min()) & found["symbol"].isin(daily["symbol"].unique())
-    ]
-    ordered: pd.DataFrame = kept.sort_values(["symbol", "quote_date"], ignore_index=True)
+    is_known = (judged <= last_date) & (dates >= daily["date"].min()) & found["symbol"].isin(daily["symbol"])
+    ordered: pd.DataFrame = found[is_known].sort_values(["symbol", "quote_date"], ignore_index=True)
     return ordered
 
 

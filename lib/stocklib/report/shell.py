@@ -1,25 +1,32 @@
 """A self-contained page: a rendered template with style, drawing script, plotly.js and figures."""
 
 import json
+import logging
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from stocklib import plots
+from stocklib.errors import StocksError
 from stocklib.plots.house import day_text
 from stocklib.report import cards
+from stocklib.state_files import write_state
+
+log = logging.getLogger(__name__)
 
 
 def page(template: str, *, figures: Mapping[str, Any], **values: Any) -> str:
     """Return the page of a template; ``figures`` are drawn where ``data-figure`` names them."""
     return part(
         template,
+        figure_names=list(figures),
         style=_read("style.css"),
         drawing=_read("drawing.js"),
         figures=as_json(dict(figures)),
-        templates=as_json({name: plain(plots.template(dark=name == "dark")) for name in ("light", "dark")}),
+        templates=as_json({name: plots.template(dark=name == "dark").to_plotly_json() for name in ("light", "dark")}),
         plotly=plots.library().replace("</script", "<\\/script"),
         **values,
     )
@@ -31,9 +38,9 @@ def part(template: str, **values: Any) -> str:
 
 
 def plain(figure: Any) -> dict[str, Any]:
-    """Return a figure or template as JSON, without the template that the page adds."""
-    made: dict[str, Any] = json.loads(figure.to_json()) if hasattr(figure, "to_json") else figure.to_plotly_json()
-    made.get("layout", {}).pop("template", None) if "data" in made else None
+    """Return a figure as JSON, without the template that the page adds."""
+    made: dict[str, Any] = json.loads(figure.to_json())
+    made["layout"].pop("template", None)
     return made
 
 
@@ -52,7 +59,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = (cards.number, cards.text, cards.direction, cards.arrow)
+    shown = (cards.number, cards.text, cards.direction)
     made.filters |= {filter.__name__: filter for filter in shown} | {"day": day_text}
     return made
 
@@ -62,3 +69,17 @@ def _read(name: str) -> str:
     environment = _environment()
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
+
+
+def write_page(target: Path, page: str) -> Path:
+    """Write a page whole or not at all, so that a reader sees the old one or the new one, and return its path."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # it can be written again from the same gold: no promise
+        write_state(target, page.encode(), durable=False)
+    except OSError as error:
+        raise StocksError(
+            f"the report cannot be written to {target}: {error.strerror}; choose another --out"
+        ) from error
+    log.info("wrote %s (%.1f MB)", target, len(page) / 1e6)
+    return target
