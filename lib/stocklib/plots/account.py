@@ -6,9 +6,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stocklib.errors import InputError
-from stocklib.plots.house import dress, figure, local, pen, stack, stamp, text, time_axis
+from stocklib.plots.house import dress, figure, line, stack, stamp, text, time_axis
 from stocklib.plots.inputs import read_curve, read_curves
-from stocklib.plots.palette import PALETTE
 
 
 def equity_curve(
@@ -20,22 +19,10 @@ def equity_curve(
         raise InputError("an equity curve needs at least one named series with values")
     drawn = go.Figure()
     for number, (name, values) in enumerate(curves.items()):
-        drawn.add_scatter(
-            x=local(values.index),
-            y=values,
-            name=text(name),
-            line={"width": 2, **pen(number)},
-            hovertemplate=f"%{{y:,.2f}} {text(unit)}",
-        )
-        drawn.add_scatter(
-            x=local(values.index),
-            y=_below_high(values),
-            yaxis="y2",
-            name=f"{text(name)}, drawdown",
-            showlegend=False,
-            line={"width": 1.2, **pen(number)},
-            fill="tozeroy" if number == 0 else None,
-            hovertemplate="%{y:.1f} %",
+        below = {"yaxis": "y2", "showlegend": False, "fill": "tozeroy" if number == 0 else None}
+        drawn.add_trace(line(values, number, name=text(name), hover=f"%{{y:,.2f}} {text(unit)}"))
+        drawn.add_trace(
+            line(_below_high(values), number, name=f"{text(name)}, drawdown", width=1.2, hover="%{y:.1f} %", **below)
         )
     dress(drawn, title=title, height=height)
     stack(drawn, lower=0.28)
@@ -55,18 +42,8 @@ def _below_high(values: pd.Series) -> pd.Series:
 def exposure(values: pd.Series, *, title: str | None = None, height: int = 240) -> go.Figure:
     """Draw an account's positions by its value, in percent, at each close."""
     values = read_curve(values)
-    drawn = figure(
-        go.Scatter(
-            x=local(values.index),
-            y=100 * values,
-            name="exposure",
-            line={"width": 1.2, "color": PALETTE[0], "shape": "hv"},
-            fill="tozeroy",
-            hovertemplate="%{y:.1f} % held<extra></extra>",
-        ),
-        title=title,
-        height=height,
-    )
+    held = line(100 * values, 0, width=1.2, name="exposure", hover="%{y:.1f} % held<extra></extra>", fill="tozeroy")
+    drawn = figure(held.update(line_shape="hv"), title=title, height=height)
     drawn.update_yaxes(ticksuffix=" %", rangemode="tozero")
     time_axis(drawn, values.index)
     return stamp(drawn, values)

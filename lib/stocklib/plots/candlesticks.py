@@ -170,6 +170,6 @@ def _volume(frame: pd.DataFrame, times: pd.Series) -> go.Bar:
         yaxis="y2",
         name="volume",
         showlegend=False,
-        marker={"color": rising.map({True: UP, False: DOWN}), "opacity": 0.55, "line": {"width": 0}},
+        marker={"color": rising.map({True: UP, False: DOWN}), "opacity": 0.55},
         hovertemplate="%{y:,.0f} shares",
     )

@@ -16,6 +16,7 @@ from stocklib.sessions import NEW_YORK, session
 
 _HOUR = pd.Timedelta(hours=1)
 _SMALL = {"size": 10, "color": LEVEL}
+_COLOR_BAR = {"thickness": 8, "outlinewidth": 0, "xpad": 4}
 _WITHOUT_AXES = {"treemap", "indicator"}
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -61,9 +62,11 @@ def template(*, dark: bool = False) -> go.layout.Template:
             },
             "yaxis": {**axis, "side": "right", "ticklabelstandoff": 4},
             "colorscale": {"diverging": DIVERGING},
+            "coloraxis": {"colorscale": DIVERGING, "colorbar": _COLOR_BAR},
             "modebar": {"remove": ["lasso2d", "select2d", "autoscale"], "color": soft, "activecolor": ink},
             "separators": ".,",
-        }
+        },
+        data={"heatmap": [{"colorscale": DIVERGING, "colorbar": _COLOR_BAR}]},
     )
 
 
@@ -72,6 +75,22 @@ def figure(*traces: Any, title: str | None = None, height: int = 420, **layout: 
     drawn = go.Figure(list(traces))
     dress(drawn, title=title, height=height, **layout)
     return drawn
+
+
+def line(values: pd.Series, number: int, *, hover: str, width: float = 2, **trace: Any) -> go.Scatter:
+    """Return a line by date, in the pen of its number."""
+    style = {"width": width, **pen(number)}
+    return go.Scatter(x=local(values.index), y=values, line=style, hovertemplate=hover, **trace)
+
+
+def heatmap(
+    x: list[str], y: list[str], z: Any, *, reach: float, title: str | None, height: int, **trace: Any
+) -> go.Figure:
+    """Return a heat map on two axes of names: vermilion at ``-reach``, blue at ``reach``."""
+    cells = go.Heatmap(x=x, y=y, z=z, zmin=-reach, zmid=0, zmax=reach, **trace)
+    drawn = figure(cells, title=title, height=height, hovermode="closest")
+    drawn.update_xaxes(type="category")
+    return drawn.update_yaxes(type="category", side="left", showgrid=False)
 
 
 def dress(drawn: go.Figure, *, title: str | None, height: int, **layout: Any) -> None:

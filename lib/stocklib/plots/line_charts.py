@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from stocklib.errors import InputError
 from stocklib.indicators.columns import check_size, to_doubles
-from stocklib.plots.house import figure, local, number_text, pen, signed, stamp, text, time_axis
+from stocklib.plots.house import figure, line, number_text, signed, stamp, text, time_axis
 from stocklib.plots.inputs import need, read_curve
 
 
@@ -13,16 +13,10 @@ def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: i
     """Draw a line for each column of a frame by date, all in one ``unit`` (such as "% a year"); gaps stay gaps."""
     need(frame)
     curves = [read_curve(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    hover = f"%{{y:,.2f}} {text(unit)}"
     drawn = figure(
         *(
-            go.Scatter(
-                x=local(curve.index),
-                y=curve,
-                name=text(curve.name),
-                mode="lines",
-                line={"width": 1.8, **pen(number)},
-                hovertemplate=f"%{{y:,.2f}} {text(unit)}",
-            )
+            line(curve, number, hover=hover, width=1.8, name=text(curve.name), mode="lines")
             for number, curve in enumerate(curves)
         ),
         title=title,

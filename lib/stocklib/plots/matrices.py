@@ -6,9 +6,8 @@ import plotly.graph_objects as go
 
 from stocklib.errors import InputError
 from stocklib.indicators.columns import read_prices
-from stocklib.plots.house import figure, number_text, stamp, text
+from stocklib.plots.house import heatmap, number_text, stamp, text
 from stocklib.plots.inputs import need, read_numbers
-from stocklib.plots.palette import DIVERGING
 
 
 def correlation_matrix(closes: pd.DataFrame, *, title: str | None = None, height: int | None = None) -> go.Figure:
@@ -23,30 +22,22 @@ def correlation_matrix(closes: pd.DataFrame, *, title: str | None = None, height
     table = changes.corr(min_periods=3)
     together = changes.notna().astype(int)
     names = [text(name) for name in table]
-    drawn = figure(
-        go.Heatmap(
-            x=names,
-            y=names,
-            z=table.to_numpy(),
-            customdata=together.T.dot(together).to_numpy(),
-            text=[[number_text(value, 2) for value in row] for row in table.to_numpy()],
-            texttemplate="%{text}" if len(names) <= 15 else None,
-            textfont={"size": 11},
-            colorscale=DIVERGING,
-            zmin=-1,
-            zmid=0,
-            zmax=1,
-            xgap=2,
-            ygap=2,
-            colorbar={"thickness": 8, "outlinewidth": 0, "xpad": 4},
-            hovertemplate="%{x} and %{y}: %{z:.3f} over %{customdata} returns<extra></extra>",
-        ),
+    drawn = heatmap(
+        names,
+        names,
+        table.to_numpy(),
+        reach=1,
         title=title,
         height=height or max(260, 120 + 44 * min(len(names), 15)),
-        hovermode="closest",
+        customdata=together.T.dot(together).to_numpy(),
+        text=[[number_text(value, 2) for value in row] for row in table.to_numpy()],
+        texttemplate="%{text}" if len(names) <= 15 else None,
+        textfont={"size": 11},
+        xgap=2,
+        ygap=2,
+        hovertemplate="%{x} and %{y}: %{z:.3f} over %{customdata} returns<extra></extra>",
     )
-    drawn.update_yaxes(side="left", autorange="reversed", type="category", showgrid=False)
-    drawn.update_xaxes(type="category")
+    drawn.update_yaxes(autorange="reversed")
     return stamp(drawn, closes)
 
 
@@ -68,36 +59,25 @@ def sweep_heatmap(
     reach = float(np.nanmax(np.abs(values))) or 1.0
     columns, rows = [str(value) for value in grid.columns], [str(value) for value in grid.index]
     top, left = np.unravel_index(int(np.nanargmax(values)), values.shape)
-    drawn = figure(
-        go.Heatmap(
-            x=columns,
-            y=rows,
-            z=values,
-            colorscale=DIVERGING,
-            zmin=-reach,
-            zmid=0,
-            zmax=reach,
-            colorbar={
-                "thickness": 8,
-                "outlinewidth": 0,
-                "xpad": 4,
-                "title": {"text": text(figure_name), "side": "right", "font": {"size": 12}},
-            },
-            hoverongaps=False,
-            hovertemplate=f"{text(x)} %{{x}}, {text(y)} %{{y}}: {text(figure_name)} %{{z:.2f}}<extra></extra>",
-        ),
-        go.Scatter(
-            x=[columns[left]],
-            y=[rows[top]],
-            mode="markers",
-            marker={"symbol": "circle-open", "size": 15, "color": "#111418", "line": {"width": 2.5}},
-            hovertemplate=f"the best: {text(figure_name)} {values[top, left]:.2f}<extra></extra>",
-        ),
+    name = text(figure_name)
+    drawn = heatmap(
+        columns,
+        rows,
+        values,
+        reach=reach,
         title=title,
         height=height,
-        hovermode="closest",
+        colorbar={"title": {"text": name, "side": "right", "font": {"size": 12}}},
+        hoverongaps=False,
+        hovertemplate=f"{text(x)} %{{x}}, {text(y)} %{{y}}: {name} %{{z:.2f}}<extra></extra>",
+    )
+    drawn.add_scatter(
+        x=[columns[left]],
+        y=[rows[top]],
+        mode="markers",
+        marker={"symbol": "circle-open", "size": 15, "color": "#111418", "line": {"width": 2.5}},
+        hovertemplate=f"the best: {name} {values[top, left]:.2f}<extra></extra>",
         showlegend=False,
     )
-    drawn.update_xaxes(type="category", title_text=text(x))
-    drawn.update_yaxes(type="category", title_text=text(y), side="left", showgrid=False)
+    drawn.update_layout(xaxis={"title": {"text": text(x)}}, yaxis={"title": {"text": text(y)}})
     return stamp(drawn, table)

@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 
 from stocklib.errors import InputError
 from stocklib.indicators.columns import SMALLEST, check_window
-from stocklib.plots.house import day_text, figure, local, pen, signed, stamp, text, time_axis
+from stocklib.plots.house import day_text, figure, line, signed, stamp, text, time_axis
 from stocklib.plots.inputs import need, read_dates, read_numbers
-from stocklib.plots.palette import DIVERGING, DOWN, LEVEL, PALETTE, UP
+from stocklib.plots.palette import DOWN, LEVEL, PALETTE, UP
 
 
 def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 420) -> go.Figure:
@@ -30,16 +30,8 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
     for number, (symbol, bars) in enumerate(closes.groupby("symbol", sort=True)):
         first = bars["date"].iloc[0]
         late = f" since {day_text(first, '%b %Y')}" if first > begin else ""
-        traces.append(
-            go.Scatter(
-                x=local(bars["date"]),
-                y=100 * bars["close"] / bars["close"].iloc[0],
-                name=text(symbol),
-                mode="lines",
-                line={"width": 2, **pen(number)},
-                hovertemplate="%{y:.1f}" + late,
-            )
-        )
+        scaled = 100 * bars.set_index("date")["close"] / bars["close"].iloc[0]
+        traces.append(line(scaled, number, hover="%{y:.1f}" + late, name=text(symbol), mode="lines"))
     drawn = figure(*traces, title=title, height=height)
     drawn.add_hline(y=100, line={"width": 1, "dash": "dot", "color": PALETTE[-1]})
     time_axis(drawn, closes["date"])
@@ -80,11 +72,12 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
     need(rows, "symbol")
     gone = rows["is_stale"].eq(True) if "is_stale" in rows else pd.Series(False, rows.index)
     rows = rows.assign(sector=rows["sector"].fillna("Unknown"), change_percent=rows["change_percent"].mask(gone))
-    rows = rows.assign(moved=rows["change_percent"] * rows["market_cap"])
-    rows = rows.assign(moving=rows["market_cap"].where(rows["moved"].notna()))
-    sectors = rows.groupby("sector")[["market_cap", "moved", "moving"]].sum().reset_index()
+    sectors = rows.groupby("sector")["market_cap"].sum()
     # of nothing that moved there is no change
-    changes = [*(sectors["moved"] / sectors["moving"].where(sectors["moving"] > 0)), *rows["change_percent"]]
+    moving = rows.dropna(subset=["change_percent"]).set_index("sector")
+    moved = (moving["change_percent"] * moving["market_cap"]).groupby("sector").sum()
+    weights = moving.groupby("sector")["market_cap"].sum()
+    changes = [*(moved / weights).reindex(sectors.index), *rows["change_percent"]]
     reach = max(1.0, *(abs(change) for change in changes if not math.isnan(change)), 0.0)
     known = ["no change known" if math.isnan(change) else f"{change:+.2f} %".replace("-", "−") for change in changes]
     last_bars = pd.to_datetime(rows["last_bar_date"] if "last_bar_date" in rows else pd.Series(pd.NaT, rows.index))
@@ -93,10 +86,10 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
     said += [s if is_gone else k for s, k, is_gone in zip(since, known[len(sectors) :], gone, strict=True)]
     drawn = figure(
         go.Treemap(
-            ids=[*("sector " + sectors["sector"]), *rows["symbol"]],
-            labels=[text(label) for label in (*sectors["sector"], *rows["symbol"])],
+            ids=[*("sector " + sectors.index), *rows["symbol"]],
+            labels=[text(label) for label in (*sectors.index, *rows["symbol"])],
             parents=[""] * len(sectors) + list("sector " + rows["sector"]),
-            values=[*sectors["market_cap"], *rows["market_cap"]],
+            values=[*sectors, *rows["market_cap"]],
             branchvalues="total",
             marker={
                 # a colour among the numbers is taken as it is
@@ -114,13 +107,7 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
         ),
         title=title,
         height=height,
-        coloraxis={
-            "cmin": -reach,
-            "cmid": 0,
-            "cmax": reach,
-            "colorscale": DIVERGING,
-            "colorbar": {"thickness": 8, "outlinewidth": 0, "ticksuffix": " %", "xpad": 4},
-        },
+        coloraxis={"cmin": -reach, "cmid": 0, "cmax": reach, "colorbar": {"ticksuffix": " %"}},
     )
     return stamp(drawn, frame)
 

@@ -14,9 +14,9 @@ from stocklib.indicators import windows
 from stocklib.indicators.columns import check_window
 from stocklib.indicators.times import session_days
 from stocklib.metrics.growth import check_sessions
-from stocklib.plots.house import dress, figure, local, number_text, pen, stamp, text, time_axis
+from stocklib.plots.house import dress, figure, heatmap, line, number_text, stamp, text, time_axis
 from stocklib.plots.inputs import read_curve, read_curves
-from stocklib.plots.palette import DIVERGING, DOWN, PALETTE, UP
+from stocklib.plots.palette import DOWN, PALETTE, UP
 
 _MONTHS = [*calendar.month_abbr[1:], "Year"]
 
@@ -49,31 +49,23 @@ def monthly_heatmap(values: pd.Series, *, title: str | None = None, height: int 
     reach = max(1.0, float(np.nanmax(np.abs(months[_MONTHS[:12]].to_numpy()))))
     years = [str(year) for year in months.index]
     shown = [[number_text(value, 1) for value in row] for row in months.to_numpy()]
-    drawn = figure(
-        go.Heatmap(
-            x=_MONTHS,
-            y=years,
-            z=months.to_numpy(),
-            text=shown,
-            texttemplate="%{text}",
-            textfont={"size": 11},
-            colorscale=DIVERGING,
-            zmin=-reach,
-            zmid=0,
-            zmax=reach,
-            showscale=False,
-            xgap=2,
-            ygap=2,
-            hoverongaps=False,
-            hovertemplate="%{x} %{y}: %{z:+.2f} %<extra></extra>",
-        ),
+    drawn = heatmap(
+        _MONTHS,
+        years,
+        months.to_numpy(),
+        reach=reach,
         title=title,
         height=height or 110 + 26 * len(years),
-        hovermode="closest",
+        text=shown,
+        texttemplate="%{text}",
+        textfont={"size": 11},
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        hoverongaps=False,
+        hovertemplate="%{x} %{y}: %{z:+.2f} %<extra></extra>",
     )
-    drawn.update_yaxes(side="left", autorange="reversed", type="category", showgrid=False)
-    # categories, not dates: the month's name is its place
-    drawn.update_xaxes(type="category", tickfont={"size": 10})
+    drawn.update_layout(xaxis={"tickfont": {"size": 10}}, yaxis={"autorange": "reversed"})
     return stamp(drawn, values)
 
 
@@ -89,7 +81,7 @@ def return_distribution(values: pd.Series, *, title: str | None = None, height: 
             y=counts,
             width=width * 0.94,
             name="sessions",
-            marker={"color": [UP if middle > 0 else DOWN for middle in middles], "opacity": 0.75, "line": {"width": 0}},
+            marker={"color": [UP if middle > 0 else DOWN for middle in middles], "opacity": 0.75},
             customdata=np.column_stack([edges[:-1], edges[1:]]),
             hovertemplate="%{y} sessions from %{customdata[0]:+.2f} to %{customdata[1]:+.2f} %<extra></extra>",
         ),
@@ -99,10 +91,8 @@ def return_distribution(values: pd.Series, *, title: str | None = None, height: 
         showlegend=False,
     )
     if changes.std() > 0:
-        normal, reach = (
-            NormalDist(float(changes.mean()), float(changes.std(ddof=1))),
-            np.linspace(edges[0], edges[-1], 200),
-        )
+        normal = NormalDist(float(changes.mean()), float(changes.std(ddof=1)))
+        reach = np.linspace(edges[0], edges[-1], 200)
         drawn.add_scatter(
             x=reach,
             y=[len(changes) * width * normal.pdf(at) for at in reach],
@@ -112,17 +102,11 @@ def return_distribution(values: pd.Series, *, title: str | None = None, height: 
         )
     tails = (("VaR 95 %", metrics.value_at_risk(values)), ("CVaR", metrics.cvar(values)))
     for number, (name, at) in enumerate(tails):
-        drawn.add_vline(x=at, line={"width": 1.2, "dash": "dot", "color": PALETTE[4]})
-        label = f"{name} {number_text(at, 2)} %"
-        drawn.add_annotation(
+        label = {"text": f"{name} {number_text(at, 2)} %", "y": 1 - 0.09 * number, "font": {"size": 11}}
+        drawn.add_vline(
             x=at,
-            y=1 - 0.09 * number,
-            yref="paper",
-            text=label,
-            showarrow=False,
-            xanchor="left",
-            xshift=4,
-            font={"size": 11},
+            line={"width": 1.2, "dash": "dot", "color": PALETTE[4]},
+            annotation={**label, "xanchor": "left", "xshift": 4},
         )
     drawn.update_xaxes(title_text="daily return, %", ticksuffix=" %")
     drawn.update_yaxes(title_text="sessions")
@@ -147,20 +131,22 @@ def rolling_metrics(
     drawn = go.Figure()
     for number, (name, values) in enumerate(curves.items()):
         changes = values / values.shift(1) - 1
-        lines = [indicators.rolling_volatility(values, window), _rolling_sharpe(changes, window)]
+        rolled = [indicators.rolling_volatility(values, window), _rolling_sharpe(changes, window)]
         if market is not None:
-            lines.append(indicators.rolling_beta(changes, market / market.shift(1) - 1, window))
-        for panel, line in enumerate(lines):
+            rolled.append(indicators.rolling_beta(changes, market / market.shift(1) - 1, window))
+        for panel, measured in enumerate(rolled):
             unit = " % a year" if panel == 0 else ""
-            drawn.add_scatter(
-                x=local(values.index),
-                y=line,
-                yaxis=f"y{panel + 1}" if panel else "y",
-                name=text(name),
-                showlegend=panel == 0,
-                legendgroup=text(name),
-                line={"width": 1.6, **pen(number)},
-                hovertemplate=f"{panels[panel].split(',')[0]} %{{y:.2f}}{unit}",
+            drawn.add_trace(
+                line(
+                    measured,
+                    number,
+                    hover=f"{panels[panel].split(',')[0]} %{{y:.2f}}{unit}",
+                    width=1.6,
+                    yaxis=f"y{panel + 1}" if panel else "y",
+                    name=text(name),
+                    showlegend=panel == 0,
+                    legendgroup=text(name),
+                )
             )
     dress(drawn, title=title, height=height)
     _stack_evenly(drawn, panels)
