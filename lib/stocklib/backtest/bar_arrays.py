@@ -50,15 +50,10 @@ class Bars:
 
     def _check_vwap(self, vwap: Floats) -> None:
         """Raise ``InputError`` for a vwap outside of its bar's range."""
-        for edge, beyond in ((self.high, 1), (self.low, -1)):
-            if edge is None:
-                continue
-            outside = beyond * (vwap - edge) > ROUNDED * edge
-            if outside.any():
-                bar, symbol = np.argwhere(outside)[0]
-                raise InputError(
-                    f"the bar{_named(self.symbols[symbol], self.times[bar])} has its vwap outside its low and high"
-                )
+        if (wrong := _outside(vwap, self.high, self.low)).any():
+            bar, symbol = np.argwhere(wrong)[0]
+            where = _named(self.symbols[symbol], self.times[bar])
+            raise InputError(f"the bar{where} has its vwap outside its low and high")
 
     def closes(self) -> pd.DataFrame:
         """Return the closes of every symbol: times × symbols."""
@@ -165,13 +160,14 @@ def _check_prices(when: pd.Index, values: dict[str, Floats], codes: Any, names: 
             raise InputError(f"the bar{where} has a {name} price that is missing, zero or negative, or infinite")
     high, low = values.get("high"), values.get("low")
     for name, array in values.items():
-        if name == "vwap":
-            continue
-        for edge, beyond in ((high, 1), (low, -1)):
-            if edge is None:
-                continue
-            outside = beyond * (array - edge) > ROUNDED * edge
-            if outside.any():
-                where = _bar(when, codes, names, int(outside.argmax()))
-                fault = "a high below its low" if name in ("high", "low") else f"its {name} outside its low and high"
-                raise InputError(f"the bar{where} has {fault}")
+        if name != "vwap" and (wrong := _outside(array, high, low)).any():
+            where = _bar(when, codes, names, int(wrong.argmax()))
+            fault = "a high below its low" if name in ("high", "low") else f"its {name} outside its low and high"
+            raise InputError(f"the bar{where} has {fault}")
+
+
+def _outside(prices: Floats, high: Floats | None, low: Floats | None) -> NDArray[np.bool_]:
+    """Return which prices are outside their bar's range by more than rounding; a bound that is None is none."""
+    above = prices > (np.inf if high is None else high * (1 + ROUNDED))
+    below = prices < (-np.inf if low is None else low * (1 - ROUNDED))
+    return above | below

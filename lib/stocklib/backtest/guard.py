@@ -141,22 +141,13 @@ def _other_futures(prices: pd.DataFrame, later: Any, *, seed: int) -> Iterator[p
 
 def _check_dates(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame) -> None:
     """Raise ``InputError`` where the same bars dated 28 years later have other weights."""
-    name = next((column for column in ("time", "date") if column in prices), None)
-    times = prices.index if name is None else prices[name]
-    if not pd.api.types.is_datetime64_any_dtype(times.dtype):
-        return
-    moved = _years_later(pd.DatetimeIndex(times))
-    later = prices.set_axis(moved) if name is None else prices.assign(**{name: moved})
-    answer = _decided(strategy, later, "the same bars dated 28 years later").set_axis(whole.index)
-    for symbol in whole:
-        if symbol not in answer or not np.allclose(
-            answer[symbol], whole[symbol], rtol=0, atol=kernel.TOLERANCE, equal_nan=True
-        ):
-            raise InputError(
-                "the strategy looks ahead: on the same bars dated 28 years later, when the calendar is the same, it "
-                "decides differently, so it knows these dates from data outside the bars or from an earlier call. Data "
-                "that it may use belong in columns of the bars"
-            )
+    later = _on_other_dates(prices, _years_later)
+    if later is not prices and not _agree(_decided(strategy, later, "the same bars dated 28 years later"), whole):
+        raise InputError(
+            "the strategy looks ahead: on the same bars dated 28 years later, when the calendar is the same, it "
+            "decides differently, so it knows these dates from data outside the bars or from an earlier call. Data "
+            "that it may use belong in columns of the bars"
+        )
 
 
 def _check_places(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame) -> None:
@@ -164,15 +155,10 @@ def _check_places(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame)
     if not (whole.diff().abs() > kernel.TOLERANCE).to_numpy().any():
         return
     other = next(_other_futures(prices, np.ones(len(prices), dtype=bool), seed=0))
-    name = next((column for column in ("time", "date") if column in other), None)
-    times = other.index if name is None else other[name]
-    if pd.api.types.is_datetime64_any_dtype(times.dtype):
-        moved = pd.DatetimeIndex(times) + _OTHER_DAYS
-        other = other.set_axis(moved) if name is None else other.assign(**{name: moved})
-    answer = _decided(strategy, other, "other bars on other days").set_axis(whole.index).reindex(columns=whole.columns)
-    weights = whole.to_numpy()
-    if not np.allclose(answer, weights, rtol=0, atol=kernel.TOLERANCE, equal_nan=True):
+    other = _on_other_dates(other, lambda times: times + _OTHER_DAYS)
+    if not _agree(_decided(strategy, other, "other bars on other days"), whole):
         return
+    weights = whole.to_numpy()
     bars = read_bars(prices)
     closes = pd.DataFrame(bars.close, columns=bars.symbols).ffill()
     changes = (closes.shift(-1) / closes - 1).fillna(0.0).to_numpy()
@@ -183,6 +169,22 @@ def _check_places(prices: pd.DataFrame, strategy: Strategy, whole: pd.DataFrame)
             "bars that follow better than if they were moved by any number of bars, so they come from data outside. "
             "Data that it may use belong in columns of the bars"
         )
+
+
+def _on_other_dates(prices: pd.DataFrame, move: Callable[[pd.DatetimeIndex], pd.DatetimeIndex]) -> pd.DataFrame:
+    """Return the bars with other times, unchanged where their times are no datetimes."""
+    name = next((column for column in ("time", "date") if column in prices), None)
+    times = prices.index if name is None else prices[name]
+    if not pd.api.types.is_datetime64_any_dtype(times.dtype):
+        return prices
+    moved = move(pd.DatetimeIndex(times))
+    return prices.set_axis(moved) if name is None else prices.assign(**{name: moved})
+
+
+def _agree(answer: pd.DataFrame, whole: pd.DataFrame) -> bool:
+    """Return whether the weights of other dates are those of the whole data, bar by bar."""
+    there = answer.reindex(columns=whole.columns).to_numpy()
+    return np.allclose(there, whole, rtol=0, atol=kernel.TOLERANCE, equal_nan=True)
 
 
 def _years_later(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
