@@ -9,25 +9,23 @@ import ast
 import logging
 import os
 import secrets
+import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stocklib.errors import NotebookFailed, ParameterError, SettingsError
 from stocklib.host import environment, extra
 from stocklib.settings import Settings
 from stocklib.state_files import write_state
 from workbench.notebook_files import prepare
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
 
@@ -215,7 +213,7 @@ def _find(settings: Settings, name: str) -> Path:
 
 
 @contextmanager
-def kernel_environment(settings: Settings) -> "Iterator[None]":
+def kernel_environment(settings: Settings) -> Iterator[None]:
     """Set the environment so that a kernel started in the block reads the same settings as this process.
 
     Wrap all notebooks that run in parallel in one block: the environment belongs to the process, not to a thread.
@@ -248,9 +246,6 @@ def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser:
 
     Its kernels use socket files that only their owner may open, as those of ``run`` do, and no TCP port.
     """
-    import subprocess
-    import sys
-
     with extra("lab"):
         import_module("jupyterlab")
     command = [sys.executable, "-m", "jupyterlab", f"--ip={host}", f"--port={port}"]
@@ -266,10 +261,8 @@ def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser:
         return _wait(subprocess.Popen(command))
 
 
-def _wait(lab: "subprocess.Popen[bytes]") -> int:
+def _wait(lab: subprocess.Popen[bytes]) -> int:
     """Return the exit status of JupyterLab; Ctrl-C asks it to end its kernels, which a kill would leave behind."""
-    import subprocess
-
     with lab:
         try:
             return lab.wait()
