@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def card(row: dict[str, Any], facts: "Facts") -> dict[str, Any]:
-    """Return a symbol's row with what its card shows besides.
+    """Return a symbol's row with the texts that its card adds.
 
     ``sparkline`` is the line of the last sixty closes, ``quoted`` the time of its price in New York, and ``age`` says
     how old that price is: no bar for many sessions, not quoted in this session, or nothing.
