@@ -104,10 +104,9 @@ def test_reading_goes_on_where_it_stopped(ours: Client) -> None:
     assert not ours.part
 
 
-def test_a_poll_returns_as_much_as_memory_has_room_for_and_goes_on_there(
-    ours: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stocklib.stream.messages._POLL_BYTES", 2_500_000)
+def test_a_poll_returns_as_much_as_memory_has_room_for_and_goes_on_there() -> None:
+    ours = Client()
+    read_into_messages(ours, {"quotes": "id-1"}, poll_bytes=2_500_000)
     # a kilobyte each, that grows to a megabyte
     packed = b"".join(pack([(0, b"AAPL", bytes(10**6), [])], first=n, codec=4) for n in range(5))
     ours.read(packed, most=0)

@@ -89,17 +89,19 @@ class ReadBatch(NamedTuple):
     leader_epoch: int
 
 
-def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool = False) -> None:
+def read_into_messages(
+    client: Any, ids: Mapping[str, str], *, up_to_open: bool = False, poll_bytes: int = _POLL_BYTES
+) -> None:
     """Have a ``KafkaConsumer`` return messages and unreadable batches from ``poll``.
 
     ``ids`` maps topics to their ids, and may change later. Unreadable bytes are fetched a second time before they are
     reported. With ``up_to_open`` a partition's high watermark is where its first open transaction begins: no reader can
-    read further yet.
+    read further yet. A poll returns ``poll_bytes`` of payload and one message at most.
     """
     fetcher = client._fetcher
     parse, own, append = fetcher._parse_fetched_data, fetcher.PartitionRecords, fetcher._append
     doubted: dict[Any, tuple[int, int]] = {}
-    room = _POLL_BYTES
+    room = poll_bytes
 
     class PartitionMessages(own):  # type: ignore[misc, valid-type]
         end: int | None = None
@@ -178,7 +180,7 @@ def read_into_messages(client: Any, ids: Mapping[str, str], *, up_to_open: bool 
         """Return how much of a poll is used: all of it where there is no room for more."""
         nonlocal room
         if not drained:
-            room = _POLL_BYTES
+            room = poll_bytes
         taken: int = append(drained, part, most, *rest)
         return taken if room > 0 else most
 
