@@ -13,7 +13,8 @@ from typing import Any
 from stocklib.sessions import NEW_YORK
 from stocklib.warehouse import Warehouse
 
-_QUERIES = Path(__file__).with_name("queries")
+# read at once: a process that runs for days keeps the queries that it began with
+_QUERIES = {path.stem: path.read_text("utf-8") for path in Path(__file__).with_name("queries").glob("*.sql")}
 # So many problems of a kind are named.
 _MOST = 200
 _EVENT = (
@@ -67,8 +68,7 @@ def select(warehouse: Warehouse, query: str, params: Sequence[Any] = (), **names
 
     ``names`` are the stream, span, dataset or load that the query names in braces; ``params`` are its values.
     """
-    sql = (_QUERIES / f"{query}.sql").read_text("utf-8")
-    return warehouse.read(sql.format(event=_EVENT, most=_MOST, **names), params)
+    return warehouse.read(_QUERIES[query].format(event=_EVENT, most=_MOST, **names), params)
 
 
 def loaded_keys(warehouse: Warehouse, dataset: str) -> set[str]:

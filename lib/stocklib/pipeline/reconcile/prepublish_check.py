@@ -25,6 +25,7 @@ from stocklib.warehouse import DATASETS, Warehouse
 log = logging.getLogger(__name__)
 
 _SHOWN = 10
+_ROWS_OF = "select '{0}' as dataset, count(*) as found from raw.{0}"
 
 
 def check(settings: Settings, warehouse: Warehouse, *, since: int, upto: int, gaps: bool = True) -> None:
@@ -46,8 +47,8 @@ def check(settings: Settings, warehouse: Warehouse, *, since: int, upto: int, ga
 
 
 def _miscounted(warehouse: Warehouse) -> list[Problem]:
-    counts = {dataset: select(warehouse, "row_counts", dataset=dataset) for dataset in DATASETS}
-    wrong = [dataset for dataset, ((loaded, rows),) in counts.items() if loaded != rows]
+    there = " union all ".join(map(_ROWS_OF.format, DATASETS))
+    wrong = [dataset for (dataset,) in select(warehouse, "miscounted_datasets", there=there)]
     return object_checks.miscounted(warehouse, None, datasets=wrong)
 
 
