@@ -167,7 +167,7 @@ def _check_prices(when: pd.Index, values: dict[str, Floats], codes: Any, names: 
 
 
 def _outside(prices: Floats, high: Floats | None, low: Floats | None) -> NDArray[np.bool_]:
-    """Return which prices are outside their bar's range by more than rounding; a bound that is None is none."""
+    """Return which prices are outside their bar's range by more than rounding; None is no bound."""
     above = prices > (np.inf if high is None else high * (1 + ROUNDED))
     below = prices < (-np.inf if low is None else low * (1 - ROUNDED))
     return above | below
