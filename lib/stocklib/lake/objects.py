@@ -149,7 +149,9 @@ class Lake:
             raise self._corrupt(key, str(error)) from error
         if content.count(b"\n") > _MOST_LINES:
             raise self._corrupt(key, f"it has more than {_MOST_LINES:,} lines, and objects of this project never do")
-        self._verify(key, hashlib.sha256(content).hexdigest())
+        digest, found = parse_key(key).digest, hashlib.sha256(content).hexdigest()[:12]
+        if found != digest:
+            raise self._corrupt(key, f"its lines hash to {found}, its name says {digest}")
         return content
 
     def check(self) -> str:
@@ -157,11 +159,6 @@ class Lake:
         page = self._call("list_objects_v2", Bucket=self.bucket, MaxKeys=1)
         holds = "holds objects" if page.get("KeyCount") else "is empty"
         return f"{hide_secrets(self.endpoint)} answers; bucket {self.bucket} {holds}"
-
-    def _verify(self, key: str, sha256: str) -> None:
-        digest = parse_key(key).digest
-        if not sha256.startswith(digest):
-            raise self._corrupt(key, f"its lines hash to {sha256[:12]}, its name says {digest}")
 
     def _corrupt(self, key: str, why: str) -> CorruptObject:
         return CorruptObject(
@@ -233,12 +230,9 @@ class Lake:
         if answer:
             status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
             return _Unreachable(f"{where} failed {what} ({status} {code}): see the server's log; its disk may be full")
-        hint = "; the embedded stack is started by `stocks up`" if self._embedded else ""
+        is_embedded = self._settings.origins["MINIO_ENDPOINT"] not in ("environment", ".env")
+        hint = "; the embedded stack is started by `stocks up`" if is_embedded else ""
         return _Unreachable(f"{where} does not answer ({what}: {_first_line(error)}): check MINIO_ENDPOINT{hint}")
-
-    @property
-    def _embedded(self) -> bool:
-        return self._settings.origins["MINIO_ENDPOINT"] not in ("environment", ".env")
 
     @property
     def _s3(self) -> Any:

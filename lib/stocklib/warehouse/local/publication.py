@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from stocklib.errors import WarehouseError
@@ -106,11 +106,9 @@ def _base(session: LocalSession) -> tuple[int, int] | None:
     # the type of a column too: a release may have widened it
     tables = (
         "select schema_name, table_name, list(column_name || ' ' || data_type order by column_index) "
-        "from duckdb_columns() where database_name = '{}' group by all order by all"
+        "from duckdb_columns() where database_name = {} group by all order by all"
     )
-    ours, theirs = (
-        session.rows(tables.format(name)) for name in (str(session.rows("select current_database()")[0][0]), "spare")
-    )
+    ours, theirs = (session.rows(tables.format(name)) for name in ("current_database()", "'spare'"))
     if ours != theirs:
         return None
     row = session.row(
@@ -125,12 +123,10 @@ def _base(session: LocalSession) -> tuple[int, int] | None:
 def _statements(session: LocalSession, base: tuple[int, int]) -> list[str]:
     """Return what brings the spare forward: RAW by load, events by day, gold from a day on, small tables whole."""
     number, load_id = base
-    days: set[date] = set()
-    sinces: set[date] = set()
-    for found, since in session.rows("select days, since from ops.publications where number > ?", [number]):
-        days |= set(found or [])
-        sinces |= {since} if since else set()
-    listed = ", ".join(f"date '{day}'" for day in sorted(days)) or "null"
+    later = "from ops.publications where number > ?"
+    days = session.rows(f"select distinct unnest(days) as day {later} order by day", [number])
+    ((since,),) = session.rows(f"select min(since) {later}", [number])
+    listed = ", ".join(f"date '{day}'" for (day,) in days) or "null"
     statements = []
     for schema, name, columns in session.rows(
         "select schema_name, table_name, list(column_name) from duckdb_columns() "
@@ -146,7 +142,7 @@ def _statements(session: LocalSession, base: tuple[int, int]) -> list[str]:
         if schema == "silver" and span:
             where = f"where {span} in ({listed})"
         elif schema == "gold" and span:
-            where = f"where {span} >= date '{min(sinces)}'" if sinces else "where false"
+            where = f"where {span} >= date '{since}'" if since else "where false"
         statements.append(f"delete from spare.{table} {where}")  # noqa: S608
         statements.append(f"insert into spare.{table} select * from {table} {where}")  # noqa: S608
     return statements
