@@ -48,7 +48,7 @@ _DEMO = {
     "CLOSE_SETTLE_SECONDS": "0",
     "BATCH_MAX_SECONDS": "5",
     # the embedded broker writes an object to S3 for each request
-    "KAFKA_LINGER_MS": "250",
+    "KAFKA_LINGER_MS": "1000",
     "REPLAY_SPEED": "step",
 }
 
