@@ -8,9 +8,9 @@ import hashlib
 import json
 import logging
 import sys
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ _FAILED = {"error", "fail", "runtime error"}
 _LIMIT = 400
 # A test for which every row is a failure, and a failure is an error.
 _PLAIN = ("error", "!= 0")
-# The project that dbt parsed in this process, by its sources and target; its tests' SQL, by selection.
-_parsed: dict[str, Any] = {}
-_compiled: dict[tuple[str, ...], dict[str, str]] = {}
+# The last projects that dbt parsed in this process, by their sources, target and variables. A parse takes seconds.
+_parsed: "OrderedDict[str, _Parsed]" = OrderedDict()
+_MOST_PARSED = 4
 # The placeholder of the bounds in the SQL of tests of touched rows only (macros/bounded.sql).
 BOUNDS = {"STOCKS_TOUCHED_LOAD": "$load$", "STOCKS_TOUCHED_DAYS": "$days$", "STOCKS_TOUCHED_SINCE": "$since$"}
 
@@ -56,6 +56,14 @@ class DbtPlace:
     def variables(self) -> dict[str, Any]:
         """Return the variables of the project that settings decide."""
         return {"close_settle_seconds": self.settings.close_settle_seconds}
+
+
+@dataclass
+class _Parsed:
+    """A project that dbt parsed, and the SQL of its tests, by selection."""
+
+    manifest: Any
+    tests: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
 
 
 def reads_warehouse(args: Sequence[str]) -> bool:
@@ -127,20 +135,20 @@ def compile_tests(select: Sequence[str], place: DbtPlace) -> dict[str, str]:
     """
     key = tuple(select)
     with environment({**place.environ, **BOUNDS}):
-        manifest = parse(place)
-        if key in _compiled:
-            return _compiled[key]
+        parsed = _parse(place)
+        if key in parsed.tests:
+            return parsed.tests[key]
         arguments = ["compile", "--select", *(f"{models},test_type:data" for models in select)]
         try:
-            outcome = _invoke(_arguments(arguments, place, quiet=True), manifest)
+            outcome = _invoke(_arguments(arguments, place, quiet=True), parsed.manifest)
         finally:
             _free_local_file()
     tests = {result.node.name: result.node for result in _results(outcome.result)}
     other = [name for name, test in tests.items() if (test.config.severity.lower(), test.config.error_if) != _PLAIN]
     if not outcome.success or not tests or other:
         raise TransformFailed(f"dbt did not compile the tests of {', '.join(select)}: {outcome.exception or other}")
-    _compiled[key] = {name: test.compiled_code for name, test in tests.items()}
-    return _compiled[key]
+    parsed.tests[key] = {name: test.compiled_code for name, test in tests.items()}
+    return parsed.tests[key]
 
 
 def bounded_statement(tests: Mapping[str, str], touched: Touched) -> str:
@@ -160,6 +168,10 @@ def bounded_statement(tests: Mapping[str, str], touched: Touched) -> str:
 
 def parse(place: DbtPlace) -> Any:
     """Return the parsed project; None when parsing fails, since the run itself reports why."""
+    return _parse(place).manifest
+
+
+def _parse(place: DbtPlace) -> _Parsed:
     # with the target: a process may use two warehouses. Of a local file the parsed project holds only the name
     environ = {**place.environ, "STOCKS_WAREHOUSE_FILE": Path(place.environ.get("STOCKS_WAREHOUSE_FILE", "")).name}
     digest = hashlib.sha256(json.dumps([place.variables, environ]).encode())
@@ -169,10 +181,11 @@ def parse(place: DbtPlace) -> Any:
     if key not in _parsed:
         outcome = _invoke(_arguments(["parse"], place, quiet=True))
         if outcome.result is None:
-            return None
-        _parsed.clear()
-        _compiled.clear()
-        _parsed[key] = outcome.result
+            return _Parsed(None)
+        _parsed[key] = _Parsed(outcome.result)
+        if len(_parsed) > _MOST_PARSED:
+            _parsed.popitem(last=False)
+    _parsed.move_to_end(key)
     return _parsed[key]
 
 
