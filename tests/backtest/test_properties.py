@@ -9,9 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_bars import DAYS, SYMBOLS, market
 
-from stocklib.backtest import run
+from stocklib.backtest import (
+    check_no_look_ahead,
+    momentum_rotation,
+    rsi_reversion,
+    run,
+    sma_crossover,
+    sweep,
+    walk_forward,
+)
 from stocklib.backtest.engine import REBALANCE
 from stocklib.backtest.result import Result
+from stocklib.errors import InputError
+from stocklib.indicators import sma
 
 
 def targets(seed: int, prices: pd.DataFrame, *, short: bool, leverage: float = 1.0) -> pd.DataFrame:
@@ -154,3 +164,39 @@ def test_rebalanced_each_bar_a_weight_is_what_it_says(seed: int, weight: float) 
     closes = prices.pivot(index="date", columns="symbol", values="close")
     expected = 1 + (closes / closes.shift(1) - 1).mean(axis=1) * weight
     assert (result.equity / result.equity.shift(1)).iloc[2:].tolist() == pytest.approx(expected.iloc[2:].tolist())
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds, options=costs, window=st.integers(2, 8))
+def test_bars_with_their_dates_as_index_give_the_same_backtest(seed: int, options: dict[str, Any], window: int) -> None:
+    prices = market(seed, gaps=0.15)
+    indexed = prices.set_index("date")
+    each, other = (run(frame, momentum_rotation(frame, window, hold=2), **options) for frame in (prices, indexed))
+    assert_same(each, other)
+    alone, its = prices[prices["symbol"] == SYMBOLS[0]], indexed[indexed["symbol"] == SYMBOLS[0]]
+    assert_same(run(alone, rsi_reversion(alone, window), **options), run(its, rsi_reversion(its, window), **options))
+    # a rule as one types it: its weights are on the bars' own dates
+    above = (its["close"] > sma(its["close"], window)).astype(float)
+    assert_same(run(alone, above, **options), run(its, above, **options))
+
+
+def assert_same(one: Result, other: Result) -> None:
+    pd.testing.assert_series_equal(one.equity, other.equity)
+    pd.testing.assert_frame_equal(one.fills, other.fills)
+    assert one.equity.attrs == other.equity.attrs
+
+
+def test_searches_and_the_guard_take_bars_with_their_dates_as_index() -> None:
+    prices = market(4)
+    alone = prices[prices["symbol"] == SYMBOLS[0]]
+    its = alone.set_index("date")
+    grid = {"window": [2, 3, 4], "buy_below": [30, 45]}
+    pd.testing.assert_frame_equal(sweep(alone, rsi_reversion, grid), sweep(its, rsi_reversion, grid))
+    pairs = {"fast": [2, 3], "slow": [5, 8]}
+    pd.testing.assert_frame_equal(sweep(alone, sma_crossover, pairs), sweep(its, sma_crossover, pairs))
+    ahead, again = (walk_forward(frame, rsi_reversion, grid, train=20, test=10) for frame in (alone, its))
+    pd.testing.assert_frame_equal(ahead.choices, again.choices)
+    assert_same(ahead.result, again.result)
+    check_no_look_ahead(its, lambda bars: (bars["close"] > sma(bars["close"], 3)).astype(float))
+    with pytest.raises(InputError, match="looks ahead"):
+        check_no_look_ahead(its, lambda bars: (bars["close"].shift(-1) > bars["close"]).astype(float))

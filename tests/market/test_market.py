@@ -250,6 +250,21 @@ def test_daily_bars_carry_a_date_and_shorter_ones_an_instant(gold: Settings) -> 
     assert len(minutes) == 390
 
 
+@pytest.mark.parametrize(("resolution", "name"), [("1d", "date"), ("5m", "time")])
+def test_times_are_the_index_on_request(gold: Settings, resolution: str, name: str) -> None:
+    asked = (["AAPL", "IBM"], LAST, LAST)
+    bars = market.prices(*asked, resolution=resolution, settings=gold)
+    indexed = market.prices(*asked, resolution=resolution, index=True, settings=gold)
+    assert isinstance(indexed.index, pd.DatetimeIndex)
+    assert indexed.index.name == name
+    # the same bars, in the same order; the symbol stays a column
+    pd.testing.assert_frame_equal(indexed.reset_index()[list(bars)], bars)
+    assert indexed.attrs == bars.attrs
+    # a wide frame has that index in any case
+    wide, again = (market.prices(*asked, wide="close", index=index, settings=gold) for index in (False, True))
+    pd.testing.assert_frame_equal(wide, again)
+
+
 def test_every_resolution_tells_the_same_day(gold: Settings) -> None:
     day = market.prices("MSFT", LAST, LAST, settings=gold).iloc[0]
     for resolution in ("1m", "5m", "1h"):

@@ -73,6 +73,23 @@ def test_a_comparison_begins_at_100(gold: Settings) -> None:
     assert "since 18 May 2012" in late.hovertemplate
 
 
+@pytest.mark.parametrize("resolution", ["1d", "5m"])
+def test_bars_with_their_times_as_index_are_drawn_alike(gold: Settings, resolution: str) -> None:
+    asked = {"start": LAST, "end": LAST, "resolution": resolution, "settings": gold}
+    bars, indexed = (market.prices("AAPL", index=index, **asked) for index in (False, True))
+    # a line is on the frame's own index, in either form
+    drawn, again = (plots.candlestick(frame, overlays={"SMA 3": sma(frame["close"], 3)}) for frame in (bars, indexed))
+    assert drawn.to_json() == again.to_json()
+    assert list(indexed) == [name for name in bars if name not in ("date", "time")]
+
+
+def test_a_comparison_takes_bars_with_their_dates_as_index(gold: Settings) -> None:
+    drawn, again = (
+        plots.comparison(market.prices(["AAPL", "IBM"], index=index, settings=gold)) for index in (False, True)
+    )
+    assert drawn.to_json() == again.to_json()
+
+
 def test_a_symbol_keeps_its_colour() -> None:
     assert plots.colours(["FB", "AAPL"]) == plots.colours(["AAPL", "FB", "AAPL"])
     assert len(set(plots.PALETTE)) == len(plots.PALETTE)

@@ -69,6 +69,17 @@ def test_its_metrics_are_those_of_the_result_and_of_the_benchmark(sheet: Path, r
     assert shown["trades that gained %"] == ["66.67", "100.00"]
 
 
+def test_bars_with_their_dates_as_index_give_the_same_sheet(
+    gold: Settings, sheet: Path, held: Result, tmp_path: Path
+) -> None:
+    indexed = market.prices("AAPL", date(2011, 12, 30), index=True, settings=gold)
+    rule = run(indexed, sma_crossover(indexed, 10, 30), **COSTS)
+    again = tearsheet(rule, tmp_path / "again.html", title="SMA <10/30>", benchmark=held, prices=indexed)
+    pages = [own_text(path.read_text(encoding="utf-8")) for path in (sheet, again)]
+    assert json_in(pages[0], "figures") == json_in(pages[1], "figures")
+    assert rows(pages[0], "trades") == rows(pages[1], "trades")
+
+
 def test_its_trades_and_costs_are_those_of_the_result(sheet: Path, rule: Result) -> None:
     page = sheet.read_text(encoding="utf-8")
     shown = rows(page, "trades")

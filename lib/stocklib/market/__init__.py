@@ -40,6 +40,7 @@ def prices(
     resolution: str = "1d",
     adjust: str = "split",
     wide: str | None = None,
+    index: bool = False,
     holes: str = "skip",
     suspect: str = "keep",
     settings: Settings | None = None,
@@ -61,6 +62,8 @@ def prices(
     Columns: symbol, then ``date`` (datetime64, the trade date) at 1d or ``time`` (UTC-aware, the bar's start) below,
     then open, high, low, close in the listing's currency, volume in shares (NaN where the source has none), is_final,
     data_source. ``wide="close"`` returns one such column only: dates or times × symbols, NaN where a symbol has no bar.
+    ``index=True`` makes ``date`` or ``time`` the index, a DatetimeIndex; of several symbols it repeats, and ``symbol``
+    stays a column. Backtests and figures take either form. ``wide`` has that index in any case.
     ``attrs`` holds the resolution, the adjustment and the data's version.
 
     A week of Apple: ``prices("AAPL", "2012-12-10", "2012-12-14")``.
@@ -98,6 +101,8 @@ def prices(
     bars = under_asked_names(bars, asked).reset_index(drop=True)
     if wide is not None:
         bars = side_by_side(bars, wide)
+    elif index:
+        bars = bars.set_index("date" if "date" in bars else "time")
     bars.attrs = {"resolution": resolution, "adjust": adjust, "data_version": read_version}
     return bars
 

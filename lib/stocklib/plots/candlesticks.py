@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from stocklib.errors import InputError
 from stocklib.indicators.columns import check_size, check_type, to_doubles
 from stocklib.plots.house import dress, local, stack, stamp, text, time_axis
-from stocklib.plots.inputs import need, read_dates, read_numbers
+from stocklib.plots.inputs import need, read_dates, read_numbers, with_times
 from stocklib.plots.palette import DOWN, LINES, PALETTE, UP
 
 _A_QUARTER = 63
@@ -29,6 +29,7 @@ def candlestick(
 ) -> go.Figure:
     """Draw one symbol's bars (``date`` or ``time``, open, high, low, close, volume) as candles: up hollow, down filled.
 
+    The times are a column or the index.
     ``overlays`` are lines over the prices, each a series on the frame's own index: ``{"SMA 20": sma(f["close"], 20)}``.
     ``trades`` are a backtest's (``Result.trades``): a triangle where one began and where it ended. Bars below a day are
     shown in New York time. Volume, in shares, is left out where the frame has none. ``selector`` puts buttons
@@ -87,7 +88,7 @@ def bar_times(frame: pd.DataFrame) -> pd.Series:
 def _read(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the bars in order, with parsed times and numbers."""
     shares = ["volume"] if isinstance(frame, pd.DataFrame) and "volume" in frame else []
-    read = read_numbers(frame, "open", "high", "low", "close", *shares)
+    read = read_numbers(with_times(frame), "open", "high", "low", "close", *shares)
     name = "time" if "time" in read else "date"
     return read_dates(read, name=name, of=np.zeros(len(read)))
 

@@ -23,6 +23,15 @@ def need(frame: pd.DataFrame, *columns: str) -> None:
         raise InputError("the frame has no rows, so there is nothing to draw")
 
 
+def with_times(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return bars with a column of their times where those are the index, as ``prices(…, index=True)`` returns them."""
+    name = frame.index.name if isinstance(frame, pd.DataFrame) else None
+    if name not in ("date", "time") or name in frame:
+        return frame
+    # the values stay the index, on which lines over the bars are
+    return frame.assign(**{str(name): frame.index}).rename_axis(index=None)
+
+
 def read_numbers(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Return the frame with these columns as doubles, NaN where missing; ``InputError`` for an invalid number."""
     need(frame, *columns)

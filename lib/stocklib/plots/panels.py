@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from stocklib.errors import InputError
 from stocklib.indicators.columns import SMALLEST, check_window
 from stocklib.plots.house import day_text, figure, line, signed, stamp, text, time_axis
-from stocklib.plots.inputs import need, read_dates, read_numbers
+from stocklib.plots.inputs import need, read_dates, read_numbers, with_times
 from stocklib.plots.palette import DOWN, LEVEL, PALETTE, UP
 
 
@@ -17,6 +17,7 @@ def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 4
 
     A symbol that begins later than the others says so where one points at it.
     """
+    frame = with_times(frame)
     need(frame, "symbol", "date", "close")
     frame = read_dates(read_numbers(frame, "close"))
     closes = frame.dropna(subset=["close"]).sort_values(["symbol", "date"])
