@@ -57,7 +57,7 @@ OF_BACKTEST: Calls = {
     "walk_forward": lambda f: (
         backtest.walk_forward(f, backtest.ema_crossover, SMALL, train=20, test=20, by="CAGR %").result.equity
     ),
-    "check_no_look_ahead": lambda f: backtest.check_no_look_ahead(f, backtest.buy_and_hold, cuts=1) or 0.0,
+    "check_no_look_ahead": lambda f: backtest.check_no_look_ahead(f, backtest.buy_and_hold, cuts=1),
     "buy_and_hold": lambda f: backtest.buy_and_hold(f),
     "sma_crossover": lambda f: backtest.sma_crossover(f, 2, 5),
     "ema_crossover": lambda f: backtest.ema_crossover(f, 2, 5),

@@ -265,6 +265,29 @@ def test_bars_within_the_day_are_cut_and_shuffled_too(zone: str) -> None:
         check_no_look_ahead(prices, lambda bars: first_hour(bars).shift(-1).fillna(0.0))
 
 
+def test_it_says_what_it_checked(prices: pd.DataFrame) -> None:
+    seen: list[pd.DataFrame] = []
+
+    def rule(bars: pd.DataFrame) -> pd.Series:
+        seen.append(bars)
+        return sma_crossover(bars, 5, 20)
+
+    checked = check_no_look_ahead(prices, rule, cuts=4)
+    assert (checked.bars, checked.times[0], checked.times[-1]) == (300, prices["date"][0], prices["date"].iloc[-1])
+    ends = {bars["date"].iloc[-1] for bars in seen if len(bars) < 300}
+    assert set(checked.cuts) == ends
+    # the others of all bars: the whole, other dates, other bars on other days, and the other futures
+    assert checked.futures == len([bars for bars in seen if len(bars) == 300]) - 3 == 2 * len(checked.futures_from)
+    first, last = (f"{day:%Y-%m-%d}" for day in (checked.cuts[0], checked.cuts[-1]))
+    said = repr(checked)
+    assert f"in 300 bars, from 2003-01-02 to {prices['date'].iloc[-1]:%Y-%m-%d}" in said
+    assert f"ended at {len(ends)} of them, from {first} to {last}" in said
+    assert f"{checked.futures} other futures after {len(checked.futures_from)} of them" in said
+    assert "It cannot see a column of the bars that looks ahead itself" in said
+    with pytest.raises(AttributeError):
+        checked.futures = 0  # type: ignore[misc]
+
+
 def test_what_it_cannot_catch_is_said() -> None:
     assert "What it cannot catch" in str(check_no_look_ahead.__doc__)
     prices = walk(4, 60).assign(restated=lambda f: f["close"].shift(-1))

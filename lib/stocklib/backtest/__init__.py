@@ -15,13 +15,14 @@ from stocklib.backtest.built_in import (
     volatility_target,
 )
 from stocklib.backtest.engine import run
-from stocklib.backtest.guard import check_no_look_ahead
+from stocklib.backtest.guard import LookAheadCheck, check_no_look_ahead
 from stocklib.backtest.result import Result, summary
 from stocklib.backtest.shown import report
 from stocklib.backtest.sweeps import sweep, walk_forward
 
 __all__ = [
     "Bars",
+    "LookAheadCheck",
     "Result",
     "buy_and_hold",
     "check_no_look_ahead",

@@ -1,6 +1,7 @@
 """The look-ahead guard: run a strategy again with another future, and compare its past decisions."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,42 @@ _OTHER_DAYS = pd.DateOffset(days=1003)
 # Another future: the same bars in another order, at these multiples of their prices.
 _LEVELS = (3.0, 0.3)
 _WHEN = ("symbol", "date", "time")
+_BLIND = (
+    "It cannot see a column of the bars that looks ahead itself, parameters or symbols chosen with all the data known, "
+    "outside data without dates, or a look ahead only on bars between those."
+)
 
 
-def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int = 10) -> None:
+@dataclass(frozen=True, repr=False)
+class LookAheadCheck:
+    """What ``check_no_look_ahead`` compared without finding a difference; its text says that in sentences.
+
+    The strategy ran on all bars (``times``), on those up to each time of ``cuts``, and on ``futures`` other futures,
+    two after each time of ``futures_from``.
+    """
+
+    times: pd.Index
+    cuts: pd.Index
+    futures_from: pd.Index
+    futures: int
+
+    @property
+    def bars(self) -> int:
+        """The number of times at which a symbol has a bar."""
+        return len(self.times)
+
+    def __repr__(self) -> str:
+        return (
+            f"No look-ahead found in {self.bars:,} bars, {_range(self.times)}: the strategy decided the same with data "
+            f"that ended at {len(self.cuts)} of them, {_range(self.cuts)}, and with {self.futures} other futures after "
+            f"{len(self.futures_from)} of them, {_range(self.futures_from)}.\n{_BLIND}"
+        )
+
+
+def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int = 10) -> LookAheadCheck:
     """Run a strategy again with a missing and with another future; ``InputError`` when a past decision differs.
+
+    Return what was compared: how many bars, cuts and other futures, at which dates.
 
     ``strategy`` maps bars to weights. It is run on bars that end at ``cuts`` dates from the first quarter to the end,
     and at as many bars on which a weight changed, where a peek at the next bar shows; and on bars whose future is
@@ -59,13 +92,19 @@ def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int =
     _compare(begun, whole, times[first], "")
     _check_dates(prices, strategy, whole)
     _check_places(prices, strategy, whole)
-    for place in _places(whole, times, cuts, begin=first, least=7):
+    ends, begins = _places(whole, times, cuts, begin=first, least=7), _places(whole, times, cuts, begin=1, least=1)
+    for place in ends:
         earlier = _decided(strategy, up_to(place), f"the bars up to {day_of(times[place])}")
         _compare(earlier, whole, times[place], "")
-    for place in _places(whole, times, cuts, begin=1, least=1):
+    for place in begins:
         for other in _other_futures(prices, np.asarray(when > times[place]), seed=place):
             changed = _decided(strategy, other, f"bars with another future after {day_of(times[place])}")
             _compare(changed, whole, times[place], " and another future")
+    return LookAheadCheck(times, times[ends], times[begins], len(_LEVELS) * len(begins))
+
+
+def _range(times: pd.Index) -> str:
+    return f"from {day_of(times[0])} to {day_of(times[-1])}"
 
 
 def _read(prices: pd.DataFrame) -> pd.Index:
