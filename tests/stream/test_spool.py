@@ -78,7 +78,7 @@ def test_whatever_is_written_sent_and_confirmed_the_file_holds_what_is_not_confi
             unconfirmed.append(seq)
             waiting += [seq] if step == "wait" else []
         elif step == "take" and waiting:
-            assert spool.take().seq == waiting.pop(0)
+            assert spool.next_waiting().seq == waiting.pop(0)
         elif step == "confirm" and len(unconfirmed) > len(waiting):
             unconfirmed.pop(0)
             spool.confirm()
@@ -103,7 +103,7 @@ def test_a_file_whose_beginning_is_confirmed_does_not_grow(tmp_path: Path) -> No
     assert spool.path.stat().st_size < 3_000_000
     assert [message.seq for message in read_spool(spool.path)][-5:] == list(range(1996, 2001))
     spool.append(sent(2001), waits=True)
-    assert spool.take().seq == 2001
+    assert spool.next_waiting().seq == 2001
     spool.close()
 
 
@@ -116,7 +116,7 @@ def test_a_disk_too_full_for_a_file_to_be_written_anew_loses_nothing(tmp_path: P
             spool.confirm()
     assert [message.seq for message in read_spool(spool.path)][-100:] == list(range(301, 401))
     assert [path.name for path in spool.path.parent.iterdir()] == [spool.path.name]
-    assert [spool.take().seq for _ in range(100)] == list(range(301, 401))
+    assert [spool.next_waiting().seq for _ in range(100)] == list(range(301, 401))
     spool.close()
 
 

@@ -281,7 +281,7 @@ def assert_whole(settings: Settings, seqs: int) -> None:
 def test_a_broker_that_stays_away_is_an_error_that_says_what_is_not_confirmed(
     spare: Settings, spare_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producer, "_PATIENCE", 1.0)
+    monkeypatch.setattr(producer, "_STUCK_SECONDS", 1.0)
     sender = Producer(spare, source="replay")
     sender.publish(spare.kafka_topic, "AAPL", b"1", timestamp=T0)
     sender.flush()
@@ -302,7 +302,7 @@ def test_a_broker_that_stays_away_is_an_error_that_says_what_is_not_confirmed(
 def test_a_run_that_is_to_end_does_not_wait_a_minute_for_a_broker_that_is_away(
     spare: Settings, spare_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producer, "_PATIENCE_AT_THE_END", 1.0)
+    monkeypatch.setattr(producer, "_STUCK_SECONDS_AT_THE_END", 1.0)
     stop = threading.Event()
     sender = Producer(spare, source="replay", stop=stop)
     sender.publish(spare.kafka_topic, "AAPL", b"1", timestamp=T0)

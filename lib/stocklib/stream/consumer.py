@@ -52,7 +52,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._settings = settings
         self._topics = list(topics)
         self._on_lost = on_lost
-        self._assigned: set[Partition] = set()
+        # assigned partitions whose start ``poll`` must still seek
+        self._to_begin: set[Partition] = set()
         create_topics(settings)
         self._ids = topic_ids(settings, self._topics)
         # whether the group has not yet assigned the partitions
@@ -73,7 +74,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def assigned(self) -> set[Partition]:
-        """The partitions that this member reads now; empty until the group has settled."""
+        """The partitions that this member reads now; empty until the group has assigned them."""
         return {Partition(*native) for native in self._client.assignment()}
 
     @property
@@ -98,14 +99,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             polled = self._client.poll(timeout_ms=round(seconds * 1000), max_records=limit)
             if self.is_joining and self._help_joining():
                 return {}
-            is_due = bool(self._assigned) or time.monotonic() - self._asked > _IDENTITY_SECONDS
+            is_due = bool(self._to_begin) or time.monotonic() - self._asked > _IDENTITY_SECONDS
             # offsets that start again may belong to another topic of this name
             is_due = is_due or any(found[0].offset < self._next.get(p, 0) for p, found in polled.items())
             # never during a join: the embedded broker would wait for a leader that has left
             if is_due and not self.is_joining and not self._check_identity():
                 self._rejoin()
                 return {}
-            if self._assigned:
+            if self._to_begin:
                 polled = self._begin_assigned(polled)
         found = {Partition(*native): messages for native, messages in polled.items()}
         self._find_deleted(p for p, messages in found.items() if messages[0].offset > self._next.get(p, 2**63))
@@ -167,7 +168,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """Forget these partitions; the client calls it within ``poll`` and ``close``."""
         lost = {Partition(*native) for native in revoked}
-        self._assigned -= lost
+        self._to_begin -= lost
         if not self.is_joining:
             self._joining_since = self._client_since = time.monotonic()
         self.is_joining = True
@@ -176,7 +177,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         """Note these partitions; the client calls it within ``poll``."""
-        self._assigned |= {Partition(*native) for native in assigned}
+        self._to_begin |= {Partition(*native) for native in assigned}
         self.is_joining = False
 
     def _help_joining(self) -> bool:
@@ -208,7 +209,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         The client keeps its position in a partition that it keeps over a rebalance, although ``on_lost`` dropped what
         was read of it: without the seek those messages would be skipped.
         """
-        fresh, self._assigned = self._assigned, set()
+        fresh, self._to_begin = self._to_begin, set()
         self._next = {partition: offset for partition, offset in self._next.items() if partition not in fresh}
         for partition in fresh:
             mark = self._client.committed(partition, metadata=True, timeout_ms=10_000)
@@ -250,7 +251,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             ids = topic_ids(self._settings, self._topics)
         except StreamError as error:
-            if self._assigned:
+            if self._to_begin:
                 # where to begin in a new partition depends on it
                 raise
             log.debug("asking for topic ids: %s", error)
@@ -275,7 +276,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _drop_client(self) -> None:
         with suppress(*FAILURES):
             self._client.close(autocommit=False, timeout_ms=5000)
-        self._assigned = set()
+        self._to_begin = set()
         self._next = {}
         self.is_joining = True
 

@@ -15,7 +15,7 @@ from stocklib.settings import Settings
 from stocklib.stream.broker import FAILURES, connect, topic_ids, translated
 from stocklib.stream.messages import Message, UnreadableBatch, read_into_messages
 
-_PATIENCE = 20.0
+_SILENT_SECONDS = 20.0
 
 
 class Position(NamedTuple):
@@ -81,7 +81,7 @@ class Inspector:
                     if record.offset >= end:
                         return
                     yield record
-                if time.monotonic() - last_seen > _PATIENCE:
+                if time.monotonic() - last_seen > _SILENT_SECONDS:
                     raise StreamError(
                         f"{position.topic}/{position.partition} gave nothing from offset "
                         f"{self._client.position(native)} on, but has messages up to {end - 1}; check that Kafka runs"
@@ -103,7 +103,7 @@ class Inspector:
 
     def _ends(self, natives: list[Any]) -> dict[Any, int]:
         # end_offsets is wrong on brokers that count batches; the high watermark of a fetch is right on all
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _SILENT_SECONDS
         while True:
             self._client.poll(timeout_ms=100, max_records=1)
             ends = {native: self._client.highwater(native) for native in natives}

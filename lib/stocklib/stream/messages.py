@@ -1,4 +1,4 @@
-"""Batches of records decoded as messages, twice as fast as the client decodes them.
+"""Kafka's record batches decoded as messages, twice as fast as the client decodes them.
 
 The bytes of a broker become ``Message`` directly, since reading limits how fast quotes land. The format is version 2 of
 https://kafka.apache.org/documentation/#recordbatch, which every broker since 0.11 sends; the client does the fetching.
@@ -20,7 +20,7 @@ from kafka.record.util import calc_crc32c
 
 from stocklib.stream.codecs import decompress
 
-# Offset and length, which say where the next batch begins; and the size of the whole header before the records.
+# Offset and length, which say where the next record batch begins; and the size of the whole header before the records.
 _PREFIX = struct.Struct(">qi")
 _HEADER_SIZE = DefaultRecordBatch.HEADER_STRUCT.size
 _MAGIC_AT, _CHECKED_FROM, _VERSION = 16, DefaultRecordBatch.ATTRIBUTES_OFFSET, 2
@@ -52,7 +52,7 @@ class Message(NamedTuple):
 
     @property
     def last(self) -> int:
-        """Its last offset, which is its own."""
+        """Same as ``offset``: a message then stands where an ``UnreadableBatch`` may."""
         return self.offset
 
 
@@ -71,7 +71,7 @@ def event_seq(headers: Mapping[str, Any]) -> int | None:
 
 
 class UnreadableBatch(NamedTuple):
-    """Messages ``offset`` to ``last`` of a partition that cannot be decoded: the reason and the bytes."""
+    """A record batch that cannot be decoded: its offsets ``offset`` to ``last``, the reason and the bytes."""
 
     topic: str
     topic_id: str
@@ -83,7 +83,7 @@ class UnreadableBatch(NamedTuple):
 
 
 class ReadBatch(NamedTuple):
-    """A batch that is over: its last offset, whether a message still has it or not."""
+    """The end of a readable record batch: its last offset, which compaction may have left without a message."""
 
     last: int
     leader_epoch: int
@@ -92,8 +92,9 @@ class ReadBatch(NamedTuple):
 def read_into_messages(
     client: Any, ids: Mapping[str, str], *, up_to_open: bool = False, poll_bytes: int = _POLL_BYTES
 ) -> None:
-    """Have a ``KafkaConsumer`` return messages and unreadable batches from ``poll``.
+    """Make ``poll`` of a ``KafkaConsumer`` return messages and unreadable batches.
 
+    It replaces private methods of kafka-python 3, which the dependency's version is bound to.
     ``ids`` maps topics to their ids, and may change later. Unreadable bytes are fetched a second time before they are
     reported. With ``up_to_open`` a partition's high watermark is where its first open transaction begins: no reader can
     read further yet. A poll returns ``poll_bytes`` of payload and one message at most.
@@ -114,6 +115,7 @@ def read_into_messages(
             try:
                 for one in islice(self.record_iterator, n):
                     found.append(one)
+                    # the value of a message, or the bytes of an unreadable batch: both are field 6
                     room -= len(one[6] or b"")
                     if room <= 0:
                         break
@@ -130,7 +132,7 @@ def read_into_messages(
             for found in read_batches(data, place, since=self.fetch_offset, end=self.end, skips=self._is_aborted):
                 if isinstance(found, Message):
                     self.records_read += 1
-                    self.next_fetch_offset = found[3] + 1
+                    self.next_fetch_offset = found.offset + 1
                     yield found
                     continue
                 if isinstance(found, ReadBatch):
@@ -148,7 +150,7 @@ def read_into_messages(
             self.drain()
 
         def _is_aborted(self, batch: DefaultRecordBatch) -> bool:
-            """Whether it belongs to an aborted transaction, where the broker was asked for those."""
+            """Return whether it belongs to an aborted transaction; False where the broker was not asked for those."""
             self._consume_aborted_transactions_up_to(batch.last_offset)
             if batch.is_control_batch:
                 self.aborted_producer_ids.discard(batch.producer_id)
@@ -205,10 +207,10 @@ def read_batches(
     end: int | None = None,
     skips: Callable[[DefaultRecordBatch], bool] = lambda batch: False,
 ) -> Iterator[Message | UnreadableBatch | ReadBatch]:
-    """Return what a broker sent, in order: messages, unreadable batches, and each readable batch once it is over.
+    """Yield what a broker sent, in order: messages, unreadable batches, and the end of each readable batch.
 
     ``since`` is the requested offset, ``end`` the first that the partition does not have yet. A batch for which
-    ``skips`` is true has no messages. An incomplete last batch is left out: it comes with the next answer.
+    ``skips`` is true yields no messages. An incomplete last batch is left out: it comes with the next answer.
     """
     at, reached, last = 0, since, -1
     while at < len(data):
@@ -228,7 +230,7 @@ def read_batches(
             if not (skips(batch) or batch.is_control_batch):
                 for message in unpack(batch, raw, place):
                     yield message
-                    behind = message[3] + 1
+                    behind = message.offset + 1
         except (ValueError, IndexError) as error:
             reached = max(reached, behind)
             lost = _unreadable(place, raw, reached, str(error), before=bound, is_sure=bound == following)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 MAX_UNCONFIRMED = 10_000
 # A publish or a flush fails after so long without progress; in a run that ends, sooner.
-_PATIENCE, _PATIENCE_AT_THE_END = 60.0, 10.0
+_STUCK_SECONDS, _STUCK_SECONDS_AT_THE_END = 60.0, 10.0
 # After how long a client gives up a request, and a message; a new client then sends again.
 _REQUEST_MS, _DELIVERY_MS = 10_000, 30_000
 # A forwarded message may be as large as a message that was read, and has more headers; the brokers set the limit.
@@ -41,9 +41,9 @@ class Producer:
     """Publishes and confirms in the background; blocks while too much is unconfirmed. Use it from one thread.
 
     Messages count as confirmed in the order in which they were published: every event of a symbol up to its seq in
-    ``confirmed`` is. A new client replaces one that failed, and sends what it did not confirm again, with the same seq.
-    A producer that raised ``StreamError`` has given up and raises it from then on; it gives up sooner once ``stop`` is
-    set.
+    ``confirmed`` is confirmed. A new client replaces one that failed, and sends what it did not confirm again, with the
+    same seq. A producer that raised ``StreamError`` has given up and raises it from then on; it gives up sooner once
+    ``stop`` is set.
     """
 
     def __init__(self, settings: Settings, *, source: str, run_id: str | None = None, stop: Stop | None = None) -> None:
@@ -88,13 +88,13 @@ class Producer:
     @property
     def confirmed(self) -> dict[str, int]:
         """The seq of each symbol up to which every event is confirmed."""
-        self._settle()
+        self._acknowledge_confirmed()
         return {symbol: self._confirmed.get(symbol, 0) for symbol in self._last}
 
     @property
     def unconfirmed(self) -> int:
         """The number of messages that are sent and not confirmed."""
-        self._settle()
+        self._acknowledge_confirmed()
         return self._left
 
     def flush(self) -> None:
@@ -131,7 +131,7 @@ class Producer:
         self._send(message)
 
     def _make_room(self) -> None:
-        self._settle()
+        self._acknowledge_confirmed()
         if self._failure or self._given_up or len(self._open) >= MAX_UNCONFIRMED:
             self._wait(MAX_UNCONFIRMED - 1)
 
@@ -139,7 +139,7 @@ class Producer:
         if not again:
             self._open.append(message)
         try:
-            message.promise = self._client.send(
+            message.delivery = self._client.send(
                 message.topic,
                 key=message.key,
                 value=message.value,
@@ -147,7 +147,7 @@ class Producer:
                 timestamp_ms=message.timestamp_ms,
             )
         except FAILURES as error:
-            message.promise = None
+            message.delivery = None
             if isinstance(error, _TOO_LARGE) and self._cut([message]):
                 self._send(message, again=True)
             else:
@@ -163,14 +163,14 @@ class Producer:
         largest.cut()
         return True
 
-    def _settle(self) -> None:
+    def _acknowledge_confirmed(self) -> None:
         """Acknowledge the confirmed messages up to the first that is not."""
         while self._open and self._failure is None:
             first = self._open[0]
-            if first.promise is None or not first.promise.is_done:
+            if first.delivery is None or not first.delivery.is_done:
                 return
-            if first.promise.failed():
-                self._failure = first.promise.exception
+            if first.delivery.failed():
+                self._failure = first.delivery.exception
                 return
             if first.is_doubtful:
                 self._send_doubtful_again()
@@ -195,34 +195,34 @@ class Producer:
             raise self._given_up
         left, since = self._left, time.monotonic()
         while True:
-            self._settle()
+            self._acknowledge_confirmed()
             if self._failure:
                 self._replace_client(self._failure, since=since)
             elif self._left <= most:
                 return
             if self._left < left:
                 left, since = self._left, time.monotonic()
-            elif self._is_out_of_patience(since):
+            elif self._has_waited_too_long(since):
                 raise self._give_up(f"no progress for {time.monotonic() - since:.0f} s")
             with suppress(*FAILURES):
                 if most:
                     # only the first: waiting for all would leave the broker idle
-                    self._open[0].promise.get(timeout=1)
+                    self._open[0].delivery.get(timeout=1)
                 else:
                     self._client.flush(timeout=1)
 
-    def _is_out_of_patience(self, since: float) -> bool:
-        return time.monotonic() - since > (_PATIENCE_AT_THE_END if self._stop.is_set() else _PATIENCE)
+    def _has_waited_too_long(self, since: float) -> bool:
+        return time.monotonic() - since > (_STUCK_SECONDS_AT_THE_END if self._stop.is_set() else _STUCK_SECONDS)
 
     def _replace_client(self, failure: Exception, *, since: float) -> None:
         """Make a new client as soon as Kafka accepts one."""
-        self._let_go(failure)
+        self._drop_failed_client(failure)
         pause = 0.2
         while True:
             try:
                 return self._renew()
             except StreamError as error:
-                if self._is_out_of_patience(since):
+                if self._has_waited_too_long(since):
                     raise self._give_up(error) from error
                 if self._stop.is_set():
                     time.sleep(pause)
@@ -230,7 +230,7 @@ class Producer:
                     self._stop.wait(pause)
                 pause = min(pause * 2, 5.0)
 
-    def _let_go(self, failure: Exception) -> None:
+    def _drop_failed_client(self, failure: Exception) -> None:
         """Drop the client that failed, unless another one would fail in the same way."""
         # a broker that refuses one message fails all that are in flight, and does not say which it refused
         is_mended = isinstance(failure, _TOO_LARGE) and self._cut(self._open)
@@ -246,19 +246,19 @@ class Producer:
         self._client = _connect(self._settings)
         self._failure = None
         for message in self._open:
-            if self._failure is None and not (message.promise and message.promise.succeeded()):
+            if self._failure is None and not (message.delivery and message.delivery.succeeded()):
                 self._send(message, again=True)
 
     def _give_up(self, why: object) -> StreamError:
         self._given_up = StreamError(
             f"Kafka at {self._settings.kafka_broker} did not confirm {self._left} messages ({why}): "
             "check that it runs, KAFKA_BROKER, and this machine's clock. "
-            f"Confirmed by symbol: {self.confirmed}{self._aside()}"
+            f"Confirmed by symbol: {self.confirmed}{self._spool_note()}"
         )
         return self._given_up
 
-    def _aside(self) -> str:
-        """Return what else the error must say about unconfirmed messages."""
+    def _spool_note(self) -> str:
+        """Return what the error adds about unconfirmed messages on disk."""
         return ""
 
 

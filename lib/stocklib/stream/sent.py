@@ -11,7 +11,7 @@ _VALUE_BYTES, _HEADER_BYTES, _TEXT_BYTES = 64 * 1024, 32 * 1024, 2048
 
 @dataclass(slots=True)
 class Sent:
-    """A message with all that sending it again needs, and the client's future."""
+    """A message with all that sending it again needs; ``delivery`` is the client's future of its confirmation."""
 
     topic: str
     key: bytes | None
@@ -20,7 +20,7 @@ class Sent:
     headers: list[tuple[str, bytes]]
     symbol: str = ""
     seq: int = 0
-    promise: Any = None
+    delivery: Any = None
     is_cut: bool = False
     is_spooled: bool = False
     since: float = field(default_factory=time.monotonic, compare=False)
@@ -33,12 +33,12 @@ class Sent:
         Sending them again is safe: they keep their seq.
         """
         return bool(
-            self.promise and self.promise.is_done and self.promise.succeeded() and self.promise.value.offset < 0
+            self.delivery and self.delivery.is_done and self.delivery.succeeded() and self.delivery.value.offset < 0
         )
 
     @property
     def size(self) -> int:
-        """Its size in bytes."""
+        """The size in bytes of key, value and headers."""
         headers = sum(len(name) + len(text) for name, text in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
 

@@ -1,8 +1,9 @@
 """The spool: messages on disk until Kafka has confirmed them, one append-only file a run in ``STOCKS_HOME/spool``.
 
 A message is written before it is sent, so that neither an outage nor a kill -9 loses one; a confirmed one is removed.
-While Kafka is away messages wait only here, and ``take`` returns them later, in order. The next run finds the file of
-an ended run with ``abandoned``; its messages keep their run id and seq, under which some may have arrived already.
+While Kafka is away messages wait only here, and ``next_waiting`` returns them later, in order. The next run finds the
+file of an ended run with ``abandoned``; its messages keep their run id and seq, under which some may have arrived
+already.
 """
 
 import logging
@@ -32,7 +33,7 @@ _COMPACT_BYTES = 1_000_000
 class Spool:
     """The file of one run, locked while the run lives. ``OSError`` where the disk refuses a message.
 
-    ``held`` counts the messages that are not confirmed, ``waiting`` those of them that ``take`` has not returned yet.
+    ``held`` counts the messages that are not confirmed, ``waiting`` those of them that are not sent either.
     """
 
     def __init__(self, home: Path, *, run_id: str) -> None:
@@ -41,7 +42,7 @@ class Spool:
         self._sizes: deque[int] = deque()
         self._written = self._confirmed = 0
         # byte offsets: the end of the confirmed messages, the start of the waiting ones, the end of the file
-        self._gone = self._next = self._end = 0
+        self._confirmed_end = self._next = self._end = 0
         self._synced = 0.0
         # confirmed bytes at which it is compacted; doubled after a failure, since each try costs the same
         self._compact_at = _COMPACT_BYTES
@@ -57,11 +58,11 @@ class Spool:
 
     @property
     def size(self) -> int:
-        """Their size in bytes."""
-        return self._end - self._gone
+        """The size of the unconfirmed messages in bytes."""
+        return self._end - self._confirmed_end
 
     def append(self, message: Sent, *, waits: bool) -> None:
-        """Write a message; the caller sends one that does not wait at once, which requires that no other waits."""
+        """Write a message. With ``waits=False`` the caller sends it immediately; nothing else may be waiting."""
         line = encode(message, number=self._written + 1, confirmed=self._confirmed)
         try:
             if os.write(self._file, line) < len(line):
@@ -77,8 +78,8 @@ class Spool:
         else:
             self._next = self._end
 
-    def take(self) -> Sent:
-        """Return the first message that waits; the caller sends it."""
+    def next_waiting(self) -> Sent:
+        """Return the first waiting message, which no longer waits: the caller sends it."""
         line = _read_line(self._file, self._next)
         self._next += len(line)
         self.waiting -= 1
@@ -89,13 +90,13 @@ class Spool:
 
     def confirm(self) -> None:
         """Drop the first unconfirmed message: Kafka has confirmed it."""
-        self._gone += self._sizes.popleft()
+        self._confirmed_end += self._sizes.popleft()
         self._confirmed += 1
         if not self._sizes:
             os.ftruncate(self._file, 0)
-            self._gone = self._next = self._end = 0
+            self._confirmed_end = self._next = self._end = 0
             self._compact_at = _COMPACT_BYTES
-        elif self._gone > max(self._compact_at, self._end // 2):
+        elif self._confirmed_end > max(self._compact_at, self._end // 2):
             self._compact()
 
     def sync(self) -> None:
@@ -113,12 +114,12 @@ class Spool:
     def _compact(self) -> None:
         """Replace the file by one with the unconfirmed messages."""
         fresh = self.path.with_suffix(".tmp")
-        kept = os.pread(self._file, self._end - self._gone, self._gone)
+        kept = os.pread(self._file, self._end - self._confirmed_end, self._confirmed_end)
         file = None
         try:
             file = _open_locked(fresh)
             # a nearly full disk writes only a part, without an error
-            if os.write(file, kept) < self._end - self._gone:
+            if os.write(file, kept) < self._end - self._confirmed_end:
                 raise OSError(f"only a part of it could be written to {fresh}")
             os.fsync(file)
             fresh.replace(self.path)
@@ -129,12 +130,12 @@ class Spool:
                 os.close(file)
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
-            self._compact_at = 2 * self._gone
+            self._compact_at = 2 * self._confirmed_end
             return
         os.close(self._file)
         self._file = file
         self._compact_at = _COMPACT_BYTES
-        self._next, self._end, self._gone = self._next - self._gone, len(kept), 0
+        self._next, self._end, self._confirmed_end = self._next - self._confirmed_end, len(kept), 0
 
 
 def encode(message: Sent, *, number: int, confirmed: int) -> bytes:

@@ -46,9 +46,10 @@ class SpoolingProducer(Producer):
     def spooled(self) -> int:
         """The number of events that are only on disk: all unconfirmed ones while Kafka is away, else the unsent ones.
 
-        Events in flight to a healthy Kafka do not count, though they are on disk too.
+        Events in flight to a healthy Kafka do not count, though they are on disk too. Asking acknowledges what is
+        confirmed, and sends what waits.
         """
-        self._settle()
+        self._acknowledge_confirmed()
         return self._spool.held if self.is_away else self._spool.waiting
 
     @property
@@ -70,10 +71,10 @@ class SpoolingProducer(Producer):
 
     def maintain(self) -> None:
         """Do non-blocking maintenance (reconnect, drain the spool); call it in the poll loop."""
-        self._settle()
+        self._acknowledge_confirmed()
         if self._failure and not self._given_up and time.monotonic() >= self._next_try:
             self._try_again(self._failure)
-            self._settle()
+            self._acknowledge_confirmed()
         if self.is_away != self._was_away:
             self._was_away = not self._was_away
             if self._was_away:
@@ -98,7 +99,7 @@ class SpoolingProducer(Producer):
             return
         if self._given_up:
             raise self._given_up
-        self._settle()
+        self._acknowledge_confirmed()
         waits = bool(self._failure or self._spool.waiting or len(self._open) >= MAX_UNCONFIRMED)
         message.is_spooled = self._write(message, waits=waits)
         if not waits:
@@ -122,10 +123,11 @@ class SpoolingProducer(Producer):
             return False
         return True
 
-    def _settle(self) -> None:
-        super()._settle()
+    def _acknowledge_confirmed(self) -> None:
+        """Acknowledge the confirmed messages, then send waiting ones while there is room."""
+        super()._acknowledge_confirmed()
         while self._spool.waiting and not self._failure and len(self._open) < MAX_UNCONFIRMED:
-            self._send(self._spool.take())
+            self._send(self._spool.next_waiting())
 
     def _acknowledge(self) -> None:
         if self._open[0].is_spooled:
@@ -135,7 +137,7 @@ class SpoolingProducer(Producer):
 
     def _try_again(self, failure: Exception) -> None:
         """Try once to replace the client that failed; each next try waits longer."""
-        self._let_go(failure)
+        self._drop_failed_client(failure)
         began = time.monotonic()
         try:
             self._renew()
@@ -170,5 +172,5 @@ class SpoolingProducer(Producer):
                 else:
                     discard(path)
 
-    def _aside(self) -> str:
+    def _spool_note(self) -> str:
         return f". What is on disk stays there, in {self._spool.path.parent}, and the next run sends it"
