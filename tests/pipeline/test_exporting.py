@@ -79,7 +79,7 @@ def test_what_a_killed_export_left_is_removed_by_the_next(
 def test_an_export_waits_for_the_one_that_runs_and_leaves_its_files_alone(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stocklib.pipeline.exporting._PATIENCE", 0.2)
+    monkeypatch.setattr("stocklib.pipeline.exporting._LOCK_SECONDS", 0.2)
     with pytest.raises(WarehouseBusy, match=r"another export is writing to .*out"):
         export(settings, tmp_path / "out")
     (running,) = (tmp_path / "out").iterdir()

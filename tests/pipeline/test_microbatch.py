@@ -44,7 +44,7 @@ class Stream:
         self.lake.write(dataset, what, lines, landed=_now())
 
     def take(self) -> PublishedBatch:
-        return self.batches.take()
+        return self.batches.run_once()
 
 
 def _now() -> datetime:

@@ -15,7 +15,7 @@ from stocklib.warehouse import open_warehouse
 FORMATS = ("parquet", "csv")
 _UNFINISHED = ".export-"
 # How long an export waits for another one into the same folder, in seconds.
-_PATIENCE = 60.0
+_LOCK_SECONDS = 60.0
 
 
 def export(settings: Settings, folder: Path, *, format: str = "parquet") -> list[Path]:
@@ -60,7 +60,7 @@ def _alone_in(folder: Path) -> Iterator[bool]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
-            locked, lockable = lock(handle, wait=_PATIENCE), True
+            locked, lockable = lock(handle, wait=_LOCK_SECONDS), True
         except OSError:
             locked, lockable = False, False
         if lockable and not locked:

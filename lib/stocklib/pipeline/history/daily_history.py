@@ -38,8 +38,8 @@ from stocklib.warehouse import open_warehouse
 
 log = logging.getLogger(__name__)
 
-_REFUSALS = 3  # so many symbols refused in a row, and none answered: the plan is the cause, not the symbol
-_SILENCES = 2
+_REFUSALS = 3  # so many symbols refused before the first record: the plan is the cause, not the symbol
+_SILENCES = 2  # so many symbols without an answer since the last one that was fetched: the source is down
 
 Progress = Callable[[int, int | None, str], None]
 

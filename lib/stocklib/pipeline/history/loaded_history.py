@@ -44,7 +44,7 @@ class KnownSymbol:
         return (reported - self.splits) | (again - reported)
 
     def misses(self, sessions: Iterable[Session], *, settle: timedelta) -> list[date]:
-        """Return the sessions without a final bar whose splits are known."""
+        """Return the sessions that lack a bar that is final and whose splits are known."""
         return [s.session_date for s in sessions if not self._holds(s, settle)]
 
     def _holds(self, session: Session, settle: timedelta) -> bool:
@@ -83,16 +83,16 @@ def read_known(warehouse: Warehouse) -> Known:
             found[symbol].bars[day].add(fetched_at)
             sources.add(source)
     whose: _Fields = {"symbol": str, "data_source": str, "kind": str, "fetched_at": _AT, "date": _DAY}
-    for symbol, of, kind, at, day in _read(warehouse, "corporate_actions", **whose):
+    for symbol, vendor, kind, at, day in _read(warehouse, "corporate_actions", **whose):
         if kind == "split":
-            reported[symbol, of][day] = max(reported[symbol, of].get(day, at), at)
-    for symbol, of, kind, at, first, last in _read(warehouse, "corporate_actions", **whose, checked_to=_DAY):
-        # an asking for dividends tells nothing about splits
+            reported[symbol, vendor][day] = max(reported[symbol, vendor].get(day, at), at)
+    for symbol, vendor, kind, at, first, last in _read(warehouse, "corporate_actions", **whose, checked_to=_DAY):
+        # a request for dividends tells nothing about splits
         if kind == "checked":
             found[symbol].checks.append((first, last))
-            asked[symbol, of].append((first, last, at))
-    for (symbol, of), days in reported.items():
-        found[symbol].splits.update(_not_retracted(days, asked[symbol, of]))
+            asked[symbol, vendor].append((first, last, at))
+    for (symbol, vendor), days in reported.items():
+        found[symbol].splits.update(_not_retracted(days, asked[symbol, vendor]))
     for symbol, fetched_at in _read(warehouse, "company_profiles", symbol=str, fetched_at=_AT):
         found[symbol].profile_at = max(found[symbol].profile_at or fetched_at, fetched_at)
     return Known(found, min(sources, default=None))

@@ -35,12 +35,12 @@ class MarketHours:
         self._asked: datetime | None = None
         # for how long that answer is valid
         self._holds = timedelta()
-        # the last session with an answer after its close, and the last with one after the close had settled
-        self._heard: date | None = None
+        # the last session that ``take_due_session`` returned, and the last that it returned after the close had settled
+        self._taken: date | None = None
         self.settled: date | None = None
 
-    def is_open(self) -> bool:
-        """Return whether the regular session is on, by the source, or by the calendar where it does not answer."""
+    def refresh_is_open(self) -> bool:
+        """Return whether the regular session is on: ask the source where its last answer is old; else the calendar."""
         now = self._finnhub.now()
         if self._asked is None or self._is_old(self._asked, now):
             try:
@@ -53,17 +53,17 @@ class MarketHours:
             self._holds = self._how_long(self._asked)
         return bool(self.was_open)
 
-    def closing(self) -> date | None:
-        """Return the session whose last prices are due: once after its close, and again when that has settled."""
+    def take_due_session(self) -> date | None:
+        """Return a session whose last prices are due: once after its close, and once more when that has settled."""
         now = self._finnhub.now()
         today = session(new_york_date(now))
         if today is not None and now < today.close:
             return None
         over = last_finished_session(now)
         ripe = now >= over.close + self._settle
-        if self.settled == over.session_date or (self._heard == over.session_date and not ripe):
+        if self.settled == over.session_date or (self._taken == over.session_date and not ripe):
             return None
-        self._heard = over.session_date
+        self._taken = over.session_date
         self.settled = over.session_date if ripe else self.settled
         return over.session_date
 
@@ -75,7 +75,7 @@ class MarketHours:
         moments = [bell, now + timedelta(seconds=_STATUS_SECONDS)]
         if self._asked is not None:
             moments.append(self._asked + self._holds)
-        if self._heard is not None and self._heard != self.settled:
+        if self._taken is not None and self._taken != self.settled:
             moments.append(last_finished_session(now).close + self._settle)
         seconds = (min(moment for moment in moments if moment > now) - now).total_seconds()
         return seconds, bell

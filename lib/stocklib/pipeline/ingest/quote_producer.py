@@ -24,11 +24,11 @@ from stocklib.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# How often a symbol without a last price is asked again, and how often a source that does not answer (half an hour).
+# Passes over the symbols without a last price: so many that were answered, so many that were not (a minute a call).
 _LAST_ROUND_TRIES, _LAST_ROUND_SILENCES = 3, 30
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
-# A source that answered none of so many first calls is not just down: a setting is wrong.
-_PATIENCE = 3
+# If so many first calls all fail, a setting is wrong: end the run.
+_SILENT_CALLS = 3
 
 
 @dataclass
@@ -88,14 +88,14 @@ class _QuoteRun(FeedRun):
     def follow(self, *, until_close: bool) -> str:
         """Poll round after round; return which session is over, where that ends the run."""
         # asked before the date is taken, so that not one answer alone says which day it is
-        self.hours.is_open()
+        self.hours.refresh_is_open()
         now = self.finnhub.now()
         today = session(new_york_date(now)) or last_finished_session(now)
         self._announce(over=today.close <= now, today=f"{today.session_date}")
         while not self.is_over:
-            if self.hours.is_open():
+            if self.hours.refresh_is_open():
                 self._round()
-            elif closing := self.hours.closing():
+            elif closing := self.hours.take_due_session():
                 self._last_round()
                 if until_close and self.hours.settled == closing >= today.session_date and not self.is_over:
                     return f"the session of {closing} is over"
@@ -140,7 +140,7 @@ class _QuoteRun(FeedRun):
             self._wait(rest)
 
     def _last_round(self) -> None:
-        """Ask again for each symbol without a price before the day is left: after the close nothing moves any more."""
+        """After the close, ask for every symbol; repeat for those without an answer."""
         missing, tries, unanswered = self.symbols, 0, 0
         self.state = "asking for the last prices: the market is closed"
         while missing and not self.is_over and tries < _LAST_ROUND_TRIES and unanswered < _LAST_ROUND_SILENCES:
@@ -194,7 +194,7 @@ class _QuoteRun(FeedRun):
             return False
         except (SourceUnavailable, RateLimited) as error:
             result.failed[symbol] += 1
-            if not result.messages and not result.skipped and result.failed.total() >= _PATIENCE:
+            if not result.messages and not result.skipped and result.failed.total() >= _SILENT_CALLS:
                 raise
             self._wait_for_source(error)
             return False

@@ -1,7 +1,7 @@
 """Moving the clock of a stepping replay while trades are streamed from it.
 
-Quotes move it, a second each. Trades would wait for ever: so this module moves it by a minute whenever every trade up
-to the last minute has come, but only where no other process has moved it for a second. It leaves a running clock alone.
+Quotes move it, a second each. Trades do not move it, so this module does, one minute at a time: when every trade up to
+its last target has come, or when the clock has stood still for a second. It leaves a running clock alone.
 """
 
 import time

@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.2
 _MAX_OPEN_BYTES = 64_000_000
 # How long a run that is stopping waits for S3.
 _LAST_CHANCE = 20.0
-# A message that Kafka counts and does not deliver for so long is lost: a killed broker may lose its last ones.
+# A message that Kafka counts and does not deliver for so long does not exist: a killed broker may lose its last ones.
 _SLOW_ANSWER = 20.0
 # A producer's clock may be this far ahead of ours; a later timestamp is wrong.
 _AHEAD_SECONDS = 86_400.0
@@ -81,8 +81,9 @@ def land(
     on_batch: Callable[[LandedBatch], None] | None = None,
 ) -> LandResult:
     """Land messages until ``stop`` is set, ``drain`` is set and nothing more comes, ``duration`` seconds are over,
-    ``max_quotes`` messages were read, nothing came for ``until_idle`` seconds, or (``until_close``) a message of after
-    the session's settled close was the last one. However it ends, what was read is written and committed first.
+    ``max_quotes`` messages were read, nothing came for ``until_idle`` seconds, or (``until_close``) the last
+    message is later than the close plus ``CLOSE_SETTLE_SECONDS``. However it ends, what was read is written and
+    committed first.
 
     Raise ``StreamError`` or ``LakeError`` when Kafka or S3 cannot be reached at the start, or S3 at the end; in
     between it waits for them. A run with an end of its own (``duration``, ``until_idle``, ``drain``) also raises
@@ -131,7 +132,7 @@ class _Landing:
         self._received_at = time.monotonic()
         self._state = "joining the group"
         # offsets that Kafka deleted before they were read
-        self._gone: dict[Partition, list[tuple[int, int]]] = {}
+        self._deleted_offsets: dict[Partition, list[tuple[int, int]]] = {}
         # what keeps it from reading, if anything
         self._trouble: str | None = None
         self._heartbeat = Heartbeat(
@@ -171,7 +172,7 @@ class _Landing:
             self._close(partition)
         self._uploads.finish(seconds=_LAST_CHANCE)
         try:
-            self._settle()
+            self._commit_landed()
         except (LakeError, StreamError):
             ended = "error"
             raise
@@ -183,7 +184,7 @@ class _Landing:
 
     def _turn(self, consumer: Consumer) -> None:
         """Poll once and process the answer."""
-        self._settle()
+        self._commit_landed()
         blocked = self._uploads.is_full
         if blocked:
             consumer.pause()
@@ -201,7 +202,7 @@ class _Landing:
             is_over = unread == 0 or now - self._received_at >= _SLOW_ANSWER
             self._end.note(answered=unread is not None, idle=unread is not None and is_over)
         for partition, messages in polled.items():
-            self._take(partition, messages)
+            self._add_messages(partition, messages)
         self._close_due()
         self._state = self._name_state(consumer, blocked=blocked)
         self._heartbeat.beat(self._facts)
@@ -213,12 +214,12 @@ class _Landing:
             return "joining the group"
         return "waiting for S3" if blocked else "landing"
 
-    def _take(self, partition: Partition, messages: list[Message | UnreadableBatch]) -> None:
+    def _add_messages(self, partition: Partition, messages: list[Message | UnreadableBatch]) -> None:
         """Add messages to the partition's batch, and close it where it is full."""
         dataset, validate, form = self._topics[partition.topic]
         batch = self._open.get(partition)
-        # a later timestamp is wrong, and does not end the session
-        latest = (time.time() + _AHEAD_SECONDS) * 1000
+        # a wrong timestamp must not end the session
+        latest_plausible_ms = (time.time() + _AHEAD_SECONDS) * 1000
         for message in messages:
             if isinstance(message, UnreadableBatch):
                 self._land_unreadable(partition, message)
@@ -233,7 +234,7 @@ class _Landing:
                 self._send_to_dlq(message, reason)
             else:
                 batch.add(message, line)
-                if self._end.newest_ms < message.timestamp_ms <= latest:
+                if self._end.newest_ms < message.timestamp_ms <= latest_plausible_ms:
                     self._end.newest_ms = message.timestamp_ms
             batch.next = message.offset + 1
             if len(batch.lines) >= self._max_lines or batch.size >= self._max_bytes:
@@ -281,11 +282,11 @@ class _Landing:
     def _close(self, partition: Partition) -> None:
         self._uploads.add(self._open.pop(partition))
 
-    def _settle(self) -> None:
+    def _commit_landed(self) -> None:
         """Commit what is written. A dead letter is confirmed before the offset of its message is committed."""
         marks: dict[Partition, int] = {}
         failure, left = None, 0
-        for batch, key in self._uploads.settled():
+        for batch, key in self._uploads.take_finished():
             if isinstance(key, LakeError):
                 failure, left = key, left + len(batch.lines)
                 # no later offset of this partition may be committed past the missing ones
@@ -293,7 +294,7 @@ class _Landing:
                 continue
             if key:
                 self._count(batch, key)
-            if not batch.lost:
+            if not batch.is_superseded:
                 marks[batch.partition] = batch.next
         if marks and self._consumer:
             if self._dead_letters:
@@ -337,9 +338,9 @@ class _Landing:
     def _deleted(self) -> list[str]:
         """Return what Kafka deleted before this run read it, as ``topic/partition first-last``."""
         if self._consumer:
-            self._gone |= self._consumer.deleted
+            self._deleted_offsets |= self._consumer.deleted
         return [
-            f"{partition} {first}-{last}" for partition, spans in sorted(self._gone.items()) for first, last in spans
+            f"{where} {first}-{last}" for where, spans in sorted(self._deleted_offsets.items()) for first, last in spans
         ]
 
     def _behind(self) -> dict[Partition, int] | None:
@@ -367,7 +368,7 @@ class _Landing:
                 dead_letters.close(flush=False)
 
     def _forget(self, partitions: set[Partition]) -> None:
-        """Drop what is held of partitions that another member, or this one again, reads: it must not be committed."""
+        """Forget the uncommitted messages of these partitions: their owner reads them again."""
         for partition in partitions:
             self._open.pop(partition, None)
         self._uploads.forget(partitions)

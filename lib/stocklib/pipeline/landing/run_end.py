@@ -10,9 +10,9 @@ from stocklib.quotes import from_epoch
 from stocklib.sessions import new_york_date, session
 
 _POLL_MESSAGES = 5000
-# With --until-close, the session's last round counts as complete so long after the last message.
+# With ``settle``, the session's last round counts as complete so long after the last message.
 _QUIET_AFTER_CLOSE = 5.0
-# With --drain, a topic counts as empty after so long without a message.
+# When ``drain`` is set, a topic counts as empty after so long without a message.
 _QUIET_AT_THE_END = 1.0
 # A run that ends when nothing comes fails after so long without an answer; one that ends by the clock, sooner.
 _UNANSWERED, _UNANSWERED_AT_THE_END = 120.0, 15.0
@@ -28,7 +28,7 @@ class RunEnd:
 
     stop: threading.Event
     duration: float | None
-    max_quotes: int | None
+    max_messages: int | None
     until_idle: float | None
     # how long a close takes to settle; None: the run does not end with the session
     settle: timedelta | None
@@ -58,7 +58,7 @@ class RunEnd:
             if waited > _UNANSWERED_AT_THE_END:
                 raise StreamError(f"{self.duration:g} seconds are over, and for {waited:.0f} s {_NO_ANSWER}")
             return f"{self.duration:g} seconds are over"
-        if self.max_quotes is not None and self.read >= self.max_quotes:
+        if self.max_messages is not None and self.read >= self.max_messages:
             return f"{self.read:,} messages were asked for"
         is_draining = self.drain is not None and self.drain.is_set()
         if (self.until_idle is not None or is_draining) and waited > _UNANSWERED:
@@ -85,5 +85,5 @@ class RunEnd:
 
     @property
     def limit(self) -> int:
-        """How many messages the next poll may bring."""
-        return _POLL_MESSAGES if self.max_quotes is None else min(_POLL_MESSAGES, self.max_quotes - self.read)
+        """The largest number of messages that the next poll may return."""
+        return _POLL_MESSAGES if self.max_messages is None else min(_POLL_MESSAGES, self.max_messages - self.read)

@@ -32,7 +32,10 @@ _FAREWELL_SECONDS = 1.0
 
 @dataclass(slots=True, eq=False)
 class OpenBatch:
-    """Consecutive messages of one partition. ``next`` is the offset to commit, past those that became dead letters."""
+    """Consecutive messages of one partition. ``next`` is the offset to commit, past those that became dead letters.
+
+    ``is_superseded``: its messages are read again, so this batch must not be committed.
+    """
 
     dataset: str
     partition: Partition
@@ -43,7 +46,7 @@ class OpenBatch:
     first: int = -1
     last: int = -1
     size: int = 0
-    lost: bool = False
+    is_superseded: bool = False
 
     def add(self, message: Message | UnreadableBatch, line: bytes) -> None:
         """Add a line."""
@@ -58,13 +61,13 @@ class OpenBatch:
         return self.topic_id == message.topic_id and self.next <= message.offset
 
     @property
-    def what(self) -> str:
-        """The name of its object."""
+    def object_name(self) -> str:
+        """Its object's name in the lake."""
         return name_batch(*self.partition, first=self.first, last=self.last)
 
 
 class Uploads:
-    """The closed batches that are not yet settled, in order."""
+    """The closed batches that ``take_finished`` has not yielded yet, in order."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -98,7 +101,7 @@ class Uploads:
         self._waiting.append((batch, future))
         self._tasks.put((batch, future))
 
-    def settled(self) -> Iterator[tuple[OpenBatch, str | LakeError]]:
+    def take_finished(self) -> Iterator[tuple[OpenBatch, str | LakeError]]:
         """Yield the finished batches in order, each with its key, or with the error that kept it from being written."""
         while self._waiting and self._waiting[0][1].done():
             batch, future = self._waiting.popleft()
@@ -108,14 +111,14 @@ class Uploads:
                 yield batch, error
             except Exception as error:
                 # on any other error too, the batch is not in the lake
-                log.exception("writing %s", batch.what)
-                yield batch, LakeError(f"{batch.what} was not written: {error!r}")
+                log.exception("writing %s", batch.object_name)
+                yield batch, LakeError(f"{batch.object_name} was not written: {error!r}")
 
     def forget(self, partitions: Iterable[Partition]) -> None:
-        """Mark the batches of these partitions as lost: they are read again, and must not be committed."""
+        """Mark the batches of these partitions as superseded: they are read again, and must not be committed."""
         gone = set(partitions)
         for batch, _ in self._waiting:
-            batch.lost = batch.lost or batch.partition in gone
+            batch.is_superseded = batch.is_superseded or batch.partition in gone
 
     def finish(self, *, seconds: float) -> None:
         """Wait for the waiting batches, ``seconds`` at most, then give up the rest, even if S3 never answers."""
@@ -146,10 +149,10 @@ class Uploads:
             reraise=True,
         )
         def write() -> str:
-            if batch.lost or not batch.lines:
+            if batch.is_superseded or not batch.lines:
                 return ""
             # the hour of the attempt that succeeds: loaders no longer list earlier hours
-            key = self._lake.write(batch.dataset, batch.what, batch.lines, landed=datetime.now(UTC))
+            key = self._lake.write(batch.dataset, batch.object_name, batch.lines, landed=datetime.now(UTC))
             self.trouble = None
             return key
 

@@ -1,4 +1,4 @@
-"""The new objects of the lake, listed every second at a cost that follows what is new within the hour.
+"""The new objects of the lake, listed several times a second at a cost that follows what is new within the hour.
 
 Objects of a stream are listed by partition, after the last one that was loaded. The whole listing of ``loader`` finds
 the rest (a late object of an earlier offset, history, an unknown partition): at the start, and every half minute after
@@ -50,7 +50,7 @@ class Listing:
         return new
 
     def is_new(self) -> bool:
-        """Whether to ask the warehouse: new keys came, or the whole listing is due."""
+        """Return whether to ask the warehouse: new keys came, or the whole listing is due."""
         return time.monotonic() - self._whole_at >= _WHOLE_SECONDS or bool(self._newest())
 
     def mark_offered(self, keys: Iterable[str]) -> None:
@@ -62,7 +62,7 @@ class Listing:
             if stream in self._last and parts.landed_hour <= horizon():
                 last = self._last[stream]
                 last[parts.landed_hour] = max(key, last.get(parts.landed_hour, ""))
-                # only two hours are ever listed
+                # two hours are listed at most, and a key may be of the next one
                 for hour in sorted(last)[:-3]:
                     del last[hour]
 

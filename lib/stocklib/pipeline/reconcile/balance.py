@@ -12,7 +12,7 @@ from stocklib.warehouse.engine_base import naive
 # The hops, in the order of the pipeline.
 CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER = "confirmed → RAW", "Kafka → lake", "lake → RAW", "RAW → silver"
 
-# These hops have no problems that wait for another check.
+# These hops only have a reason for being unchecked, never a problem.
 UNKNOWN_RUNS = "confirmed → RAW of runs without a heartbeat"
 SPOOLED = "spool → Kafka"
 

@@ -30,7 +30,7 @@ def compare(inputs: LedgerInputs) -> tuple[list[Movement], list[RunMovement], li
     problems: list[Problem] = []
     lost: dict[PartitionKey, int] = {}
     for place, gap in missing_offsets(inputs).items():
-        if gap := gap - inputs.holes.get(place, Ranges()):
+        if gap := gap - inputs.empty_offsets.get(place, Ranges()):
             lost[place] = len(gap)
             problems += _lost_offsets(inputs, place, gap)
     runs, found = _compare_runs(inputs)

@@ -120,11 +120,11 @@ def look_at_kafka(settings: Settings) -> KafkaEvidence:
     return evidence
 
 
-def find_holes(
+def find_empty_offsets(
     settings: Settings, positions: list[Position], missing: Mapping[tuple[str, str, int], Ranges]
 ) -> dict[tuple[str, str, int], Ranges]:
     """Return which of these offsets no message ever had, by reading them where Kafka would still hold them."""
-    holes = {}
+    empty_offsets = {}
     with Inspector(settings) as inspector:
         for position in positions:
             retained = Ranges.over([(position.first, position.end - 1)])
@@ -135,8 +135,8 @@ def find_holes(
                 for found in inspector.read(position, first=first, end=last + 1)
             )
             if asked - held:
-                holes[position[:3]] = asked - held
-    return holes
+                empty_offsets[position[:3]] = asked - held
+    return empty_offsets
 
 
 def list_lake(lake: Lake) -> dict[str, set[str]]:

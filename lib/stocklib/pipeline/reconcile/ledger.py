@@ -29,7 +29,7 @@ from stocklib.pipeline.reconcile.balance import (
 )
 from stocklib.pipeline.reconcile.dead_letters import loaded_letters
 from stocklib.pipeline.reconcile.evidence import (
-    find_holes,
+    find_empty_offsets,
     find_unknown_runs,
     list_lake,
     look_at_kafka,
@@ -98,7 +98,7 @@ def balance(
     inputs.dead_letters = [*inputs.dead_letters, *inputs.lake.dead_letters, *inputs.kafka.dead_letters]
     if missing := comparison.missing_offsets(inputs):
         with _unless_away(inputs, StreamError, KAFKA_LAKE):
-            inputs.holes = find_holes(settings, inputs.kafka.positions, missing)
+            inputs.empty_offsets = find_empty_offsets(settings, inputs.kafka.positions, missing)
     rows, runs, found = comparison.compare(inputs)
     if damaged:
         # only now: the other runs have been checked

@@ -28,9 +28,9 @@ class WarehouseCounts:
 class LedgerInputs:
     """What was found where. ``unchecked`` says why a hop cannot be compared; ``days`` bounds what was asked for.
 
-    ``holes`` are offsets that Kafka retains no message at, though it does before and after them, by (topic, topic id,
-    partition): a broker that died while it wrote has left them. ``loaded`` are the objects that RAW holds; before the
-    first build ``answers`` do not cover them, and their messages are counted from the lake.
+    ``empty_offsets`` are offsets at which Kafka retains no message, though it does before and after them, by (topic,
+    topic id, partition): a broker that died while it wrote has left them. ``loaded`` are the objects that RAW holds;
+    before the first build ``answers`` do not cover them, and their messages are counted from the lake.
     """
 
     confirmed: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class LedgerInputs:
     lake: LakeEvidence = field(default_factory=LakeEvidence)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     loaded: set[str] = field(default_factory=set)
-    holes: dict[tuple[str, str, int], Ranges] = field(default_factory=dict)
+    empty_offsets: dict[tuple[str, str, int], Ranges] = field(default_factory=dict)
     answers: dict[str, WarehouseCounts] = field(default_factory=dict)
     unchecked: dict[str, str] = field(default_factory=dict)
     days: tuple[date, date] | None = None

@@ -15,17 +15,17 @@ from stocklib.warehouse import DATASETS, Warehouse
 from stocklib.warehouse.raw_lines import check_lines
 
 # The datasets that come through Kafka.
-STREAMED = {"stock_quotes", "stock_trades", "dead_letters"}
+KAFKA_DATASETS = {"stock_quotes", "stock_trades", "dead_letters"}
 _SHOWN = 20
 
 
 def to_read(listed: Mapping[str, Set[str]], loaded: Mapping[str, Set[str]]) -> list[str]:
-    """The stream's objects that RAW does not hold."""
-    return sorted(key for name in STREAMED for key in listed[name] - loaded.get(name, set()))
+    """Return the keys of Kafka's datasets that RAW does not hold."""
+    return sorted(key for name in KAFKA_DATASETS for key in listed[name] - loaded.get(name, set()))
 
 
 def gone(lake: Lake, listed: Mapping[str, Set[str]], loaded: Mapping[str, Set[str]]) -> list[Problem]:
-    """Loaded objects that the lake no longer has."""
+    """Return the loaded objects that the lake no longer has."""
     problems = []
     for dataset, keys in loaded.items():
         suspects = keys - listed[dataset]
@@ -41,7 +41,7 @@ def gone(lake: Lake, listed: Mapping[str, Set[str]], loaded: Mapping[str, Set[st
 def stranded(
     listed: Mapping[str, Set[str]], loaded: Mapping[str, Set[str]], unreadable: Mapping[str, str]
 ) -> list[Problem]:
-    """Objects that were not loaded and will not be by themselves: not readable, or older than the load looks."""
+    """Return the objects that no later load will load: they are unreadable, or older than what a load lists."""
     problems = [Problem(LAKE_RAW, "unreadable", reason, (key,)) for key, reason in sorted(unreadable.items())]
     bound = horizon() + OVERLAP
     for dataset, keys in listed.items():
@@ -55,7 +55,7 @@ def stranded(
 
 
 def miscounted(warehouse: Warehouse, lake: Lake | None, *, datasets: Iterable[str] = DATASETS) -> list[Problem]:
-    """Objects of which RAW does not hold every line once; the missing lines are named from the lake's object."""
+    """Return the objects of which RAW does not hold every line once; the lake's object names the missing lines."""
     problems = []
     for dataset in datasets:
         for key, times, lines, found, distinct in select(warehouse, "miscounted_objects", dataset=dataset):
@@ -78,7 +78,7 @@ def miscounted(warehouse: Warehouse, lake: Lake | None, *, datasets: Iterable[st
 
 
 def rejects(warehouse: Warehouse) -> list[Problem]:
-    """Objects whose rejected lines are not all kept."""
+    """Return the objects whose rejected lines are not all kept."""
     return [
         Problem(
             LAKE_RAW, "missing", f"raw.rejected_lines has {found} of {lines} lines of {key}", (key,), abs(lines - found)
@@ -88,7 +88,7 @@ def rejects(warehouse: Warehouse) -> list[Problem]:
 
 
 def _lacking(lake: Lake | None, dataset: str, key: str, numbers: Ranges) -> str:
-    """The lines that are not among these numbers, with their events."""
+    """Return the lines that are not among these numbers, with their events."""
     if lake is None:
         return "`stocks ledger` names them"
     try:

@@ -1,8 +1,8 @@
 """The check before a publish: what was built since the last one must be whole, each event once.
 
-It asks the warehouse alone, and its cost follows what is new; heartbeats and Kafka are asked only where a number of a
-run is missing, which may never have been confirmed, or have become a dead letter. What a full ledger found, and
-recorded, stops the publish as well until a later one balances.
+It asks the warehouse alone, and its cost follows what is new. If a seq is missing, heartbeats and Kafka are asked: it
+may be unconfirmed or a dead letter. What a full ledger found, and recorded, stops the publish as well until a later one
+balances.
 """
 
 import logging

@@ -31,7 +31,10 @@ OnNode = Callable[[str], None] | None
 
 @dataclass(frozen=True)
 class TransformSummary:
-    """The result of one transform. ``models`` and ``tests`` count what ran; both 0 when there was nothing to do."""
+    """The result of one transform. ``models`` and ``tests`` count what ran; both 0 when there was nothing to do.
+
+    ``seconds`` is how long dbt built and tested, without the ledger's check and the publish.
+    """
 
     models: int
     tests: int
@@ -47,7 +50,7 @@ class TransformSummary:
         built = f"built {self.models} models{refreshed}, {self.tests} tests passed"
         if not self.published:
             return f"{built}; not published, since only a part was selected: `stocks transform` publishes the whole"
-        return f"{built}, published in {self.seconds:.1f} s"
+        return f"{built}, published; built in {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from stocklib.warehouse.cost import next_midnight
 log = logging.getLogger(__name__)
 
 # A load of everything, or dbt's work on it, may write no heartbeat before it is done.
-_PATIENCE = 1800.0
+_SILENT_SECONDS = 1800.0
 # How often the lake is listed.
 _LOOK_SECONDS = 0.25
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
@@ -50,7 +50,7 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
         while True:
             began, is_last = time.monotonic(), stop.is_set()
             try:
-                batch = batches.take()
+                batch = batches.run_once()
             except (CostLimitReached, LakeError, WarehouseBusy, TransformFailed, LedgerUnbalanced) as error:
                 if is_last:
                     raise
@@ -160,7 +160,7 @@ class LoaderHealth:
             "state": self.state,
             "source": None,
             "topic": None,
-            "patience": _PATIENCE,
+            "patience": _SILENT_SECONDS,
             "trouble": self._trouble,
             "published_at": self._published_at,
             "batch_seconds": self._batch_seconds,

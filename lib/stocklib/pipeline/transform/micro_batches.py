@@ -1,9 +1,9 @@
 """lake → gold every few seconds: load, build, test and publish new objects, at the cost of what is new.
 
-A batch of quotes and trades builds the models below them and tests the rows that it touched: bronze of its loads,
-silver of its events' trade dates, gold from the first changed date on, small tables whole. A batch of anything else
-(history, splits, profiles), a change of the models, and one batch an hour do all that ``transform`` does, which tests
-whole tables. Either way readers see only versions whose tests passed.
+A batch of quotes and trades builds the models downstream and tests the rows that it touched: bronze of its loads,
+silver of its events' trade dates, gold from the first changed date on, small tables whole. Other batches do all that
+``transform`` does, which tests whole tables; ``docs/scale.md`` lists them. Either way readers see only versions whose
+tests passed.
 """
 
 import logging
@@ -17,7 +17,7 @@ from stocklib.pipeline.loading.cost_limit import stay_within_cost_limit
 from stocklib.pipeline.loading.loader import load_objects
 from stocklib.pipeline.loading.new_objects import Listing
 from stocklib.pipeline.reconcile import prepublish_check
-from stocklib.pipeline.reconcile.object_checks import STREAMED
+from stocklib.pipeline.reconcile.object_checks import KAFKA_DATASETS
 from stocklib.pipeline.transform.builds import TransformSummary, build_whole, explain, is_same, recorded, wanted_build
 from stocklib.settings import Settings
 from stocklib.warehouse import Build, LoadResult, Touched, Warehouse, open_warehouse
@@ -68,7 +68,7 @@ class MicroBatches:
             log.debug("listing: %s", error)
             return True
 
-    def take(self) -> PublishedBatch:
+    def run_once(self) -> PublishedBatch:
         """Load what has landed, build, test, publish."""
         timer = _Timer(self._on_step)
         with self._warehouse.writing():
@@ -93,19 +93,19 @@ class MicroBatches:
             last is not None
             and published is not None
             and (last.logic, last.inputs) == (published.logic, published.inputs) == (wanted.logic, wanted.inputs)
-            # which never change a past day or a symbol's history
-            and datasets <= STREAMED
+            # those of a stream, whose touched rows ``touched_since`` knows
+            and datasets <= KAFKA_DATASETS
             # more loads than this warehouse has: the published version is from before a rebuild
             and published.load_id <= last.load_id
             and last.whole_at is not None
             and (wanted.finished_at - last.whole_at).total_seconds() < WHOLE_TESTS_SECONDS
         )
-        # dead letters have no models below them
-        nothing_below = datasets <= {"dead_letters"}
-        if is_small and nothing_below and last == published:
+        # no model is downstream of dead letters
+        nothing_downstream = datasets <= {"dead_letters"}
+        if is_small and nothing_downstream and last == published:
             return TransformSummary(0, 0, 0.0)
-        # a batch that failed the pre-publish check is built, and waits to be published
-        is_small = is_small and not nothing_below
+        # nothing new, but the last batch failed the pre-publish check: build and check everything again
+        is_small = is_small and not nothing_downstream
         touched: Touched | None = None
         with recorded(warehouse, "micro-batch" if is_small else "transform"):
             small = (
@@ -116,7 +116,7 @@ class MicroBatches:
                 prepublish_check.check(self._settings, warehouse, since=published.load_id, upto=wanted.load_id)
                 if published != last:
                     # a batch that failed the check before is included; data that is not a stream's changes more rows
-                    is_streamed = warehouse.loaded_since(published.load_id) <= STREAMED
+                    is_streamed = warehouse.loaded_since(published.load_id) <= KAFKA_DATASETS
                     touched = warehouse.touched_since(published.load_id) if is_streamed else None
                 timer.note("ledger")
             else:
@@ -132,9 +132,9 @@ def _build_touched(
 ) -> tuple[TransformSummary, Touched] | None:
     """Return what was built and touched; None when a rename took effect, which changes more rows."""
     began = time.monotonic()
-    below = [f"source:raw.{dataset}+" for dataset in sorted(datasets - {"dead_letters"})]
+    downstream = [f"source:raw.{dataset}+" for dataset in sorted(datasets - {"dead_letters"})]
     # views, splits and dividends are unchanged: only a rename that takes effect changes them
-    chosen = ["--select", *below, "--exclude", "config.materialized:view", "dim_corporate_action"]
+    chosen = ["--select", *downstream, "--exclude", "config.materialized:view", "dim_corporate_action"]
     run = warehouse.dbt(["run", *chosen, "--vars", "{is_whole_build: false}"], keep=True)
     timer.note("build")
     if not run.success:
@@ -142,7 +142,7 @@ def _build_touched(
     if wanted_build(settings, warehouse).logic != wanted.logic:
         return None
     touched = warehouse.touched_since(last.load_id)
-    result = warehouse.test(below, touched)
+    result = warehouse.test(downstream, touched)
     timer.note("test")
     if not result.success:
         raise TransformFailed(explain(result))
