@@ -92,7 +92,7 @@ lint-python: .venv/.made
 
 lint-rest: .venv/.made
 	@STOCKS_WAREHOUSE_FILE=:memory: $(RUN)/sqlfluff lint --disable-progress-bar dbt_stocks/models dbt_stocks/tests
-	@$(RUN)/nbstripout --verify notebooks/*/*.ipynb
+	@$(RUN)/nbstripout --verify $$(git ls-files 'notebooks/*.ipynb')
 	@$(RUN)/python tools/notebook_form.py
 
 format: .venv/.made  ## fix what the linters can fix

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from mirrors import ROOT
+from notebook_form import notebooks
 
 from stocklib.settings import describe
 from workbench.cli import main
@@ -78,7 +79,7 @@ def test_every_verb_is_in_the_readme() -> None:
 
 
 def test_every_notebook_is_in_the_readme() -> None:
-    there = {path.stem for path in (ROOT / "notebooks").glob("*/*.ipynb")}
+    there = {path.stem for path in notebooks()}
     assert not [name for name in there if name not in page("README.md")]
 
 

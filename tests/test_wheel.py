@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 NAME = "stocks-workbench"
 EXTRAS = {
-    "lab": {"jupyterlab"},
+    "lab": {"jupyterlab", "nbconvert", "pygments"},
     "snowflake": {"snowflake-connector-python", "dbt-snowflake", "cryptography"},
     "yahoo": {"yfinance"},
 }

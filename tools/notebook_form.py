@@ -16,8 +16,9 @@ MAX_LINES = 8
 
 
 def notebooks(kind: str = "*") -> list[Path]:
-    """Every notebook of the project, or those of one folder (pipeline, analysis)."""
-    return sorted((ROOT / "notebooks").glob(f"{kind}/*.ipynb"))
+    """Every notebook of the project, or those of one folder (pipeline, analysis); of my/ only the template."""
+    found = sorted((ROOT / "notebooks").glob(f"{kind}/*.ipynb" if kind != "*" else "**/*.ipynb"))
+    return [path for path in found if path.parent.name != "my" or path.stem == "template"]
 
 
 def faults(path: Path) -> list[str]:

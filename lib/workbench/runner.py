@@ -1,8 +1,9 @@
 """Runs a notebook as a job: parameters in, an executed copy out.
 
-A notebook's name is its file's under ``notebooks/pipeline`` or ``notebooks/analysis``. Parameters are checked against
-the notebook's own ``parameters`` cell before anything runs. The executed copy goes to ``STOCKS_HOME/runs/<run id>/``,
-also when the notebook fails, with the error in it.
+A notebook is named by its file under ``notebooks/pipeline`` or ``notebooks/analysis``, by ``my/<name>`` for the user's
+own under ``notebooks/my``, or by any path that ends with ``.ipynb``. Parameters are checked against the notebook's own
+``parameters`` cell before anything runs. The executed copy goes to ``STOCKS_HOME/runs/<run id>/``, also when the
+notebook fails, with the error in it.
 """
 
 import ast
@@ -12,10 +13,11 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -45,8 +47,11 @@ class Run:
 
 def notebooks(settings: Settings) -> dict[str, Path]:
     """Return every notebook that can be run, by name."""
-    folders = (settings.root / "notebooks" / kind for kind in ("pipeline", "analysis"))
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.ipynb"))}
+    root = settings.root / "notebooks"
+    folders = (root, root / "pipeline", root / "analysis")
+    found = {path.stem: path for folder in folders for path in sorted(folder.glob("*.ipynb"))}
+    own = (path for path in sorted((root / "my").rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts)
+    return found | {path.relative_to(root).with_suffix("").as_posix(): path for path in own}
 
 
 def parameters(settings: Settings, name: str) -> dict[str, dict[str, Any]]:
@@ -74,8 +79,8 @@ def run(
     from traitlets.config import Config
 
     source = _find(settings, name)
-    run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{name}-{secrets.token_hex(3)}"
-    target = settings.home / "runs" / run_id / f"{name}.ipynb"
+    run_id = run_id or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{source.stem}-{secrets.token_hex(3)}"
+    target = settings.home / "runs" / run_id / f"{source.stem}.ipynb"
     try:
         with kernel_environment(settings), tempfile.TemporaryDirectory(prefix="stocks-") as private:
             ready = prepare(source, Path(private))
@@ -113,7 +118,7 @@ def run(
             f"{name} failed: {where} cannot be written or read ({why}): make room there, or set STOCKS_HOME to a "
             f"folder on another disk; it can be run again"
         ) from error
-    return Run(run_id=run_id, path=target, result=_last_text(executed))
+    return Run(run_id=run_id, path=target, result=last_text(executed))
 
 
 @cache
@@ -158,7 +163,7 @@ def check_parameters(
     for name, value in given.items():
         if name not in known:
             takes = ", ".join(known) or "none"
-            raise ParameterError(f"{notebook} has no parameter {name!r}; it takes {takes}")
+            raise ParameterError(f"{notebook} has no parameter {name!r}; it takes {takes}{_nearest(name, known)}")
         kind = str(known[name].get("inferred_type_name") or "str").strip("\"'")
         try:
             values[name] = _convert(value, kind)
@@ -205,11 +210,18 @@ def _make_folder(folder: Path) -> None:
 
 
 def _find(settings: Settings, name: str) -> Path:
+    if name.endswith(".ipynb") and Path(name).is_file():
+        return Path(name).resolve()
     known = notebooks(settings)
     stem = name.removesuffix(".ipynb")
     if stem not in known:
-        raise ParameterError(f"there is no notebook {name!r}; there are {', '.join(known)}")
+        raise ParameterError(f"there is no notebook {name!r}; there are {', '.join(known)}{_nearest(stem, known)}")
     return known[stem]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """Return a remark that names the most similar known name, if one is similar."""
+    return "".join(f". Did you mean {close}?" for close in get_close_matches(name, known, n=1))
 
 
 @contextmanager
@@ -228,21 +240,25 @@ def kernel_environment(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _last_text(notebook: Any) -> str:
-    """Return the output of the last code cell: a pipeline notebook's result."""
+def last_text(notebook: Any) -> str:
+    """Return the last text that a code cell printed or returned: a pipeline notebook's result."""
     for cell in reversed(notebook.cells):
         if cell.cell_type != "code":
             continue
         for output in reversed(cell.outputs):
             if output.output_type == "stream":
                 return str(output.text).strip()
-            if text := output.get("data", {}).get("text/plain"):
+            data = output.get("data", {})
+            # the text of a figure or a widget says nothing
+            if (text := data.get("text/plain")) and data.keys() <= {"text/plain", "text/html"}:
                 return str(text).strip()
     return ""
 
 
 def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser: bool) -> int:
-    """Run JupyterLab on ``notebooks/``, with the token of JUPYTER_TOKEN or a generated one; return its exit status.
+    """Open ``notebooks/start_here.ipynb`` in JupyterLab; return its exit status when it ends.
+
+    Its token is JUPYTER_TOKEN or a generated one.
 
     Its kernels use socket files that only their owner may open, as those of ``run`` do, and no TCP port.
     """
@@ -250,7 +266,7 @@ def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser:
         import_module("jupyterlab")
     command = [sys.executable, "-m", "jupyterlab", f"--ip={host}", f"--port={port}"]
     command += [f"--ServerApp.root_dir={settings.root / 'notebooks'}", f"--LabApp.user_settings_dir={_lab(settings)}"]
-    command.append("--KernelManager.transport=ipc")
+    command += ["--KernelManager.transport=ipc", "--LabApp.default_url=/lab/tree/start_here.ipynb"]
     if not browser:
         command.append("--no-browser")
     if os.geteuid() == 0:  # in a container

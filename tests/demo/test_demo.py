@@ -255,12 +255,15 @@ def test_it_leaves_no_process_behind(demo: Demo) -> None:
     assert left == []
 
 
+NOTEBOOKS = ["notebooks/analysis", "notebooks/start_here.ipynb"]
+
+
 def test_the_analysis_notebooks_hold_under_nbval(demo: Demo) -> None:
     environ = {**demo.environ, "STOCKS_DEMO": "1", "STOCKS_DEMO_HOME": str(demo.home)}
     # a model of some hundred rows: with two threads, half of the processor's time is waiting for each other
     environ["OMP_NUM_THREADS"] = "1"
     done = subprocess.run(
-        [BIN / "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "notebooks/analysis"],
+        [BIN / "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *NOTEBOOKS],
         cwd=demo.project,
         env=environ,
         capture_output=True,

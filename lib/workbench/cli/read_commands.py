@@ -1,6 +1,8 @@
-"""Reading, and notebooks: query, export, report, run, settings."""
+"""Reading, and notebooks: query, export, report, run, runs, settings."""
 
+import json
 import sys
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -89,11 +91,12 @@ def report(settings: Settings, day: date | None, out: Path | None) -> None:
 
 
 @verb("run")
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[NOTEBOOK]")
 @PARAMETERS
-def run_notebook(settings: Settings, name: str | None, given: dict[str, str]) -> None:
-    """Run a notebook headlessly; without a name, list them with their parameters."""
-    from workbench import runner
+@click.option("--html", "as_page", is_flag=True, help="Also write the executed copy as one HTML file to send.")
+def run_notebook(settings: Settings, name: str | None, given: dict[str, str], as_page: bool) -> None:
+    """Run a notebook headlessly: a name, my/NAME or a path; without one, list them with their parameters."""
+    from workbench import executed, runner
 
     if name is None:
         _print_notebooks(settings)
@@ -101,6 +104,26 @@ def run_notebook(settings: Settings, name: str | None, given: dict[str, str]) ->
     done = runner.run(settings, name, given=given, progress=sys.stderr.isatty())
     click.echo(done.result)
     click.echo(f"the executed copy: {done.path}")
+    if as_page:
+        click.echo(f"the page: {executed.write_page(done.path)}")
+
+
+@verb("runs")
+@click.argument("name", required=False, metavar="[NOTEBOOK]")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
+def list_runs(settings: Settings, name: str | None, limit: int, as_json: bool) -> None:
+    """List the executed notebooks, the latest first: when, how long, parameters, result, copy."""
+    from workbench import executed
+
+    runs = executed.past_runs(settings, notebook=name, limit=limit)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in runs], indent=2, default=str))
+        return
+    for one in runs:
+        click.echo(one)
+    if not runs:
+        click.echo("no notebook was run yet: stocks run lists them")
 
 
 @verb("settings")
