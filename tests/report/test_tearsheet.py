@@ -177,9 +177,9 @@ def test_a_benchmark_of_other_sessions_is_refused(bars: pd.DataFrame, rule: Resu
 
 
 def test_every_strategy_can_be_tried_by_its_name(gold: Settings) -> None:
-    needed = {"sma_crossover": {"fast": "5", "slow": "20"}, "ema_crossover": {"fast": "5", "slow": "20"}}
     for name in STRATEGIES:
-        trial = try_strategy(gold, name, given=needed.get(name, {}), start=date(2011, 12, 30), **COSTS)
+        # each parameter has a default
+        trial = try_strategy(gold, name, given={}, start=date(2011, 12, 30), **COSTS)
         assert trial.result.bars.symbols == SYMBOLS
         assert trial.benchmark.equity.index.equals(trial.result.equity.index)
 
@@ -199,9 +199,8 @@ def test_symbols_under_a_rule_for_one_have_an_equal_part_each(gold: Settings) ->
     ("name", "given", "said"),
     [
         ("moon", {}, "no strategy 'moon'; there are sma_crossover, ema_crossover"),
-        ("sma_crossover", {}, "needs fast and slow"),
         ("rsi_reversion", {"windw": "3"}, "no parameter 'windw'; it takes window, buy_below, sell_above"),
-        ("rsi_reversion", {"window": "soon"}, "window='soon' is not a int"),
+        ("rsi_reversion", {"window": "soon"}, "window='soon' is not a valid int, as its default 14 is"),
     ],
 )
 def test_what_is_not_there_is_named(gold: Settings, name: str, given: dict[str, str], said: str) -> None:

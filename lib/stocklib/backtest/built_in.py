@@ -25,7 +25,7 @@ def buy_and_hold(prices: pd.DataFrame | Bars) -> pd.Series | pd.DataFrame:
     return pd.Series(1.0, bars.times, name="signal")
 
 
-def sma_crossover(prices: pd.DataFrame | Bars, fast: int, slow: int) -> pd.Series:
+def sma_crossover(prices: pd.DataFrame | Bars, fast: int = 10, slow: int = 30) -> pd.Series:
     """Hold while the fast simple moving average of the closes is above the slow one.
 
     >>> days = pd.date_range("2012-01-02", periods=5)
@@ -39,7 +39,7 @@ def sma_crossover(prices: pd.DataFrame | Bars, fast: int, slow: int) -> pd.Serie
     return _through(_above(sma(known, fast), sma(known, slow)), series)
 
 
-def ema_crossover(prices: pd.DataFrame | Bars, fast: int, slow: int) -> pd.Series:
+def ema_crossover(prices: pd.DataFrame | Bars, fast: int = 10, slow: int = 30) -> pd.Series:
     """Hold while the fast exponential moving average of the closes is above the slow one."""
     _check_pair(fast, slow)
     series = read_bars(prices).one()

@@ -1,5 +1,6 @@
 """The backtest of a tear sheet and its benchmark, from a strategy's name, parameters as text, and symbols."""
 
+import ast
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,19 +10,21 @@ from typing import Any
 import pandas as pd
 
 from stocklib import backtest, market
-from stocklib.errors import DateRangeError, ParameterError
+from stocklib.errors import DateRangeError, InputError, ParameterError
+from stocklib.report.own_rules import Strategy, names_a_file, read_rule
 from stocklib.settings import Settings
 
-# one symbol in, one series out: several symbols share the account equally
-_ONE_SYMBOL = {
-    "sma_crossover": backtest.sma_crossover,
-    "ema_crossover": backtest.ema_crossover,
-    "rsi_reversion": backtest.rsi_reversion,
-    "donchian_breakout": backtest.donchian_breakout,
-    "volatility_target": backtest.volatility_target,
-}
-_MANY_SYMBOLS = {"buy_and_hold": backtest.buy_and_hold, "momentum_rotation": backtest.momentum_rotation}
-STRATEGIES: dict[str, Any] = {**_ONE_SYMBOL, **_MANY_SYMBOLS}
+_BUILT_IN = (
+    backtest.sma_crossover,
+    backtest.ema_crossover,
+    backtest.rsi_reversion,
+    backtest.donchian_breakout,
+    backtest.volatility_target,
+    backtest.buy_and_hold,
+    backtest.momentum_rotation,
+)
+STRATEGIES: dict[str, Strategy] = {rule.__name__: rule for rule in _BUILT_IN}
+_KINDS = {"bool": bool, "int": int, "float": float, "str": str}
 
 
 @dataclass(frozen=True)
@@ -50,22 +53,22 @@ def try_strategy(
 ) -> Trial:
     """Run a strategy over gold's prices; ``options`` are those of ``backtest.run``, ``adjust`` is that of ``prices``.
 
-    Several symbols under a rule for one symbol share the account equally. The benchmark buys and holds the
-    same symbols, or another one, under the same costs; on a session without a bar it is worth its last close.
+    ``name`` is a built-in strategy's, or ``file.py:function`` (``own_rules``). A rule gets bars with their dates as
+    index: those of one symbol, and several symbols share the account equally. One that is annotated to return a frame
+    gets the bars of all symbols at once. The benchmark buys and holds the same symbols, or another one, under the same
+    costs; on a session without a bar it is worth its last close.
     ``ParameterError`` names the existing strategies and parameters.
     """
-    strategy = STRATEGIES.get(name)
-    if strategy is None:
-        raise ParameterError(f"there is no strategy {name!r}; there are {', '.join(STRATEGIES)}")
-    parameters = read_parameters(name, given)
-    bars = market.prices(symbols, start, end, adjust=adjust, settings=settings)
+    strategy = find_strategy(name)
+    parameters = read_parameters(strategy, given)
+    bars = market.prices(symbols, start, end, adjust=adjust, index=True, settings=settings)
     costs = {key: value for key, value in options.items() if key != "rebalance"}
-    rebalance = options.get("rebalance") or ("month" if name == "momentum_rotation" else "change")
-    result = backtest.run(bars, _weights(name, bars, parameters), rebalance=rebalance, **costs)
+    rebalance = options.get("rebalance") or ("month" if strategy is backtest.momentum_rotation else "change")
+    result = backtest.run(bars, _weights(strategy, bars, parameters), rebalance=rebalance, **costs)
     others = _on_sessions(settings, benchmark, result.equity.index, adjust=adjust) if benchmark else bars
     held = backtest.run(others, backtest.buy_and_hold(others), **costs)
     return Trial(
-        name=name,
+        name=strategy.__name__,
         result=result,
         benchmark_name=f"Buy and hold {benchmark}" if benchmark else "Buy and hold",
         benchmark=held,
@@ -92,38 +95,82 @@ def _on_sessions(settings: Settings, symbol: str, sessions: pd.Index, *, adjust:
     return placed
 
 
-def read_parameters(name: str, given: Mapping[str, str]) -> dict[str, Any]:
+def find_strategy(name: str) -> Strategy:
+    """Return a built-in strategy by its name, or the function of ``file.py:function``."""
+    if names_a_file(name):
+        return read_rule(name)
+    if name not in STRATEGIES:
+        raise ParameterError(
+            f"there is no strategy {name!r}; there are {', '.join(STRATEGIES)}, and functions of your own files, as in "
+            "my_rules.py:dip"
+        )
+    return STRATEGIES[name]
+
+
+def described() -> list[tuple[str, str]]:
+    """Return each built-in strategy with its parameters, their defaults, and what it does.
+
+    >>> dict(described())["ema_crossover"]
+    'fast=10, slow=30. Hold while the fast exponential moving average of the closes is above the slow one.'
+    """
+    return [
+        (name, f"{', '.join(f'{key}={each.default}' for key, each in _takes(rule).items()) or 'no parameter'}. {said}")
+        for name, rule in STRATEGIES.items()
+        if (said := str(inspect.getdoc(rule)).splitlines()[0].replace("``", ""))
+    ]
+
+
+def read_parameters(rule: Strategy, given: Mapping[str, str]) -> dict[str, Any]:
     """Return a strategy's parameters, the given ones in their own types, the others at their defaults.
 
-    >>> read_parameters("sma_crossover", {"fast": "10", "slow": "30"})
-    {'fast': 10, 'slow': 30}
-    >>> read_parameters("sma_crossover", {"fast": "10"})
-    Traceback (most recent call last):
-        ...
-    stocklib.errors.ParameterError: sma_crossover needs slow; it takes fast, slow
+    The type is that of the annotation, else of the default.
+
+    >>> read_parameters(backtest.sma_crossover, {"fast": "12"})
+    {'fast': 12, 'slow': 30}
     """
-    takes = dict(list(inspect.signature(STRATEGIES[name]).parameters.items())[1:])
+    name, takes = rule.__name__, _takes(rule)
     listed = ", ".join(takes) or "none"
     unknown = [key for key in given if key not in takes]
     if unknown:
         raise ParameterError(f"{name} has no parameter {unknown[0]!r}; it takes {listed}")
-    missing = [key for key, each in takes.items() if each.default is inspect.Parameter.empty and key not in given]
+    missing = [key for key, each in takes.items() if each.default is each.empty and key not in given]
     if missing:
         raise ParameterError(f"{name} needs {' and '.join(missing)}; it takes {listed}")
-    values = {}
-    for key, each in takes.items():
-        try:
-            values[key] = each.annotation(given[key]) if key in given else each.default
-        except ValueError:
-            raise ParameterError(f"{name}: {key}={given[key]!r} is not a {each.annotation.__name__}") from None
-    return values
+    return {key: _typed(name, each, given[key]) if key in given else each.default for key, each in takes.items()}
 
 
-def _weights(name: str, bars: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.Series | pd.DataFrame:
+def _takes(rule: Strategy) -> dict[str, inspect.Parameter]:
+    """Return the parameters after the bars, by name."""
+    named = list(inspect.signature(rule).parameters.items())[1:]
+    return {key: each for key, each in named if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
+
+
+def _typed(name: str, parameter: inspect.Parameter, text: str) -> Any:
+    """Return a parameter's text in its type: of no simple type, a Python literal, else the text."""
+    annotated = getattr(parameter.annotation, "__name__", parameter.annotation)
+    kind = _KINDS.get(annotated) or _KINDS.get(type(parameter.default).__name__)
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return kind(text) if kind else ast.literal_eval(text)
+    except (ValueError, SyntaxError, KeyError):
+        if kind is None:
+            return text
+        default = "" if parameter.default is parameter.empty else f", as its default {parameter.default!r} is"
+        wanted = "true or false" if kind is bool else f"a valid {kind.__name__}"
+        raise ParameterError(f"{name}: {parameter.name}={text!r} is not {wanted}{default}") from None
+
+
+def _weights(strategy: Strategy | str, bars: pd.DataFrame, parameters: Mapping[str, Any]) -> pd.Series | pd.DataFrame:
+    rule = STRATEGIES[strategy] if isinstance(strategy, str) else strategy
     symbols = list(bars["symbol"].unique())
-    if name in _MANY_SYMBOLS or len(symbols) == 1:
-        weights: pd.Series | pd.DataFrame = STRATEGIES[name](bars, **parameters)
+    if len(symbols) == 1 or "DataFrame" in str(inspect.signature(rule).return_annotation):
+        weights: pd.Series | pd.DataFrame = rule(bars, **parameters)
         return weights
-    each = {symbol: STRATEGIES[name](rows, **parameters) for symbol, rows in bars.groupby("symbol")}
+    each = {symbol: rule(rows, **parameters) for symbol, rows in bars.groupby("symbol")}
+    if any(isinstance(weights, pd.DataFrame) for weights in each.values()):
+        raise InputError(
+            f"{rule.__name__} returns a frame: annotate it with -> pd.DataFrame to get all symbols at once"
+        )
     # through a session without a bar a position stays; a symbol that is not listed yet has none
     return pd.DataFrame(each).sort_index().ffill().fillna(0.0) / len(symbols)

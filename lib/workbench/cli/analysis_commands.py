@@ -9,7 +9,17 @@ from stocklib.settings import Settings
 from workbench.cli.base import DATE, LISTED, PARAMETERS, verb
 
 
-@verb()
+class _WithStrategies(click.Command):
+    """A command whose help ends with the built-in strategies, which are imported for it alone."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from stocklib.report.strategies import described
+
+        with formatter.section("Built-in strategies, with their parameters and defaults"):
+            formatter.write_dl(described())
+
+
+@verb(cls=_WithStrategies)
 @click.argument("strategy")
 @PARAMETERS
 @click.option("--symbols", type=LISTED, metavar="A,B,C", help="Default: all with prices, each of an equal share.")
@@ -34,15 +44,19 @@ from workbench.cli.base import DATE, LISTED, PARAMETERS, verb
 @click.option("--rebalance", type=click.Choice(["change", "bar", "week", "month", "quarter"]))
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: reports/<strategy>.html")
 def tearsheet(settings: Settings, strategy: str, out: Path | None, **options: Any) -> None:
-    """Backtest a strategy over gold and write its tear sheet: one self-contained HTML file."""
+    """Backtest a strategy over gold and write its tear sheet: one self-contained HTML file.
+
+    STRATEGY is one of those below, or a function of your own in a Python file, bars in and weights out:
+    my_rules.py:dip. That file runs with your rights.
+    """
     from stocklib.report import sheet
     from stocklib.report.strategies import try_strategy
 
     trial = try_strategy(settings, strategy, **options)
     written = sheet.tearsheet(
         trial.result,
-        out or settings.root / "reports" / f"{strategy}.html",
-        title=strategy.replace("_", " "),
+        out or settings.root / "reports" / f"{trial.name}.html",
+        title=trial.name.replace("_", " "),
         benchmark=trial.benchmark,
         benchmark_name=trial.benchmark_name,
         prices=trial.prices,
