@@ -23,6 +23,7 @@ VENDORS = {
     "yfinance": ["stocklib.yahoo"],
     "exchange_calendars": ["stocklib.sessions"],
     "plotly": ["stocklib.plots"],
+    "xlsxwriter": ["stocklib.warehouse"],
     "prometheus_client": ["stocklib.monitoring"],
     "talib": ["stocklib.indicators"],
     "numba": ["stocklib.backtest", "stocklib.indicators"],

@@ -1,6 +1,7 @@
 """The command line: every verb explains itself, and whatever goes wrong is a sentence, not a traceback."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from mirrors import ROOT
 
+from stocklib.settings import Settings
 from workbench.cli import main
 from workbench.cli.base import print_table
 
@@ -188,6 +190,35 @@ TRY_TO_LOCK = (
     "import os, sys, workbench.cli, workbench.embedded; sys.argv[1:] = ['up'];"
     "os.umask(0o777); os.setuid(65534); workbench.cli.main()"
 )
+
+
+def test_the_tables_are_listed_with_what_they_hold(gold: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKS_HOME", str(gold.home))
+    listed = CliRunner().invoke(main, ["tables"]).output.splitlines()
+    (row,) = [line.split(maxsplit=3) for line in listed if line.strip().startswith("gold.dim_time ")]
+    assert row[:3] == ["gold.dim_time", "gold", "1,440"]
+    assert row[3].strip() == "The minutes of a New York day. One row per minute of the day."
+    tables = {row["table"]: row for row in json.loads(CliRunner().invoke(main, ["tables", "--json"]).output)}
+    assert {"gold.gold_kpi", "silver.dim_stock_symbols", "ops.ledger", "bronze.stg_stock_quotes_raw"} <= set(tables)
+    assert tables["gold.gold_kpi"]["rows"] == 5
+
+
+def test_a_table_is_shown_with_the_meaning_of_its_columns(gold: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKS_HOME", str(gold.home))
+    shown = CliRunner().invoke(main, ["tables", "gold_kpi"]).output
+    assert shown.startswith("gold.gold_kpi, 5 rows: The latest price of each symbol")
+    told = json.loads(CliRunner().invoke(main, ["tables", "GOLD_KPI", "--json"]).output)
+    assert told["columns"][3] == {
+        "column": "change_percent",
+        "type": "DECIMAL(36,6)",
+        "unit": "percent",
+        "meaning": "The price's change since the previous close, in percent.",
+    }
+    wrong = CliRunner().invoke(main, ["tables", "gold_kpo"])
+    assert (wrong.exit_code, wrong.output.strip()) == (
+        1,
+        "Error: there is no published table 'gold_kpo': did you mean gold_kpi? `stocks tables` lists them",
+    )
 
 
 def test_a_question_without_words_is_a_wrong_command_line(tmp_path: Path) -> None:

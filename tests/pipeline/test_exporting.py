@@ -1,23 +1,33 @@
 """Exports into one folder: one at a time, and nothing but whole files stays."""
 
 import csv
+import errno
 import io
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from landed import settings_in
+from openpyxl.worksheet.worksheet import Worksheet
+from pyarrow import parquet
+from recorded_gold import copy
 
-from stocklib.errors import WarehouseBusy, WarehouseError
-from stocklib.pipeline.exporting import export
+from stocklib import market
+from stocklib.errors import InputError, WarehouseBusy, WarehouseError
+from stocklib.pipeline.exporting import export, export_answer
 from stocklib.settings import Settings
-from stocklib.warehouse import open_warehouse
+from stocklib.warehouse import Reader, open_warehouse
+from stocklib.warehouse.published import published_tables, select_tables
 from stocklib.warehouse.spreadsheets import harmless_table, to_csv
 from workbench.cli import main
 
@@ -48,7 +58,7 @@ from pathlib import Path
 from landed import settings_in
 from stocklib.pipeline.exporting import export
 from stocklib.warehouse.local import LocalWarehouse
-def begin(self, folder, *, fmt):
+def begin(self, folder, *, fmt, tables):
     (folder / "gold_kpi.parquet").write_bytes(b"half")
     print("there", flush=True)
     time.sleep(60)
@@ -154,3 +164,116 @@ def test_a_question_changes_nothing_and_reaches_no_file_and_no_network(settings:
         assert "a secret" not in str(refused.value), sql
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert open_warehouse(settings).query("select symbol from gold.gold_kpi")["symbol"].tolist() == ["AAPL"]
+
+
+def test_gold_is_a_workbook_with_the_cells_of_the_warehouse(gold: Settings, tmp_path: Path) -> None:
+    (path,) = export(gold, tmp_path / "out", format="xlsx")
+    assert [found.name for found in path.parent.iterdir()] == ["gold.xlsx"]
+    book = openpyxl.load_workbook(path)
+    assert book.sheetnames[0] == "about"
+    with open_warehouse(gold).reading() as look:
+        published = published_tables(look)
+        names = select_tables(published, None)
+        assert book.sheetnames[1:] == [name.partition(".")[2] for name in names]
+        for name in names:
+            assert cells(book[name.partition(".")[2]]) == expected_cells(look, name), name
+    kinds = {name: [cell.data_type for cell in book[name][2]] for name in ("gold_kpi", "gold_candlestick")}
+    assert kinds["gold_kpi"] == list("snnnsndbdd")
+    assert kinds["gold_candlestick"][:8] == list("ssdnnnnn")
+    assert book["gold_kpi"]["B1"].comment.text == "The price at market_timestamp, as traded (Finnhub's c)."
+
+
+def cells(sheet: Worksheet) -> list[tuple[object, ...]]:
+    return sorted(tuple(as_seconds(value) for value in row) for row in sheet.iter_rows(min_row=2, values_only=True))
+
+
+def as_seconds(value: object) -> object:
+    return value.replace(tzinfo=UTC).timestamp() if isinstance(value, datetime) else value
+
+
+def expected_cells(look: Reader, name: str) -> list[tuple[object, ...]]:
+    """The rows of a table as a workbook holds them: instants to the millisecond."""
+    asked = look.arrow(f"select * from {name}").to_pylist()
+    rows = sorted(tuple(as_cell(value) for value in row.values()) for row in asked)
+    return [tuple(pytest.approx(one, abs=0.002) if isinstance(one, Instant) else one for one in row) for row in rows]
+
+
+class Instant(float):
+    """Seconds since 1970."""
+
+
+def as_cell(value: object) -> object:
+    if isinstance(value, datetime):
+        return Instant(as_seconds(value))
+    if isinstance(value, date):
+        return as_seconds(datetime(value.year, value.month, value.day))
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def test_the_first_sheet_explains_the_others(gold: Settings, tmp_path: Path) -> None:
+    (path,) = export(gold, tmp_path, format="xlsx", tables=["gold_kpi", "silver.dim_stock_symbols"])
+    book = openpyxl.load_workbook(path)
+    assert book.sheetnames == ["about", "gold_kpi", "dim_stock_symbols"]
+    rows = [tuple(cell.value for cell in row) for row in book["about"]]
+    said = "\n".join(" ".join(str(value) for value in row if value is not None) for row in rows)
+    assert f"data version {market.data_version(settings=gold)}" in said
+    assert "prices as of 2012-12-14 21:00:00 UTC" in said
+    assert "terms of the data The data is replayed." in said
+    assert ("gold.gold_kpi", 5, None, "The latest price of each symbol and how it changed. One row per symbol.") in rows
+    assert ("gold.gold_kpi", "as_of", "UTC", "When the price was true, UTC.") in rows
+    assert ("gold.gold_kpi", "is_stale", "boolean") in [row[:3] for row in rows]
+    assert ("gold.gold_kpi", "change_percent", "percent") in [row[:3] for row in rows]
+    link = next(cell.hyperlink for row in book["about"] for cell in row if cell.value == "silver.dim_stock_symbols")
+    assert link.location == "'dim_stock_symbols'!A1"
+
+
+def test_a_table_that_is_too_long_for_excel_is_refused_before_anything_is_written(
+    gold: Settings, tmp_path: Path
+) -> None:
+    settings = copy(gold, tmp_path / "home", "create table gold.ticks as select range as n from range(1048576)")
+    with pytest.raises(InputError, match=r"gold.ticks has 1,048,576 rows .* Write Parquet .* --tables"):
+        export(settings, tmp_path / "out", format="xlsx")
+    assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(InputError, match="answer has 1,048,576 rows"):
+        export_answer(settings, "select * from gold.ticks", tmp_path / "out" / "ticks.xlsx")
+    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.name for path in export(settings, tmp_path / "out", tables=["ticks"])] == ["ticks.parquet"]
+
+
+def test_an_answer_becomes_the_file_that_its_name_says(gold: Settings, tmp_path: Path, monkeypatch: Any) -> None:
+    sql = "select symbol, quote_date, close_price, '=1' as text from gold.fact_daily_stock_quotes order by all limit 3"
+    monkeypatch.setenv("STOCKS_HOME", str(gold.home))
+    for ending in ("csv", "parquet", "XLSX"):
+        path = tmp_path / "new" / f"answer.{ending}"
+        done = CliRunner().invoke(main, ["query", sql, "--out", str(path)])
+        assert (done.exit_code, done.output.strip()) == (0, str(path)), done.output
+    assert (tmp_path / "new" / "answer.csv").read_text().splitlines()[1] == "AAPL,2005-02-14,84.63,'=1"
+    table = parquet.read_table(tmp_path / "new" / "answer.parquet")
+    assert table.to_pylist()[0] == {
+        "symbol": "AAPL",
+        "quote_date": date(2005, 2, 14),
+        "close_price": Decimal("84.630000"),
+        "text": "=1",
+    }
+    sheet = openpyxl.load_workbook(tmp_path / "new" / "answer.XLSX")["answer"]
+    assert [cell.value for cell in sheet[2]] == ["AAPL", datetime(2005, 2, 14), 84.63, "=1"]
+    assert len(list((tmp_path / "new").iterdir())) == 3
+
+
+def test_an_answer_that_fails_leaves_the_file_that_was_there(gold: Settings, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "a.xlsx").write_text("before")
+    with pytest.raises(WarehouseError, match="nothere"):
+        export_answer(gold, "select nothere from gold.gold_kpi", tmp_path / "a.xlsx")
+    with pytest.raises(InputError, match=r"a\.ods does not end in \.parquet, \.csv, \.xlsx"):
+        export_answer(gold, "select 1", tmp_path / "a.ods")
+
+    def fill_the_disk(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("xlsxwriter.workbook.Workbook._store_workbook", fill_the_disk)
+    with pytest.raises(WarehouseError, match=r"a\.xlsx cannot be written: .*No space left"):
+        export_answer(gold, "select 1", tmp_path / "a.xlsx")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.xlsx", "before")]
+    monkeypatch.setenv("STOCKS_HOME", str(gold.home))
+    both = CliRunner().invoke(main, ["query", "select 1", "--out", str(tmp_path / "b.csv"), "--format", "csv"])
+    assert both.exit_code == 2

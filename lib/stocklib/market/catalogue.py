@@ -85,9 +85,9 @@ def tables(look: Reader) -> set[tuple[str, str]]:
 
 
 def version(look: Reader) -> str:
-    """Return the published version: last load, models, and time of the build (a rebuild counts loads from 1 again)."""
+    """Return the name of the published version."""
     build = look.published_build()
-    return f"{build.load_id}.{build.logic[:8]}.{build.finished_at:%Y%m%d%H%M%S}" if build else "unpublished"
+    return build.version if build else "unpublished"
 
 
 def nothing_there(

@@ -3,35 +3,124 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from pyarrow import parquet
 
 from stocklib.errors import InputError, WarehouseBusy, WarehouseError
 from stocklib.host import lock
 from stocklib.settings import Settings
-from stocklib.warehouse import open_warehouse
+from stocklib.warehouse import Reader, open_warehouse
+from stocklib.warehouse.data_terms import terms_of
+from stocklib.warehouse.published import PublishedTable, kind_of, published_tables, row_counts, select_tables
+from stocklib.warehouse.spreadsheets import to_csv
+from stocklib.warehouse.workbooks import ABOUT, check_size, write_workbook
 
-FORMATS = ("parquet", "csv")
+FORMATS = ("parquet", "csv", "xlsx")
 _UNFINISHED = ".export-"
 # How long an export waits for another one into the same folder, in seconds.
 _LOCK_SECONDS = 60.0
+_READ_ME = (
+    "Instants are UTC, trade dates are New York's.",
+    "Prices are as traded unless a name says otherwise. Percent columns are in percent: 1.5 is 1.5 %.",
+    "An empty cell is an unknown value. Text is text, also where it begins like a formula.",
+)
 
 
-def export(settings: Settings, folder: Path, *, format: str = "parquet") -> list[Path]:
-    """Write every gold table to ``folder``, all of one version; a file there is replaced whole or not at all."""
+def export(
+    settings: Settings, folder: Path, *, format: str = "parquet", tables: Collection[str] | None = None
+) -> list[Path]:
+    """Write gold to ``folder``, all of one version; a file there is replaced whole or not at all.
+
+    Parquet and CSV: a file a table. Excel: ``gold.xlsx``, a sheet a table, typed cells, and a sheet that explains them.
+    ``tables`` are names such as ``gold_kpi``; by default every table of gold, the symbols and the ledger. Raise
+    ``InputError`` for an unknown format or table, and for a table that is too long for Excel.
+    """
     if format not in FORMATS:
         raise InputError(f"there is no export format {format!r}: one of {', '.join(FORMATS)}")
     folder = folder.expanduser().resolve()
-    try:
+    with _written_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with _unfinished(folder) as unfinished:
-            written = open_warehouse(settings).export(unfinished, fmt=format)
+            if format == "xlsx":
+                written = [_write_gold(settings, unfinished / "gold.xlsx", tables)]
+            else:
+                written = open_warehouse(settings).export(unfinished, fmt=format, tables=tables)
             for path in written:
                 path.replace(folder / path.name)
-    except OSError as error:
-        raise WarehouseError(f"{folder} cannot be written: {error}") from error
     return [folder / path.name for path in written]
+
+
+def export_answer(settings: Settings, sql: str, path: Path) -> Path:
+    """Write the answer of a query as CSV, Parquet or Excel, by the ending of ``path``, whole or not at all.
+
+    Raise ``InputError`` for another ending, and for an answer that is too long for Excel.
+    """
+    path = path.expanduser().resolve()
+    form = path.suffix.lower().removeprefix(".")
+    if form not in FORMATS:
+        raise InputError(f"{path.name} does not end in {', '.join(f'.{name}' for name in FORMATS)}: rename it")
+    with open_warehouse(settings).reading() as look, _written_to(path):
+        answer = look.query(sql) if form == "csv" else look.arrow(sql)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=_UNFINISHED, dir=path.parent) as unfinished:
+            half = Path(unfinished) / path.name
+            if isinstance(answer, pd.DataFrame):
+                half.write_text(to_csv(answer), encoding="utf-8", newline="")
+            elif form == "parquet":
+                parquet.write_table(answer, half)
+            else:
+                with write_workbook(half, ["answer"]) as book:
+                    book.add_table("answer", answer)
+            half.replace(path)
+    return path
+
+
+def _write_gold(settings: Settings, path: Path, tables: Collection[str] | None) -> Path:
+    """Write the tables as one workbook, unless one of them is too long for it."""
+    with open_warehouse(settings).reading() as look:
+        published = published_tables(look)
+        names = select_tables(published, tables)
+        counts = row_counts(look, names)
+        for name in names:
+            check_size(name, counts[name], len(published[name].columns))
+        build = look.published_build()
+        columns = [(name, column) for name in names for column in published[name].columns]
+        with write_workbook(path, [ABOUT, *names], created=build.finished_at if build else None) as book:
+            book.add_about(
+                _facts(look, published),
+                [(name, counts[name], published[name].description) for name in names],
+                [(name, one.name, one.unit or kind_of(one.data_type), one.meaning) for name, one in columns],
+            )
+            for name in names:
+                places = ", ".join(str(number + 1) for number in range(len(published[name].columns)))
+                rows = look.arrow(f"select * from {name} order by {places}")  # noqa: S608 - names of the catalogue
+                book.add_table(name, rows, {one.name: one.meaning for one in published[name].columns})
+    return path
+
+
+def _facts(look: Reader, published: Mapping[str, PublishedTable]) -> dict[str, Sequence[str]]:
+    """Return what the first sheet says of the whole, by label."""
+    build = look.published_build()
+    facts: dict[str, Sequence[str]] = {"data version": [build.version if build else "unpublished"]}
+    kpi = published.get("gold.gold_kpi")
+    if kpi and "as_of" in [column.name for column in kpi.columns]:
+        (newest,) = look.query("select max(as_of) as newest from gold.gold_kpi")["newest"]
+        facts["prices as of"] = ["there are no prices" if pd.isna(newest) else f"{newest:%Y-%m-%d %H:%M:%S} UTC"]
+    return {**facts, "terms of the data": terms_of(look), "reading it": _READ_ME}
+
+
+@contextmanager
+def _written_to(path: Path) -> Iterator[None]:
+    """Name the file or folder in an error of the disk."""
+    try:
+        yield
+    except OSError as error:
+        raise WarehouseError(f"{path} cannot be written: {error}") from error
 
 
 @contextmanager

@@ -6,7 +6,7 @@ new version to readers, ``query`` reads the published one. A writer works inside
 since there is one writer at a time.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -114,6 +114,11 @@ class Build:
     def is_whole(self) -> bool:
         """Return whether the tests of this very build looked at whole tables."""
         return self.whole_at == self.finished_at
+
+    @property
+    def version(self) -> str:
+        """Return its name: last load, models, and time of the build (a rebuild counts loads from 1 again)."""
+        return f"{self.load_id}.{self.logic[:8]}.{self.finished_at:%Y%m%d%H%M%S}"
 
 
 @dataclass(frozen=True)
@@ -223,8 +228,8 @@ class Warehouse(Protocol):
     def costs(self, *, since: datetime) -> list[Cost]:
         """Return the cost of our statements since then, by day, run and part; nothing on one's own machine."""
 
-    def export(self, folder: Path, *, fmt: str) -> list[Path]:
-        """Write every published gold table, and those ``BESIDE_GOLD``, to ``folder``, all from the same version."""
+    def export(self, folder: Path, *, fmt: str, tables: Collection[str] | None = None) -> list[Path]:
+        """Write published tables, by default gold and ``BESIDE_GOLD``, to ``folder``, all from the same version."""
 
 
 def open_warehouse(settings: Settings) -> Warehouse:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from stocklib.errors import OtherRelease
 from stocklib.settings import Settings
 from stocklib.warehouse import (
-    BESIDE_GOLD,
     LAST,
     SCHEMA_VERSION,
     Build,
@@ -29,6 +28,7 @@ from stocklib.warehouse import (
 )
 from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, reads_warehouse, run_dbt
 from stocklib.warehouse.load_base import Load
+from stocklib.warehouse.published import select_tables
 from stocklib.warehouse.raw_lines import UnreadObject, read_ahead
 from stocklib.warehouse.releases import explained, schema_complaint
 from stocklib.warehouse.table_columns import CALENDAR, calendar_rows, table_statements
@@ -291,13 +291,13 @@ def read_build(session: WarehouseSession, place: str = "") -> Build | None:
     return Build(int(row[0]), row[1], row[2], finished_at, whole_at)
 
 
-def exported_tables(look: WarehouseSession) -> list[str]:
-    """Return the published tables that an export holds, by schema and name: those of gold, then ``BESIDE_GOLD``."""
+def exported_tables(look: WarehouseSession, asked: Collection[str] | None) -> list[str]:
+    """Return the published tables that an export holds, by schema and name."""
     rows = look.rows(
         "select lower(table_schema || '.' || table_name) from information_schema.tables "
         "where lower(table_schema) in ('gold', 'silver', 'ops') order by 1"
     )
-    return [name for (name,) in rows if name.startswith("gold.") or name in BESIDE_GOLD]
+    return select_tables([name for (name,) in rows], asked)
 
 
 def naive(instant: datetime) -> datetime:

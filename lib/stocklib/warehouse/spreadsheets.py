@@ -21,6 +21,11 @@ FORMULA = f"^[{_UNSEEN}]*[=+@＝＋－＠﹦﹢﹣﹫-]|^[\\t\\r\\n]"
 _BEGINS = re.compile(FORMULA).match
 
 
+def begins_like_a_formula(text: str) -> bool:
+    """Return whether a spreadsheet may run a text as a formula."""
+    return _BEGINS(text) is not None
+
+
 def to_csv(frame: "pd.DataFrame") -> str:
     """Return the frame as CSV without a text that a spreadsheet runs as a formula."""
     import csv
@@ -70,4 +75,4 @@ def _quoted(name: str) -> str:
 
 
 def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and _BEGINS(value) else value
+    return f"'{value}" if isinstance(value, str) and begins_like_a_formula(value) else value

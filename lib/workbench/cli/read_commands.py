@@ -1,4 +1,4 @@
-"""Reading, and notebooks: query, export, report, run, runs, settings."""
+"""Reading, and notebooks: query, tables, export, report, run, runs, settings."""
 
 import json
 import sys
@@ -11,19 +11,33 @@ import click
 from stocklib.errors import InputError
 from stocklib.logs import hide_secrets
 from stocklib.settings import Settings
-from workbench.cli.base import DATE, PARAMETERS, print_table, verb
+from workbench.cli.base import DATE, LISTED, PARAMETERS, print_table, verb
 
 
 @verb()
 @click.argument("sql")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
-def query(settings: Settings, sql: str, form: str) -> None:
-    """Query the published tables (schemas bronze, silver, gold) in SQL."""
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json"]), help="What is printed.  [default: table]"
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.{csv,parquet,xlsx}",
+    help="Write a file instead; its ending is the format.",
+)
+def query(settings: Settings, sql: str, form: str | None, out: Path | None) -> None:
+    """Query the published tables (schemas bronze, silver, gold, ops) in SQL."""
+    from stocklib.pipeline.exporting import export_answer
     from stocklib.warehouse import open_warehouse
     from stocklib.warehouse.spreadsheets import to_csv
 
     if not sql.strip(" ;\n\t"):
         raise click.UsageError("the SQL holds no statement")
+    if out and form:
+        raise click.UsageError("--format is what is printed; with --out the file's ending is the format: leave one out")
+    if out:
+        click.echo(export_answer(settings, sql, out))
+        return
     frame = open_warehouse(settings).query(sql)
     if form == "csv":
         click.echo(to_csv(frame), nl=False)
@@ -31,6 +45,40 @@ def query(settings: Settings, sql: str, form: str) -> None:
         click.echo(frame.to_json(orient="records", date_format="iso", double_precision=6, indent=2))
     else:
         print_table(frame)
+
+
+@verb()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
+def tables(settings: Settings, name: str | None, as_json: bool) -> None:
+    """List the published tables with what they hold and their rows; with NAME, its columns and their meanings."""
+    import orjson
+    import pandas as pd
+
+    from stocklib.warehouse import open_warehouse
+    from stocklib.warehouse.published import published_tables, row_counts, select_tables
+
+    with open_warehouse(settings).reading() as look:
+        published = published_tables(look)
+        chosen = select_tables(published, [name]) if name else list(published)
+        counts = row_counts(look, chosen)
+    listed = pd.DataFrame(
+        [(one, published[one].layer, counts[one], published[one].description) for one in chosen],
+        columns=["table", "layer", "rows", "description"],
+    )
+    columns = [
+        {"column": one.name, "type": one.data_type, "unit": one.unit, "meaning": one.meaning}
+        for one in published[chosen[0]].columns
+    ]
+    if as_json:
+        rows = listed.to_dict("records")
+        found = {**rows[0], "columns": columns} if name else rows
+        click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    elif name:
+        click.echo(f"{chosen[0]}, {counts[chosen[0]]:,} rows: {published[chosen[0]].description}\n")
+        print_table(pd.DataFrame(columns))
+    else:
+        print_table(listed.assign(rows=listed["rows"].map("{:,}".format)))
 
 
 @verb()
@@ -67,12 +115,13 @@ def cost(settings: Settings, days: int) -> None:
 
 @verb()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="parquet", show_default=True)
-def export(settings: Settings, folder: Path, form: str) -> None:
-    """Write every gold table, the symbols and the ledger to a folder, each file whole or not at all."""
+@click.option("--format", "form", type=click.Choice(["parquet", "csv", "xlsx"]), default="parquet", show_default=True)
+@click.option("--tables", type=LISTED, metavar="A,B,C", help="Default: every table of gold, the symbols, the ledger.")
+def export(settings: Settings, folder: Path, form: str, tables: list[str] | None) -> None:
+    """Write gold to a folder, each file whole or not at all: a file a table, or gold.xlsx with a sheet a table."""
     from stocklib.pipeline.exporting import export
 
-    for path in export(settings, folder, format=form):
+    for path in export(settings, folder, format=form, tables=tables):
         click.echo(path)
 
 

@@ -13,6 +13,7 @@ from stocklib.errors import InputError
 from stocklib.settings import Settings
 from stocklib.warehouse import Warehouse, open_warehouse
 from stocklib.warehouse.described import described_models
+from stocklib.warehouse.published import published_tables
 from workbench.powerbi.definition import definition, expected_table, parameters
 from workbench.powerbi.design import THEMES, as_json, check_bindings, designed_files
 from workbench.powerbi.expected import Expected, expected_values
@@ -66,24 +67,9 @@ def project(
 
 def published_types(warehouse: Warehouse) -> dict[tuple[str, str], dict[str, str]]:
     """Return every published table's columns with their types, in order."""
-    frame = warehouse.query(
-        """
-        select lower(table_schema) as schema_name, lower(table_name) as table_name, lower(column_name) as column_name,
-            -- Snowflake calls whole numbers NUMBER too
-            case
-                when upper(data_type) <> 'NUMBER' then data_type
-                when numeric_scale = 0 then 'BIGINT'
-                else 'NUMBER(' || numeric_precision || ',' || numeric_scale || ')'
-            end as data_type
-        from information_schema.columns
-        where lower(table_schema) in ('gold', 'silver', 'ops')
-        order by table_schema, table_name, ordinal_position
-        """
-    )
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, kind in frame.astype(str).to_numpy().tolist():
-        found.setdefault((schema, table), {})[column] = kind
-    return found
+    with warehouse.reading() as look:
+        tables = published_tables(look).values()
+    return {(one.layer, one.name): {column.name: column.data_type for column in one.columns} for one in tables}
 
 
 def _connection(opened: Mapping[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ in by rename after the tests passed; opened read-only, for as long as one query 
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -120,12 +120,12 @@ class LocalWarehouse(WarehouseEngine):
         """Return nothing: it runs on this machine."""
         return []
 
-    def export(self, folder: Path, *, fmt: str) -> list[Path]:
-        """Write every published gold table, and those of ``BESIDE_GOLD``, to ``folder``, all from the same version."""
+    def export(self, folder: Path, *, fmt: str, tables: Collection[str] | None = None) -> list[Path]:
+        """Write published tables, by default gold and ``BESIDE_GOLD``, to ``folder``, all from the same version."""
         options = {"parquet": "format parquet", "csv": "format csv, header true"}[fmt]
         written: list[Path] = []
         with open_published(self._published, writes_files=True) as session:
-            for table in exported_tables(session):
+            for table in exported_tables(session, tables):
                 path = folder / f"{table.partition('.')[2]}.{fmt}"
                 target = str(path).replace("'", "''")
                 asked = harmless_select(session.rows, table) if fmt == "csv" else f"select * from {table}"  # noqa: S608

@@ -8,7 +8,7 @@ version.
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -134,14 +134,14 @@ class SnowflakeWarehouse(WarehouseEngine):
             self._session(self._published), self._published, self._who.warehouse.upper(), since=since
         )
 
-    def export(self, folder: Path, *, fmt: str) -> list[Path]:
-        """Write every published gold table, and those of ``BESIDE_GOLD``; refused when a publish came in between."""
+    def export(self, folder: Path, *, fmt: str, tables: Collection[str] | None = None) -> list[Path]:
+        """Write published tables, by default gold and ``BESIDE_GOLD``; refused when a publish came in between."""
         from pyarrow import csv, parquet
 
         written: list[Path] = []
         session = self._session(self._published)
         with self.reading():
-            for name in exported_tables(session):
+            for name in exported_tables(session, tables):
                 table = to_exact(session.arrow(f"select * from {name}"))  # noqa: S608
                 table = table.sort_by([(column, "ascending") for column in table.column_names])
                 path = folder / f"{name.partition('.')[2]}.{fmt}"
