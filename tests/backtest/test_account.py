@@ -1,6 +1,8 @@
 """The account, worked by hand: many symbols, short positions, schedules, fees, stops, leverage, ruin, missing bars."""
 
+import re
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -338,3 +340,50 @@ def test_targets_that_differ_by_rounding_are_equal() -> None:
     # and what rounding leaves of nothing is nothing
     gone = signal(1, 1, 1e-12, 1e-12, 1e-12)
     assert traded(bars("A", [10, 10, 20, 30, 40]), by=gone).shares.tolist() == [0, 100, 100, 0, 0]
+
+
+def shown_figures(html: str) -> dict[str, str]:
+    """The figures of a result's card, by name."""
+    return dict(re.findall(r"<div style=[^>]*>([^<]*)</div><b>([^<]*)</b>", html))
+
+
+def test_a_notebook_shows_a_result_as_a_card_of_its_main_figures() -> None:
+    prices = bars("<b>&A", [10, 10, 20, 15, 18])
+    prices.attrs = {"adjust": "split", "data_version": "7.<i>"}
+    result = run(prices, signal(1, 1, 0, 1, 1), commission_bps=10)
+    html = result._repr_html_()
+    figures = result.summary()
+    shown = shown_figures(html)
+    assert shown["price return %"] == f"{figures['price return %']:,.2f}"
+    assert shown["max drawdown %"] == f"{figures['max drawdown %']:,.2f}".replace("-", "−")
+    assert (shown["trades"], shown["costs"]) == (f"{figures['trades']:.0f}", f"{result.costs:,.2f}")
+    assert "2012-01-02 to 2012-01-06, 5 bars; data 7.&lt;i&gt;" in html
+    assert f"&lt;b&gt;&amp;A: 10,000.00 became {result.equity.iloc[-1]:,.2f}" in html
+    # a well-formed fragment, one point a bar, the highest value at the top
+    points = ElementTree.fromstring(html).find(".//polyline").get("points").split()  # type: ignore[union-attr]
+    heights = [float(point.split(",")[1]) for point in points]
+    assert len(points) == 5
+    assert heights.index(min(heights)) == result.equity.argmax()
+    # the colours are those of the page: it is read on light and dark ones
+    assert not re.findall(r"#[0-9a-f]{3,6}\b|background", html)
+
+
+def test_a_card_says_when_the_account_was_ruined_and_a_dash_for_what_is_unknown() -> None:
+    ruined = run(bars("A", [10, 10, 40, 40]), signal(-1, -1, -1, -1))
+    html = ruined._repr_html_()
+    assert f"; ruined on {ruined.ruined:%Y-%m-%d}" in html
+    assert shown_figures(html)["Sharpe"] == "–"
+    still = run(bars("A", [10, 10, 10]), signal(0, 0, 0))._repr_html_()
+    assert ElementTree.fromstring(still).find(".//polyline") is not None
+    nameless = pd.DataFrame({"open": [1.0, 2.0], "close": [1.0, 2.0]})
+    assert "<b>10,000.00 became" in run(nameless, pd.Series([1.0, 1.0]))._repr_html_()
+
+
+def test_a_long_history_and_many_symbols_keep_the_card_small() -> None:
+    days = pd.bdate_range("1990-01-01", periods=3_000)
+    many = pd.concat(
+        pd.DataFrame({"symbol": f"S{n:02d}", "date": days, "open": 10.0, "close": 10.0}) for n in range(12)
+    )
+    html = run(many, pd.DataFrame(1 / 12, days, [f"S{n:02d}" for n in range(12)]))._repr_html_()
+    assert "S07 and 4 more: " in html
+    assert len(html) < 6_000

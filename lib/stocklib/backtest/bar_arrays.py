@@ -108,6 +108,11 @@ def bar_times(prices: pd.DataFrame) -> pd.Index:
     return read_times(prices[name] if name else prices.index)
 
 
+def day_of(when: Any) -> str:
+    """Return a date as text, or a position where there are no dates."""
+    return f"{when:%Y-%m-%d}" if hasattr(when, "strftime") else str(when)
+
+
 def _symbols(prices: pd.DataFrame) -> tuple[list[str], Any]:
     """Return the symbols in order, and each row's position among them."""
     alone = np.zeros(len(prices), dtype=int)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stocklib import metrics
 from stocklib.backtest import kernel
-from stocklib.backtest.bar_arrays import Bars, Floats, read_bars
+from stocklib.backtest.bar_arrays import Bars, Floats, day_of, read_bars
 from stocklib.backtest.result import Result
 from stocklib.errors import InputError
 from stocklib.indicators.columns import check_number, shown, to_doubles
@@ -180,8 +180,3 @@ def fraction(name: str, bps: float) -> float:
     """Return basis points as a fraction."""
     check_number(name, bps, expected="basis points from 0 to below 10000", within=lambda given: 0 <= given < 10_000)
     return float(bps) / 10_000
-
-
-def day_of(when: Any) -> str:
-    """Return a date as text, or a position where there are no dates."""
-    return f"{when:%Y-%m-%d}" if hasattr(when, "strftime") else str(when)

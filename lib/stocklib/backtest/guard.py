@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from stocklib.backtest import kernel
-from stocklib.backtest.bar_arrays import PRICES, bar_times, read_bars
-from stocklib.backtest.engine import check_kind, day_of, same_times
+from stocklib.backtest.bar_arrays import PRICES, bar_times, day_of, read_bars
+from stocklib.backtest.engine import check_kind, same_times
 from stocklib.errors import InputError
 from stocklib.indicators.columns import check_type, check_window, to_doubles
 from stocklib.sessions import NEW_YORK

@@ -14,6 +14,7 @@ from stocklib import metrics
 from stocklib.backtest import shown
 from stocklib.backtest.bar_arrays import Bars, Floats
 from stocklib.backtest.kernel import Book
+from stocklib.backtest.result_html import html_of
 from stocklib.backtest.trade_list import REASONS, round_trips
 from stocklib.indicators.columns import check_type
 from stocklib.indicators.times import read_times, session_days
@@ -141,6 +142,9 @@ class Result:
     def _stamped(self, made: Made) -> Made:
         made.attrs = dict(self.bars.attrs)
         return made
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def __repr__(self) -> str:
         worth = self.book.equity
