@@ -121,7 +121,7 @@ def _warehouse(settings: Settings) -> str:
     with warehouse.reading() as look:
         if reason := complaint(settings, look):
             raise OtherRelease(f"{where}: {reason}")
-    return f"{where}, published at {build.finished_at:%Y-%m-%d %H:%M} UTC, up to load {build.load_id}"
+    return f"{where}; the build of {build.finished_at:%Y-%m-%d %H:%M} UTC is published, up to load {build.load_id}"
 
 
 def _processes(settings: Settings) -> str:

@@ -140,7 +140,7 @@ def table(name: str, *, settings: Settings | None = None) -> pd.DataFrame:
 
 
 def data_version(*, settings: Settings | None = None) -> str:
-    """Return the published version of the data: its last load, and a hash of the models that built it.
+    """Return the published version of the data: its last load, a hash of the models, and when the build began.
 
     Two readers who see the same version see the same numbers.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-# What follows every key of the lake.
+# `~` sorts after every key: an upper bound.
 LAST = "~"
 # Tables outside gold that are exported with it: its dimension of symbols, and what says how good the data is.
 BESIDE_GOLD = (
@@ -101,7 +101,8 @@ class DbtResult:
 class Build:
     """A complete build whose tests passed: up to which load, from which logic, from which inputs besides the lake.
 
-    ``whole_at`` is when tests of whole tables passed last; those of a micro-batch look at what it touched.
+    ``finished_at`` is when the build began, ``whole_at`` when the last one began whose tests looked at whole tables: a
+    micro-batch tests what it touched.
     """
 
     load_id: int
@@ -112,12 +113,12 @@ class Build:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether the tests of this very build looked at whole tables."""
+        """Return whether the tests of this build looked at whole tables."""
         return self.whole_at == self.finished_at
 
     @property
     def version(self) -> str:
-        """Return its name: last load, models, and time of the build (a rebuild counts loads from 1 again)."""
+        """Return its name: last load, logic, and when the build began (a rebuild counts loads from 1 again)."""
         return f"{self.load_id}.{self.logic[:8]}.{self.finished_at:%Y%m%d%H%M%S}"
 
 
@@ -147,13 +148,13 @@ class Warehouse(Protocol):
     """What every engine can do."""
 
     def check(self) -> str:
-        """Return where it is and what it holds, in a sentence."""
+        """Return a sentence about where it is and what it holds."""
 
     def initialise(self) -> None:
         """Create RAW and ops where they are not there yet; refuse another schema version."""
 
     def writing(self, *, wait: float = 60.0) -> AbstractContextManager[None]:
-        """Be the one writer; ``WarehouseBusy`` names the holder after ``wait`` seconds."""
+        """Hold the writer's lock within the block; ``WarehouseBusy`` names another holder after ``wait`` seconds."""
 
     def last_key(self, dataset: str, *, before: str = LAST) -> str | None:
         """Return the newest object of a dataset that is loaded, among those before a key."""
@@ -168,10 +169,10 @@ class Warehouse(Protocol):
         """Append the objects' lines to RAW and remember them, and what could not be read, all in one transaction."""
 
     def records(self, dataset: str, fields: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Return these fields of every loaded record of a dataset, as text; published or not."""
+        """Return these fields of every record in the private version's RAW, as text."""
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Read the private version, published or not: what the ledger compares. Values go in as ``?`` parameters."""
+        """Return the rows of a query of the private version, published or not. Values go in as ``?`` parameters."""
 
     def replace_ops(self, tables: Mapping[str, Sequence[Sequence[Any]]]) -> None:
         """Give these tables of ops other rows, all in one transaction."""
@@ -213,17 +214,18 @@ class Warehouse(Protocol):
     def publish(self, *, touched: Touched | None = None) -> None:
         """Show the private version to readers, at once or not at all.
 
-        ``touched`` is all that changed since the last call; an engine may publish the rest as it is.
+        ``touched`` is all that changed since the last call; an engine may leave the other rows of the published copy
+        unchanged.
         """
 
     def fresh(self) -> AbstractContextManager["Warehouse"]:
         """Yield an empty private version to fill; it takes the old one's place when the block ends well."""
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
-        """Read the published tables (schemas bronze, silver, gold, ops)."""
+        """Return the answer of the published version (schemas bronze, silver, gold, ops)."""
 
     def reading(self) -> AbstractContextManager[Reader]:
-        """Ask several questions of one version, whatever is published in between."""
+        """Yield one published version for several questions, whatever is published in between."""
 
     def costs(self, *, since: datetime) -> list[Cost]:
         """Return the cost of our statements since then, by day, run and part; nothing on one's own machine."""

@@ -1,7 +1,7 @@
 """dbt's metadata of its models: descriptions, keys, and which column refers to which table.
 
-The project is parsed each time (dbt reuses its own cache under the target folder), so the result is never older than
-the models. No warehouse is opened.
+A process parses the project once, and again when a file of it changes, so the result is never older than the models.
+No warehouse is opened.
 """
 
 import re

@@ -30,7 +30,7 @@ from stocklib.warehouse.dbt import DbtPlace, bounded_statement, compile_tests, r
 from stocklib.warehouse.load_base import Load
 from stocklib.warehouse.published import select_tables
 from stocklib.warehouse.raw_lines import UnreadObject, read_ahead
-from stocklib.warehouse.releases import explained, schema_complaint
+from stocklib.warehouse.releases import explain_missing_names, schema_complaint
 from stocklib.warehouse.table_columns import CALENDAR, calendar_rows, table_statements
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class WarehouseEngine(ABC):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         # per thread: whether it is the writer, and what it has open
-        self._held = threading.local()
+        self._thread = threading.local()
 
     @abstractmethod
     def _lock_held(self, wait: float) -> AbstractContextManager[None]:
@@ -105,15 +105,15 @@ class WarehouseEngine(ABC):
         """Yield the published version, which stays the same inside the block."""
         return self._read_published()
 
-    def _let_go(self) -> None:  # noqa: B027 - only a file is in dbt's way
+    def _close_private(self) -> None:  # noqa: B027 - only a file is in dbt's way
         """Close what would keep dbt out of the private version."""
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
     def writing(self, *, wait: float = 60.0) -> Iterator[None]:
-        """Be the one writer; a block inside such a block is the same writer."""
-        if getattr(self._held, "now", False):
+        """Hold the writer's lock; a block inside such a block is the same writer."""
+        if getattr(self._thread, "is_writer", False):
             yield
             return
         with self._lock_held(wait), self._holding():
@@ -121,12 +121,12 @@ class WarehouseEngine(ABC):
 
     @contextmanager
     def _holding(self) -> Iterator[None]:
-        self._held.now = True
+        self._thread.is_writer = True
         try:
             yield
         finally:
-            self._let_go()
-            self._held.now = False
+            self._close_private()
+            self._thread.is_writer = False
 
     def initialise(self) -> None:
         """Create what is missing of RAW and ops; fill the calendar again when the library that knows it has changed."""
@@ -182,13 +182,13 @@ class WarehouseEngine(ABC):
             return load.finish()
 
     def records(self, dataset: str, fields: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Return these fields of every loaded record of a dataset, as text; published or not."""
+        """Return these fields of every record in the private version's RAW, as text."""
         columns = ", ".join(self._field.format(name) for name in fields)
         with self._private() as session:
             return session.rows(f"select {columns} from raw.{dataset}")  # noqa: S608
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Read the private version, published or not."""
+        """Return the rows of a query of the private version, published or not."""
         with self._private() as session:
             return session.rows(sql, params)
 
@@ -232,13 +232,13 @@ class WarehouseEngine(ABC):
         """Run dbt on the private version."""
         with self.writing() if reads_warehouse(args) else contextlib.nullcontext():
             # dbt opens it with options of its own
-            self._let_go()
+            self._close_private()
             return run_dbt(args, self._dbt_place(), on_node=on_node, quiet=quiet, keep=keep)
 
     def test(self, select: Sequence[str], touched: Touched) -> DbtResult:
         """Run the data tests of the models of dbt's selection on what is ``touched``, in one statement."""
         with self.writing():
-            self._let_go()
+            self._close_private()
             tests = compile_tests(select, self._dbt_place())
             answers = self.read(bounded_statement(tests, touched))
         wrong = {name: count for name, count in answers if count}
@@ -258,7 +258,7 @@ class WarehouseEngine(ABC):
         with self._changing() as session:
             session.run("delete from ops.builds")
             session.run("insert into ops.builds values (?, ?, ?, ?, ?)", row)
-            # also the models that had nothing to take in, so that the next build looks no further back
+            # also the models without new rows, so that the next build looks no further back
             session.run("update ops.model_loads set load_id = ? where load_id < ?", [build.load_id, build.load_id])
 
     def record_run(self, verb: str, status: str, *, started_at: datetime, detail: str) -> None:
@@ -270,14 +270,14 @@ class WarehouseEngine(ABC):
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
-        """Read the published tables; values go in as ``?`` parameters."""
-        with explained(self._settings, self._read_published), self._read_published() as published:
+        """Return the answer of the published version; values go in as ``?`` parameters."""
+        with explain_missing_names(self._settings, self._read_published), self._read_published() as published:
             return published.query(sql, params)
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
-        """Ask several questions of one version, the one that was published when the block began."""
-        with explained(self._settings, self._read_published), self._read_one_version() as published:
+        """Yield the version that was published when the block began, for several questions."""
+        with explain_missing_names(self._settings, self._read_published), self._read_one_version() as published:
             yield published
 
 
@@ -291,9 +291,9 @@ def read_build(session: WarehouseSession, place: str = "") -> Build | None:
     return Build(int(row[0]), row[1], row[2], finished_at, whole_at)
 
 
-def exported_tables(look: WarehouseSession, asked: Collection[str] | None) -> list[str]:
+def exported_tables(session: WarehouseSession, asked: Collection[str] | None) -> list[str]:
     """Return the published tables that an export holds, by schema and name."""
-    rows = look.rows(
+    rows = session.rows(
         "select lower(table_schema || '.' || table_name) from information_schema.tables "
         "where lower(table_schema) in ('gold', 'silver', 'ops') order by 1"
     )

@@ -1,4 +1,4 @@
-"""What a load does alike on both engines: what it skips, what it remembers of each object, and its result."""
+"""The common half of a load on both engines: what it skips, what it records of each object, and its result."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -36,14 +36,14 @@ class Load(ABC):
         self._session = session
         self._loaded_at = datetime.now(UTC).replace(tzinfo=None)
         row = session.row("select kind from ops.warehouse_source")
-        self._held: str | None = row[0] if row else None
-        self._kind = self._held
+        self._kind_before: str | None = row[0] if row else None
+        self._kind = self._kind_before
         self._first_key = ""
         self._objects: list[LoadedObject] = []
         self._unread: list[UnreadObject] = []
 
     @abstractmethod
-    def _take(self, checked: CheckedObject, loaded: LoadedObject) -> None:
+    def _add_lines(self, checked: CheckedObject, loaded: LoadedObject) -> None:
         """Keep an object's lines until the load finishes."""
 
     @abstractmethod
@@ -51,12 +51,12 @@ class Load(ABC):
         """Commit what the block writes, with what was written before, when it ends well."""
 
     @abstractmethod
-    def _insert(self, load_id: int) -> None:
-        """Insert the lines, the history and the rejected lines, inside the transaction."""
+    def _insert(self) -> None:
+        """Insert what is staged, the history and the rejected lines, inside the transaction."""
 
     @abstractmethod
     def _stage(self) -> None:
-        """Bring the lines to where the transaction finds them."""
+        """Write the lines that are kept: into RAW itself on DuckDB, into a transient table on Snowflake."""
 
     def _clean(self) -> None:  # noqa: B027 - the local load leaves nothing
         """Remove what the transaction needed."""
@@ -74,13 +74,13 @@ class Load(ABC):
                     yield landed
 
     def add(self, checked: CheckedObject) -> None:
-        """Take one object; ``WrongSource`` ends the load, and nothing of it stays."""
+        """Add an object; ``WrongSource`` ends the load, and nothing of it stays."""
         self._kind = refuse_other_kind(self._kind, checked)
         self._first_key = self._first_key or checked.key
         good, bad = len(checked.good), len(checked.bad)
         loaded = LoadedObject(checked.dataset, checked.key, good + bad, good, bad, checked.size)
         self._objects.append(loaded)
-        self._take(checked, loaded)
+        self._add_lines(checked, loaded)
 
     def leave_out(self, unread: UnreadObject) -> None:
         """Go on without an object: later loads try a damaged one again, and not one that is gone."""
@@ -96,8 +96,8 @@ class Load(ABC):
         with self._transaction():
             self._remember_unread()
             if self._objects:
-                load_id = self._next_id()
-                self._insert(load_id)
+                load_id = self._load_id = self._next_id()
+                self._insert()
                 self._remember(load_id, f"{rows} lines, {rejected} rejected")
         if self._objects:
             self._clean()
@@ -110,7 +110,7 @@ class Load(ABC):
 
     def _remember(self, load_id: int, detail: str) -> None:
         session = self._session
-        if self._kind is not None and self._held is None:
+        if self._kind is not None and self._kind_before is None:
             session.run("insert into ops.warehouse_source values (?, ?)", [self._kind, self._first_key])
         brought = "from raw.load_history where load_id = ?"
         session.run(f"delete from ops.freshness where dataset in (select dataset {brought})", [load_id])  # noqa: S608

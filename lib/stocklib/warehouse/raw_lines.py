@@ -98,7 +98,7 @@ def _shown(line: bytes) -> str:
 
 
 def kind_of(source: str) -> str:
-    """Return whether a source is a replay or the live market.
+    """Return "replayed" or "live".
 
     >>> kind_of("replay"), kind_of("yfinance")
     ('replayed', 'live')

@@ -24,9 +24,9 @@ def logic_digest(settings: Settings) -> str:
     return files_digest(rules, f"{settings.close_settle_seconds} {version('exchange-calendars')}")
 
 
-def files_digest(files: Iterable[Path], said: str) -> str:
+def files_digest(files: Iterable[Path], text: str) -> str:
     """Return one digest of these files' names and contents, and of a text."""
-    digest = hashlib.sha256(said.encode())
+    digest = hashlib.sha256(text.encode())
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -40,11 +40,11 @@ def schema_complaint(settings: Settings, found: int) -> str:
     )
 
 
-def complaint(settings: Settings, look: Reader) -> str:
+def complaint(settings: Settings, reader: Reader) -> str:
     """Return the sentence about published tables of another release; empty for this release's."""
     try:
-        schema = int(look.query("select version from ops.schema_version")["version"].item())
-        build = look.published_build()
+        schema = int(reader.query("select version from ops.schema_version")["version"].item())
+        build = reader.published_build()
     except WarehouseError:
         # older than these tables
         schema, build = 0, None
@@ -56,13 +56,13 @@ def complaint(settings: Settings, look: Reader) -> str:
 
 
 @contextmanager
-def explained(settings: Settings, reading: Callable[[], AbstractContextManager[Reader]]) -> Iterator[None]:
-    """Raise ``OtherRelease`` in the block where a name is missing because another release made the tables."""
+def explain_missing_names(settings: Settings, reading: Callable[[], AbstractContextManager[Reader]]) -> Iterator[None]:
+    """Turn ``UnknownName`` of the block into ``OtherRelease`` where another release made the tables."""
     try:
         yield
     except UnknownName as error:
-        with reading() as look:
-            reason = complaint(settings, look)
+        with reading() as reader:
+            reason = complaint(settings, reader)
         if reason:
             raise OtherRelease(f"{error}: {reason}") from error
         raise

@@ -1,7 +1,14 @@
 """The local warehouse: one DuckDB file that is built in private, and a copy of it that readers see.
 
-Under ``STOCKS_HOME/warehouse``: ``build.duckdb`` (load and dbt write it, under ``lock``), ``published.duckdb`` (swapped
-in by rename after the tests passed; opened read-only, for as long as one query takes).
+Its files are in ``STOCKS_HOME/warehouse``:
+
+- ``build.duckdb``: the private version; load and dbt write it, under ``lock``.
+- ``published.duckdb``: what readers open, read-only; swapped in by rename after the tests passed.
+- ``spare.duckdb``: the version before the published one, which a stream brings forward (``publication``); during the
+  swap also ``spare.next.duckdb``.
+- ``rebuild/build.duckdb``: a private version that a rebuild fills; it replaces ``build.duckdb`` when it is complete.
+- ``.publishing-<pid>-….tmp``: an unfinished copy; ``.reading-<pid>-….tmp``: a link through which a process reads.
+- ``dbt/``: dbt's target folders.
 """
 
 import contextlib
@@ -38,10 +45,10 @@ class LocalWarehouse(WarehouseEngine):
 
     _field = "record->>'$.{}'"
 
-    def __init__(self, settings: Settings, *, build: Path | None = None) -> None:
+    def __init__(self, settings: Settings, *, private_path: Path | None = None) -> None:
         super().__init__(settings)
         self._folder = settings.home / "warehouse"
-        self._build = build or self._folder / "build.duckdb"
+        self._private_path = private_path or self._folder / "build.duckdb"
         self._published = self._folder / "published.duckdb"
 
     def check(self) -> str:
@@ -54,9 +61,9 @@ class LocalWarehouse(WarehouseEngine):
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def read(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Read the private file; ``WarehouseError`` when it does not exist."""
-        if not self._build.exists():
-            raise WarehouseError(f"nothing is loaded yet at {self._build}: `stocks load` loads what the lake holds")
+        """Return the rows of a query of the private file; ``WarehouseError`` when it does not exist."""
+        if not self._private_path.exists():
+            raise WarehouseError(f"nothing is loaded yet at {self._private_path}: `stocks load` loads the lake")
         return super().read(sql, params)
 
     def published_build(self) -> Build | None:
@@ -79,7 +86,8 @@ class LocalWarehouse(WarehouseEngine):
     def publish(self, *, touched: Touched | None = None) -> None:
         """Update a copy of the published file and swap it in: readers see the old version or the new one, never half.
 
-        With ``touched``, no reader of this very process may have the version before the published one open.
+        With ``touched``, this process must have closed its readers of the version before the published one: the spare
+        changes under them, since DuckDB's lock of a file keeps only other processes out.
         """
         with self.writing():
             remove_orphans(self._folder)
@@ -88,26 +96,26 @@ class LocalWarehouse(WarehouseEngine):
                 session.run("force checkpoint")
                 if touched and publication.bring_forward(session, self._folder):
                     return
-            self._let_go()
-            publication.copy(self._build, self._folder, keep=touched is not None)
+            self._close_private()
+            publication.copy(self._private_path, self._folder, keep=touched is not None)
 
     @contextmanager
     def fresh(self) -> Iterator["LocalWarehouse"]:
         """Yield an empty file to fill; it takes the place of ``build.duckdb`` when the block ends well."""
         with self.writing():
             # the same file name, so that dbt calls the database by the same name
-            fresh_build = self._folder / "rebuild" / "build.duckdb"
-            shutil.rmtree(fresh_build.parent, ignore_errors=True)
+            fresh_path = self._folder / "rebuild" / "build.duckdb"
+            shutil.rmtree(fresh_path.parent, ignore_errors=True)
             try:
-                other = LocalWarehouse(self._settings, build=fresh_build)
+                other = LocalWarehouse(self._settings, private_path=fresh_path)
                 with other._holding():
                     other.initialise()
                     yield other
-                self._let_go()
-                _wal(self._build).unlink(missing_ok=True)
-                fresh_build.replace(self._build)
+                self._close_private()
+                _wal(self._private_path).unlink(missing_ok=True)
+                fresh_path.replace(self._private_path)
             finally:
-                shutil.rmtree(fresh_build.parent, ignore_errors=True)
+                shutil.rmtree(fresh_path.parent, ignore_errors=True)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,14 +151,14 @@ class LocalWarehouse(WarehouseEngine):
     def _private(self) -> Iterator[LocalSession]:
         """Yield the private file; what is not committed when the block fails is gone."""
         with self.writing():
-            if getattr(self._held, "session", None) is None:
-                self._held.files = contextlib.ExitStack()
-                self._held.session = self._held.files.enter_context(open_private(self._build))
+            if getattr(self._thread, "session", None) is None:
+                self._thread.files = contextlib.ExitStack()
+                self._thread.session = self._thread.files.enter_context(open_private(self._private_path))
             try:
-                yield self._held.session
+                yield self._thread.session
             except BaseException:
-                # with it goes what was begun
-                self._let_go()
+                # this ends the transaction, if one was begun
+                self._close_private()
                 raise
 
     @contextmanager
@@ -179,15 +187,15 @@ class LocalWarehouse(WarehouseEngine):
             incoming = pa.table(columns, names=[f"c{number}" for number in range(len(columns))])
             session.insert_arrow(f"insert into {table} select * from incoming", incoming)  # noqa: S608
 
-    def _let_go(self) -> None:
+    def _close_private(self) -> None:
         """Close the private file, so that others, dbt among them, can open it."""
-        if getattr(self._held, "session", None) is not None:
-            self._held.session = None
-            self._held.files.close()
+        if getattr(self._thread, "session", None) is not None:
+            self._thread.session = None
+            self._thread.files.close()
 
     def _dbt_place(self) -> DbtPlace:
-        target = self._folder / "dbt" / self._build.parent.name / "target"
-        environ = {"STOCKS_DBT_TARGET": "local", "STOCKS_WAREHOUSE_FILE": str(self._build)}
+        target = self._folder / "dbt" / self._private_path.parent.name / "target"
+        environ = {"STOCKS_DBT_TARGET": "local", "STOCKS_WAREHOUSE_FILE": str(self._private_path)}
         return DbtPlace(self._settings, target, environ)
 
 

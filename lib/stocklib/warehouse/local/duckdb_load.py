@@ -16,7 +16,7 @@ _BATCH_ROWS, _BATCH_BYTES = 200_000, 256_000_000
 
 
 class LocalLoad(Load):
-    """One load: rows gathered, and inserted by the hundred thousand."""
+    """One load: lines are kept, and inserted whenever ``_BATCH_ROWS`` rows or ``_BATCH_BYTES`` bytes wait."""
 
     def __init__(self, session: LocalSession) -> None:
         super().__init__(session)
@@ -31,7 +31,7 @@ class LocalLoad(Load):
         yield
         self._session.run("commit")
 
-    def _take(self, checked: CheckedObject, loaded: LoadedObject) -> None:
+    def _add_lines(self, checked: CheckedObject, loaded: LoadedObject) -> None:
         self._waiting.setdefault(checked.dataset, []).append(checked)
         self._waiting_rows += loaded.loaded_lines
         self._waiting_bytes += loaded.bytes
@@ -39,7 +39,7 @@ class LocalLoad(Load):
         if self._waiting_rows >= _BATCH_ROWS or self._waiting_bytes >= _BATCH_BYTES:
             self._stage()
 
-    def _insert(self, load_id: int) -> None:
+    def _insert(self) -> None:
         import pyarrow as pa
 
         history = pa.Table.from_pylist([asdict(done) for done in self._objects])

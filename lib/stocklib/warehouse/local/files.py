@@ -1,4 +1,4 @@
-"""The two files of the local warehouse and how they are opened: one to write, in private; one to read, as it is now."""
+"""Opening the files of the local warehouse: the private one to write, the published one to read as it is now."""
 
 import contextlib
 import itertools
@@ -74,7 +74,7 @@ class LocalSession:
 
 @contextmanager
 def open_private(path: Path) -> Iterator[LocalSession]:
-    """Open for writing; what is not committed when the block ends is gone."""
+    """Yield a session that writes; what is not committed when the block ends is gone."""
     import duckdb
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def open_private(path: Path) -> Iterator[LocalSession]:
 
 @contextmanager
 def open_published(path: Path, *, writes_files: bool = False) -> Iterator[LocalSession]:
-    """Open the version that is published now, to read only. ``writes_files`` allows COPY to a file."""
+    """Yield a session that reads the version that is published now. ``writes_files`` allows COPY to a file."""
     import duckdb
 
     config: dict[str, Any] = {**_CONFIG, "enable_external_access": writes_files}
@@ -144,8 +144,8 @@ def duckdb_errors(path: Path) -> Iterator[None]:
         if any(sign in said for sign in _DAMAGE_SIGNS):
             again = "`stocks transform`" if path.name == "published.duckdb" else "`stocks load` and `stocks transform`"
             raise WarehouseError(
-                f"{path} is empty, torn or no DuckDB file (a power cut?): delete it, and {again} makes it again from "
-                f"what the lake and RAW hold ({said})"
+                f"{path} is empty, torn or no DuckDB file (a power cut?): delete it, and {again} makes it again; the "
+                f"lake keeps the data ({said})"
             ) from error
         if isinstance(error, (duckdb.BinderException, duckdb.CatalogException)):
             raise UnknownName(said) from error

@@ -3,7 +3,7 @@
 A copy costs what the whole file costs. A stream publishes every few seconds, so it keeps two files in turn: the one
 that readers see, and the one that they saw before (``spare.duckdb``), which lacks what the last two publications
 changed. That alone is copied from the private file, in one transaction, and the two change places. ``ops.publications``
-says what each publication changed; a spare whose place in that row is not known is not used.
+says what each publication changed. A spare is used only if its last publication is in that table.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from stocklib.warehouse.local.files import LocalSession, temporary_name
 log = logging.getLogger(__name__)
 
 _KEPT = 1000
+# A table of silver or gold with such a column is brought forward by date. A new one changes what a publication copies.
 _SPANS = ("quote_date", "candle_time")
 
 
@@ -41,12 +42,12 @@ def note(session: LocalSession, touched: Touched | None) -> None:
     session.run("delete from ops.publications where number <= (select max(number) from ops.publications) - ?", [_KEPT])
 
 
-def copy(build: Path, folder: Path, *, keep: bool) -> None:
+def copy(private: Path, folder: Path, *, keep: bool) -> None:
     """Copy the private file, which no process has open, and swap it in; ``keep`` the old version as the spare."""
     published, spare = folder / "published.duckdb", folder / "spare.duckdb"
     fresh = temporary_name(folder, "publishing")
     try:
-        shutil.copyfile(build, fresh)
+        shutil.copyfile(private, fresh)
         with fresh.open("rb+") as file:
             os.fsync(file.fileno())
         spare.unlink(missing_ok=True)
@@ -68,7 +69,7 @@ def copy(build: Path, folder: Path, *, keep: bool) -> None:
 
 
 def bring_forward(session: LocalSession, folder: Path) -> bool:
-    """Bring the spare up to the private version and swap it in; False where there is none that could be."""
+    """Bring the spare up to the private version and swap it in; return False where it cannot be brought forward."""
     published, spare, aside = folder / "published.duckdb", folder / "spare.duckdb", folder / "spare.next.duckdb"
     aside.unlink(missing_ok=True)
     if not spare.exists() or not published.exists():
@@ -102,7 +103,10 @@ def bring_forward(session: LocalSession, folder: Path) -> bool:
 
 
 def _base(session: LocalSession) -> tuple[int, int] | None:
-    """Return the number and the load of the spare's last publication; None where it cannot be brought forward."""
+    """Return the number and the load of the spare's last publication.
+
+    None where it has other columns, an unknown publication, or a whole one since.
+    """
     # the type of a column too: a release may have widened it
     tables = (
         "select schema_name, table_name, list(column_name || ' ' || data_type order by column_index) "
@@ -121,7 +125,11 @@ def _base(session: LocalSession) -> tuple[int, int] | None:
 
 
 def _statements(session: LocalSession, base: tuple[int, int]) -> list[str]:
-    """Return what brings the spare forward: RAW by load, events by day, gold from a day on, small tables whole."""
+    """Return the statements that copy what changed to the spare.
+
+    They copy the new loads of RAW, the touched days of silver, gold from the first changed day on, and every other
+    table whole.
+    """
     number, load_id = base
     later = "from ops.publications where number > ?"
     days = session.rows(f"select distinct unnest(days) as day {later} order by day", [number])

@@ -49,21 +49,21 @@ class SnowflakeWarehouse(WarehouseEngine):
     _field = "record:{}::varchar"
     _is_snowflake = True
 
-    def __init__(self, settings: Settings, *, build: str = "") -> None:
+    def __init__(self, settings: Settings, *, private_database: str = "") -> None:
         super().__init__(settings)
         self._who = sign_in(settings)
         self._published = self._who.database
-        self._build = build or f"{self._published}_BUILD"
+        self._private_database = private_database or f"{self._published}_BUILD"
         self._rebuild = f"{self._published}_REBUILD"
         self._folder = settings.home / "warehouse" / "snowflake"
-        self._lock = WriterLock(f"{self._build}.{settings.snowflake_schema}.writer_lock")
+        self._lock = WriterLock(f"{self._private_database}.{settings.snowflake_schema}.writer_lock")
 
     def check(self) -> str:
         """Return what ``stocks doctor`` says of it; ``WarehouseError`` names what is missing, and what mends it."""
         lacking = grants.missing(
             self._session(self._published),
             self._who,
-            build=self._build,
+            build=self._private_database,
             published=self._published,
             schema=self._settings.snowflake_schema,
         )
@@ -89,7 +89,7 @@ class SnowflakeWarehouse(WarehouseEngine):
     def publish(self, *, touched: Touched | None = None) -> None:
         """Swap clones of the private schemas in; a clone costs the same whatever was ``touched``."""
         with self.writing():
-            names = {"build": self._build, "published": self._published, "reader": self._reader()}
+            names = {"build": self._private_database, "published": self._published, "reader": self._reader()}
             self._replace(table_columns.statements("snowflake/publish.sql", **names))
 
     @contextmanager
@@ -98,14 +98,14 @@ class SnowflakeWarehouse(WarehouseEngine):
         empty = [f"create or replace schema {self._rebuild}.{schema}" for schema in table_columns.SCHEMAS]
         with self.writing():
             self._replace(empty)
-            other = SnowflakeWarehouse(self._settings, build=self._rebuild)
+            other = SnowflakeWarehouse(self._settings, private_database=self._rebuild)
             with other.writing():
                 other.initialise()
                 yield other
             # killed between two of the schemas: the next transform knows of no build, and builds everything again
             self._session().run("delete from ops.builds")
             self._replace(
-                f"create or replace schema {self._build}.{schema} clone {self._rebuild}.{schema}"
+                f"create or replace schema {self._private_database}.{schema} clone {self._rebuild}.{schema}"
                 for schema in ("raw", "bronze", "silver", "gold", "ops")
             )
             self._replace(empty)
@@ -156,7 +156,7 @@ class SnowflakeWarehouse(WarehouseEngine):
 
     def _session(self, database: str = "") -> SnowflakeSession:
         """Return this thread's session on a database, signed in once."""
-        database = database or self._build
+        database = database or self._private_database
         sessions: dict[Any, SnowflakeSession] = _kept.__dict__.setdefault("sessions", {})
         who = self._who
         key = (os.getpid(), who.account, who.user, who.role, who.warehouse, database, *who.address.values())
@@ -170,7 +170,7 @@ class SnowflakeWarehouse(WarehouseEngine):
 
     def _replace(self, statements: Iterable[str]) -> None:
         """Run statements in a session of their own: CREATE SCHEMA changes where a session is."""
-        with contextlib.closing(self._connect(self._build, "publish")) as session:
+        with contextlib.closing(self._connect(self._private_database, "publish")) as session:
             for statement in statements:
                 session.run(statement)
 
@@ -178,7 +178,7 @@ class SnowflakeWarehouse(WarehouseEngine):
         return connect(self._settings, database=database, purpose=purpose)
 
     def _lock_held(self, wait: float) -> AbstractContextManager[None]:
-        return self._lock.hold(lambda: self._connect(self._build, "lock"), self._session(), wait=wait)
+        return self._lock.hold(lambda: self._connect(self._private_database, "lock"), self._session(), wait=wait)
 
     @contextmanager
     def _private(self) -> Iterator[SnowflakeSession]:
@@ -218,10 +218,10 @@ class SnowflakeWarehouse(WarehouseEngine):
         return name if self._session().rows(f"show roles like '{name}'") else ""
 
     def _dbt_place(self) -> DbtPlace:
-        target = self._folder / "dbt" / self._build.lower() / "target"
+        target = self._folder / "dbt" / self._private_database.lower() / "target"
         environ = {
             "STOCKS_DBT_TARGET": "snowflake",
-            "STOCKS_SNOWFLAKE_DATABASE": self._build,
+            "STOCKS_SNOWFLAKE_DATABASE": self._private_database,
             "STOCKS_SNOWFLAKE_SCHEMA": self._settings.snowflake_schema,
             "STOCKS_RUN": RUN,
             **self._who.environ(),

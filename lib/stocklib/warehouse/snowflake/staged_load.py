@@ -58,7 +58,7 @@ class SnowflakeLoad(Load):
 
     # ── lines to the transient table ──────────────────────────────────────────────────────────────────────────────
 
-    def _take(self, checked: CheckedObject, loaded: LoadedObject) -> None:
+    def _add_lines(self, checked: CheckedObject, loaded: LoadedObject) -> None:
         key = orjson.dumps(checked.key)
         for number, line in zip(checked.numbers, checked.good, strict=True):
             self._write(checked.dataset, b'"k":%b,"n":%d,"r":%b' % (key, number, line))
@@ -103,14 +103,14 @@ class SnowflakeLoad(Load):
 
     # ── the transaction ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _insert(self, load_id: int) -> None:
+    def _insert(self) -> None:
         stamp = self._loaded_at
         there = {done.dataset for done in self._objects if done.loaded_lines}
         for dataset in (name for name in DATASETS if name in there):
             self._session.run(
                 f"insert into raw.{dataset} (record, object_key, line_no, load_id, loaded_at) "  # noqa: S608
                 "select line:r, line:k::varchar, line:n::integer, ?, ? from raw.incoming where line:d::varchar = ?",
-                [load_id, stamp, dataset],
+                [self._load_id, stamp, dataset],
             )
         for table in ("load_history", "rejected_lines"):
             declared = columns(f"raw.{table}", snowflake=True)
@@ -119,7 +119,7 @@ class SnowflakeLoad(Load):
             self._session.run(
                 f"insert into raw.{table} ({', '.join((*given, *STAMPS))}) "  # noqa: S608
                 f"select {chosen}, ?, ? from raw.incoming where line:d::varchar = ?",
-                [load_id, stamp, table],
+                [self._load_id, stamp, table],
             )
 
     def _clean(self) -> None:
