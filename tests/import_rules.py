@@ -101,7 +101,7 @@ def dags(root: Path) -> list[str]:
 def notebooks(root: Path) -> list[str]:
     """An analysis notebook that imports the pipeline or the application, and any notebook that imports Kafka or S3."""
     found = []
-    for path in sorted((root / "notebooks").rglob("*.ipynb")):
+    for path in sorted((root / "notebooks").glob("[!.]*/*.ipynb")) + sorted((root / "notebooks").glob("*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
         for name, _ in _names(ast.parse(code), ""):

@@ -17,8 +17,14 @@ MAX_LINES = 8
 
 def notebooks(kind: str = "*") -> list[Path]:
     """Every notebook of the project, or those of one folder (pipeline, analysis); of my/ only the template."""
-    found = sorted((ROOT / "notebooks").glob(f"{kind}/*.ipynb" if kind != "*" else "**/*.ipynb"))
-    return [path for path in found if path.parent.name != "my" or path.stem == "template"]
+    root = ROOT / "notebooks"
+    found = (
+        sorted(root.glob(f"{kind}/*.ipynb"))
+        if kind != "*"
+        else [*root.glob("*.ipynb"), *sorted(root.glob("*/*.ipynb"))]
+    )
+    kept = (path for path in found if path.parent.name != "my" or path.stem == "template")
+    return [path for path in kept if path.parent.name != ".ipynb_checkpoints"]
 
 
 def faults(path: Path) -> list[str]:

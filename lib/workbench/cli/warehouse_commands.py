@@ -1,7 +1,8 @@
-"""History and the warehouse: init, backfill, daily, load, transform, rebuild, dbt."""
+"""History and the warehouse: day, schedule, init, backfill, daily, load, transform, rebuild, dbt."""
 
 import contextlib
 import sys
+from datetime import UTC, datetime, time
 from typing import Any
 
 import click
@@ -58,6 +59,31 @@ def daily(settings: Settings, symbols: list[str] | None, day: Any) -> None:
     result = daily(settings, day, symbols=symbols)
     click.echo(result)
     sys.exit(1 if result.failed else 0)
+
+
+@verb()
+@click.option("--day", type=DATE, help="Trade date; default: the last session that is final.")
+@click.option("--no-wait", is_flag=True, help="In a session: take the one before, do not wait for the close.")
+def day(settings: Settings, day: Any, no_wait: bool) -> None:
+    """Do a trading day: wait for the close, fetch what is missing, load, transform, write the report.
+
+    Safe to repeat, and after days on which it did not run. Exit status 1 when a symbol or an object failed.
+    """
+    from workbench.day import run_day
+
+    with stop_signal() as stop:
+        troubles = run_day(settings, day=day, wait=not no_wait, stop=stop, say=click.echo)
+    sys.exit(1 if troubles else 0)
+
+
+@verb()
+@click.argument("scheduler", type=click.Choice(["cron", "systemd", "launchd"]))
+@click.option("--at", default="18:15", show_default=True, type=time.fromisoformat, help="New York's time.")
+def schedule(settings: Settings, scheduler: str, at: time) -> None:
+    """Print what makes cron, systemd or launchd run `stocks day` on each weekday; install it yourself."""
+    from workbench import day
+
+    click.echo(day.schedule(scheduler, root=settings.root, home=settings.home, at=at, now=datetime.now(UTC)), nl=False)
 
 
 @verb()
