@@ -23,6 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import stocklib
 from stocklib.errors import NotebookFailed, ParameterError, SettingsError
 from stocklib.host import environment, extra
 from stocklib.settings import Settings
@@ -100,8 +101,12 @@ def run(
                 # no TCP port for the kernel, which is not encrypted: socket files in a folder that only its owner may
                 # open
                 config=Config({"KernelManager": {"transport": "ipc", "ip": f"{private}/kernel"}}),
-                # the kernel reports its own end as an error
-                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+                extra_arguments=[
+                    # the kernel reports its own end as an error
+                    "--IPKernelApp.log_level=CRITICAL",
+                    # a notebook of the pipeline draws nothing, so it does not wait a second for Plotly
+                    f"--IPKernelApp.exec_PYTHONSTARTUP={source.parent.name != 'pipeline'}",
+                ],
             )
         executed = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]
     except papermill.PapermillExecutionError as error:
@@ -232,6 +237,8 @@ def kernel_environment(settings: Settings) -> Iterator[None]:
     """
     # a kernel of the same name in the user's folder belongs to another environment
     wanted = {"JUPYTER_PLATFORM_DIRS": "1", "JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    # kernels run it when they start
+    wanted |= {"PYTHONSTARTUP": str(Path(stocklib.__file__).parent / "plots" / "kernel_startup.py")}
     if settings.demo:
         wanted |= {"STOCKS_DEMO": "1", "STOCKS_DEMO_HOME": str(settings.home)}
     else:

@@ -2,7 +2,12 @@
 
 Colours can be told apart by people who do not see red and green: up is blue, down is vermilion, and a symbol keeps its
 colour wherever the same symbols are shown together. Every figure takes the width it is given.
+
+Importing this package changes two options of the process: ``.plot()`` of pandas draws with Plotly
+(``pandas_backend``), and the house template is Plotly's default. Nothing else of the project changes them.
 """
+
+import pandas as pd
 
 from stocklib.plots.account import equity_curve, exposure
 from stocklib.plots.candlesticks import candlestick
@@ -37,3 +42,5 @@ __all__ = [
     "volatility_bars",
     "ytd_bars",
 ]
+
+pd.options.plotting.backend = "stocklib.plots.pandas_backend"

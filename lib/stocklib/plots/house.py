@@ -230,3 +230,4 @@ def library() -> str:
 
 pio.templates["stocks"] = template()
 pio.templates["stocks_dark"] = template(dark=True)
+pio.templates.default = "stocks"

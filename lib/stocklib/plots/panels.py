@@ -13,30 +13,31 @@ from stocklib.plots.palette import DOWN, LEVEL, PALETTE, UP
 
 
 def comparison(frame: pd.DataFrame, *, title: str | None = None, height: int = 420) -> go.Figure:
-    """Closes (symbol, date, close), each symbol divided by its own first one and times 100.
+    """Closes (symbol, date or time, close), each symbol divided by its own first one and times 100.
 
     A symbol that begins later than the others says so where one points at it.
     """
     frame = with_times(frame)
-    need(frame, "symbol", "date", "close")
-    frame = read_dates(read_numbers(frame, "close"))
-    closes = frame.dropna(subset=["close"]).sort_values(["symbol", "date"])
+    when = "time" if isinstance(frame, pd.DataFrame) and "time" in frame else "date"
+    need(frame, "symbol", when, "close")
+    frame = read_dates(read_numbers(frame, "close"), name=when)
+    closes = frame.dropna(subset=["close"]).sort_values(["symbol", when])
     if (closes["close"] < SMALLEST).any():
         raise InputError("a close is zero or negative, and has no place on a scale from 100")
-    if closes.duplicated(["symbol", "date"]).any():
-        raise InputError("a symbol has two closes of one date: drop what is there twice")
+    if closes.duplicated(["symbol", when]).any():
+        raise InputError(f"a symbol has two closes of one {when}: drop what is there twice")
     need(closes)
-    begin = closes["date"].min()
+    begin = closes[when].min()
     traces = []
     for number, (symbol, bars) in enumerate(closes.groupby("symbol", sort=True)):
-        first = bars["date"].iloc[0]
+        first = bars[when].iloc[0]
         late = f" since {day_text(first, '%b %Y')}" if first > begin else ""
-        scaled = 100 * bars.set_index("date")["close"] / bars["close"].iloc[0]
+        scaled = 100 * bars.set_index(when)["close"] / bars["close"].iloc[0]
         traces.append(line(scaled, number, hover="%{y:.1f}" + late, name=text(symbol), mode="lines"))
     drawn = figure(*traces, title=title, height=height)
     drawn.add_hline(y=100, line={"width": 1, "dash": "dot", "color": PALETTE[-1]})
-    time_axis(drawn, closes["date"])
-    drawn.update_yaxes(title_text="first session = 100")
+    time_axis(drawn, closes[when])
+    drawn.update_yaxes(title_text=f"first {'session' if when == 'date' else 'bar'} = 100")
     return stamp(drawn, frame)
 
 
