@@ -290,9 +290,11 @@ def test_a_kernel_of_jupyterlab_takes_commands_on_no_port_and_wants_the_token(tm
             # what is left takes the output of forked processes, which ipykernel signs
             assert len({c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}) <= 1
         finally:
-            lab.send_signal(signal.SIGINT)
+            # as Ctrl-C does
+            lab.send_signal(signal.SIGTERM)
             lab.communicate(timeout=60)
     assert not file.parent.exists()
+    assert not process.is_running()
 
 
 def responds(url: str, headers: dict[str, str]) -> bool:

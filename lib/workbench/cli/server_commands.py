@@ -48,6 +48,8 @@ def lab(settings: Settings, port: int, host: str, no_browser: bool) -> None:
     """Open JupyterLab on the notebooks, on loopback, with a token (that of JUPYTER_TOKEN, else a generated one)."""
     from workbench.runner import open_lab
 
+    # SIGTERM ends JupyterLab and its kernels as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(open_lab(settings, host=host, port=port, browser=not no_browser))
 
 
