@@ -14,7 +14,7 @@ from workbench.cli import main
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 SETTINGS = {name for name, _, _ in describe()}
 # names in capitals that are not settings: files, SQL types, constants of tests, values of settings
-OTHER = {"NBVAL_CHECK_OUTPUT", "STOCKS_REPLAY_KEY", "SASL_SSL", "AIRFLOW_CONN_MINIO", "POWERBI_SCHEMAS"}
+OTHER = {"STOCKS_REPLAY_KEY", "SASL_SSL", "AIRFLOW_CONN_MINIO", "POWERBI_SCHEMAS"}
 # … the default names of Snowflake's databases and roles
 OTHER |= {f"STOCKS_{name}" for name in ("BUILD", "REBUILD", "LOADER", "TRANSFORMER", "REPORTER", "TEST_")}
 # … and what docker-compose.yml reads from .env

@@ -11,7 +11,8 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).parents[1]
-CHECKED = "NBVAL_CHECK_OUTPUT"
+# Tags of a cell: nbval compares its stored output, and nbstripout leaves that.
+CHECKED, KEPT = "nbval-check-output", "keep_output"
 MAX_LINES = 8
 
 
@@ -64,9 +65,9 @@ def refresh() -> None:
         outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
-            if cell.cell_type == "code" and CHECKED in cell.source:
+            if cell.cell_type == "code" and CHECKED in cell.metadata.get("tags", []):
                 cell.outputs = _plain(outputs[cell.id])
-                cell.metadata["tags"] = ["keep_output"]  # what nbstripout leaves alone
+                cell.metadata["tags"] = [KEPT, CHECKED]
         nbformat.write(notebook, path)
 
 
@@ -79,8 +80,8 @@ def _code_faults(cell: nbformat.NotebookNode, *, pipeline: bool) -> list[str]:
         found.append(f"{words} belong in stocklib")
     if re.search(r"['\"]/(home|Users|work|tmp|root)\b", cell.source):
         found.append("an absolute path")
-    if cell.outputs and CHECKED not in cell.source:
-        found.append(f"stored outputs without # {CHECKED}")
+    if cell.outputs and CHECKED not in cell.metadata.get("tags", []):
+        found.append(f"stored outputs without the tag {CHECKED}")
     if cell.execution_count is not None:
         found.append("an execution count is stored")
     return found
