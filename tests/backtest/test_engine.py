@@ -13,6 +13,7 @@ from made_bars import walk as random_bars
 from stocklib import metrics, plots
 from stocklib.backtest import (
     buy_and_hold,
+    check_no_look_ahead,
     donchian_breakout,
     momentum_rotation,
     read_bars,
@@ -163,6 +164,18 @@ def test_a_signal_of_other_dates_is_refused() -> None:
     prices = walk(1, 6)
     with pytest.raises(InputError, match="own dates"):
         run(prices, buy_and_hold(prices).iloc[1:])
+
+
+def test_a_signal_by_row_is_refused_with_the_form_of_bars_that_keeps_dates() -> None:
+    prices = walk(1, 12)
+
+    def rule(bars: pd.DataFrame) -> pd.Series:
+        return (bars["close"] > bars["close"].rolling(2).mean()).astype(float)
+
+    for call in (lambda: run(prices, rule(prices)), lambda: check_no_look_ahead(prices, rule)):
+        with pytest.raises(InputError, match=r"numbered by row, not on the bars' own dates: .*prices\(…, index=True\)"):
+            call()
+    assert len(run(prices.set_index("date"), rule(prices.set_index("date"))).equity) == 12
 
 
 @pytest.mark.parametrize("wrong", [{"cash": 0}, {"commission_bps": -1}, {"slippage_bps": 10_000}, {"cash": np.nan}])

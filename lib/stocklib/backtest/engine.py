@@ -90,15 +90,20 @@ def run(
     return Result(bars, book, single=isinstance(weights, pd.Series))
 
 
-def check_kind(weights: Any) -> None:
-    """Raise ``InputError`` where weights are neither a series nor a frame."""
+def check_kind(weights: Any, times: pd.Index) -> None:
+    """Raise ``InputError`` where weights are neither a series nor a frame, or numbered where the bars have dates."""
     if not isinstance(weights, pd.Series | pd.DataFrame):
         raise InputError(f"weights are a series or a frame by date, not {type(weights).__name__}")
+    if isinstance(times, pd.DatetimeIndex) and pd.api.types.is_integer_dtype(weights.index.dtype):
+        raise InputError(
+            "the weights are numbered by row, not on the bars' own dates: give the rule bars whose index is their "
+            "date, as prices(…, index=True) returns them"
+        )
 
 
 def _weights(weights: pd.Series | pd.DataFrame, bars: Bars, leverage: float) -> Floats:
     check_number("leverage", leverage, expected="1 (nothing borrowed) or more", within=lambda given: given >= 1)
-    check_kind(weights)
+    check_kind(weights, bars.times)
     if isinstance(weights, pd.Series) and len(bars.symbols) > 1:
         raise InputError("the bars are those of several symbols: weights must be a frame with a column a symbol")
     if isinstance(weights, pd.DataFrame):

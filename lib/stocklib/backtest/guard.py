@@ -124,8 +124,8 @@ def _decided(strategy: Strategy, bars: pd.DataFrame, which: str) -> pd.DataFrame
             f"the strategy failed on {which} ({type(error).__name__}: {error}): it must decide only from "
             "the bars that it is given"
         ) from error
-    check_kind(weights)
     times = bar_times(bars).unique().sort_values()
+    check_kind(weights, times)
     if not same_times(weights.index, times):
         raise InputError(
             f"the strategy looks ahead: it returned {len(weights)} weights for {which}, which are {len(times)}, or on "
