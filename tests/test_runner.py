@@ -278,7 +278,10 @@ def test_a_kernel_of_jupyterlab_takes_commands_on_no_port_and_wants_the_token(tm
             wait_for(lambda: responds(f"{api}/status", token))
             assert requests.post(f"{api}/kernels", timeout=10).status_code == 403
             kernel = requests.post(f"{api}/kernels", headers=token, timeout=30).json()["id"]
-            assert answer_of(f"ws://127.0.0.1:{port}/api/kernels/{kernel}/channels", "6 * 7") == "42"
+            channels = f"ws://127.0.0.1:{port}/api/kernels/{kernel}/channels"
+            assert answer_of(channels, "6 * 7") == "42"
+            # pandas plots with Plotly there, without an import of ours
+            assert answer_of(channels, "type(__import__('pandas').Series([1, 2]).plot()).__name__") == "'Figure'"
             (process,) = [
                 p for p in psutil.Process(lab.pid).children(recursive=True) if "ipykernel_launcher" in p.cmdline()
             ]
