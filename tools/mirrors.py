@@ -14,6 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from stocklib.settings import describe
+from stocklib.warehouse.published import ops_tables
 
 ROOT = Path(__file__).parents[1]
 
@@ -103,7 +104,8 @@ _TABLES_HEAD = """\
 # The tables
 
 Every table of the warehouse with its grain and its columns. Written by `python tools/mirrors.py` from the descriptions
-in `dbt_stocks/models` (`columns.md`, and the YAML of each layer); `stocks dbt -- docs generate` and
+in `dbt_stocks/models` (`columns.md`, and the YAML of each layer) and in `lib/stocklib/warehouse/ops_tables.toml`.
+`stocks tables` shows those of the published version, with types, units and rows; `stocks dbt -- docs generate` and
 `stocks dbt -- docs serve` show the same with lineage. Instants are UTC, trading dates are New York's, prices are as
 traded unless a name says otherwise, percent columns are in percent.
 """
@@ -125,6 +127,11 @@ def tables_md() -> str:
             parts.append(f"### {layer}.{model['name']}\n\n{' '.join(model['description'].split())}\n")
             rows = [f"| `{column['name']}` | {_meaning(column, meanings)} |" for column in model["columns"]]
             parts.append("\n".join(["| column | what it is |", "|---|---|", *rows]) + "\n")
+    parts.append("## ops\n")
+    for name, table in sorted(ops_tables().items()):
+        rows = [f"| `{column}` | {meaning} |" for column, meaning in table["columns"].items()]
+        described = [f"### ops.{name}\n", f"{table['description']}\n", "| column | what it is |", "|---|---|", *rows]
+        parts.append("\n".join(described) + "\n")
     return "\n".join(parts)
 
 

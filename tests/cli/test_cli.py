@@ -192,6 +192,27 @@ TRY_TO_LOCK = (
 )
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_the_script_that_completes(shell: str) -> None:
+    named = f"_STOCKS_COMPLETE={shell}_source stocks > "
+    assert named in (ROOT / "README.md").read_text(encoding="utf-8")
+    done = run(environ={"_STOCKS_COMPLETE": f"{shell}_source"})
+    assert done.returncode == 0, done.stderr
+    assert f"_STOCKS_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_a_tab_in_bash_completes_a_verb_and_an_option(tmp_path: Path) -> None:
+    script = tmp_path / "complete.bash"
+    script.write_text(run(environ={"_STOCKS_COMPLETE": "bash_source"}).stdout)
+    typed = "_stocks_completion stocks; echo ${COMPREPLY[@]}"
+    environ = {**os.environ, "PATH": f"{STOCKS.parent}:{os.environ['PATH']}"}
+    for words, offered in (("tab", "tables"), ("export --form", "--format")):
+        so_far = f"COMP_WORDS=(stocks {words}); COMP_CWORD={len(words.split())}"
+        command = ["bash", "-c", f". '{script}'; {so_far}; {typed}"]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [offered]
+
+
 def test_the_tables_are_listed_with_what_they_hold(gold: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STOCKS_HOME", str(gold.home))
     listed = CliRunner().invoke(main, ["tables"]).output.splitlines()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import openpyxl
 import orjson
 import pandas as pd
 import pytest
@@ -34,9 +35,11 @@ from story import FIRST, Story, history, session_polls, with_symbol_changes
 
 from stocklib import market
 from stocklib.errors import WarehouseError
+from stocklib.pipeline.exporting import export
 from stocklib.settings import Settings
 from stocklib.warehouse import BESIDE_GOLD, LandedObject, open_warehouse
 from stocklib.warehouse.described import described_models
+from stocklib.warehouse.published import published_tables, row_counts, select_tables
 from workbench import runner
 from workbench.cli import main
 
@@ -318,6 +321,38 @@ def test_an_export_is_the_same_files_with_the_same_cells(local: Story, snowflake
     assert set(ours) == set(theirs) == TABLES | {table.partition(".")[2] for table in BESIDE_GOLD}
     for table in sorted(TABLES):
         assert ordered(ours[table].to_pylist(), set()) == ordered(theirs[table].to_pylist(), set()), table
+
+
+def test_the_published_tables_say_the_same_of_themselves(local: Story, snowflake: Story, snow: object) -> None:
+    told = {}
+    for name, story in (("local", local), ("snowflake", snowflake)):
+        with open_warehouse(story.settings).reading() as look:
+            found = published_tables(look)
+            counts = row_counts(look, select_tables(found, TABLES))
+        told[name] = [
+            (full, counts[full], [(one.name, one.meaning, one.unit) for one in table.columns])
+            for full, table in found.items()
+            if table.layer == "gold"
+        ]
+        assert [one for one in found["ops.ledger"].columns if not one.meaning] == []
+        # the emulator keeps no comments of tables
+        if name == "local" or not isinstance(snow, Emulator):
+            assert found["gold.gold_kpi"].description.endswith("One row per symbol.")
+    for ours, theirs in zip(told["local"], told["snowflake"], strict=True):
+        assert ours == theirs
+
+
+def test_a_workbook_has_the_same_cells(local: Story, snowflake: Story, tmp_path: Path) -> None:
+    cells = {}
+    for name, story in (("local", local), ("snowflake", snowflake)):
+        (path,) = export(story.settings, tmp_path / name, format="xlsx", tables=TABLES)
+        book = openpyxl.load_workbook(path)
+        cells[name] = {
+            table: sorted([[str(cell.value), cell.number_format] for cell in row] for row in book[table].iter_rows())
+            for table in TABLES
+        }
+    for table in TABLES:
+        assert cells["local"][table] == cells["snowflake"][table], table
 
 
 def test_a_version_that_is_published_while_one_reads_is_told(snowflake: Story) -> None:

@@ -1,17 +1,22 @@
 """The published tables as their readers see them: layer, grain, rows, columns with type, unit and meaning."""
 
 import re
-import tomllib
 
 import pytest
-from mirrors import ROOT
 
 from stocklib.errors import InputError
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse, table_columns
 from stocklib.warehouse.data_terms import terms_of
 from stocklib.warehouse.described import described_models
-from stocklib.warehouse.published import PublishedTable, kind_of, published_tables, row_counts, select_tables
+from stocklib.warehouse.published import (
+    PublishedTable,
+    kind_of,
+    ops_tables,
+    published_tables,
+    row_counts,
+    select_tables,
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +42,7 @@ def test_every_table_and_column_has_a_meaning(published: dict[str, PublishedTabl
 
 
 def test_the_tables_of_ops_are_described_as_they_are_declared() -> None:
-    path = ROOT / "lib" / "stocklib" / "warehouse" / "ops_tables.toml"
-    described = tomllib.loads(path.read_text(encoding="utf-8"))
+    described = ops_tables()
     for name, about in described.items():
         assert list(about["columns"]) == list(table_columns.columns(f"ops.{name}", snowflake=False)), name
     made = table_columns.table_statements(snowflake=False)

@@ -15,6 +15,7 @@ from openpyxl.utils.escape import unescape
 from openpyxl.worksheet.worksheet import Worksheet
 
 from stocklib.errors import InputError
+from stocklib.warehouse.published import PublishedColumn
 from stocklib.warehouse.workbooks import MAX_COLUMNS, MAX_ROWS, sheet_names, write_workbook
 
 NAMES = [
@@ -25,9 +26,9 @@ NAMES = [
 ]  # fmt: skip
 
 
-def written(path: Path, table: pa.Table, **notes: str) -> Worksheet:
+def written(path: Path, table: pa.Table, *described: PublishedColumn) -> Worksheet:
     with write_workbook(path, ["answer"]) as book:
-        book.add_table("answer", table, notes)
+        book.add_table("answer", table, described)
     return openpyxl.load_workbook(path)["answer"]
 
 
@@ -87,7 +88,8 @@ def test_dates_are_dates_instants_are_utc_and_booleans_are_booleans(tmp_path: Pa
             "row": [1, 2, 3],
         }
     )
-    sheet = written(tmp_path / "a.xlsx", table, quote_date="The trading date.")
+    described = PublishedColumn("quote_date", "DATE", "The trading date.")
+    sheet = written(tmp_path / "a.xlsx", table, described)
     assert column(sheet, 0) == [datetime(2012, 12, 14), "1899-05-01", None]
     for number in (1, 2):
         assert column(sheet, number) == [datetime(2026, 11, 27, 21, 0, 0, 250_000), "1900-01-01 00:00:00", None]

@@ -65,7 +65,7 @@ def export_answer(settings: Settings, sql: str, path: Path) -> Path:
     if form not in FORMATS:
         raise InputError(f"{path.name} does not end in {', '.join(f'.{name}' for name in FORMATS)}: rename it")
     with open_warehouse(settings).reading() as look, _written_to(path):
-        answer = look.query(sql) if form == "csv" else look.arrow(sql)
+        answer = look.query(sql) if form == "csv" else look.arrow(sql, exact=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=_UNFINISHED, dir=path.parent) as unfinished:
             half = Path(unfinished) / path.name
@@ -98,8 +98,8 @@ def _write_gold(settings: Settings, path: Path, tables: Collection[str] | None) 
             )
             for name in names:
                 places = ", ".join(str(number + 1) for number in range(len(published[name].columns)))
-                rows = look.arrow(f"select * from {name} order by {places}")  # noqa: S608 - names of the catalogue
-                book.add_table(name, rows, {one.name: one.meaning for one in published[name].columns})
+                sql = f"select * from {name} order by {places}"  # noqa: S608 - names of the catalogue
+                book.add_table(name, look.arrow(sql, exact=True), published[name].columns)
     return path
 
 

@@ -137,8 +137,12 @@ class Reader(Protocol):
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
         """Return the answer as a frame; values go in as ``?`` parameters."""
 
-    def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
-        """Return the answer in columns, as Arrow holds them: quicker where there are many rows."""
+    def arrow(self, sql: str, params: Sequence[Any] = (), *, exact: bool = False) -> "pa.Table":
+        """Return the answer in columns, as Arrow holds them: quicker where there are many rows.
+
+        ``exact``: dates and decimals as the warehouse holds them, for files. By default an engine may give the types
+        that pandas has.
+        """
 
     def published_build(self) -> Build | None:
         """Return the build of this version."""

@@ -49,15 +49,21 @@ def published_tables(look: Reader) -> dict[str, PublishedTable]:
     described = {row["table"]: row["comment"] for row in _catalogue(look, "tables")}
     columns: dict[str, list[PublishedColumn]] = {name: [] for name in described}
     for row in sorted(_catalogue(look, "columns"), key=lambda row: int(row["ordinal_position"])):
-        about = _ops().get(row["table"], {}).get("columns", {})
-        meaning = row["comment"] or about.get(row["column_name"].lower(), "")
-        columns[row["table"]].append(PublishedColumn(row["column_name"].lower(), _data_type(row), meaning))
+        name = row["column_name"].lower()
+        meaning = row["comment"] or _ops(row["table"]).get("columns", {}).get(name, "")
+        columns[row["table"]].append(PublishedColumn(name, _data_type(row), meaning))
     found = {}
     for name in sorted(described, key=lambda name: (LAYERS.index(name.split(".")[0]), name)):
         layer, _, bare = name.partition(".")
-        description = described[name] or _ops().get(name, {}).get("description", "")
+        description = described[name] or _ops(name).get("description", "")
         found[name] = PublishedTable(layer, bare, description, tuple(columns[name]))
     return found
+
+
+@cache
+def ops_tables() -> dict[str, Any]:
+    """Return the description and the columns' meanings of each table of ops, by its name."""
+    return tomllib.loads(Path(__file__).with_name("ops_tables.toml").read_text(encoding="utf-8"))
 
 
 def select_tables(there: Iterable[str], asked: Iterable[str] | None) -> list[str]:
@@ -156,7 +162,6 @@ def _data_type(row: Mapping[str, Any]) -> str:
     return f"NUMBER({int(row['numeric_precision'])},{scale})" if scale else "BIGINT"
 
 
-@cache
-def _ops() -> dict[str, Any]:
-    text = Path(__file__).with_name("ops_tables.toml").read_text(encoding="utf-8")
-    return {f"ops.{name}": table for name, table in tomllib.loads(text).items()}
+def _ops(table: str) -> dict[str, Any]:
+    layer, _, name = table.partition(".")
+    return ops_tables().get(name, {}) if layer == "ops" else {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stocklib.errors import InputError
-from stocklib.warehouse.published import kind_of, unit_of
+from stocklib.warehouse.published import PublishedColumn, kind_of, unit_of
 from stocklib.warehouse.spreadsheets import begins_like_a_formula
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ _EPOCH, _FIRST = 25_569, 61
 # An integer above has more digits than Excel keeps: it is written as text.
 _EXACT = 10**15
 _BATCH = 10_000
+# The width of the first sheet's sentences, in characters.
+_PROSE = 100
 _WIDTHS = {"date": 11, "instant": 19, "boolean": 7}
 
 
@@ -55,7 +57,7 @@ class Workbook:
         sheet.set_column(0, 0, 28)
         sheet.set_column(1, 1, 26)
         sheet.set_column(2, 2, 22)
-        sheet.set_column(3, 3, 100)
+        sheet.set_column(3, 3, _PROSE)
         sheet.write_string(row, 0, "Tables of the stocks workbench", self._title)
         for label, sentences in facts.items():
             sheet.write_string(row + 1, 0, label, self._label)
@@ -69,27 +71,29 @@ class Workbook:
             short = self._sheets[name].get_name()
             sheet.write_url(row, 0, f"internal:'{short}'!A1", string=name)
             sheet.write_number(row, 1, count, self._count)
-            sheet.write_string(row, 3, description, self._text)
+            self._prose(sheet, row, description)
         row += 2
         first = row
         self._header(sheet, row, ("table", "column", "unit or type", "what it is"))
         for record in columns:
             row += 1
-            for number, text in enumerate(record):
+            for number, text in enumerate(record[:-1]):
                 sheet.write_string(row, number, text, self._text)
+            self._prose(sheet, row, record[-1])
         sheet.autofilter(first, 0, row, 3)
 
-    def add_table(self, name: str, table: "pa.Table", notes: Mapping[str, str] = {}) -> None:
-        """Write a table to its sheet; ``notes`` are shown when one points at the header of a column."""
+    def add_table(self, name: str, table: "pa.Table", described: Sequence[PublishedColumn] = ()) -> None:
+        """Write a table to its sheet. The meanings of ``described`` columns are notes on the header."""
         check_size(name, table.num_rows, table.num_columns)
-        sheet = self._sheets[name]
+        sheet, known = self._sheets[name], {one.name: one for one in described}
         for number, column in enumerate(table.columns):
-            heading, kind = table.column_names[number], str(column.type)
-            unit, shown = unit_of(heading, kind)
+            heading = table.column_names[number]
+            about = known.get(heading) or PublishedColumn(heading, str(column.type), "")
+            unit, shown = unit_of(about.name, about.data_type)
             cells = self._book.add_format({"num_format": shown}) if shown else None
             sheet.set_column(number, number, _width(heading, column, shown), cells)
             self._write_text(sheet, 0, number, heading, self._bold)
-            if note := notes.get(heading) or (unit if unit == "UTC" else ""):
+            if note := about.meaning or (unit if unit == "UTC" else ""):
                 sheet.write_comment(0, number, note, {"x_scale": 2.5, "y_scale": 1 + len(note) / 150})
         sheet.freeze_panes(1, 0)
         if table.num_columns:
@@ -114,6 +118,11 @@ class Workbook:
     def _header(self, sheet: Any, row: int, names: Iterable[str]) -> None:
         for number, name in enumerate(names):
             sheet.write_string(row, number, name, self._bold)
+
+    def _prose(self, sheet: Any, row: int, text: str) -> None:
+        """Write a sentence to the last column of the first sheet, in a row as high as it needs."""
+        sheet.set_row(row, 15 * (1 + len(text) // _PROSE))
+        sheet.write_string(row, 3, text, self._text)
 
     def _write_text(self, sheet: Any, row: int, number: int, text: str, shown: Any = None) -> None:
         """Write a text as it is, if need be cut to what a cell holds."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from stocklib.errors import WarehouseError
 from stocklib.warehouse.described import Described
+from stocklib.warehouse.published import ops_tables
 from workbench.powerbi.model import Column, Hierarchy, Refresh, Relationship, Table, kind_of
 
 # The columns of each published table with their types, by its schema and name.
@@ -52,11 +53,7 @@ _REFRESH = {
     "fact_stock_performance": Refresh("quote_date", keep=30, fresh=10),
     CANDLES: Refresh("candle_time", keep=5, fresh=3),
 }
-_OPS = {
-    "freshness": "When each dataset was loaded last. One row per dataset.",
-    "ledger": "What became of the messages. One row per topic, partition and trading date.",
-    "pipeline_runs": "The steps of the pipeline that ran last. One row per run.",
-}
+_OPS = ("freshness", "ledger", "pipeline_runs")
 # The tables of refused rows, by what they hold.
 QUARANTINED = ("quotes", "candles", "trades", "actions", "profiles")
 QUARANTINE = Table(
@@ -127,8 +124,12 @@ def _table(model: Described, types: Types, many: set[tuple[str, str]]) -> Table:
 
 def _ops_table(name: str, types: Types) -> Table:
     published = _published("ops", name, types)
-    columns = [_column(name, column, "", kind, many=False, key=False) for column, kind in published.items()]
-    return Table(name, "ops", _OPS[name], tuple(columns))
+    about = ops_tables()[name]
+    columns = [
+        _column(name, column, about["columns"][column], kind, many=False, key=False)
+        for column, kind in published.items()
+    ]
+    return Table(name, "ops", about["description"], tuple(columns))
 
 
 def _published(schema: str, name: str, types: Types) -> Mapping[str, str]:
@@ -143,7 +144,7 @@ def _column(table: str, name: str, description: str, data_type: str, *, many: bo
     return Column(
         name,
         kind,
-        description or _spoken(name),
+        description,
         is_date=is_date,
         hidden=many,
         key=key,
@@ -171,11 +172,3 @@ def _folder(table: str, name: str, kind: str, data_type: str) -> str:
     if kind == "dateTime":
         return "Times"
     return "Prices" if data_type.upper().startswith(("DECIMAL", "NUMBER")) else "Counts"
-
-
-def _spoken(name: str) -> str:
-    """
-    >>> _spoken("loaded_at")
-    'Loaded at.'
-    """
-    return name.replace("_", " ").capitalize() + "."

@@ -62,8 +62,8 @@ class LocalSession:
             frame: pd.DataFrame = self.con.execute(sql, list(params)).df()
             return frame
 
-    def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
-        """Return an answer in columns."""
+    def arrow(self, sql: str, params: Sequence[Any] = (), *, exact: bool = False) -> "pa.Table":
+        """Return an answer in columns, which are exact in any case."""
         with duckdb_errors(self._path):
             return self.con.sql(sql, params=list(params)).to_arrow_table()
 

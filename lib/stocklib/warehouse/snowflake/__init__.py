@@ -240,8 +240,9 @@ class _Published:
     def query(self, sql: str, params: Sequence[Any] = ()) -> "pd.DataFrame":
         return to_frame(self.arrow(sql, params))
 
-    def arrow(self, sql: str, params: Sequence[Any] = ()) -> "pa.Table":
-        return to_table(self._session.arrow(sql, [_plain(value) for value in params]))
+    def arrow(self, sql: str, params: Sequence[Any] = (), *, exact: bool = False) -> "pa.Table":
+        answer = self._session.arrow(sql, [_plain(value) for value in params])
+        return to_exact(answer) if exact else to_table(answer)
 
     def published_build(self) -> Build | None:
         return self._build or read_build(self._session, f"{self._database}.")
