@@ -145,12 +145,12 @@ def test_a_missing_function_or_parameter_is_named(
 @pytest.mark.parametrize(
     ("function", "text", "said"),
     [
-        ("failing", 'return sma(bars["close"], window)', "in failing, fails: window=0 is not possible"),
-        ("by_column", 'return (bars["date"]', "in by_column, fails: KeyError: 'date': the dates are the index"),
+        ("failing", 'return sma(bars["close"], window)', "in failing: window=0 is not possible"),
+        ("by_column", 'return (bars["date"]', "in by_column: KeyError: 'date'; the bars have symbol, open, high"),
         ("numbers", "def numbers", "numbers returns ndarray: it must return a series by date"),
         ("short", "def short", "short returns 3 weights for 240 bars: it must return one for each bar"),
         ("by_place", "def by_place", "by_place returns weights on other dates than the bars'"),
-        ("nothing", "def nothing", "in nothing, fails: TypeError: nothing() takes 0 positional arguments"),
+        ("nothing", "def nothing", "in nothing: TypeError: nothing() takes 0 positional arguments"),
     ],
 )
 def test_an_error_of_the_function_names_its_line(
@@ -164,9 +164,9 @@ def test_an_error_of_the_function_names_its_line(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("import pandas\n\ndef dip(bars)\n    return 1\n", "line 3 fails: SyntaxError: expected ':'"),
-        ("x = 1\n\ny = x / 0\n", "line 3 fails: ZeroDivisionError: division by zero"),
-        ("import no_such_module\n", "line 1 fails: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("import pandas\n\ndef dip(bars)\n    return 1\n", "line 3: SyntaxError: expected ':'"),
+        ("x = 1\n\ny = x / 0\n", "line 3: ZeroDivisionError: division by zero"),
+        ("import no_such_module\n", "line 1: ModuleNotFoundError: No module named 'no_such_module'"),
     ],
 )
 def test_a_file_that_cannot_be_run_names_its_line(gold: Settings, tmp_path: Path, text: str, said: str) -> None:

@@ -62,7 +62,7 @@ def _run(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise InputError(f"{_where(path, error)} fails: {_why(error)}") from error
+        raise InputError(f"{_where(path, error)}: {_why(error)}") from error
     return module
 
 
@@ -75,10 +75,9 @@ def _checked(function: Strategy, name: str, path: Path) -> Strategy:
             weights = function(bars, **parameters)
         except Exception as error:
             where = _where(path, error, first=_line(function))
-            hint = (
-                ": the dates are the index of the bars" if isinstance(error, KeyError) and "date" in str(error) else ""
-            )
-            raise InputError(f"{where}, in {name}, fails: {_why(error)}{hint}") from error
+            has = f"; the bars have {', '.join(bars.columns)}, and their dates as index"
+            hint = has if isinstance(error, KeyError) else ""
+            raise InputError(f"{where}, in {name}: {_why(error)}{hint}") from error
         if fault := _fault(weights, bars):
             raise InputError(f"{_at(path, _line(function))}, {name} {fault}")
         return weights  # type: ignore[no-any-return]
