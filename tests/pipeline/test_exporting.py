@@ -240,6 +240,29 @@ def test_a_table_that_is_too_long_for_excel_is_refused_before_anything_is_writte
     assert [path.name for path in export(settings, tmp_path / "out", tables=["ticks"])] == ["ticks.parquet"]
 
 
+def test_companies_of_any_size_and_name_keep_both_in_excel(gold: Settings, tmp_path: Path) -> None:
+    name = '=1+1 🚀 "Ünïcode" & <b> \'s'
+    settings = copy(
+        gold,
+        tmp_path / "home",
+        f"update silver.dim_stock_symbols set company_name = $${name}$$ where symbol = 'IBM'",
+        "update gold.gold_treechart set market_cap = 4.5e12, avg_price = 0.0001 where symbol = 'IBM'",
+        "update gold.fact_daily_stock_quotes set volume = 10000000000, close_price = 700000, high_price = 700000 "
+        "where symbol = 'IBM'",
+    )
+    (path,) = export(settings, tmp_path / "out", format="xlsx")
+    book = openpyxl.load_workbook(path)
+
+    def of_ibm(table: str, *columns: str) -> list[Any]:
+        header = [cell.value for cell in book[table][1]]
+        row = next(row for row in book[table].iter_rows(min_row=2) if row[header.index("symbol")].value == "IBM")
+        return [(row[header.index(name)].value, row[header.index(name)].data_type) for name in columns]
+
+    assert of_ibm("dim_stock_symbols", "company_name") == [(name, "s")]
+    assert of_ibm("gold_treechart", "market_cap", "avg_price") == [(4.5e12, "n"), (0.0001, "n")]
+    assert of_ibm("fact_daily_stock_quotes", "volume", "close_price") == [(10**10, "n"), (700_000, "n")]
+
+
 def test_an_answer_becomes_the_file_that_its_name_says(gold: Settings, tmp_path: Path, monkeypatch: Any) -> None:
     sql = "select symbol, quote_date, close_price, '=1' as text from gold.fact_daily_stock_quotes order by all limit 3"
     monkeypatch.setenv("STOCKS_HOME", str(gold.home))

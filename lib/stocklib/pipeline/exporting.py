@@ -120,7 +120,8 @@ def _written_to(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise WarehouseError(f"{path} cannot be written: {error}") from error
+        hint = "; is it open in another program?" if isinstance(error, PermissionError) else ""
+        raise WarehouseError(f"{path} cannot be written: {error}{hint}") from error
 
 
 @contextmanager

@@ -27,7 +27,6 @@ from workbench.cli.base import DATE, LISTED, PARAMETERS, print_table, verb
 )
 def query(settings: Settings, sql: str, form: str | None, out: Path | None) -> None:
     """Query the published tables (schemas bronze, silver, gold, ops) in SQL."""
-    from stocklib.pipeline.exporting import export_answer
     from stocklib.warehouse import open_warehouse
     from stocklib.warehouse.spreadsheets import to_csv
 
@@ -36,6 +35,8 @@ def query(settings: Settings, sql: str, form: str | None, out: Path | None) -> N
     if out and form:
         raise click.UsageError("--format is what is printed; with --out the file's ending is the format: leave one out")
     if out:
+        from stocklib.pipeline.exporting import export_answer
+
         click.echo(export_answer(settings, sql, out))
         return
     frame = open_warehouse(settings).query(sql)
