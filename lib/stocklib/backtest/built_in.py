@@ -102,10 +102,10 @@ def momentum_rotation(prices: pd.DataFrame | Bars, window: int = 126, *, hold: i
 def volatility_target(
     prices: pd.DataFrame | Bars, target_percent: float = 15.0, window: int = 30, *, most: float = 1.0, step: float = 0.1
 ) -> pd.Series:
-    """Hold a share such that the volatility of the last ``window`` returns would be the target: target / volatility.
+    """Hold target / volatility of the account, at most ``most``; the volatility is that of the last ``window`` returns.
 
-    The share is ``most`` at most, in steps of ``step``, so that not every bar is a trade. ``InputError`` for bars
-    within the day, whose deviation is not that of sessions.
+    The weight changes in steps of ``step``, so that not every bar is a trade. ``InputError`` for bars within the day,
+    whose deviation is not that of sessions.
     """
     for name, given in (("target_percent", target_percent), ("most", most), ("step", step)):
         check_number(name, given, expected="a positive number", within=lambda value: value > 0)

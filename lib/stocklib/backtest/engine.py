@@ -34,17 +34,17 @@ def run(
 ) -> Result:
     """Trade target weights on the bars of one symbol or of several.
 
-    ``weights`` are shares of the account's value, decided at a bar's close: a series for one symbol (a signal of 0 and
-    1 is out and all in, -1 is sold short), a frame with a column a symbol for several. The weights of bar t are traded
-    at the ``fill`` of bar t + 1: its open, close or vwap; those of the last bar never are. Nothing is decided with a
-    price that was not yet known.
+    ``weights`` are fractions of the account's value, decided at a bar's close: a series for one symbol (a signal of 0
+    and 1 is out and all in, -1 is sold short), a frame with a column a symbol for several. The weights of bar t are
+    traded at the ``fill`` of bar t + 1: its open, close or vwap; the weights of the last bar are never traded. Nothing
+    is decided with a price that was not yet known.
 
     What is traded: with ``rebalance="change"`` the symbols whose target changed; with ``bar``, ``week``, ``month`` or
     ``quarter`` every symbol, on each bar or on the first one of each period, back to its target. Targets and amounts
     that differ by less than 1e-9 (of the account) are equal. Sales come first, then what is bought back of short
     positions, then purchases; where the money is short, all purchases shrink alike, and the proceeds of a short
     position cannot be spent. A symbol without a bar (or vwap) is traded on its next one, and valued at its last close
-    until then. Targets are shares of the account's value at the prices of the fill.
+    until then. Targets are fractions of the account's value at the prices of the fill.
 
     What it costs: ``slippage_bps`` of the price, against you; ``commission_bps`` of the value, at least
     ``minimum_fee``, on each fill; ``borrow_percent`` a year, 1/252 of it each bar, on the value sold short at the

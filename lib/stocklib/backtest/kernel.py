@@ -45,7 +45,7 @@ class Rules(NamedTuple):
 
 
 class Account(NamedTuple):
-    """By symbol: shares, average price, and borrowing costs since the last fill; and the account's money."""
+    """By symbol: shares, average price, and the borrowing costs since the last fill (``loan``); the account's money."""
 
     shares: Any
     entry: Any
@@ -54,7 +54,10 @@ class Account(NamedTuple):
 
 
 class Book(NamedTuple):
-    """The result of ``simulate``. A row of ``fills``: bar, symbol, shares, price, fee, slippage, loan, reason."""
+    """The result of ``simulate``. A row of ``fills``: bar, symbol, shares, price, fee, slippage, loan, reason.
+
+    ``loan`` is the borrowing cost since the symbol's last fill, as in ``Account``.
+    """
 
     equity: Any
     cash: Any

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 # Called with the number of finished runs, and of all runs.
 Progress = Callable[[int, int], None]
 
-_PATIENCE = 2.0
+_QUIET_SECONDS = 2.0
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def shown(unit: str = "runs") -> Iterator[Progress]:
     with ExitStack() as stack:
 
         def report(done: int, of: int) -> None:
-            if not (bar.tasks or done == of or time.monotonic() - since < _PATIENCE):
+            if not (bar.tasks or done == of or time.monotonic() - since < _QUIET_SECONDS):
                 stack.enter_context(bar)
                 bar.add_task("", total=of)
             for task in bar.tasks:

@@ -46,13 +46,13 @@ def sweep(
     """
     with nullcontext(on_progress) if on_progress else shown() as report:
         table = try_all(prices, strategy, grid, workers=workers, on_progress=report, options=options)
-    table.attrs["warning"] = luck(table, session_days(read_bars(prices).times).nunique())
+    table.attrs["warning"] = luck_warning(table, session_days(read_bars(prices).times).nunique())
     if table.attrs["warning"]:
         log.warning("%s", table.attrs["warning"])
     return table
 
 
-def luck(table: pd.DataFrame, bars: int) -> str:
+def luck_warning(table: pd.DataFrame, bars: int) -> str:
     """Return why the best Sharpe ratio of a sweep may be luck; an empty text when luck does not explain it.
 
     The best of n independent tries of no skill is expected at σ ((1 - γ) Φ⁻¹(1 - 1/n) + γ Φ⁻¹(1 - 1/(n e))), σ the
@@ -105,7 +105,7 @@ def walk_forward(
     """Choose the best parameters on ``train`` bars, trade them on the next ``test`` bars, and so on; one account.
 
     The best is that of the highest ``by`` (a column of ``sweep``) in sample. The weights of a stretch are computed on
-    all bars up to it, so that its windows are full. ``options`` are those of ``run``.
+    all bars up to its end, so that its windows are full. ``options`` are those of ``run``.
     """
     if not isinstance(prices, pd.DataFrame):
         raise InputError(f"walk_forward cuts a frame of bars, not {type(prices).__name__}")

@@ -28,15 +28,15 @@ def round_trips(bars: Bars, book: Book, last: Floats) -> pd.DataFrame:
     """Return a row a trade; a fill that reverses a position ends one and begins the next. ``last``: the last closes."""
     open_trades: dict[int, _Trade] = {}
     ended: list[dict[str, Any]] = []
-    for bar, symbol, amount, price, fee, slippage, loan, reason in book.fills.tolist():
+    for bar, symbol, amount, price, fee, slippage, borrow_cost, reason in book.fills.tolist():
         place, left, costs = int(symbol), amount, fee + slippage
         trade = open_trades.get(place)
         if trade is not None:
-            trade.lend(loan)
+            trade.add_borrow_cost(borrow_cost)
         if trade is not None and trade.held * amount < 0:
             part = min(abs(amount), abs(trade.held)) / abs(amount)
             closing = amount * part
-            trade.take(closing, price, fee * part, costs * part)
+            trade.apply_fill(closing, price, fee * part, costs * part)
             left = amount - closing
             if abs(trade.held) <= TOLERANCE * trade.most:
                 ended.append(trade.row(bars, place, exit_bar=int(bar), reason=int(reason)))
@@ -46,9 +46,9 @@ def round_trips(bars: Bars, book: Book, last: Floats) -> pd.DataFrame:
             continue
         share = left / amount
         trade = trade or open_trades.setdefault(place, _Trade(int(bar)))
-        trade.take(left, price, fee * share, costs * share)
+        trade.apply_fill(left, price, fee * share, costs * share)
     for place, trade in open_trades.items():
-        trade.lend(float(book.loan[place]))
+        trade.add_borrow_cost(float(book.loan[place]))
         ended.append(trade.row(bars, place, exit_bar=None, reason=0, last=float(last[place])))
     ended.sort(key=lambda row: (row.pop("order"), row["symbol"]))
     frame = pd.DataFrame(ended, columns=_COLUMNS)
@@ -67,7 +67,7 @@ class _Trade:
         self.held = self.most = self.profit = self.costs = self.spent = 0.0
         self.entered = self.entered_value = self.left = self.left_value = 0.0
 
-    def take(self, amount: float, price: float, fee: float, costs: float) -> None:
+    def apply_fill(self, amount: float, price: float, fee: float, costs: float) -> None:
         """Apply a fill: one in the position's direction adds to it, one against it reduces it."""
         adds = amount * self.held >= 0
         self.held += amount
@@ -83,8 +83,8 @@ class _Trade:
             self.left += abs(amount)
             self.left_value += abs(amount) * price
 
-    def lend(self, cost: float) -> None:
-        """Add what a short position paid for its loan."""
+    def add_borrow_cost(self, cost: float) -> None:
+        """Add what a short position paid for its borrowed shares."""
         self.profit -= cost
         self.costs += cost
 

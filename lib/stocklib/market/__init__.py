@@ -165,11 +165,11 @@ def _bars(
     last: date | None,
     resolution: str,
     adjust: str,
-    suspect: bool,
+    keep_suspect: bool,
 ) -> pd.DataFrame:
     """Return the bars as traded, with the factors that ``adjust`` needs."""
     # later dividends count as well, and the close before each
-    daily = read_daily(look, there, first, None if adjust == "total" else last, suspect=suspect)
+    daily = read_daily(look, there, first, None if adjust == "total" else last, keep_suspect=keep_suspect)
     if adjust == "total":
         daily["dividend_factor"] = dividend_factors(daily, read_actions(look, there))
         daily = daily[daily["date"] <= pd.Timestamp(last)] if last else daily

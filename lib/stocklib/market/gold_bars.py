@@ -13,14 +13,14 @@ from stocklib.warehouse import Reader
 
 
 def read_daily(
-    look: Reader, wanted: Sequence[str], first: date | None, last: date | None, *, suspect: bool = True
+    look: Reader, wanted: Sequence[str], first: date | None, last: date | None, *, keep_suspect: bool = True
 ) -> pd.DataFrame:
     """Return daily bars as traded: symbol, date, open, high, low, close, volume, is_final, data_source, split_factor.
 
-    Without ``suspect``, bars that silver.suspect_bars names are left out.
+    Without ``keep_suspect``, bars that silver.suspect_bars names are left out.
     """
     where, params = where_clause("quote_date", wanted, first, last)
-    if not suspect:
+    if not keep_suspect:
         # the symbols again, so that the view checks only their bars
         named, names = where_clause("quote_date", wanted, None, None)
         where += f" and (symbol, quote_date) not in (select symbol, quote_date from silver.suspect_bars where {named})"  # noqa: S608
