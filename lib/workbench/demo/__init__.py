@@ -126,12 +126,12 @@ def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
 
     def advance(done: int, total: int | None = None, text: str = "") -> None:
         nonlocal said
-        consumer.watch()
+        consumer.ensure_running()
         if done - said >= _REPORT_QUOTES:
             said = done
             say(f"    {done:,} quotes  {text}")
 
-    consumer.watch()
+    consumer.ensure_running()
     try:
         produced = produce(settings, until_close=True, symbols=symbols, on_progress=advance)
         say(_indent(str(produced)))

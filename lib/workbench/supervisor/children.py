@@ -21,7 +21,7 @@ _WELL_SECONDS = 60.0
 _LOG_BYTES = 20_000_000
 # How long each role may take to end in order: the producer flushes, the consumer reads to the end and writes, the
 # loader makes one more batch.
-_PATIENCE = {"producer": 20.0, "trades": 20.0, "consumer": 40.0, "loader": 120.0, "keeper": 20.0}
+_END_SECONDS = {"producer": 20.0, "trades": 20.0, "consumer": 40.0, "loader": 120.0, "keeper": 20.0}
 
 
 class Child:
@@ -40,23 +40,23 @@ class Child:
         self._began = self._due = 0.0
         self._failures = 0
 
-    def watch(self) -> None:
-        """Start it where it does not run and its pause is over; ``StocksError`` where a restart would fail again."""
+    def ensure_running(self) -> None:
+        """Start the process if it is down and its pause is over; ``StocksError`` where a restart would fail again."""
         if self._process is not None and self._process.poll() is not None:
             self._reap()
         if self._process is None and not self.is_done and time.monotonic() >= self._due:
             self._start()
 
     def request_stop(self) -> None:
-        """Ask it to end in order."""
+        """Ask the process to end in order."""
         if self._process and self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.write(b"stop\n")
                 self._process.stdin.flush()
 
     def finish(self, *, on_wait: Callable[[], None] = lambda: None) -> None:
-        """Ask it to end in order, wait for that, and kill it where it takes too long."""
-        deadline = time.monotonic() + _PATIENCE[self.role]
+        """Ask the process to end in order, wait for that, and kill it where it takes too long."""
+        deadline = time.monotonic() + _END_SECONDS[self.role]
         self.request_stop()
         while not self.has_ended() and time.monotonic() < deadline:
             on_wait()
@@ -64,11 +64,11 @@ class Child:
         self.end()
 
     def has_ended(self) -> bool:
-        """Whether it does not run."""
+        """Return whether the process does not run."""
         return self._process is None or self._process.poll() is not None
 
     def end(self) -> None:
-        """Kill it, unless it has ended."""
+        """Kill the process, unless it has ended."""
         if self._process is None:
             return
         if self._process.poll() is None:
@@ -81,13 +81,13 @@ class Child:
         self._process = None
 
     def restart(self) -> None:
-        """End it at once; ``watch`` starts it again."""
+        """Kill the process; ``ensure_running`` starts it again."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
     def _start(self) -> None:
-        if self._began:
+        if self.pid is not None:
             self.restarts += 1
         self._began = time.monotonic()
         command = [sys.executable, "-m", "workbench.supervisor.roles", self.role, self._demo, self._plan.to_json()]

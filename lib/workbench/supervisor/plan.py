@@ -16,7 +16,10 @@ DONE, FAILED, HOPELESS = 0, 1, 3
 
 @dataclass(frozen=True)
 class Plan:
-    """``symbols`` None is the watchlist; ``land_seconds`` and ``load_seconds`` are those of a batch."""
+    """``symbols`` None is the watchlist.
+
+    ``land_seconds``: when a lake object is closed; ``load_seconds``: the least time between two publishes.
+    """
 
     source: str = "quotes"
     symbols: Sequence[str] | None = None
@@ -27,25 +30,25 @@ class Plan:
 
     @property
     def producers(self) -> list[str]:
-        """The roles that produce: ``producer`` polls quotes, ``trades`` listens to the websocket."""
+        """Return the roles that produce: ``producer`` polls quotes, ``trades`` listens to the websocket."""
         return {"quotes": ["producer"], "trades": ["trades"], "both": ["producer", "trades"]}[self.source]
 
     def to_json(self) -> str:
-        """As one argument of a command line."""
+        """Return the plan as one argument of a command line."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
-        """The reverse."""
+        """Return the plan that ``to_json`` wrote."""
         return cls(**json.loads(text))
 
     def applied_to(self, settings: Settings) -> Settings:
-        """The settings with the plan's batches in them."""
+        """Return the settings with the plan's seconds."""
         return replace(settings, batch_max_seconds=self.land_seconds, load_seconds=self.load_seconds)
 
 
 def choose_seconds(settings: Settings, name: str, *, given: float | None) -> float:
-    """Return how long a batch takes: as given, else as set by the user, else the default of a stream."""
+    """Return the seconds of such a setting: as given, else as set by the user, else the default of a stream."""
     if given is not None:
         return given
     if settings.origins[name] in _STATED or settings.warehouse != "local":

@@ -23,7 +23,7 @@ from workbench.supervisor.plan import DONE, FAILED, HOPELESS, Plan
 
 log = logging.getLogger("workbench.supervisor")
 
-_EVENTS_BYTES = 20_000_000
+_MEASUREMENTS_BYTES = 20_000_000
 _LAST_LOAD_SECONDS = 60.0
 
 
@@ -71,10 +71,10 @@ def _listen_to_trades(
 def _consume(settings: Settings, plan: Plan, stop_requested: threading.Event, supervisor_gone: threading.Event) -> None:
     from stocklib.pipeline.landing import LandedBatch, land
 
-    write_event = _events(settings, "consumer")
+    write_measurement = _measurements(settings, "consumer")
 
     def landed(batch: LandedBatch) -> None:
-        write_event(
+        write_measurement(
             key=batch.key, topic=batch.topic, partition=batch.partition, first=batch.first, last=batch.last,
             messages=batch.messages,
         )  # fmt: skip
@@ -86,10 +86,10 @@ def _load(settings: Settings, plan: Plan, stop_requested: threading.Event, super
     from stocklib.pipeline.transform import follow
     from stocklib.pipeline.transform.micro_batches import PublishedBatch
 
-    write_event = _events(settings, "loader")
+    write_measurement = _measurements(settings, "loader")
 
     def published(batch: PublishedBatch) -> None:
-        write_event(
+        write_measurement(
             load_id=batch.loaded.load_id, objects=batch.loaded.objects, rows=batch.loaded.rows,
             models=batch.built.models, tests=batch.built.tests, whole=batch.built.is_whole, seconds=batch.seconds,
         )  # fmt: skip
@@ -106,7 +106,7 @@ def _keep(settings: Settings, plan: Plan, stop_requested: threading.Event, super
     from workbench import embedded
 
     deadline = time.monotonic() + _LAST_LOAD_SECONDS
-    # they are flushing
+    # the other roles are still finishing
     while any(beat.is_alive for beat in read_heartbeats(settings.home)) and time.monotonic() < deadline:
         time.sleep(0.2)
     embedded.down(settings)
@@ -131,18 +131,18 @@ def _read_commands(stop_requested: threading.Event, supervisor_gone: threading.E
     supervisor_gone.set()
 
 
-def _events(settings: Settings, role: str) -> Callable[..., None]:
-    """Return a writer of events with the wall clock, for measurements: JSON lines in ``logs/stream-<role>.jsonl``."""
+def _measurements(settings: Settings, role: str) -> Callable[..., None]:
+    """Return a writer of measurements with the wall clock: JSON lines in ``logs/stream-<role>.jsonl``."""
     path = settings.home / "logs" / f"stream-{role}.jsonl"
     with suppress(FileNotFoundError):
-        if path.stat().st_size > _EVENTS_BYTES:
+        if path.stat().st_size > _MEASUREMENTS_BYTES:
             path.replace(path.with_name(f"{path.name}.1"))
 
-    def write_event(**facts: Any) -> None:
+    def write_measurement(**facts: Any) -> None:
         with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"at": time.time(), **facts}) + "\n")
 
-    return write_event
+    return write_measurement
 
 
 if __name__ == "__main__":

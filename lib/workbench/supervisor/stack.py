@@ -28,7 +28,7 @@ class Servers:
         self._say = say
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name="servers", daemon=True)
-        self._mute = 0
+        self._unanswered_checks = 0
         self.moved = threading.Event()
         self.restarts = 0
         self._wanted = embedded.wanted(settings)
@@ -69,14 +69,14 @@ class Servers:
         if must_answer:
             mute = [server.name for server in embedded.status(self._settings) if server.alive and not server.answering]
             # twice: one late answer does not mean that the server is dead
-            self._mute = self._mute + 1 if mute else 0
-            return self._mute < 2
+            self._unanswered_checks = self._unanswered_checks + 1 if mute else 0
+            return self._unanswered_checks < 2
         return True
 
     def _bring_back(self) -> None:
         replay_died = "replay" in self._wanted and not embedded.is_alive(self._settings, "replay")
         before = [self._settings.values[name] for name in _ADDRESSES]
-        self._mute = 0
+        self._unanswered_checks = 0
         self.restarts += 1
         log.warning("a server of the embedded stack died: restarting it")
         embedded.up(self._settings, on_progress=lambda text: log.info("%s", text))

@@ -34,12 +34,12 @@ def run_stream(
     children: dict[str, Child] = {}
     try:
         if servers.started_here:
-            keeper.watch()
+            keeper.ensure_running()
         settings = servers.begin()
         children = {role: Child(role, settings, plan) for role in ("loader", "consumer", *plan.producers)}
         began = time.monotonic()
         while not _is_over([children[role] for role in plan.producers], plan, stop, began):
-            _watch(children, servers)
+            _ensure_running(children, servers)
             on_status(read_status(settings, children, servers))
             stop.wait(_LOOK_SECONDS)
         for role in plan.producers:
@@ -59,11 +59,11 @@ def _is_over(producers: Sequence[Child], plan: Plan, stop: threading.Event, bega
     return stop.is_set() or is_late or all(producer.is_done for producer in producers)
 
 
-def _watch(children: dict[str, Child], servers: Servers) -> None:
+def _ensure_running(children: dict[str, Child], servers: Servers) -> None:
     if servers.moved.is_set():
         servers.moved.clear()
         log.warning("the embedded servers have other addresses now: restarting every process")
         for child in children.values():
             child.restart()
     for child in children.values():
-        child.watch()
+        child.ensure_running()

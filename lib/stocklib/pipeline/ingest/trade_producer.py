@@ -127,14 +127,14 @@ class _TradeRun(FeedRun):
         return timedelta(seconds=max(_LEAD_SECONDS, machine))
 
     def _has_passed(self, today: Session) -> bool:
-        """Whether everything of a session that will come has come."""
-        heard: datetime | None = self.finnhub.now()
+        """Return whether every trade of a session has come."""
+        complete: datetime | None = self.finnhub.now()
         if self.feed.is_open:
-            heard = self.feed.complete_until if self.finnhub.source == "replay" else self.finnhub.now() - _GRACE
-        return heard is not None and heard >= today.close + self._settle
+            complete = self.feed.complete_until if self.finnhub.source == "replay" else self.finnhub.now() - _GRACE
+        return complete is not None and complete >= today.close + self._settle
 
     def _listen(self) -> None:
-        """One message, or none within a moment."""
+        """Publish the trades of the next message, if one comes within a moment."""
         try:
             if self.stepper and self.feed.is_open:
                 self.stepper.step()
@@ -158,7 +158,7 @@ class _TradeRun(FeedRun):
         self.finnhub.wait_until(begin if self.finnhub.pace.step else min(begin, now + timedelta(seconds=60)))
 
     def _refresh_clock(self) -> None:
-        """A machine that slept has lost count of the time; a replay says it with each message."""
+        """Ask for the source's clock now and then: a machine that slept has lost count of the time."""
         if time.monotonic() - self._asked < _CLOCK_SECONDS:
             return
         self._asked = time.monotonic()
