@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
         "postgresql://me:other-secret@db:5432/airflow",
         "https://other-secret@host/x",
         "password = other-secret",
+        "password = 'other-secret'",
+        "passphrase=other-secret is wrong",
         "Authorization: Bearer other-secret",
         "https://s3/b/k?X-Amz-Credential=other-secret%2F1&X-Amz-Signature=other-secret&X-Amz-Security-Token=other-secret",
         "https://a.blob.core.windows.net/stage/f?sv=2024&sig=other-secret&se=2026",
@@ -53,6 +55,8 @@ def test_what_is_no_secret_is_told() -> None:
     # a replay may take any key
     assert hide_secrets(said, ["any", "a"]) == said.replace(" a ", " *** ")
     assert hide_secrets("asked with any: refused", ["any"]) == "asked with ***: refused"
+    # one that begins or ends with no letter
+    assert hide_secrets("cannot use p@ss! as passphrase", ["p@ss!"]) == "cannot use *** as passphrase"
 
 
 PROGRAM = """

@@ -304,7 +304,8 @@ def test_state_files_are_written_in_one_place() -> None:
     """Nothing in the library writes a file in place: what does so on purpose is named here, with its reason."""
     on_purpose = {
         "state_files.py",  # the place
-        "warehouse/lock.py",  # a lock must stay the same file
+        "warehouse/local/lock.py",  # a lock must stay the same file
+        "pipeline/exporting.py",  # into a folder of unfinished files, which are renamed when they are whole
     }
     found = set()
     for path in (ROOT / "lib" / "stocklib").rglob("*.py"):

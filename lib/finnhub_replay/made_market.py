@@ -39,7 +39,10 @@ def closes(made: Tape, symbol: str) -> dict[date, float]:
 
 def write(folder: Path) -> Path:
     """Write the files that the replay reads; return the path of the bars."""
-    shutil.copytree(_DATA, folder, dirs_exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in _DATA.iterdir():
+        # without its permissions: an installed package may be read-only
+        shutil.copyfile(path, folder / path.name)
     made = made_companies()
     bars = []
     for symbol, company in made.companies.items():

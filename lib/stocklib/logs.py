@@ -28,7 +28,8 @@ _PATTERNS = (
     ),
     (
         re.compile(
-            r"(?i)\b(token|password|secret|api_?key|signature|credential|authorization)(\s*[=:]\s*)[^\s&,;'\"]+"
+            r"(?i)\b(token|password|passphrase|secret|api_?key|signature|credential|authorization)(\s*[=:]\s*['\"]?)"
+            r"[^\s&,;'\"]+"
         ),
         r"\1\2***",
     ),
@@ -80,5 +81,5 @@ def _any_of(secrets: Collection[str]) -> "re.Pattern[str]":
     paths = {path for secret in plain if "://" in secret and len(path := urlsplit(secret).path) > 1}
     spelt = plain | paths | {quote(secret, safe="") for secret in plain} | {quote_plus(secret) for secret in plain}
     # a short one, such as "any" for a replay that takes any key, may be part of an ordinary word
-    found = [re.escape(one) if len(one) >= _LONG else rf"\b{re.escape(one)}\b" for one in sorted(spelt, key=len)]
-    return re.compile("|".join(reversed(found)) or r"(?!)")
+    whole = {one: re.escape(one) if len(one) >= _LONG else rf"(?<!\w){re.escape(one)}(?!\w)" for one in spelt}
+    return re.compile("|".join(whole[one] for one in sorted(spelt, key=len, reverse=True)) or r"(?!)")

@@ -20,7 +20,7 @@ from mirrors import ROOT
 
 from stocklib.settings import Settings
 from workbench.cli import main
-from workbench.cli.base import print_table
+from workbench.cli.base import SECTIONS, print_table
 
 STOCKS = Path(sys.executable).parent / "stocks"
 
@@ -29,6 +29,17 @@ def run(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess
     return subprocess.run(
         [STOCKS, *arguments], env={**os.environ, **(environ or {})}, capture_output=True, text=True, check=False
     )
+
+
+def test_the_help_has_every_verb_once_with_its_whole_sentence() -> None:
+    told = CliRunner().invoke(main, ["--help"], terminal_width=100).output
+    verbs = [name for names in SECTIONS.values() for name in names]
+    assert sorted(verbs) == sorted(main.commands)
+    shown = " ".join(told.split())
+    for name in verbs:
+        sentence = " ".join((main.commands[name].help or "").partition("\n\n")[0].split())
+        assert f" {name} {sentence}" in shown
+    assert "..." not in told.partition("\n\nBegin:")[2]
 
 
 def test_every_verb_has_help() -> None:

@@ -1,6 +1,7 @@
 """How runs end, and what a run that could not do everything says."""
 
 import gzip
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from conftest import StartReplay
 from kafka import KafkaConsumer
+from kafka.errors import KafkaConnectionError
 
 from stocklib.errors import CorruptObject, HistoryMissing, StreamError
 from stocklib.lake import Lake
@@ -95,6 +97,24 @@ def test_a_run_whose_group_does_not_settle_says_so_and_ends_with_an_error(
     assert "has not settled for" in beat.facts["trouble"]
     alarm, _ = check_heartbeat(replace(beat, ended=None), [beat], Moment(None, beat.at + 31))
     assert beat.facts["trouble"] in (alarm or "")
+
+
+@pytest.mark.parametrize("bound", [{}, {"duration": 2.5}])
+def test_a_run_that_is_over_while_kafka_is_away_ends_in_order(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: dict[str, float]
+) -> None:
+    def refuse(*given: Any, **more: Any) -> Any:
+        raise KafkaConnectionError("away")
+
+    monkeypatch.setattr(KafkaConsumer, "poll", refuse)
+    stop = threading.Event()
+    # after several tries, of which each waits longer
+    threading.Timer(2.5, stop.set).start()
+    done = land(settings, stop=stop, **bound)
+    assert done.ended in ("stopped as asked", "2.5 seconds are over")
+    (beat,) = read_heartbeats(settings.home, past=True)
+    assert beat.ended in ("stopped", "done")
+    assert beat.facts["errors"] >= 2
 
 
 @pytest.mark.embedded_kafka  # Apache Kafka takes no such message

@@ -21,12 +21,21 @@ from stocklib.pipeline.landing import land, lander
 from stocklib.pipeline.loading import load
 from stocklib.pipeline.readmission import read_everywhere
 from stocklib.pipeline.reconcile import balance, prepublish_check, record
-from stocklib.pipeline.reconcile.balance import CONFIRMED, KAFKA_LAKE, LAKE_RAW, RAW_SILVER, Balance
+from stocklib.pipeline.reconcile.balance import (
+    CONFIRMED,
+    KAFKA_LAKE,
+    LAKE_RAW,
+    OF_EVENTS,
+    OF_MESSAGES,
+    RAW_SILVER,
+    Balance,
+)
 from stocklib.pipeline.reconcile.ledger_queries import Span
 from stocklib.pipeline.transform import transform
 from stocklib.settings import Settings, describe, read_settings
 from stocklib.stream import Producer
 from stocklib.warehouse import open_warehouse
+from stocklib.warehouse.table_columns import columns
 from workbench.cli import main
 from workbench.embedded.kafka import BUCKET
 
@@ -331,6 +340,14 @@ def test_a_bounded_ledger_begins_and_ends_at_midnight_in_new_york() -> None:
         f"select strftime(record_timestamp, '%Y-%m-%d %H:%M:%S') from (values {values}) r(load_id, record_timestamp)"
     )
     assert [at for (at,) in duckdb.sql(f"{asked} where {kept} order by 1").fetchall()] == rows[1:3]
+
+
+def test_the_counts_are_stored_in_the_columns_that_they_name(copied: dict[str, str]) -> None:
+    stated = {table: list(columns(f"ops.{table}", snowflake=False)) for table in ("ledger", "ledger_runs")}
+    assert stated["ledger"][5:] == list(OF_MESSAGES)
+    assert stated["ledger_runs"][2:] == list(OF_EVENTS)
+    rows = balance(read_settings(environ=copied)).to_tables()
+    assert all(len(row) == len(stated[table]) for table in stated for row in rows[table])
 
 
 def test_the_command_prints_the_balance_and_its_exit_status_is_the_verdict(copied: dict[str, str]) -> None:

@@ -4,17 +4,16 @@ A heavy import waits until a verb needs it. An error of ours is printed as a sen
 status is 1, and that of a wrong command line is 2.
 """
 
-# the order of the verbs in the help
-from workbench.cli import (  # noqa: F401, I001
+from workbench.cli import (  # noqa: F401
+    analysis_commands,
+    dead_letter_commands,
+    ledger_commands,
+    powerbi_commands,
+    read_commands,
     server_commands,
     stream_commands,
     supervisor_commands,
     warehouse_commands,
-    ledger_commands,
-    dead_letter_commands,
-    read_commands,
-    analysis_commands,
-    powerbi_commands,
 )
 from workbench.cli.base import main
 

@@ -62,11 +62,28 @@ def _explain(error: OSError) -> str:
     return f"{where or 'a file'} cannot be used ({error.strerror or error}): {_MACHINE[error.errno or 0]}"
 
 
+# The verbs by what a person is about to do.
+SECTIONS = {
+    "Begin": ("demo", "lab", "doctor", "settings"),
+    "Analyse": ("query", "tables", "export", "report", "tearsheet", "run", "runs", "powerbi", "powerbi-refresh"),
+    "Every day": ("day", "schedule", "backfill", "daily", "load", "transform", "rebuild", "dbt", "init"),
+    "Live": ("stream", "produce", "consume"),
+    "Servers on this machine": ("up", "status", "down", "replay"),
+    "Check": ("ledger", "dlq", "cost"),
+}
+
+
 class _Verbs(click.Group):
-    """Verbs in the order of the pipeline, and our errors as sentences."""
+    """Verbs in sections, each with a whole sentence, and our errors as sentences."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return [name for names in SECTIONS.values() for name in names]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                texts = ((name, self.commands[name].help or "") for name in names)
+                formatter.write_dl([(name, " ".join(text.partition("\n\n")[0].split())) for name, text in texts])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -14,7 +14,7 @@ from datetime import time as clock_time
 from pathlib import Path
 
 from finnhub_replay import made_market, read_bars, recorded_bars
-from stocklib.errors import DateRangeError, LedgerUnbalanced, OtherRelease
+from stocklib.errors import DateRangeError, LedgerUnbalanced, OtherRelease, StreamError
 from stocklib.finnhub import Finnhub
 from stocklib.pipeline.ingest import produce
 from stocklib.pipeline.reconcile import Balance, balance, record
@@ -136,7 +136,9 @@ def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
         produced = produce(settings, until_close=True, symbols=symbols, on_progress=advance)
         say(_indent(str(produced)))
     finally:
-        consumer.finish()
+        failure = consumer.finish()
+    if failure:
+        raise StreamError(f"{failure}. What was confirmed is in Kafka: run the demo again")
 
 
 def _execute_analyses(settings: Settings) -> list[Path]:

@@ -51,7 +51,9 @@ def read_keys(settings: Settings) -> Keys:
     """Return the generated keys of this home, created once and readable only by their owner."""
     path = folder_of(settings) / "keys.json"
     with suppress(FileNotFoundError):
-        return Keys(**read_record(path, shape=dict.fromkeys(("access", "secret", "finnhub"), str), remedy=_LOST_KEYS))
+        names = ("access", "secret", "finnhub")
+        record = read_record(path, shape=dict.fromkeys(names, str), remedy=_LOST_KEYS)
+        return Keys(*(record[name] for name in names))
     keys = Keys(secrets.token_hex(10), secrets.token_hex(20), f"replay{secrets.token_hex(10)}")
     write_promise(path, json.dumps(asdict(keys)).encode(), private=True)
     return keys

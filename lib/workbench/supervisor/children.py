@@ -54,14 +54,16 @@ class Child:
                 self._process.stdin.write(b"stop\n")
                 self._process.stdin.flush()
 
-    def finish(self, *, on_wait: Callable[[], None] = lambda: None) -> None:
-        """Ask the process to end in order, wait for that, and kill it where it takes too long."""
+    def finish(self, *, on_wait: Callable[[], None] = lambda: None) -> str:
+        """Ask the process to end in order, and kill it where it takes too long; return what went wrong, or nothing."""
         deadline = time.monotonic() + _END_SECONDS[self.role]
         self.request_stop()
         while not self.has_ended() and time.monotonic() < deadline:
             on_wait()
             time.sleep(0.05)
+        is_done = self.is_done or (self._process is not None and self._process.poll() == DONE)
         self.end()
+        return "" if is_done else f"the {self.role} did not finish its work: {_last_line(self._log)}"
 
     def has_ended(self) -> bool:
         """Return whether the process does not run."""

@@ -155,14 +155,14 @@ class _Landing:
                 pause = 0.5
             except StreamError as error:
                 self._end.note(answered=False, idle=False)
-                log.error("%s; what was read and not landed will be read again", error)
+                log.error("%s; what was read and not landed will be read again; next try in %.1f s", error, pause)
                 self._errors += 1
                 self._state = "waiting for Kafka"
                 self._trouble = str(error)
                 self._leave()
                 self._heartbeat.beat(self._facts)
-                if not is_joined and (self._end.stop.wait(pause) or self._end.reason()):
-                    raise
+                if not is_joined:
+                    self._end.stop.wait(pause)
                 pause = min(pause * 2, 10.0)
         self.result.ended = reason
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -56,9 +56,12 @@ class RunMovement:
     unproven: int = 0
 
 
-# The counts of a day's messages, and of a run's events.
-OF_MESSAGES = tuple(one.name for one in fields(Movement))[5:]
-OF_EVENTS = tuple(one.name for one in fields(RunMovement))[2:-1]
+# The counts of a day's messages, and of a run's events: in the order of the columns of ops.ledger and ops.ledger_runs.
+OF_MESSAGES = (
+    *("landed", "loaded", "in_silver", "quarantined", "duplicates"),
+    *("waiting", "dead_letters", "readmitted", "lost"),
+)
+OF_EVENTS = ("confirmed", "in_raw", "in_lake", "in_kafka", "dead_letters", "lost")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
 from typing import Any
 
 from stocklib.errors import LakeError
@@ -15,7 +16,7 @@ from stocklib.pipeline.reconcile.balance import (
     Problem,
     RunMovement,
 )
-from stocklib.pipeline.reconcile.dead_letters import DeadLetter, once
+from stocklib.pipeline.reconcile.dead_letters import DeadLetter, day_of, once
 from stocklib.pipeline.reconcile.evidence import Sighting
 from stocklib.pipeline.reconcile.ledger_inputs import LedgerInputs, WarehouseCounts
 from stocklib.pipeline.reconcile.ranges import Ranges, group
@@ -197,9 +198,11 @@ def _movements(inputs: LedgerInputs, lost: Mapping[PartitionKey, int]) -> list[M
     counts: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     names = ("landed", "loaded", "in_silver", "quarantined", "duplicates", "lost", "waiting")
     for answers in inputs.answers.values():
-        for row in answers.movements:
-            numbers = (row[5], *row[5:])
-            counts[row[:5]] += Counter({name: int(n or 0) for name, n in zip(names, numbers, strict=True)})
+        for topic, topic_id, partition, day, hour, symbol, *numbers in answers.movements:
+            seen = Counter({name: int(n or 0) for name, n in zip(names, (numbers[0], *numbers), strict=True)})
+            if hour is not None:
+                day = day_of(round(hour.replace(tzinfo=UTC).timestamp() * 1000))
+            counts[topic, topic_id, partition, day, symbol] += seen
     for loaded in (False, True):
         for sighting in _landed(inputs, loaded=loaded):
             seen = Counter(landed=1, waiting=1, loaded=int(loaded))

@@ -188,4 +188,4 @@ def _unless_away(inputs: LedgerInputs, kind: type[StocksError], *hops: str) -> I
 def _days(since: date | None, day: date | None) -> tuple[date, date] | None:
     if since is None and day is None:
         return None
-    return (day or since or date(1970, 1, 1), day or date(9999, 12, 30))
+    return (day or since or date(1970, 1, 1), day or date.max)

@@ -17,6 +17,7 @@ from stocklib.warehouse import Warehouse
 _QUERIES = {path.stem: path.read_text("utf-8") for path in Path(__file__).with_name("queries").glob("*.sql")}
 # So many problems of a kind are named.
 _MOST = 200
+_LAST = date(9999, 12, 30)
 _EVENT = (
     "coalesce(run_id || '/' || symbol || '/' || seq, "
     "kafka_topic_id || '/' || kafka_partition || '/' || kafka_offset, object_key || '/' || line_no)"
@@ -54,7 +55,7 @@ class Span:
         loads = f"load_id > {self.since:d}"
         if self.days is None:
             return loads
-        first, after = _midnight(self.days[0]), _midnight(self.days[1] + timedelta(days=1))
+        first, after = _midnight(self.days[0]), _midnight(min(self.days[1], _LAST) + timedelta(days=1))
         return f"{loads} and record_timestamp >= timestamp '{first}' and record_timestamp < timestamp '{after}'"
 
 

@@ -1,4 +1,5 @@
--- By topic, topic_id, partition, day, symbol: loaded, in silver, quarantined, duplicates, missing, not built.
+-- By topic, topic_id, partition, day, symbol: loaded, in silver, quarantined, duplicates, missing, not built. The day of a
+-- message that silver lacks is the UTC hour of its record: its New York date depends on that alone.
 with sightings as (
     select *, {event} as event_id from bronze.stg_{stream.dataset}_raw where {span.condition}
 ),
@@ -10,7 +11,8 @@ events as (
 ),
 classified as (
     select s.kafka_topic, s.kafka_topic_id, s.kafka_partition, s.symbol,
-        coalesce(e.quote_date, cast(s.record_timestamp as date)) as quote_day,
+        e.quote_date,
+        case when e.quote_date is null then date_trunc('hour', s.record_timestamp) end as fetched_hour,
         case
             when e.event_id is null and s.load_id > {span.upto} then 'waiting'
             when e.event_id is null then 'missing'
@@ -21,12 +23,12 @@ classified as (
     from sightings as s
     left join events as e on s.event_id = e.event_id
 )
-select kafka_topic, kafka_topic_id, kafka_partition, quote_day, symbol, count(*),
+select kafka_topic, kafka_topic_id, kafka_partition, quote_date, fetched_hour, symbol, count(*),
     sum(case when state = 'in silver' then 1 else 0 end),
     sum(case when state = 'quarantined' then 1 else 0 end),
     sum(case when state = 'duplicate' then 1 else 0 end),
     sum(case when state = 'missing' then 1 else 0 end),
     sum(case when state = 'waiting' then 1 else 0 end)
 from classified
-group by kafka_topic, kafka_topic_id, kafka_partition, quote_day, symbol
-order by kafka_topic, kafka_topic_id, kafka_partition, quote_day, symbol
+group by kafka_topic, kafka_topic_id, kafka_partition, quote_date, fetched_hour, symbol
+order by kafka_topic, kafka_topic_id, kafka_partition, quote_date, fetched_hour, symbol
