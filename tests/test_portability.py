@@ -54,6 +54,8 @@ def test_import_prices_and_query_work_without_posix(gold: Settings) -> None:
 def test_export_and_report_work_without_posix(gold: Settings, tmp_path: Path) -> None:
     stocks("export", str(tmp_path / "tables"), home=gold.home)
     assert (tmp_path / "tables" / "gold_kpi.parquet").exists()
+    stocks("export", str(tmp_path / "tables"), "--format", "xlsx", home=gold.home)
+    assert (tmp_path / "tables" / "gold.xlsx").exists()
     stocks("report", "--out", str(tmp_path / "market.html"), home=gold.home)
     assert "14 December 2012" in (tmp_path / "market.html").read_text(encoding="utf-8")
 

@@ -211,14 +211,17 @@ def as_cell(value: object) -> object:
 
 
 def test_the_first_sheet_explains_the_others(gold: Settings, tmp_path: Path) -> None:
-    (path,) = export(gold, tmp_path, format="xlsx", tables=["gold_kpi", "silver.dim_stock_symbols"])
+    said: list[tuple[int, int, str]] = []
+    asked = ["gold_kpi", "silver.dim_stock_symbols"]
+    (path,) = export(gold, tmp_path, format="xlsx", tables=asked, progress=lambda *step: said.append(step))
+    assert said == [(0, 10, "gold.gold_kpi"), (5, 10, "silver.dim_stock_symbols")]
     book = openpyxl.load_workbook(path)
     assert book.sheetnames == ["about", "gold_kpi", "dim_stock_symbols"]
     rows = [tuple(cell.value for cell in row) for row in book["about"]]
-    said = "\n".join(" ".join(str(value) for value in row if value is not None) for row in rows)
-    assert f"data version {market.data_version(settings=gold)}" in said
-    assert "prices as of 2012-12-14 21:00:00 UTC" in said
-    assert "terms of the data The data is replayed." in said
+    text = "\n".join(" ".join(str(value) for value in row if value is not None) for row in rows)
+    assert f"data version {market.data_version(settings=gold)}" in text
+    assert "prices as of 2012-12-14 21:00:00 UTC" in text
+    assert "terms of the data The data is replayed." in text
     assert ("gold.gold_kpi", 5, None, "The latest price of each symbol and how it changed. One row per symbol.") in rows
     assert ("gold.gold_kpi", "as_of", "UTC", "When the price was true, UTC.") in rows
     assert ("gold.gold_kpi", "is_stale", "boolean") in [row[:3] for row in rows]

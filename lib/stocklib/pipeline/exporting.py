@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,7 @@ FORMATS = ("parquet", "csv", "xlsx")
 _UNFINISHED = ".export-"
 # How long an export waits for another one into the same folder, in seconds.
 _LOCK_SECONDS = 60.0
+Progress = Callable[[int, int, str], None]
 _READ_ME = (
     "Instants are UTC, trade dates are New York's.",
     "Prices are as traded unless a name says otherwise. Percent columns are in percent: 1.5 is 1.5 %.",
@@ -32,13 +33,20 @@ _READ_ME = (
 
 
 def export(
-    settings: Settings, folder: Path, *, format: str = "parquet", tables: Collection[str] | None = None
+    settings: Settings,
+    folder: Path,
+    *,
+    format: str = "parquet",
+    tables: Collection[str] | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Write gold to ``folder``, all of one version; a file there is replaced whole or not at all.
 
     Parquet and CSV: a file a table. Excel: ``gold.xlsx``, a sheet a table, typed cells, and a sheet that explains them.
-    ``tables`` are names such as ``gold_kpi``; by default every table of gold, the symbols and the ledger. Raise
-    ``InputError`` for an unknown format or table, and for a table that is too long for Excel.
+    ``tables`` are names such as ``gold_kpi``; by default every table of gold, the symbols and the ledger. A workbook
+    takes minutes for millions of cells: ``progress`` is called with the rows written, all rows, and the table.
+
+    Raise ``InputError`` for an unknown format or table, and for a table that is too long for Excel.
     """
     if format not in FORMATS:
         raise InputError(f"there is no export format {format!r}: one of {', '.join(FORMATS)}")
@@ -47,7 +55,7 @@ def export(
         folder.mkdir(parents=True, exist_ok=True)
         with _unfinished(folder) as unfinished:
             if format == "xlsx":
-                written = [_write_gold(settings, unfinished / "gold.xlsx", tables)]
+                written = [_write_gold(settings, unfinished / "gold.xlsx", tables, progress)]
             else:
                 written = open_warehouse(settings).export(unfinished, fmt=format, tables=tables)
             for path in written:
@@ -80,7 +88,7 @@ def export_answer(settings: Settings, sql: str, path: Path) -> Path:
     return path
 
 
-def _write_gold(settings: Settings, path: Path, tables: Collection[str] | None) -> Path:
+def _write_gold(settings: Settings, path: Path, tables: Collection[str] | None, progress: Progress | None) -> Path:
     """Write the tables as one workbook, unless one of them is too long for it."""
     with open_warehouse(settings).reading() as look:
         published = published_tables(look)
@@ -96,7 +104,11 @@ def _write_gold(settings: Settings, path: Path, tables: Collection[str] | None) 
                 [(name, counts[name], published[name].description) for name in names],
                 [(name, one.name, one.unit or kind_of(one.data_type), one.meaning) for name, one in columns],
             )
+            written = 0
             for name in names:
+                if progress:
+                    progress(written, sum(counts.values()), name)
+                written += counts[name]
                 places = ", ".join(str(number + 1) for number in range(len(published[name].columns)))
                 sql = f"select * from {name} order by {places}"  # noqa: S608 - names of the catalogue
                 book.add_table(name, look.arrow(sql, exact=True), published[name].columns)

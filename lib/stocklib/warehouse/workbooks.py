@@ -121,7 +121,8 @@ class Workbook:
 
     def _prose(self, sheet: Any, row: int, text: str) -> None:
         """Write a sentence to the last column of the first sheet, in a row as high as it needs."""
-        sheet.set_row(row, 15 * (1 + len(text) // _PROSE))
+        # letters are narrower than the digits that a width counts
+        sheet.set_row(row, 15 * (1 + len(text) // (1.15 * _PROSE)))
         sheet.write_string(row, 3, text, self._text)
 
     def _write_text(self, sheet: Any, row: int, number: int, text: str, shown: Any = None) -> None:

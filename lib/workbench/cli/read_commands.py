@@ -11,7 +11,7 @@ import click
 from stocklib.errors import InputError
 from stocklib.logs import hide_secrets
 from stocklib.settings import Settings
-from workbench.cli.base import DATE, LISTED, PARAMETERS, print_table, verb
+from workbench.cli.base import DATE, LISTED, PARAMETERS, print_table, progress, verb
 
 
 @verb()
@@ -122,7 +122,9 @@ def export(settings: Settings, folder: Path, form: str, tables: list[str] | None
     """Write gold to a folder, each file whole or not at all: a file a table, or gold.xlsx with a sheet a table."""
     from stocklib.pipeline.exporting import export
 
-    for path in export(settings, folder, format=form, tables=tables):
+    with progress("rows") as say:
+        written = export(settings, folder, format=form, tables=tables, progress=say)
+    for path in written:
         click.echo(path)
 
 
