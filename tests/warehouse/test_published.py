@@ -1,8 +1,10 @@
 """The published tables as their readers see them: layer, grain, rows, columns with type, unit and meaning."""
 
 import re
+from pathlib import Path
 
 import pytest
+from recorded_gold import copy
 
 from stocklib.errors import InputError
 from stocklib.settings import Settings
@@ -81,6 +83,25 @@ def test_a_name_that_is_not_there_is_answered_with_a_near_one(published: dict[st
         select_tables(published, ["gold_kpo"])
 
 
-def test_the_terms_are_those_of_the_data_that_is_there(gold: Settings) -> None:
-    with open_warehouse(gold).reading() as look:
-        assert "replayed" in terms_of(look)[0]
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("yfinance", ["Yahoo"]),
+        ("trades", ["Finnhub"]),
+        ("both", ["Finnhub", "Yahoo"]),
+        ("replay", ["replayed", "Quandl"]),
+    ],
+)
+def test_the_terms_are_those_of_the_data_that_is_there(
+    source: str, named: list[str], gold: Settings, tmp_path: Path
+) -> None:
+    live = [
+        "delete from ops.warehouse_source",
+        f"update gold.fact_daily_stock_quotes set data_source = if({source != 'trades'}, 'yfinance', 'trades') "
+        f"where symbol = 'IBM' or {source != 'both'}",
+    ]
+    with open_warehouse(copy(gold, tmp_path, *(live if source != "replay" else []))).reading() as look:
+        *terms, advice = terms_of(look)
+    said = " ".join(terms)
+    assert [name for name in ("replayed", "Finnhub", "Quandl", "Yahoo") if name in said] == named
+    assert advice == "Nothing here is advice to buy or sell."
