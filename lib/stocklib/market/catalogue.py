@@ -95,7 +95,7 @@ def nothing_there(
 ) -> str:
     """Return a sentence about a range without bars, which names the existing ranges."""
     where, params = where_clause("candle_time", wanted, None, None)
-    there = look.query(
+    found = look.query(
         f"""
         select symbol, min(candle_time) as first_time, max(candle_time) as last_time
         from gold.gold_candlestick
@@ -105,7 +105,7 @@ def nothing_there(
         """,  # noqa: S608 - placeholders only
         (resolution, *params),
     )
-    ranges = [f"{row.symbol} {row.first_time:%Y-%m-%d} to {row.last_time:%Y-%m-%d}" for row in there.itertuples()]
+    ranges = [f"{row.symbol} {row.first_time:%Y-%m-%d} to {row.last_time:%Y-%m-%d}" for row in found.itertuples()]
     asked = f"{first or 'the beginning'} to {last or 'the end'}"
     return f"there are no {resolution} prices from {asked}; there are: {', '.join(ranges) or f'none at {resolution}'}"
 

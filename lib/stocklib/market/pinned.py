@@ -28,9 +28,9 @@ def pin(settings: Settings) -> Iterator[Reader]:
 @contextmanager
 def reading(settings: Settings) -> Iterator[Reader]:
     """Yield the pinned version of these settings, else the published one."""
-    held = _pinned.get()
-    if held and held[0] is settings:
-        yield held[1]
+    pinned = _pinned.get()
+    if pinned and pinned[0] is settings:
+        yield pinned[1]
     else:
         with open_warehouse(settings).reading() as look:
             yield look

@@ -138,7 +138,7 @@ def _written_to(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
-    """A folder within this one for what is not whole yet; it is gone afterwards, and so are those of killed exports."""
+    """Yield a folder within this one for unfinished files; remove it afterwards, and those of killed exports before."""
     with _alone_in(folder) as alone:
         if alone:
             for left in folder.glob(f"{_UNFINISHED}*"):
@@ -152,7 +152,7 @@ def _unfinished(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[bool]:
-    """One export into a folder at a time. The folder itself is locked, so that no lock file lies among the tables.
+    """Lock the folder: one export into it at a time. No lock file lies among the tables.
 
     Yield False where a folder cannot be locked (some network shares, Windows): another export may run there.
     """

@@ -42,8 +42,8 @@ class DeadLetters:
 
     def is_readmitted(self, dead_letter: DeadLetter) -> bool:
         """Return whether the message is in its dataset now."""
-        there = self.admitted.get(dead_letter.origin[:3], Ranges())
-        return dead_letter.is_ours and not dead_letter.is_batch and dead_letter.offset in there
+        admitted = self.admitted.get(dead_letter.origin[:3], Ranges())
+        return dead_letter.is_ours and not dead_letter.is_batch and dead_letter.offset in admitted
 
     def find(self, wanted: str) -> DeadLetter:
         """Return the dead letter with this id; the part after the @ is optional where the rest is unique."""

@@ -74,7 +74,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def assigned(self) -> set[Partition]:
-        """The partitions that this member reads now; empty until the group has assigned them."""
+        """Return the partitions that this member reads now; empty until the group has assigned them."""
         return {Partition(*native) for native in self._client.assignment()}
 
     @property
@@ -156,7 +156,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def unread(self) -> int | None:
-        """The number of unread messages; None until Kafka has reported each partition."""
+        """Return the number of unread messages; None until Kafka has reported each partition."""
         behind = self.lag()
         return None if self.is_joining or behind.keys() != self.assigned else sum(behind.values())
 

@@ -87,13 +87,13 @@ class Producer:
 
     @property
     def confirmed(self) -> dict[str, int]:
-        """The seq of each symbol up to which every event is confirmed."""
+        """Return the seq of each symbol up to which every event is confirmed."""
         self._acknowledge_confirmed()
         return {symbol: self._confirmed.get(symbol, 0) for symbol in self._last}
 
     @property
     def unconfirmed(self) -> int:
-        """The number of messages that are sent and not confirmed."""
+        """Return the number of messages that are sent and not confirmed."""
         self._acknowledge_confirmed()
         return self._left
 

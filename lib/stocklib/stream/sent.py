@@ -27,7 +27,7 @@ class Sent:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether a broker confirmed it without an offset, as a duplicate that it has seen before.
+        """Return whether a broker confirmed it without an offset, as a duplicate that it has seen before.
 
         The embedded broker says so of messages that it lost to a kill -9 between recording a batch and writing it.
         Sending them again is safe: they keep their seq.
@@ -38,7 +38,7 @@ class Sent:
 
     @property
     def size(self) -> int:
-        """The size in bytes of key, value and headers."""
+        """Return the size in bytes of key, value and headers."""
         headers = sum(len(name) + len(text) for name, text in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
 

@@ -53,12 +53,12 @@ class Spool:
 
     @property
     def held(self) -> int:
-        """The number of messages that are not confirmed."""
+        """Return the number of messages that are not confirmed."""
         return len(self._sizes)
 
     @property
     def size(self) -> int:
-        """The size of the unconfirmed messages in bytes."""
+        """Return the size of the unconfirmed messages in bytes."""
         return self._end - self._confirmed_end
 
     def append(self, message: Sent, *, waits: bool) -> None:

@@ -44,7 +44,7 @@ class SpoolingProducer(Producer):
 
     @property
     def spooled(self) -> int:
-        """The number of events that are only on disk: all unconfirmed ones while Kafka is away, else the unsent ones.
+        """Return how many events are only on disk: all unconfirmed ones while Kafka is away, else the unsent ones.
 
         Events in flight to a healthy Kafka do not count, though they are on disk too. Asking acknowledges what is
         confirmed, and sends what waits.
@@ -54,7 +54,7 @@ class SpoolingProducer(Producer):
 
     @property
     def is_away(self) -> bool:
-        """Whether Kafka is late with a confirmation, and has confirmed nothing since.
+        """Return whether Kafka is late with a confirmation, and has confirmed nothing since.
 
         A broker that accepts a new client and confirms nothing is still away.
         """

@@ -131,15 +131,15 @@ class WarehouseEngine(ABC):
     def initialise(self) -> None:
         """Create what is missing of RAW and ops; fill the calendar again when the library that knows it has changed."""
         with self.writing(), self._private() as session:
-            there = {name for table, column in session.rows(_COLUMNS) for name in (table, f"{table}.{column}")}
+            existing = {name for table, column in session.rows(_COLUMNS) for name in (table, f"{table}.{column}")}
             version = "select version, calendar from ops.schema_version"
-            found = session.row(version) if "ops.schema_version" in there else None
+            found = session.row(version) if "ops.schema_version" in existing else None
             if found is not None and int(found[0]) != SCHEMA_VERSION:
                 raise OtherRelease(schema_complaint(self._settings, int(found[0])))
             made = table_statements(snowflake=self._is_snowflake)
             # a role that only loads may not create or alter anything, so what is there is not touched
-            if any("table" in made[name] for name in made.keys() - there):
-                self._define(made[name] for name in made if name not in there)
+            if any("table" in made[name] for name in made.keys() - existing):
+                self._define(made[name] for name in made if name not in existing)
         if found is None or found[1] != calendar_version():
             self._fill_calendar()
 

@@ -106,16 +106,16 @@ def kind_of(source: str) -> str:
     return "replayed" if source == "replay" else "live"
 
 
-def refuse_other_kind(held: str | None, checked: CheckedObject) -> str | None:
-    """Return what the warehouse holds with this object in it; ``WrongSource`` where it holds the other kind."""
+def refuse_other_kind(kind: str | None, checked: CheckedObject) -> str | None:
+    """Return the kind of data of a warehouse with this object in it; ``WrongSource`` where it has the other kind."""
     for source in sorted(checked.sources):
-        if held is not None and kind_of(source) != held:
+        if kind is not None and kind_of(source) != kind:
             raise WrongSource(
-                f"{checked.key} holds {kind_of(source)} data (source {source}) and this warehouse {held} data; nothing "
+                f"{checked.key} holds {kind_of(source)} data (source {source}) and this warehouse {kind} data; nothing "
                 "was loaded: use another STOCKS_HOME and MINIO_BUCKET for the one or the other"
             )
-        held = kind_of(source)
-    return held
+        kind = kind_of(source)
+    return kind
 
 
 def _source(record: dict[str, object]) -> str:

@@ -26,7 +26,7 @@ class Status:
 
     def __str__(self) -> str:
         latest = max((facts.get("last_event_at") or 0.0 for facts in self.producers.values()), default=0.0)
-        said = [
+        parts = [
             _clock(latest),
             *(
                 f"{facts.get('messages', 0):,} {_UNITS[role]} ({facts.get('per_second', 0.0):.1f}/s)"
@@ -42,7 +42,7 @@ class Status:
             if (trouble := facts.get("trouble") or facts.get("failing"))
         ]
         restarts = [f"{self.restarts} restarts"] if self.restarts else []
-        return " | ".join([*filter(None, said), *troubled, *restarts])
+        return " | ".join([*filter(None, parts), *troubled, *restarts])
 
 
 def read_status(settings: Settings, children: Mapping[str, Child], servers: Servers) -> Status:

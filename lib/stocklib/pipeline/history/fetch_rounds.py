@@ -76,7 +76,7 @@ class Rounds:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no symbol had a record."""
+        """Return whether no symbol had a record."""
         return not self._waiting and not self.result.objects and not self.result.up_to_date
 
     def add(self, symbol: str, fetched: Fetched, *, complete: bool) -> None:

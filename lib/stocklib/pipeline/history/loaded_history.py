@@ -32,7 +32,7 @@ class KnownSymbol:
 
     @property
     def last_fetch(self) -> date | None:
-        """The New York date of the newest fetch of a bar."""
+        """Return the New York date of the newest fetch of a bar."""
         newest = max((fetched_at for fetches in self.bars.values() for fetched_at in fetches), default=None)
         return new_york_date(newest) if newest else None
 

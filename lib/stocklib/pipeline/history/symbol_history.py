@@ -63,7 +63,7 @@ class Fetched:
 
     @property
     def fetched_at(self) -> datetime:
-        """When its last record was fetched."""
+        """Return when its last record was fetched."""
         profile = [self.profile.fetched_at] if self.profile else []
         return max([*(bar.fetched_at for bar in self.candles), *(fact.fetched_at for fact in self.actions), *profile])
 

@@ -97,12 +97,12 @@ class FeedRun(ABC):
 
     @property
     def is_full(self) -> bool:
-        """Whether the requested number of messages is published."""
+        """Return whether the requested number of messages is published."""
         return self.limit is not None and self.result.messages >= self.limit
 
     @property
     def is_over(self) -> bool:
-        """Whether the run must end."""
+        """Return whether the run must end."""
         return self.is_full or self.stop.is_set()
 
     def publish(self, record: Quote | Trade, *, at: datetime) -> None:

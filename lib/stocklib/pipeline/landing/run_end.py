@@ -85,5 +85,5 @@ class RunEnd:
 
     @property
     def limit(self) -> int:
-        """The largest number of messages that the next poll may return."""
+        """Return the largest number of messages that the next poll may return."""
         return _POLL_MESSAGES if self.max_messages is None else min(_POLL_MESSAGES, self.max_messages - self.read)

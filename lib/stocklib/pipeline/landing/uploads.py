@@ -62,7 +62,7 @@ class OpenBatch:
 
     @property
     def object_name(self) -> str:
-        """Its object's name in the lake."""
+        """Return its object's name in the lake."""
         return name_batch(*self.partition, first=self.first, last=self.last)
 
 
@@ -82,17 +82,17 @@ class Uploads:
 
     @property
     def lines(self) -> int:
-        """The number of lines that wait."""
+        """Return the number of lines that wait."""
         return sum(len(batch.lines) for batch, _ in self._waiting)
 
     @property
     def is_full(self) -> bool:
-        """Whether so many batches wait that reading must pause."""
+        """Return whether so many batches wait that reading must pause."""
         return len(self._waiting) >= _MAX_WAITING
 
     @property
     def partitions(self) -> set[Partition]:
-        """The partitions with a waiting batch."""
+        """Return the partitions with a waiting batch."""
         return {batch.partition for batch, _ in self._waiting}
 
     def add(self, batch: OpenBatch) -> None:

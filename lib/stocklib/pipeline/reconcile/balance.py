@@ -84,7 +84,7 @@ class Problem:
 
     @property
     def id(self) -> str:
-        """The problem's id, the same in every ledger; another extent is another problem."""
+        """Return the problem's id, the same in every ledger; another extent is another problem."""
         return (
             self.known_as
             or hashlib.sha256(f"{self.hop}|{self.kind}|{self.subject or self.what}".encode()).hexdigest()[:12]
@@ -111,7 +111,7 @@ class Balance:
 
     @property
     def is_balanced(self) -> bool:
-        """Whether every checked hop balances; an accepted loss does not count as a problem."""
+        """Return whether every checked hop balances; an accepted loss does not count as a problem."""
         return all(problem.accepted for problem in self.problems)
 
     @property
@@ -121,7 +121,7 @@ class Balance:
         return 1 if found else 2 if self.unchecked else 0
 
     def total(self, name: str) -> int:
-        """The sum of a column over all rows."""
+        """Return the sum of a column over all rows."""
         return sum(getattr(row, name) for row in self.rows)
 
     @property
@@ -195,12 +195,12 @@ class Balance:
                 else "Nothing else is wrong"
             )
             return f"the ledger could not be checked everywhere: {unchecked}. {rest}: {counts}"
-        known = sum(problem.count for problem in self.problems)
-        return f"the ledger balances{f' ({known:,} losses accepted)' if known else ''}: {counts}"
+        accepted = sum(problem.count for problem in self.problems)
+        return f"the ledger balances{f' ({accepted:,} losses accepted)' if accepted else ''}: {counts}"
 
 
 def id_of_run(run_id: str) -> str:
-    """What a run without a heartbeat is accepted under."""
+    """Return the id under which a run without a heartbeat is accepted."""
     return Problem(UNKNOWN_RUNS, "unknown", run_id).id
 
 

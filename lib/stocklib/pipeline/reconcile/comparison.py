@@ -147,7 +147,7 @@ def proven(gap: Ranges, confirmed: int | None, *, seen: int) -> Ranges:
 
 
 def _wanted_seqs(seen: Ranges, confirmed: int | None, *, bounded: bool) -> Ranges:
-    """A run counts from 1; of a bounded ledger only what lies between the first and the last that was seen is known."""
+    """Return the seqs that a run must have: from 1 on; in a bounded ledger, from the first seen to the last."""
     if bounded:
         return Ranges.over([(seen.first, seen.last)])
     last = max(confirmed or 0, seen.last if seen else 0)

@@ -48,58 +48,58 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        """Its id for people: ``stock-quotes/0/17@3f9a2b1c``; the part after the @ tells re-created topics apart."""
+        """Return its id for people, ``stock-quotes/0/17@3f9a2b1c``; the part after the @ names the topic's creation."""
         return f"{self.topic}/{self.partition}/{self.offset}@{self.topic_id[:8]}"
 
     @property
     def origin(self) -> tuple[str, str, int, int]:
-        """The identity of the refused message."""
+        """Return the identity of the refused message."""
         return self.topic, self.topic_id, self.partition, self.offset
 
     @property
     def reason(self) -> str:
-        """Why it was refused."""
+        """Return why it was refused."""
         return self.headers.get("reason", "no reason is given")
 
     @property
     def own_headers(self) -> dict[str, str]:
-        """The headers that the message had."""
+        """Return the headers that the message had."""
         return {name: text for name, text in self.headers.items() if name not in _ADDED}
 
     @property
     def is_batch(self) -> bool:
-        """Whether it is a batch that could not be decoded, and landed without a message in the dead-letter topic."""
+        """Return whether it is a batch that could not be decoded, and landed without a dead letter in Kafka."""
         last_offset = read_count(self.headers.get("last_offset"))
         return self.is_landed and self.origin == self.dlq and last_offset is not None
 
     @property
     def last(self) -> int:
-        """The last offset that it covers."""
+        """Return the last offset that it covers."""
         return max(self.offset, int(self.headers["last_offset"])) if self.is_batch else self.offset
 
     @property
     def count(self) -> int:
-        """The number of messages that it covers."""
+        """Return the number of messages that it covers."""
         return self.last - self.offset + 1
 
     @property
     def is_ours(self) -> bool:
-        """Whether our consumer wrote it, rather than another program."""
+        """Return whether our consumer wrote it, rather than another program."""
         return self.origin != self.dlq or self.is_batch
 
     @property
     def is_landed(self) -> bool:
-        """Whether it is in the lake."""
+        """Return whether it is in the lake."""
         return self.place != _BEYOND
 
     @property
     def day(self) -> date | None:
-        """The New York date of the refused message's timestamp; None where that is invalid or unknown."""
+        """Return the New York date of the refused message's timestamp; None where that is invalid or unknown."""
         return None if self.is_batch else day_of(self.timestamp_ms)
 
     @property
     def is_cut(self) -> bool:
-        """Whether only the beginning of its payload was kept."""
+        """Return whether only the beginning of its payload was kept."""
         return "full_bytes" in self.headers
 
     @cached_property

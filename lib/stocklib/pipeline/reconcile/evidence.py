@@ -40,7 +40,7 @@ class Sighting(NamedTuple):
 
     @property
     def place(self) -> tuple[str, str, int]:
-        """Its partition, under the id that its topic had."""
+        """Return its partition, under the id that its topic had."""
         return self.topic, self.topic_id, self.partition
 
     @property

@@ -51,7 +51,7 @@ class Span:
 
     @property
     def condition(self) -> str:
-        """The condition on a bronze view; the last complete build is not a bound here."""
+        """Return the condition on a bronze view; the last complete build is not a bound here."""
         loads = f"load_id > {self.since:d}"
         if self.days is None:
             return loads

@@ -47,8 +47,8 @@ def check(settings: Settings, warehouse: Warehouse, *, since: int, upto: int, ga
 
 
 def _miscounted(warehouse: Warehouse) -> list[Problem]:
-    there = " union all ".join(map(_ROWS_OF.format, DATASETS))
-    wrong = [dataset for (dataset,) in select(warehouse, "miscounted_datasets", there=there)]
+    counts = " union all ".join(map(_ROWS_OF.format, DATASETS))
+    wrong = [dataset for (dataset,) in select(warehouse, "miscounted_datasets", there=counts)]
     return object_checks.miscounted(warehouse, None, datasets=wrong)
 
 

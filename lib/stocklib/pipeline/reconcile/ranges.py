@@ -23,7 +23,7 @@ class Ranges:
 
     @classmethod
     def over(cls, pairs: Iterable[tuple[int, int]]) -> "Ranges":
-        """The numbers of these ranges, in any order, overlapping or not; an empty range (last < first) has none.
+        """Return the numbers of these ranges, in any order, overlapping or not; an empty range (last < first) has none.
 
         >>> print(Ranges.over([(5, 9), (1, 3), (4, 6), (8, 2)]))
         1-9
@@ -85,12 +85,12 @@ class Ranges:
 
     @property
     def first(self) -> int:
-        """The least; only where there is one."""
+        """Return the least number; ``IndexError`` where there is none."""
         return self.pairs[0][0]
 
     @property
     def last(self) -> int:
-        """The greatest; only where there is one."""
+        """Return the greatest number; ``IndexError`` where there is none."""
         return self.pairs[-1][1]
 
 

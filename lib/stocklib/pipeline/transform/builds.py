@@ -210,11 +210,13 @@ def _described(settings: Settings) -> list[Path]:
 def _renames(settings: Settings, warehouse: Warehouse) -> str:
     """Return the renames of the file, and each symbol's companies in the private version."""
     changes = read_symbol_changes(settings.root)
-    there = "select 1 from information_schema.tables where lower(table_schema) = 'silver' and lower(table_name) = ?"
-    held = []
-    if changes and warehouse.read(there, ["int_symbol_holders"]):
-        held = warehouse.read("select * from silver.int_symbol_holders order by symbol, valid_from")
-    return f"{changes} {[tuple(map(str, row)) for row in held]}"
+    find_table = (
+        "select 1 from information_schema.tables where lower(table_schema) = 'silver' and lower(table_name) = ?"
+    )
+    holders = []
+    if changes and warehouse.read(find_table, ["int_symbol_holders"]):
+        holders = warehouse.read("select * from silver.int_symbol_holders order by symbol, valid_from")
+    return f"{changes} {[tuple(map(str, row)) for row in holders]}"
 
 
 def is_same(wanted: Build, found: Build | None) -> bool:

@@ -37,7 +37,7 @@ class PublishedBatch:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was new."""
+        """Return whether nothing was new."""
         return not self.loaded.objects and not self.built.models
 
     def __str__(self) -> str:

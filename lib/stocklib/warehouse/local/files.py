@@ -138,30 +138,30 @@ def duckdb_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        said = _reason(_first_line(error))
-        if isinstance(error, duckdb.IOException) and "lock" in said.lower():
-            raise WarehouseBusy(f"{path} is open in another program: {said}") from error
-        if any(sign in said for sign in _DAMAGE_SIGNS):
+        message = _reason(_first_line(error))
+        if isinstance(error, duckdb.IOException) and "lock" in message.lower():
+            raise WarehouseBusy(f"{path} is open in another program: {message}") from error
+        if any(sign in message for sign in _DAMAGE_SIGNS):
             again = "`stocks transform`" if path.name == "published.duckdb" else "`stocks load` and `stocks transform`"
             raise WarehouseError(
                 f"{path} is empty, torn or no DuckDB file (a power cut?): delete it, and {again} makes it again; the "
-                f"lake keeps the data ({said})"
+                f"lake keeps the data ({message})"
             ) from error
         if isinstance(error, (duckdb.BinderException, duckdb.CatalogException)):
-            raise UnknownName(said) from error
-        if isinstance(error, duckdb.IOException) or any(sign in said for sign in _DISK_SIGNS):
-            raise WarehouseError(f"{path} cannot be read or written: {said}; is the disk full?") from error
-        raise WarehouseError(said) from error
+            raise UnknownName(message) from error
+        if isinstance(error, duckdb.IOException) or any(sign in message for sign in _DISK_SIGNS):
+            raise WarehouseError(f"{path} cannot be read or written: {message}; is the disk full?") from error
+        raise WarehouseError(message) from error
 
 
-def _reason(said: str) -> str:
-    """Return what the system said, where the engine wraps it in JSON.
+def _reason(message: str) -> str:
+    """Return the system's own message where the engine wraps it in JSON, else the message.
 
     >>> _reason('IO Error: Async write failed: {"exception_message":"Could not write","errno":"28"}')
     'No space left on device'
     """
-    found = re.search(r'"errno":"(\d+)"', said)
-    return os.strerror(int(found[1])) if found else said
+    found = re.search(r'"errno":"(\d+)"', message)
+    return os.strerror(int(found[1])) if found else message
 
 
 def _first_line(error: Exception) -> str:

@@ -22,11 +22,11 @@ def hold(path: Path, *, wait: float) -> Iterator[None]:
     with _open(path) as file:
         if not lock(file, wait=wait):
             raise WarehouseBusy(_holder(file, path))
-        told = json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")})
+        holder = json.dumps({"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")})
         with named(path):
             file.seek(0)
             file.truncate()
-            file.write(told.encode())
+            file.write(holder.encode())
         try:
             yield
         finally:
@@ -48,8 +48,8 @@ def _open(path: Path) -> IO[bytes]:
 def _holder(file: IO[bytes], path: Path) -> str:
     try:
         file.seek(0)
-        told = json.loads(file.read())
-        who = f"process {told['pid']} has been writing to it since {told['since']}"
+        holder = json.loads(file.read())
+        who = f"process {holder['pid']} has been writing to it since {holder['since']}"
     # on Windows no other process can read a locked file
     except (ValueError, KeyError, TypeError, OSError):
         who = "another process is writing to it"

@@ -80,11 +80,11 @@ class SnowflakeWarehouse(WarehouseEngine):
     def published_build(self) -> Build | None:
         """Return the build that readers see."""
         session = self._session(self._published)
-        there = session.row(
+        tables = session.row(
             "select count(*) from information_schema.tables "
             "where lower(table_schema) = 'ops' and lower(table_name) = 'builds'"
         )
-        return read_build(session, f"{self._published}.") if there and there[0] else None
+        return read_build(session, f"{self._published}.") if tables and tables[0] else None
 
     def publish(self, *, touched: Touched | None = None) -> None:
         """Swap clones of the private schemas in; a clone costs the same whatever was ``touched``."""

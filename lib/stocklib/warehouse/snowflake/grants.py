@@ -32,7 +32,7 @@ def missing(session: SnowflakeSession, who: SignIn, *, build: str, published: st
     probes = [*_reads(published, who.role)]
     if not who.role.upper().endswith("_REPORTER"):
         probes += _writes(build, schema, who.role)
-    return [said for probe in probes if (said := _refusal(session, probe))]
+    return [refusal for probe in probes if (refusal := _refusal(session, probe))]
 
 
 def _reads(published: str, role: str) -> Iterator[_Probe]:
@@ -59,8 +59,8 @@ def _refusal(session: SnowflakeSession, probe: _Probe) -> str:
     try:
         session.rows(probe.statement)
     except WarehouseError as error:
-        said = str(error)
-        return f"{said}; `{probe.grant}` mends it" if any(sign in said for sign in _GRANTS) else said
+        refusal = str(error)
+        return f"{refusal}; `{probe.grant}` mends it" if any(sign in refusal for sign in _GRANTS) else refusal
     return ""
 
 

@@ -103,8 +103,8 @@ class WriterLock:
         if row is None or row[1] is None:
             return "another process had it just now"
         try:
-            told = json.loads(row[0])
-            host, pid = str(told["host"]), int(told["pid"])
+            holder = json.loads(row[0])
+            host, pid = str(holder["host"]), int(holder["pid"])
         except (ValueError, KeyError, TypeError):
             return f"{row[0]} has been writing since {row[2]} UTC"
         if host == platform.node() and not is_alive(pid):

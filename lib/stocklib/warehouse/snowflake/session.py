@@ -119,9 +119,9 @@ def connector_errors(who: SignIn) -> Iterator[None]:
     try:
         yield
     except errors.Error as error:
-        said = explain(error.errno, str(error.msg or error), who)
-        if said.kind == "locked":
-            raise WarehouseBusy(said.text) from error
-        if said.kind in ("missing object", "missing column"):
-            raise UnknownName(said.text) from error
-        raise WarehouseError(said.text) from error
+        trouble = explain(error.errno, str(error.msg or error), who)
+        if trouble.kind == "locked":
+            raise WarehouseBusy(trouble.text) from error
+        if trouble.kind in ("missing object", "missing column"):
+            raise UnknownName(trouble.text) from error
+        raise WarehouseError(trouble.text) from error

@@ -74,18 +74,18 @@ class SignIn:
 
 def sign_in(settings: Settings) -> SignIn:
     """Return how these settings sign in; ``SettingsError`` names what is missing."""
-    told = _values(settings)
-    if not told["account"]:
+    values = _values(settings)
+    if not values["account"]:
         raise SettingsError(
             "SNOWFLAKE_ACCOUNT is not set: put organisation-account into .env (see .env.example), or name a connection "
             "of ~/.snowflake/connections.toml in SNOWFLAKE_CONNECTION"
         )
-    if not told["user"] and not told["token"]:
+    if not values["user"] and not values["token"]:
         raise SettingsError("SNOWFLAKE_USER is not set: put it into .env (see .env.example) or into the environment")
-    kind, proof = _proof(told)
-    names = {name: told[name] for name in ("account", "user", "role", "warehouse")}
-    address = _address(told["host"])
-    return SignIn(**names, kind=kind, database=told["database"].upper(), proof=proof, address=address)
+    kind, proof = _proof(values)
+    names = {name: values[name] for name in ("account", "user", "role", "warehouse")}
+    address = _address(values["host"])
+    return SignIn(**names, kind=kind, database=values["database"].upper(), proof=proof, address=address)
 
 
 def read_key(path: Path, passphrase: str) -> bytes:
@@ -124,16 +124,16 @@ def _values(settings: Settings) -> dict[str, str]:
     return values
 
 
-def _proof(told: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    if told["private_key_path"]:
-        path = str(Path(told["private_key_path"]).expanduser())
-        return "key pair", {"path": path, "passphrase": told["private_key_passphrase"]}
-    if told["token"]:
-        return "token", {"token": told["token"]}
-    if told["authenticator"].lower() == "externalbrowser":
+def _proof(values: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    if values["private_key_path"]:
+        path = str(Path(values["private_key_path"]).expanduser())
+        return "key pair", {"path": path, "passphrase": values["private_key_passphrase"]}
+    if values["token"]:
+        return "token", {"token": values["token"]}
+    if values["authenticator"].lower() == "externalbrowser":
         return "browser", {}
-    if told["password"]:
-        return "password", {"password": told["password"]}
+    if values["password"]:
+        return "password", {"password": values["password"]}
     raise SettingsError(
         "nothing says how to sign in to Snowflake: set SNOWFLAKE_PRIVATE_KEY_PATH (preferred), SNOWFLAKE_TOKEN, "
         "SNOWFLAKE_AUTHENTICATOR=externalbrowser or SNOWFLAKE_PASSWORD"

@@ -105,8 +105,8 @@ class SnowflakeLoad(Load):
 
     def _insert(self) -> None:
         stamp = self._loaded_at
-        there = {done.dataset for done in self._objects if done.loaded_lines}
-        for dataset in (name for name in DATASETS if name in there):
+        with_lines = {done.dataset for done in self._objects if done.loaded_lines}
+        for dataset in (name for name in DATASETS if name in with_lines):
             self._session.run(
                 f"insert into raw.{dataset} (record, object_key, line_no, load_id, loaded_at) "  # noqa: S608
                 "select line:r, line:k::varchar, line:n::integer, ?, ? from raw.incoming where line:d::varchar = ?",
