@@ -88,7 +88,7 @@ def watch(settings: Settings, *, seconds: float) -> int:
 def test_an_object_lands_over_a_line_that_is_slower_than_the_patience_for_small_ones(
     service_environ: dict[str, str], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "_PATIENCE", ((2_000, 1), (float("inf"), 20)))
+    monkeypatch.setattr(objects, "_SILENT_SECONDS", ((2_000, 1), (float("inf"), 20)))
     settings = only(service_environ, MINIO_ENDPOINT=f"http://{proxy.address}", BATCH_MAX_SECONDS="0.2")
     direct = only(service_environ)
     Lake(direct).ensure_bucket()

@@ -26,8 +26,8 @@ from stocklib.settings import Settings
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-# A source that refused every one of so many first connections is not just down: a setting is wrong.
-_PATIENCE = 3
+# If so many first connections are all refused, a setting is wrong.
+_REFUSED_CONNECTIONS = 3
 # The source reports its clock in whole seconds, so the start of a feed is known to a second.
 _CLOCK_DOUBT = timedelta(seconds=1)
 
@@ -123,7 +123,7 @@ class TradeFeed:
         self._failures += 1
         self.losses += 1
         self.trouble = str(error)
-        if not self.connections and self._failures >= _PATIENCE:
+        if not self.connections and self._failures >= _REFUSED_CONNECTIONS:
             raise error
         pause = min(_FIRST_PAUSE * 2 ** (self._failures - 1), _LONGEST_PAUSE)
         pause *= random.uniform(0.75, 1.25) * (4 if isinstance(error, RateLimited) else 1)  # noqa: S311 - jitter

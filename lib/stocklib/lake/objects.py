@@ -30,9 +30,9 @@ _NO_PROFILE = {
 }
 
 
-# How long S3 may be silent: over a slow line (10 KB/s) the answer for a large object is late, and a retry would not
-# help.
-_PATIENCE = ((200_000, 30), (1_000_000, 150), (math.inf, 600))
+# How long S3 may be silent, in seconds, for objects up to so many bytes: over a slow line (10 KB/s) the answer for a
+# large object is late, and a retry would not help.
+_SILENT_SECONDS = ((200_000, 30), (1_000_000, 150), (math.inf, 600))
 # What an object may unpack to, and how many lines and gzip members it may have: a batch has 16 MB (``BATCH_MAX_BYTES``)
 # and 5,000 lines (``BATCH_MAX_QUOTES``) unless set otherwise, twenty symbols' daily bars since 1970 have 70 MB.
 _MOST_BYTES, _MOST_LINES, _MOST_MEMBERS = 256_000_000, 5_000_000, 100
@@ -166,7 +166,7 @@ class Lake:
         )
 
     def _put(self, key: str, packed: bytes) -> None:
-        client = self._client(next(seconds for size, seconds in _PATIENCE if len(packed) <= size))
+        client = self._client(next(seconds for size, seconds in _SILENT_SECONDS if len(packed) <= size))
         request = {"Bucket": self.bucket, "Key": key, "Body": packed, "IfNoneMatch": "*"}
         self._run(f"put_object {key}", lambda: client.call_s3("put_object", **request))
 
@@ -236,7 +236,7 @@ class Lake:
 
     @property
     def _s3(self) -> Any:
-        return self._client(_PATIENCE[0][1])
+        return self._client(_SILENT_SECONDS[0][1])
 
     def _client(self, patience: float) -> Any:
         """Return the client that waits so many seconds for an answer."""

@@ -28,7 +28,7 @@ from workbench import embedded
 from workbench.runner import kernel_environment
 
 # each process imports for seconds, on a busy machine for minutes; an ended one is noticed at once
-_PATIENCE = 600.0
+_HEALTHY_SECONDS = 600.0
 _STOP_SECONDS = 20.0
 _PASSWORDS = "passwords.json"
 _LOST_KEYS = "delete it: the next start makes new ones; what Airflow's database keeps encrypted must be entered again"
@@ -119,7 +119,7 @@ def _processes(settings: Settings, home: Path, port: int) -> Iterator[dict[str, 
 
 
 def _wait_until_healthy(running: dict[str, subprocess.Popen[bytes]], port: int) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _HEALTHY_SECONDS
     while time.monotonic() < deadline:
         _all_alive(running)
         with contextlib.suppress(URLError, OSError, ValueError):
@@ -128,7 +128,7 @@ def _wait_until_healthy(running: dict[str, subprocess.Popen[bytes]], port: int) 
             if all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")):
                 return
         time.sleep(0.5)
-    raise EmbeddedError(f"Airflow was not healthy after {_PATIENCE:.0f} s; its logs are next to its database")
+    raise EmbeddedError(f"Airflow was not healthy after {_HEALTHY_SECONDS:.0f} s; its logs are next to its database")
 
 
 def _stay(running: dict[str, subprocess.Popen[bytes]], say: Say) -> int:
