@@ -1,4 +1,4 @@
-"""Decompression of batches: bytes in, bytes out, never more of them than a batch can hold.
+"""Decompression of record batches: bytes in, bytes out, never more of them than a batch can hold.
 
 Kafka knows five forms (https://kafka.apache.org/documentation/#recordbatch): none, gzip, snappy, lz4, zstd. A producer
 chooses, so that all of them must be readable here. ``ValueError`` says why bytes are not what they claim to be.
@@ -13,14 +13,14 @@ import lz4.frame
 import snappy
 import zstandard
 
-# A batch of messages has a few megabytes; a larger one is a mistake or an attack.
+# A record batch has a few megabytes; a larger one is a mistake or an attack.
 MAX_BYTES = 128 * 2**20
 # Xerial's framing of snappy, which Kafka's Java clients write: a header, then blocks with their sizes before them.
 _XERIAL, _XERIAL_HEADER = b"\x82SNAPPY\0", 16
 
 
 def decompress(codec: int, data: bytes, *, limit: int = MAX_BYTES) -> bytes:
-    """Return the records of a batch whose attributes name this codec (0 to 4).
+    """Return the records of a record batch whose attributes name this codec (0 to 4).
 
     >>> decompress(0, b"as it is")
     b'as it is'
