@@ -187,6 +187,6 @@ def test_gold_is_exported_whole_and_exactly(told_at_once: Story, tmp_path: Path)
         export(told_at_once.settings, tmp_path / "file" / "out")
 
 
-def test_dbt_takes_anything_and_answers_with_its_exit_code(told_at_once: Story) -> None:
+def test_dbts_unit_tests_pass_and_dbt_answers_with_its_exit_code(told_at_once: Story) -> None:
     assert run_dbt(told_at_once.settings, ["test", "--select", "test_type:unit"]) == 0
     assert run_dbt(told_at_once.settings, ["no-such-verb"]) == 1
