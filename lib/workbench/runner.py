@@ -162,7 +162,7 @@ def check_parameters(
     >>> check_parameters(known, {"day": 5}, notebook="daily_load")
     Traceback (most recent call last):
         ...
-    stocklib.errors.ParameterError: daily_load has no parameter 'day'; it takes days, symbols
+    stocklib.errors.ParameterError: daily_load has no parameter 'day'; it takes days, symbols. Did you mean days?
     """
     values = {}
     for name, value in given.items():
