@@ -49,14 +49,16 @@ def past_runs(settings: Settings, *, notebook: str | None = None, limit: int | N
 
 
 def _past_run(path: Path) -> PastRun:
-    page = path.with_suffix(".html")
-    try:
-        import nbformat
+    import nbformat
 
-        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-        facts = notebook.metadata.papermill
+    try:
+        return _described(path, nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]
     except (OSError, ValueError, AttributeError) as error:
         return PastRun(path.stem, None, None, {}, "unfinished", f"the copy cannot be read ({error})", path, None)
+
+
+def _described(path: Path, notebook: Any) -> PastRun:
+    facts, page = notebook.metadata.papermill, path.with_suffix(".html")
     state, result = "done", last_text(notebook)
     if failure := _failure(notebook):
         state, result = "failed", failure
@@ -97,7 +99,7 @@ def write_page(copy: Path) -> Path:
     notebook = nbformat.read(copy, as_version=4)  # type: ignore[no-untyped-call]
     figures: dict[str, Any] = {}
     cells = [_cell(cell, figures) for cell in notebook.cells]
-    past = _past_run(copy)
+    past = _described(copy, notebook)
     began = f"run on {past.began.astimezone():%d %b %Y, %H:%M %Z}" if past.began else ""
     given = (f"{name} = {value}" for name, value in past.parameters.items())
     page = shell.page(
