@@ -118,8 +118,8 @@ def _code_style() -> str:
     with extra("lab"):
         from pygments.formatters.html import HtmlFormatter
 
-    light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
-    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
+    modes = {".highlight": "default", '[data-theme="dark"] .highlight': "github-dark"}
+    return "\n".join(HtmlFormatter(style=style).get_style_defs(where) for where, style in modes.items())
 
 
 def _cell(cell: Any, figures: dict[str, Any]) -> dict[str, Any]:

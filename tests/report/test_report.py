@@ -50,7 +50,7 @@ def test_it_says_plainly_that_a_replay_is_one(report: Path) -> None:
     page = report.read_text(encoding="utf-8")
     assert "Replayed market data: 14 December 2012." in page
     assert "Recorded prices (30 December 2011 to 14 December 2012)" in page
-    assert "As of 16:00:00 New York time, 14 December 2012 · session final · 5 symbols" in page
+    assert "As of 16:00:00 New York time (EST), 14 December 2012 · session final · 5 symbols" in page
     assert 'data-as-of=""' in page
     assert "reconstructed" in page
 
@@ -67,6 +67,8 @@ def test_live_data_has_an_age_and_no_banner(gold: Settings, tmp_path: Path) -> N
     page = write_report(live, path=tmp_path / "live.html").read_text(encoding="utf-8")
     assert "Replayed" not in own_text(page)
     assert "reconstructed" not in own_text(page)
+    assert "personal use" in page
+    assert "public domain" not in page
     assert f'data-as-of="{datetime(2012, 12, 14, 21, tzinfo=UTC).timestamp():.0f}"' in page
 
 
@@ -84,7 +86,8 @@ def test_a_figure_that_two_places_show_is_one(gold: Settings) -> None:
 
 def test_it_names_the_terms_of_the_data_and_its_version(report: Path) -> None:
     page = report.read_text(encoding="utf-8")
-    assert "personal use" in page
+    assert "public domain" in page
+    assert "personal use" not in page
     assert "advice" in page
     assert re.search(r"Data version \d+\.[0-9a-f]{8}\.\d{14}, written", page)
 
@@ -329,6 +332,24 @@ def test_in_a_browser_a_symbol_and_a_range_can_be_chosen(page: chromium.Page, re
     assert page.ask(f"{candles}.data[0].x.length") == 78
     page.ask("document.querySelector('.kpi[data-symbol=IBM]').click()")
     page.wait_for(f"{candles}.data[0].name === 'IBM'")
+
+
+@pytest.mark.browser
+def test_in_a_browser_the_switch_changes_page_and_figures(page: chromium.Page, report: Path) -> None:
+    page.open(report.as_uri(), dark=True)
+    page.ask(SCROLL_THROUGH)
+    page.wait_for("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 5")
+    papers = "[...document.querySelectorAll('.js-plotly-plot')].map((f) => f._fullLayout.paper_bgcolor)"
+    card = "getComputedStyle(document.querySelector('.card')).backgroundColor"
+    label, dark, drawn = page.ask("document.getElementById('theme').textContent"), page.ask(card), page.ask(papers)
+    assert label == "Light mode"
+    page.ask("document.getElementById('theme').click()")
+    assert page.ask("document.getElementById('theme').textContent") == "Dark mode"
+    assert page.ask(card) == "rgb(255, 255, 255)" != dark
+    assert set(page.ask(papers)) == {"#ffffff"} != set(drawn)
+    page.ask("document.getElementById('theme').click()")
+    assert page.ask(card) == dark
+    assert page.ask(papers) == drawn
 
 
 def test_a_template_escapes_all_but_json_scripts_style_and_finished_parts() -> None:

@@ -303,7 +303,7 @@ def test_a_strategy_holds_through_a_session_that_a_symbol_lacks(gold: Settings, 
 def test_the_report_of_an_earlier_session_knows_nothing_later(gold: Settings, tmp_path: Path) -> None:
     page = own_text(write_report(gold, day=date(2012, 6, 29), path=tmp_path / "june.html").read_text(encoding="utf-8"))
     assert "Market report, 29 June 2012" in page
-    assert "As of 16:00:00 New York time, 29 June 2012 · session final · 5 symbols" in page
+    assert "As of 16:00:00 New York time (EDT), 29 June 2012 · session final · 5 symbols" in page
     bars = market.prices("IBM", date(2012, 6, 28), date(2012, 6, 29), settings=gold)["close"]
     change = 100 * (bars.iloc[1] / bars.iloc[0] - 1)
     assert number(bars.iloc[1], 2) in page

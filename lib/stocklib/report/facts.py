@@ -12,8 +12,9 @@ from stocklib.report.delivery import Delivery, read_delivery
 from stocklib.report.stale import mark
 from stocklib.sessions import previous_session, session
 from stocklib.settings import MADE_BARS, Settings
-from stocklib.warehouse import open_warehouse
+from stocklib.warehouse import Reader, open_warehouse
 from stocklib.warehouse.cost import Cost, midnight
+from stocklib.warehouse.data_terms import terms_of
 
 # A year and a bit, so that the comparison reaches back to the last session of the year before.
 _REACH = pd.Timedelta(days=396)
@@ -50,6 +51,8 @@ class Facts:
     costs: list[Cost]
     # the last year's bars that look like a source's mistake, as of this session
     suspects: pd.DataFrame
+    # what may be done with the data, a sentence each
+    terms: list[str]
 
 
 def gather(settings: Settings, *, day: date | None = None) -> Facts:
@@ -60,13 +63,13 @@ def gather(settings: Settings, *, day: date | None = None) -> Facts:
     """
     for _ in range(_TRIES - 1):
         # an engine that cannot pin a version raises
-        with suppress(VersionChanged), market.pin(settings):
-            return _gather(settings, day)
-    with market.pin(settings):
-        return _gather(settings, day)
+        with suppress(VersionChanged), market.pin(settings) as look:
+            return _gather(settings, day, look)
+    with market.pin(settings) as look:
+        return _gather(settings, day, look)
 
 
-def _gather(settings: Settings, day: date | None) -> Facts:
+def _gather(settings: Settings, day: date | None, look: Reader) -> Facts:
     version = market.data_version(settings=settings)
     everything = market.prices(settings=settings)
     newest = everything["date"].max()
@@ -101,6 +104,7 @@ def _gather(settings: Settings, day: date | None) -> Facts:
         # the ledger counts up to now, so it does not describe an earlier session
         delivery=read_delivery(settings) if is_newest else None,
         suspects=_suspects(settings, daily, last_date),
+        terms=terms_of(look),
         costs=open_warehouse(settings).costs(since=midnight(datetime.now(UTC)) - _COST_REACH) if is_newest else [],
     )
 

@@ -2,13 +2,18 @@
 // what every page does: draw a figure when it comes near, in the reader's mode, and again when that changes
 const read = (name) => JSON.parse(document.getElementById("data-" + name).textContent);
 const templates = read("templates"), figures = read("figures");
-const dark = matchMedia("(prefers-color-scheme: dark)");
+const system = matchMedia("(prefers-color-scheme: dark)");
 const narrow = matchMedia("(max-width: 760px)");
 const touch = matchMedia("(pointer: coarse)").matches;
 const shows = new Map(), shown = new Set();
 
+// the system's mode, until the reader chooses one
+let chosenMode = null;
+const mode = () => chosenMode ?? (system.matches ? "dark" : "light");
+const other = () => mode() === "dark" ? "light" : "dark";
+
 function draw(place, figure) {
-  const layout = Object.assign({}, figure.layout, {template: templates[dark.matches ? "dark" : "light"]});
+  const layout = Object.assign({}, figure.layout, {template: templates[mode()]});
   // a finger scrolls the page; it does not zoom a figure
   if (touch) layout.dragmode = false;
   if (narrow.matches && layout.coloraxis) layout.coloraxis = Object.assign({}, layout.coloraxis, {showscale: false});
@@ -44,8 +49,16 @@ function whenNear(place, show) {
 for (const place of document.querySelectorAll("[data-figure]")) {
   whenNear(place, () => draw(place, figures[place.dataset.figure]));
 }
-for (const query of [dark, narrow]) {
-  query.addEventListener("change", () => { for (const place of shown) shows.get(place)(); });
+
+const theme = document.getElementById("theme");
+function paint() {
+  document.documentElement.dataset.theme = mode();
+  theme.textContent = other() === "dark" ? "Dark mode" : "Light mode";
+  for (const place of shown) shows.get(place)();
 }
+theme.addEventListener("click", () => { chosenMode = other(); paint(); });
+theme.hidden = false;
+for (const query of [system, narrow]) query.addEventListener("change", paint);
+paint();
 // paper has no further down to scroll to
 addEventListener("beforeprint", () => { for (const place of shows.keys()) appear(place); });
