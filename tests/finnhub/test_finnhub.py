@@ -325,18 +325,34 @@ def test_a_server_that_stays_down_is_unavailable_after_every_try(client: Client)
     assert len(server.asked) == 3
 
 
+class Pauses(threading.Event):
+    """A stop that nobody sets: it notes how long it is asked to wait, and does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.asked.append(timeout or 0.0)
+        return False
+
+
 def test_pauses_grow_and_differ(client: Client) -> None:
-    with (
-        serving(Reply(b"", status=500)) as server,
-        client(server, attempts=4, first_pause=0.05) as finnhub,
-        pytest.raises(SourceUnavailable),
-    ):
-        finnhub.quote("AAPL")
-    times = [asked.at for asked in server.asked]
-    pauses = [later - sooner for sooner, later in itertools.pairwise(times)]
-    assert pauses == sorted(pauses)
-    assert pauses[0] >= 0.05 * 0.75
-    assert pauses[2] >= 0.2 * 0.75
+    runs = []
+    for _ in range(2):
+        stop = Pauses()
+        with (
+            serving(Reply(b"", status=500)) as server,
+            client(server, stop=stop, attempts=4, first_pause=0.05) as finnhub,
+            pytest.raises(SourceUnavailable),
+        ):
+            finnhub.quote("AAPL")
+        assert len(server.asked) == 4
+        assert [
+            0.75 * pause <= asked <= 1.25 * pause for pause, asked in zip((0.05, 0.1, 0.2), stop.asked, strict=True)
+        ] == [True, True, True]
+        runs.append(stop.asked)
+    assert runs[0] != runs[1]
 
 
 def test_too_many_calls_wait_as_long_as_the_source_says(client: Client) -> None:

@@ -7,7 +7,6 @@ message resets it, so that a sum over trades shows where some are missing.
 import json
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from stocklib.backoff import Backoff
 from stocklib.clocks import Stop
 from stocklib.errors import BadAnswer, Interrupted, NoQuote, RateLimited, SourceUnavailable, SymbolError
 from stocklib.finnhub import Finnhub
@@ -55,9 +55,8 @@ class TradeFeed:
         self._waiting: list[str] = []
         self._since: datetime | None = None
         self._is_replay = False
-        self._failures = 0
+        self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self.losses = 0
-        self._retry_at = 0.0
         self._warned: set[str] = set()
         self.connections = 0
         self.garbled = 0
@@ -103,8 +102,7 @@ class TradeFeed:
         """Connect and subscribe; where it is too early to try again, wait ``seconds`` at most."""
         if self._stop.is_set():
             raise Interrupted("stopped before connecting to Finnhub's websocket")
-        pause = self._retry_at - time.monotonic()
-        if pause > 0:
+        if pause := self._backoff.seconds_left:
             self._stop.wait(min(pause, seconds))
             if pause > seconds:
                 return
@@ -115,19 +113,18 @@ class TradeFeed:
         self.connections += 1
         wire.settle(self._waiting)
         self._begin_coverage()
-        self._failures, self.trouble = 0, None
+        self._backoff.succeed()
+        self.trouble = None
         log.info("%s: subscribed to %d symbols", wire.where, len(self.symbols))
 
     def _lose(self, error: SourceUnavailable | RateLimited) -> None:
         self.close()
-        self._failures += 1
         self.losses += 1
         self.trouble = str(error)
-        if not self.connections and self._failures >= _REFUSED_CONNECTIONS:
+        jitter = random.uniform(0.75, 1.25)  # noqa: S311 - so that clients do not come back all at once
+        pause = self._backoff.fail(times=jitter * (4 if isinstance(error, RateLimited) else 1))
+        if not self.connections and self._backoff.failures >= _REFUSED_CONNECTIONS:
             raise error
-        pause = min(_FIRST_PAUSE * 2 ** (self._failures - 1), _LONGEST_PAUSE)
-        pause *= random.uniform(0.75, 1.25) * (4 if isinstance(error, RateLimited) else 1)  # noqa: S311 - jitter
-        self._retry_at = time.monotonic() + pause
         log.warning("%s; connecting again in %.1f s", error, pause)
 
     def _begin_coverage(self) -> None:

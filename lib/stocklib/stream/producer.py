@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from kafka import KafkaProducer, errors
+from tenacity import Retrying, retry_if_exception_type, wait_exponential
 
 from stocklib.clocks import Stop
 from stocklib.errors import StreamError
@@ -217,18 +218,24 @@ class Producer:
     def _replace_client(self, failure: Exception, *, since: float) -> None:
         """Make a new client as soon as Kafka accepts one."""
         self._drop_failed_client(failure)
-        pause = 0.2
-        while True:
-            try:
-                return self._renew()
-            except StreamError as error:
-                if self._has_waited_too_long(since):
-                    raise self._give_up(error) from error
-                if self._stop.is_set():
-                    time.sleep(pause)
-                else:
-                    self._stop.wait(pause)
-                pause = min(pause * 2, 5.0)
+        renewing = Retrying(
+            retry=retry_if_exception_type(StreamError),
+            wait=wait_exponential(multiplier=0.2, max=5.0),
+            stop=lambda _: self._has_waited_too_long(since),
+            sleep=self._rest,
+            reraise=True,
+        )
+        try:
+            renewing(self._renew)
+        except StreamError as error:
+            raise self._give_up(error) from error
+
+    def _rest(self, pause: float) -> None:
+        if self._stop.is_set():
+            # a run that is stopping still flushes, with the same pauses
+            time.sleep(pause)
+        else:
+            self._stop.wait(pause)
 
     def _drop_failed_client(self, failure: Exception) -> None:
         """Drop the client that failed, unless another one would fail in the same way."""

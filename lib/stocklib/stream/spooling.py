@@ -3,6 +3,7 @@
 import logging
 import time
 
+from stocklib.backoff import Backoff
 from stocklib.clocks import Stop
 from stocklib.errors import StreamError
 from stocklib.settings import Settings
@@ -29,7 +30,7 @@ class SpoolingProducer(Producer):
         super().__init__(settings, source=source, run_id=run_id, stop=stop)
         self._limit = settings.producer_spool_mb * 1_000_000
         self._was_away = self._is_unwritable = self._is_stuck = False
-        self._next_try, self._pause = 0.0, _FIRST_PAUSE
+        self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         try:
             self._spool = Spool(settings.home, run_id=self.run_id)
         except OSError as error:
@@ -72,7 +73,7 @@ class SpoolingProducer(Producer):
     def maintain(self) -> None:
         """Do non-blocking maintenance (reconnect, drain the spool); call it in the poll loop."""
         self._acknowledge_confirmed()
-        if self._failure and not self._given_up and time.monotonic() >= self._next_try:
+        if self._failure and not self._given_up and self._backoff.is_over:
             self._try_again(self._failure)
             self._acknowledge_confirmed()
         if self.is_away != self._was_away:
@@ -141,13 +142,11 @@ class SpoolingProducer(Producer):
         began = time.monotonic()
         try:
             self._renew()
-            self._pause = _FIRST_PAUSE
+            self._backoff.succeed()
         except StreamError as error:
             log.debug("Kafka is still away: %s", error)
-            took = time.monotonic() - began
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
             # so that attempts that hang do not use most of the run's time
-            self._next_try = time.monotonic() + max(self._pause, 3 * took)
+            self._backoff.fail(at_least=3 * (time.monotonic() - began))
 
     def _send_abandoned(self) -> None:
         topics = {self._settings.kafka_topic, self._settings.kafka_trades_topic}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from stocklib.backoff import Backoff
 from stocklib.errors import StocksError
 from stocklib.settings import Settings
 from workbench.supervisor.plan import DONE, HOPELESS, Plan
@@ -37,14 +38,14 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         # the latest process, even after it ended
         self.pid: int | None = None
-        self._began = self._due = 0.0
-        self._failures = 0
+        self._began = 0.0
+        self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
 
     def ensure_running(self) -> None:
         """Start the process if it is down and its pause is over; ``StocksError`` where a restart would fail again."""
         if self._process is not None and self._process.poll() is not None:
             self._reap()
-        if self._process is None and not self.is_done and time.monotonic() >= self._due:
+        if self._process is None and not self.is_done and self._backoff.is_over:
             self._start()
 
     def request_stop(self) -> None:
@@ -117,10 +118,8 @@ class Child:
         if process.returncode == HOPELESS:
             raise StocksError(f"the {self.role} cannot go on: {_last_line(self._log)}")
         if time.monotonic() - self._began >= _WELL_SECONDS:
-            self._failures = 0
-        pause = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
-        self._failures += 1
-        self._due = time.monotonic() + pause
+            self._backoff.succeed()
+        pause = self._backoff.fail()
         how = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
         log.warning("the %s ended (%s; %s): starting it again in %.1f s", self.role, how, _last_line(self._log), pause)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from stocklib.backoff import Backoff
 from stocklib.errors import StocksError
 from stocklib.finnhub import Finnhub
 from stocklib.monitoring.heartbeat import read_heartbeats
@@ -14,7 +15,8 @@ from workbench import embedded
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS, _LONGEST_PAUSE = 1.0, 30.0
+_LOOK_SECONDS = 1.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 30.0
 # Seconds between requests to a running server, which may only be busy when it does not answer.
 _ASK_SECONDS = 20.0
 _ADDRESSES = ("KAFKA_BROKER", "MINIO_ENDPOINT", "FINNHUB_BASE_URL")
@@ -51,6 +53,7 @@ class Servers:
             embedded.down(self._settings)
 
     def _look_after(self) -> None:
+        backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         pause, asked = _LOOK_SECONDS, time.monotonic()
         while not self._ended.wait(pause):
             try:
@@ -59,8 +62,9 @@ class Servers:
                 if not self._is_well(must_answer=must_answer):
                     self._bring_back()
                 pause = _LOOK_SECONDS
+                backoff.succeed()
             except (StocksError, OSError) as error:
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                pause = backoff.fail()
                 log.error("%s; next try in %.0f s", error, pause)
 
     def _is_well(self, *, must_answer: bool) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from stocklib.backoff import Backoff
 from stocklib.errors import BadAnswer, Interrupted, NoQuote, PlanRefused, RateLimited, SourceUnavailable
 from stocklib.pipeline.ingest.feed_run import FeedResult, FeedRun, Progress, name_counts, run_feed
 from stocklib.pipeline.ingest.market_hours import MarketHours
@@ -77,8 +78,8 @@ class _QuoteRun(FeedRun):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.result = ProduceResult(self.producer.run_id, self.finnhub.source)
-        # how many calls the source has not answered since its last answer
-        self.silences = 0
+        # its failures are the calls that the source has not answered since its last answer
+        self.backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
         self.hours = MarketHours(self.finnhub, settle=self.settings.close_settle_seconds)
         self.per_minute = self.settings.finnhub_calls_per_minute
         self.every = self.settings.poll_seconds
@@ -113,12 +114,12 @@ class _QuoteRun(FeedRun):
 
     def _source_trouble(self) -> str | None:
         trouble = "the source does not answer: `stocks doctor` says why, and quotes go on when it does"
-        return trouble if self.silences else None
+        return trouble if self.backoff.failures else None
 
     def _state(self) -> str:
         if self.producer.is_away and self.producer.spooled:
             return f"{self.state}; Kafka is away, quotes are kept on disk"
-        return "waiting for the source to answer" if self.silences else self.state
+        return "waiting for the source to answer" if self.backoff.failures else self.state
 
     def _announce(self, *, over: bool, today: str) -> None:
         count, every = len(self.symbols), self.every
@@ -145,8 +146,8 @@ class _QuoteRun(FeedRun):
         self.state = "asking for the last prices: the market is closed"
         while missing and not self.is_over and tries < _LAST_ROUND_TRIES and unanswered < _LAST_ROUND_SILENCES:
             missing = self._poll_all(missing)
-            unanswered += bool(self.silences)
-            tries += not self.silences
+            unanswered += bool(self.backoff.failures)
+            tries += not self.backoff.failures
         if missing and not self.is_over:
             log.warning("no last price of %s", ", ".join(missing))
 
@@ -163,8 +164,7 @@ class _QuoteRun(FeedRun):
 
     def _wait_for_source(self, error: Exception) -> None:
         """Pause after a call without an answer, longer each time until the source answers."""
-        pause = min(_FIRST_PAUSE * 2**self.silences, _LONGEST_PAUSE)
-        self.silences += 1
+        pause = self.backoff.fail()
         log.error("%s; quotes go on when it answers, next try in %.0f s", error, pause)
         # this machine's time: the source's clock is unknown while it does not answer
         if self.stop.wait(pause):
@@ -190,7 +190,7 @@ class _QuoteRun(FeedRun):
         except (NoQuote, BadAnswer, PlanRefused) as error:
             log.log(logging.DEBUG if result.skipped[symbol] else logging.WARNING, "%s", error)
             result.skipped[symbol] += 1
-            self.silences = 0
+            self.backoff.succeed()
             return False
         except (SourceUnavailable, RateLimited) as error:
             result.failed[symbol] += 1
@@ -198,6 +198,6 @@ class _QuoteRun(FeedRun):
                 raise
             self._wait_for_source(error)
             return False
-        self.silences = 0
+        self.backoff.succeed()
         self.publish(quote, at=quote.fetched_at)
         return True

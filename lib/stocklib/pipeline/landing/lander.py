@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from stocklib.backoff import Backoff
 from stocklib.errors import LakeError, StreamError
 from stocklib.lake import Lake
 from stocklib.monitoring.heartbeat import Heartbeat, name_run
@@ -145,15 +146,16 @@ class _Landing:
     def run(self) -> None:
         """Read, batch, write and commit until the end."""
         self._heartbeat.beat(self._facts, now=True)
-        pause = 0.5
+        backoff = Backoff(first=0.5, longest=10.0)
         self._consumer = self._join()
         while not (reason := self._end.reason()):
             is_joined = self._consumer is not None
             try:
                 self._consumer = self._consumer or self._join()
                 self._turn(self._consumer)
-                pause = 0.5
+                backoff.succeed()
             except StreamError as error:
+                pause = backoff.fail()
                 self._end.note(answered=False, idle=False)
                 log.error("%s; what was read and not landed will be read again; next try in %.1f s", error, pause)
                 self._errors += 1
@@ -163,7 +165,6 @@ class _Landing:
                 self._heartbeat.beat(self._facts)
                 if not is_joined:
                     self._end.stop.wait(pause)
-                pause = min(pause * 2, 10.0)
         self.result.ended = reason
 
     def finish(self, *, ended: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from stocklib.backoff import Backoff
 from stocklib.clocks import KeepAliveStop
 from stocklib.errors import (
     CostLimitReached,
@@ -45,7 +46,7 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
     keep_alive_stop = KeepAliveStop(stop)
     keep_alive_stop.keep_alive = health.beat
     batches = MicroBatches(settings, on_step=health.step)
-    ended, failures = "error", 0
+    ended, backoff = "error", Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
     try:
         while True:
             began, is_last = time.monotonic(), stop.is_set()
@@ -54,13 +55,13 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
             except (CostLimitReached, LakeError, WarehouseBusy, TransformFailed, LedgerUnbalanced) as error:
                 if is_last:
                     raise
-                pause = _pause(error, failures)
-                failures += 1
+                # a spent limit: no statement until the next day's credits, each one costs
+                pause = _until_midnight() if isinstance(error, CostLimitReached) else backoff.fail()
                 log.error("%s; trying again in %.0f s", error, pause)
                 health.failed(error)
                 keep_alive_stop.wait(pause)
                 continue
-            failures = 0
+            backoff.succeed()
             health.batch_done(batch)
             if not batch.is_empty:
                 log.info("%s", batch)
@@ -83,17 +84,9 @@ def follow(settings: Settings, *, stop: threading.Event, on_batch: Callable[[Pub
         health.end(ended)
 
 
-def _pause(error: StocksError, failures: int) -> float:
-    """Return the seconds to wait after an error that followed so many others.
-
-    >>> _pause(LakeError("S3 is away"), 0), _pause(LakeError("S3 is away"), 5000)
-    (1.0, 60.0)
-    """
-    if isinstance(error, CostLimitReached):
-        # no statement until the next day's credits: each one costs
-        now = datetime.now(UTC)
-        return (next_midnight(now) - now).total_seconds()
-    return min(_FIRST_PAUSE * 2.0 ** min(failures, 10), _LONGEST_PAUSE)
+def _until_midnight() -> float:
+    now = datetime.now(UTC)
+    return (next_midnight(now) - now).total_seconds()
 
 
 class LoaderHealth:
