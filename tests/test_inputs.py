@@ -42,8 +42,9 @@ OF_METRICS: Calls = {
     **{
         name: lambda f, n=name: getattr(metrics, n)(f["close"])
         for name in metrics.__all__
-        if name.islower() and name not in ("alpha", "beta", "information_ratio")
+        if name.islower() and name not in ("alpha", "beta", "information_ratio", "worst_drawdowns")
     },
+    "worst_drawdowns": lambda f: pd.Series([one.percent for one in metrics.worst_drawdowns(f["close"])], dtype=float),
     "alpha": lambda f: metrics.alpha(f["close"], f["open"]),
     "beta": lambda f: metrics.beta(f["close"], f["open"]),
     "information_ratio": lambda f: metrics.information_ratio(f["close"], f["open"]),
@@ -166,6 +167,8 @@ ARGUMENTS: Calls = {
     "decay": lambda wrong: indicators.ewma_volatility(bars()["close"], decay=wrong),
     "window": lambda wrong: indicators.sma(bars()["close"], wrong),
     "share": lambda wrong: metrics.cvar(bars()["close"], share=wrong),
+    "level": lambda wrong: metrics.sharpe_band(bars()["close"], level=wrong),
+    "count": lambda wrong: metrics.worst_drawdowns(bars()["close"], wrong),
     "risk_free_percent": lambda wrong: metrics.sharpe(bars()["close"], risk_free_percent=wrong),
     "cuts": lambda wrong: backtest.check_no_look_ahead(bars(), backtest.buy_and_hold, cuts=wrong),
     "fast": lambda wrong: backtest.sma_crossover(bars(), wrong, 5),

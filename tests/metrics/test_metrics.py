@@ -45,6 +45,57 @@ def test_prices_that_only_rise_have_no_drawdown() -> None:
     assert (worst.percent, worst.peak, worst.trough, worst.recovered) == (0.0, 0, 0, 0)
 
 
+def test_the_worst_drawdowns_are_listed_deepest_first_with_their_dates_and_lengths() -> None:
+    # Tuesday to Thursday of the next week but one; two falls made good, a level high between them, one that is open
+    days = pd.bdate_range("2012-01-03", periods=12)
+    prices = pd.Series([100.0, 90, 95, 100, 100, 60, 80, 120, 108, 119, 114, 96], days)
+    fell = metrics.worst_drawdowns(prices)
+    assert [round(one.percent, 10) for one in fell] == [-40, -20, -10]
+    assert [one.peak for one in fell] == [days[4], days[7], days[0]]
+    assert [one.trough for one in fell] == [days[5], days[11], days[1]]
+    assert [one.recovered for one in fell] == [days[7], None, days[3]]
+    assert [one.sessions for one in fell] == [3, 4, 3]
+    assert metrics.worst_drawdowns(prices, 2) == fell[:2]
+    assert metrics.max_drawdown(prices) == fell[0]
+    assert metrics.worst_drawdowns(pd.Series([1.0, 2.0, 3.0])) == []
+
+
+def test_a_drawdown_counts_sessions_without_a_price_and_not_the_bars_within_a_day() -> None:
+    days = pd.bdate_range("2012-01-03", periods=5)
+    assert metrics.max_drawdown(pd.Series([100.0, 80.0, np.nan, np.nan, 100.0], days)).sessions == 4
+    hours = pd.to_datetime(["2012-01-03 15:00", "2012-01-03 16:00", "2012-01-03 17:00", "2012-01-04 15:00"], utc=True)
+    assert metrics.max_drawdown(pd.Series([100.0, 90.0, 80.0, 100.0], hours)).sessions == 1
+
+
+def test_the_band_of_the_sharpe_ratio_is_that_of_mertens_by_hand() -> None:
+    # returns of 0, 0, 0 and 4 %: mean 1, deviation 2 (sample) and √3; skewness 2/√3, kurtosis 7/3; s is 1/2
+    prices = pd.Series([100.0, 100.0, 100.0, 100.0, 104.0])
+    error = math.sqrt(252 * (1 - 2 / math.sqrt(3) / 2 + (7 / 3 - 1) / 4 / 4) / 3)
+    band = metrics.sharpe_band(prices)
+    assert (band.high + band.low) / 2 == pytest.approx(metrics.sharpe(prices))
+    assert band.high - metrics.sharpe(prices) == pytest.approx(1.959964 * error, rel=1e-6)
+    half = metrics.sharpe_band(prices, level=0.5)
+    assert half.high - metrics.sharpe(prices) == pytest.approx(0.6744898 * error, rel=1e-6)
+
+
+def test_the_band_covers_the_true_ratio_as_often_as_it_says() -> None:
+    # fat tails and large losses: exponential returns turned around, with mean 0.1 and deviation 1 (%) a session
+    random, covered = np.random.default_rng(4), 0
+    for _ in range(400):
+        returns = (1.1 - random.exponential(1.0, 500)) / 100
+        band = metrics.sharpe_band(pd.Series(np.cumprod(np.append(1.0, 1 + returns))))
+        covered += band.low < math.sqrt(252) * 0.1 < band.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_what_does_not_vary_or_never_fell_has_neither_a_band_nor_a_profit_factor() -> None:
+    for prices in (pd.Series([5.0] * 10), pd.Series([5.0, 6.0])):
+        assert math.isnan(metrics.sharpe_band(prices).low)
+        assert math.isnan(metrics.profit_factor(prices))
+        assert math.isnan(metrics.average_loss(prices))
+        assert metrics.ulcer_index(prices) == 0
+
+
 def test_sharpe_is_net_of_the_risk_free_rate() -> None:
     # returns of 1 % and 3 %: mean 2 %, deviation √2 %; at 252 % a year a session's rate is 1 %
     prices = pd.Series([100.0, 101.0, 104.03])

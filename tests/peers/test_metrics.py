@@ -1,5 +1,7 @@
 """Metrics are those of empyrical-reloaded, and of scipy where that has none, to 1e-10, on thirteen years of bars.
 
+The list of drawdowns is vectorbt's.
+
 Ours are in percent where theirs are fractions, take a year's risk-free rate where theirs take a session's, and are
 annualised where ``excess_sharpe`` is not.
 """
@@ -60,6 +62,10 @@ ALONE: dict[str, tuple[Ours, Theirs]] = {
         lambda r: 100 * stats.norm.expect(lambda x: x, (), r.mean(), r.std(), ub=gaussian(r), conditional=True),
     ),
     "skew": (metrics.skew, lambda r: stats.skew(r, bias=False)),
+    "half the width of the Sharpe ratio's band": (
+        lambda p: (metrics.sharpe_band(p).high - metrics.sharpe_band(p).low) / 2,
+        lambda r: stats.norm.ppf(0.975) * YEAR * sharpe_error(r.mean() / r.std(), stats.skew(r), stats.kurtosis(r), r),
+    ),
     "kurtosis": (metrics.kurtosis, lambda r: stats.kurtosis(r, bias=False)),
 }
 TOGETHER: dict[str, tuple[Callable[..., float], Callable[..., float]]] = {
@@ -74,6 +80,27 @@ TOGETHER: dict[str, tuple[Callable[..., float], Callable[..., float]]] = {
 
 def gaussian(returns: pd.Series) -> float:
     return float(stats.norm.ppf(0.05, returns.mean(), returns.std()))
+
+
+def sharpe_error(ratio: float, skew: float, excess: float, returns: pd.Series) -> float:
+    """Mertens (2002), as quantstats writes it: 1 + s²/2 - skew × s + excess kurtosis × s²/4."""
+    return math.sqrt((1 + ratio**2 / 2 - skew * ratio + excess / 4 * ratio**2) / (len(returns) - 1))
+
+
+def test_the_drawdowns_are_vectorbt_s(prices: pd.Series) -> None:
+    vectorbt = pytest.importorskip("vectorbt", reason="vectorbt is not installed; make test-peers installs it")
+    theirs = vectorbt.Drawdowns.from_ts(prices).records_readable.assign(
+        percent=lambda rows: 100 * (rows["Valley Value"] / rows["Peak Value"] - 1)
+    )
+    theirs = theirs.sort_values("percent", kind="stable").head(10)
+    ours = metrics.worst_drawdowns(prices)
+    assert [one.percent for one in ours] == pytest.approx(theirs["percent"].tolist(), rel=1e-10)
+    assert [one.peak for one in ours] == theirs["Peak Timestamp"].tolist()
+    assert [one.trough for one in ours] == theirs["Valley Timestamp"].tolist()
+    is_open = (theirs["Status"] == "Active").tolist()
+    assert [one.recovered is None for one in ours] == is_open
+    ends = [one.recovered or prices.index[-1] for one in ours]
+    assert ends == theirs["End Timestamp"].tolist()
 
 
 @pytest.mark.parametrize("name", ALONE)

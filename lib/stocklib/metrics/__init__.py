@@ -11,15 +11,26 @@ and one over a hole is ignored; growth is from the first price to the last. A fi
 of bars within the day, take each session's last one.
 """
 
+from stocklib.metrics.drawdowns import Drawdown, drawdown, max_drawdown, ulcer_index, worst_drawdowns
 from stocklib.metrics.growth import SESSIONS_A_YEAR, cagr, returns, total_return
-from stocklib.metrics.ratios import NO_DEVIATION, alpha, beta, calmar, information_ratio, sharpe, sortino
+from stocklib.metrics.ratios import (
+    NO_DEVIATION,
+    SharpeBand,
+    alpha,
+    beta,
+    calmar,
+    information_ratio,
+    sharpe,
+    sharpe_band,
+    sortino,
+)
 from stocklib.metrics.risk import (
     VOLATILITY_WINDOW,
-    Drawdown,
-    drawdown,
+    average_gain,
+    average_loss,
     hit_rate,
     kurtosis,
-    max_drawdown,
+    profit_factor,
     rolling_volatility,
     skew,
     volatility,
@@ -31,7 +42,10 @@ __all__ = [
     "SESSIONS_A_YEAR",
     "VOLATILITY_WINDOW",
     "Drawdown",
+    "SharpeBand",
     "alpha",
+    "average_gain",
+    "average_loss",
     "beta",
     "cagr",
     "calmar",
@@ -43,12 +57,16 @@ __all__ = [
     "information_ratio",
     "kurtosis",
     "max_drawdown",
+    "profit_factor",
     "returns",
     "rolling_volatility",
     "sharpe",
+    "sharpe_band",
     "skew",
     "sortino",
     "total_return",
+    "ulcer_index",
     "value_at_risk",
     "volatility",
+    "worst_drawdowns",
 ]

@@ -1,28 +1,16 @@
-"""Risk of a series: volatility, drawdown, and the shape of the returns."""
+"""Risk of a series: volatility, the shape of the returns, and how gains and losses compare."""
 
 import math
-from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from stocklib import indicators
 from stocklib.indicators.columns import check_window
 from stocklib.indicators.holes import allowed
-from stocklib.metrics.growth import SESSIONS_A_YEAR, check_prices, check_sessions, known_returns, returns
+from stocklib.metrics.growth import SESSIONS_A_YEAR, check_sessions, finite, known_returns, returns
 
 VOLATILITY_WINDOW = 30
 _ANNUAL_PERCENT = 100 * math.sqrt(SESSIONS_A_YEAR)
-
-
-@dataclass(frozen=True)
-class Drawdown:
-    """The deepest fall: in percent (negative), its first and last date, and the date of recovery, if any."""
-
-    percent: float
-    peak: pd.Timestamp
-    trough: pd.Timestamp
-    recovered: pd.Timestamp | None
 
 
 def volatility(prices: pd.Series, *, window: int | None = VOLATILITY_WINDOW) -> float:
@@ -59,32 +47,6 @@ def rolling_volatility(prices: pd.Series, window: int = VOLATILITY_WINDOW) -> pd
     return indicators.rolling_volatility(check_sessions(prices), window)
 
 
-def drawdown(prices: pd.Series) -> pd.Series:
-    """How far below its highest value so far, in percent: 100 (p_t / max(p_1 … p_t) - 1); 0 at a high.
-
-    >>> drawdown(pd.Series([100.0, 80.0, 120.0, 90.0])).round(10).tolist()
-    [0.0, -20.0, 0.0, -25.0]
-    """
-    return indicators.drawdown(check_prices(prices, at_least=1))
-
-
-def max_drawdown(prices: pd.Series) -> Drawdown:
-    """The deepest ``drawdown``, with its dates.
-
-    >>> days = pd.to_datetime(["2012-01-03", "2012-01-04", "2012-01-05", "2012-01-06"])
-    >>> worst = max_drawdown(pd.Series([100.0, 75.0, 90.0, 100.0], days))
-    >>> worst.percent, worst.peak.date(), worst.trough.date(), worst.recovered.date()
-    (-25.0, datetime.date(2012, 1, 3), datetime.date(2012, 1, 4), datetime.date(2012, 1, 6))
-    """
-    prices = check_prices(prices, at_least=1).dropna()
-    values, depths = prices.to_numpy(), drawdown(prices).to_numpy()
-    trough = int(depths.argmin())
-    peak = int(values[: trough + 1].argmax())
-    back = np.flatnonzero(values[trough:] >= values[peak])
-    recovered = prices.index[trough + back[0]] if len(back) else None
-    return Drawdown(float(depths[trough]), prices.index[peak], prices.index[trough], recovered)
-
-
 def skew(prices: pd.Series) -> float:
     """Skewness of the returns, corrected for bias: negative when the large moves are falls.
 
@@ -116,3 +78,38 @@ def hit_rate(prices: pd.Series) -> float:
     moved = known_returns(prices)
     moved = moved[moved != 0]
     return float(100 * (moved > 0).mean()) if len(moved) else math.nan
+
+
+def average_gain(prices: pd.Series) -> float:
+    """The mean return of the sessions that rose, in percent; NaN when none did.
+
+    >>> round(average_gain(pd.Series([100.0, 110.0, 99.0, 118.8])), 6)
+    15.0
+    """
+    changes = known_returns(prices)
+    return float(100 * changes[changes > 0].mean())
+
+
+def average_loss(prices: pd.Series) -> float:
+    """The mean return of the sessions that fell, in percent (negative); NaN when none did.
+
+    >>> round(average_loss(pd.Series([100.0, 90.0, 99.0, 79.2])), 6)
+    -15.0
+    """
+    changes = known_returns(prices)
+    return float(100 * changes[changes < 0].mean())
+
+
+def profit_factor(prices: pd.Series) -> float:
+    """Profit factor of the sessions: the sum of the positive returns / that of the negative ones, as a positive number.
+
+    NaN without a loss. Source: J. D. Schwager, Schwager on Futures: Technical Analysis (1996), chapter 21.
+
+    Gains of 10 % and 20 %, losses of 10 % and 10 %:
+
+    >>> round(profit_factor(pd.Series([100.0, 110.0, 99.0, 118.8, 106.92])), 6)
+    1.5
+    """
+    changes = known_returns(prices)
+    lost = -float(changes[changes < 0].sum())
+    return finite(float(changes[changes > 0].sum()) / lost) if lost > 0 else math.nan
