@@ -1,14 +1,14 @@
 """A day's bar as a path through the session, a price each second: reconstructed, since only the bar was recorded.
 
-Three Brownian bridges of the log price lead from the open to one extreme, to the other, and to the close; the path is
-reflected where it would leave the bar. Seeded by (symbol, date): every machine and every run sees the same path.
-The open, the high, the low and the close are the recorded numbers to the last digit; prices between are rounded to
-cents.
+The log price is one Brownian bridge that is reflected at the high and the low, so that its volatility is the same all
+day and the extremes lie as far apart in time as that volatility needs. Seeded by (symbol, date): every machine and
+every run sees the same path. The open, the high, the low and the close are the recorded numbers to the last digit;
+prices between are rounded to cents, those below a dollar to four significant digits.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,36 +58,43 @@ def minute_volumes(volume: int, minutes: int) -> NDArray[np.int64]:
 
 
 def _prices(bar: Bar, seconds: int) -> Floats:
+    """Walk from the open to one extreme, to the other, and to the close.
+
+    A walk that turns back at its extremes is as likely as the one that goes straight on (the reflection principle). So
+    the walk is one bridge whose first extreme is at ``top`` and whose second at ``2 * top``, and is then folded.
+    """
     if bar.high == bar.low:
         return np.full(seconds + 1, bar.close, dtype=np.float64)
     random = generator(bar)
-    first, second = sorted(random.choice(np.arange(1, seconds), size=2, replace=False).tolist())
-    extremes = (bar.high, bar.low) if random.random() < 0.5 else (bar.low, bar.high)
-    knots = [(0, bar.open), (first, extremes[0]), (second, extremes[1]), (seconds, bar.close)]
+    top, opened, closed = (math.log(price / bar.low) for price in (bar.high, bar.open, bar.close))
     # a random walk's range is about 1.6 times its standard deviation
-    step = np.log(bar.high / bar.low) / 1.6 / np.sqrt(seconds)
-    walk = _bridges(random, knots, step)
-    prices: Floats = np.clip(np.round(np.exp(_fold(walk, np.log(bar.low), np.log(bar.high))), 2), bar.low, bar.high)
-    for place, price in knots:
-        prices[place] = price
+    deviation = top / 1.6
+    # the shorter order of the extremes is the likelier one
+    is_high_first = random.random() * (1 + math.exp(4 * top * (closed - opened) / deviation**2)) < 1
+    if not is_high_first:
+        opened, closed = top - opened, top - closed
+    walk = _bridge(random, opened, 2 * top + closed, deviation / math.sqrt(seconds), seconds)
+    # floor, since numpy's mod takes eight times as long
+    from_first = np.abs(walk - 2 * top * np.floor(walk / (2 * top)) - top)
+    heights = top - from_first if is_high_first else from_first
+    prices: Floats = np.clip(np.round(bar.low * np.exp(heights), _decimals(bar.low)), bar.low, bar.high)
+    first, second = int(np.argmax(walk >= top)), int(np.argmax(walk >= 2 * top))
+    prices[first], prices[min(second, seconds - 1)] = (bar.high, bar.low) if is_high_first else (bar.low, bar.high)
+    prices[0], prices[-1] = bar.open, bar.close
     return prices
 
 
-def _bridges(random: np.random.Generator, knots: list[tuple[int, float]], step: float) -> Floats:
-    pieces = []
-    for (begin, left), (end, right) in pairwise(knots):
-        length = end - begin
-        walk = np.concatenate([[0.0], np.cumsum(random.normal(0.0, step, length))])
-        drift = np.linspace(0.0, 1.0, length + 1)
-        pieces.append((np.log(left) + walk + drift * (np.log(right / left) - walk[-1]))[:-1])
-    return np.concatenate([*pieces, [np.log(knots[-1][1])]])
+def _decimals(price: float) -> int:
+    """Return the decimals of prices like this one: cents from a dollar on, else four digits, at most a millionth."""
+    return 2 if price >= 1 else min(3 - math.floor(math.log10(price)), 6)
 
 
-def _fold(walk: Floats, low: float, high: float) -> Floats:
-    """Reflect a walk at both ends of its range until it stays inside."""
-    width = high - low
-    along: Floats = np.mod(walk - low, 2 * width)
-    return low + np.where(along > width, 2 * width - along, along)
+def _bridge(random: np.random.Generator, left: float, right: float, step: float, length: int) -> Floats:
+    """Return a random walk from left to right, of so many steps of this standard deviation."""
+    walk = np.concatenate([[0.0], np.cumsum(random.normal(0.0, step, length))])
+    bridge: Floats = left + walk + np.linspace(0.0, right - left - walk[-1], length + 1)
+    bridge[-1] = right
+    return bridge
 
 
 def generator(bar: Bar, use: str = "") -> np.random.Generator:

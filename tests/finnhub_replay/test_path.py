@@ -1,10 +1,10 @@
 """The reconstructed path of a session: it is the recorded bar, exactly, and the same one everywhere."""
 
 import hashlib
-import random
 import subprocess
 import sys
 from datetime import date
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -30,12 +30,20 @@ def is_the_bar(path: SessionPath, bar: Bar) -> bool:
     return bool(ends and touched and seen and (path.low <= price).all() and (price <= path.high).all())
 
 
-def test_a_session_opens_touches_its_extremes_and_ends_exactly_as_recorded(tape: Tape) -> None:
-    bars = [bar for symbol in tape.symbols for bar in tape.between(symbol, date(2012, 1, 1), date(2012, 12, 31))]
-    assert len(bars) == 250 * 4 + 155
-    rest = [bar for symbol in tape.symbols for bar in tape.bars[symbol] if bar.day.year != 2012]
-    bars += random.Random(1).sample(rest, 700)
-    assert [bar for bar in bars if not is_the_bar(path_of(bar), bar)] == []
+def test_every_recorded_session_is_its_bar_exactly_and_moves_as_a_random_walk_of_its_range_does(tape: Tape) -> None:
+    bars = [bar for symbol in tape.symbols for bar in tape.bars[symbol]]
+    assert len(bars) > 12_000
+    # a move from any second of any bar is larger than so many standard deviations once in a thousand such tapes
+    most = -NormalDist().inv_cdf(0.001 / 2 / (len(bars) * 23_400))
+    for bar in bars:
+        path = path_of(bar)
+        assert is_the_bar(path, bar), bar
+        log, seconds, spread = np.log(path.price), len(path.price) - 1, np.log(bar.high / bar.low)
+        # a walk's mean range is the square root of 8 / pi standard deviations; its way is at most three times the range
+        for apart in (60, 240, abs(int(path.price.argmax()) - int(path.price.argmin()))):
+            share = apart / seconds
+            bound = spread * (most * np.sqrt(share * np.pi / 8) + 3 * share) + 0.01 / bar.low
+            assert np.abs(log[apart:] - log[: len(log) - apart]).max() <= bound, (bar, apart)
 
 
 def test_what_was_seen_so_far_only_widens(tape: Tape) -> None:
@@ -53,8 +61,11 @@ def test_what_was_seen_so_far_only_widens(tape: Tape) -> None:
         (10, 10, 9, 10),
         (438.1799, 439.0001, 430.0099, 430.0099),
         (0.0123, 0.0125, 0.0121, 0.0122),
+        (0.0001, 0.0002, 0.0001, 0.0001),
+        (0.00001, 0.00003, 0.000005, 0.00002),
         (1, 1000, 0.01, 2),
         (250_000, 251_000.5, 249_999.99, 250_001),
+        (700_000, 712_345.67, 690_000.01, 690_000.01),
     ],
 )
 @pytest.mark.parametrize("seconds", [12_600, 23_400])
