@@ -1,12 +1,14 @@
 """A file of daily bars in, a checked ``Tape`` out; one error names the first fault of a file and its line.
 
-A user's own file is a CSV or Parquet with the columns symbol, date, open, high, low, close, volume: prices as traded,
-volume in shares. ``splits.csv`` (symbol, date, fromFactor, toFactor), ``dividends.csv`` (symbol, date, amount) and
-``companies.csv`` (ticker, and other fields of Finnhub's profile) in the same folder are read where they exist.
+A user's own file is a CSV or Parquet with the columns symbol, date, open, high, low, close, volume, their names in any
+case: prices as traded, volume in shares. Other columns, such as Adj Close, are ignored. ``splits.csv`` (symbol, date,
+fromFactor, toFactor), ``dividends.csv`` (symbol, date, amount) and ``companies.csv`` (ticker, and other fields of
+Finnhub's profile) in the same folder are read where they exist.
 """
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -16,13 +18,18 @@ import pandas as pd
 
 from finnhub_replay.reference_files import read_companion
 from finnhub_replay.tape import Bar, Dividend, Split, Tape
-from stocklib.errors import EmbeddedError, SymbolError
+from stocklib.errors import EmbeddedError, SymbolError, did_you_mean
 from stocklib.quotes import check_symbol
 from stocklib.sessions import FIRST_DATE, LAST_DATE, sessions
 from stocklib.text_files import encoding_trouble
 
 RECORDED = Path(__file__).parent / "data" / "us5_daily_2000_2013.parquet"
 PRICES = ["open", "high", "low", "close"]
+# A symbol may be a typo of another with at most this share of the usual number of bars, or 1 bar where that is many.
+_FEW = 0.05
+_MANY = 5
+log = logging.getLogger(__name__)
+
 COLUMNS = ["symbol", "date", *PRICES, "volume"]
 
 
@@ -60,12 +67,14 @@ def read_bars(path: Path) -> pd.DataFrame:
     """Return the checked bars of a CSV or Parquet file, ordered by symbol and date."""
     frame = _read(path)
     missing = [column for column in COLUMNS if column not in frame.columns]
+    adjusted = [column for column in frame.columns if column.lower().startswith("adj")]
     if missing:
         with path.open("rb") as file:
             trouble = None if _is_parquet(path) else encoding_trouble(file.read(1024))
         if trouble:
             raise EmbeddedError(f"{path} cannot be read as bars: it {trouble}")
-        raise EmbeddedError(f"{path} lacks the column {', '.join(missing)}; it must hold {', '.join(COLUMNS)}")
+        hint = f"; {adjusted[0]} is not close: prices are as traded" if "close" in missing and adjusted else ""
+        raise EmbeddedError(f"{path} lacks the column {', '.join(missing)}; it must hold {', '.join(COLUMNS)}{hint}")
     if frame.empty:
         raise EmbeddedError(f"{path} holds no bars")
     frame = frame[COLUMNS].reset_index(drop=True)
@@ -73,20 +82,38 @@ def read_bars(path: Path) -> pd.DataFrame:
     frame["date"] = _each(path, frame, "date", _day)
     _check_numbers(path, frame)
     _check_days(path, frame)
+    _name_typos(path, frame)
     return frame.sort_values(["symbol", "date"], ignore_index=True)
 
 
 def _read(path: Path) -> pd.DataFrame:
     try:
         if _is_parquet(path):
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            return frame.set_axis(_column_names(path, frame.columns), axis="columns")
+        # pandas would rename the second of two equal names
+        written = pd.read_csv(path, header=None, nrows=1, dtype=str, encoding="utf-8-sig").iloc[0]
+        names = _column_names(path, written)
         # a symbol may be NA or TRUE
-        return pd.read_csv(path, dtype={"symbol": str, "date": str}, keep_default_na=False, encoding="utf-8-sig")
+        as_text = {was: str for was, name in zip(written, names, strict=True) if name in ("symbol", "date")}
+        frame = pd.read_csv(path, dtype=as_text, keep_default_na=False, encoding="utf-8-sig")
+        return frame.set_axis(names, axis="columns")
     except UnicodeError as error:
         trouble = encoding_trouble(path.read_bytes()) or error
         raise EmbeddedError(f"{path} cannot be read as bars: it {trouble}") from error
     except (OSError, ValueError) as error:
         raise EmbeddedError(f"{path} cannot be read as bars: {' '.join(str(error).split())}") from error
+
+
+def _column_names(path: Path, written: Iterable[Any]) -> list[str]:
+    """Return the columns' names, those of bars in lower case; refuse two for one."""
+    written = [str(name).strip() for name in written]
+    names = [name.lower() if name.lower() in COLUMNS else name for name in written]
+    for column in COLUMNS:
+        if names.count(column) > 1:
+            both = " and ".join(was for was, name in zip(written, names, strict=True) if name == column)
+            raise EmbeddedError(f"{path} has two columns for {column}: {both}; keep the one that counts")
+    return names
 
 
 def _is_parquet(path: Path) -> bool:
@@ -136,6 +163,17 @@ def _check_days(path: Path, frame: pd.DataFrame) -> None:
     open_days = {found.session_date for found in sessions(frame["date"].min(), frame["date"].max())}
     _refuse(path, frame, ~frame["date"].isin(open_days), "New York was closed on this date")
     _refuse(path, frame, frame.duplicated(["symbol", "date"]), "the symbol has this date twice")
+
+
+def _name_typos(path: Path, frame: pd.DataFrame) -> None:
+    """Log a warning for each symbol that has very few bars for this file; it stays in the file."""
+    counts = frame["symbol"].value_counts()
+    usual = int(counts.iloc[(len(counts) - 1) // 2])
+    few = counts[(counts <= usual * _FEW) | ((counts == 1) & (usual >= _MANY))]
+    for symbol, count in few.items():
+        bars = "1 bar" if count == 1 else f"{count} bars"
+        meant = did_you_mean(str(symbol), sorted(set(counts.index) - set(few.index)))
+        log.warning("%s: %s has %s where others have about %d%s", path, symbol, bars, usual, meant)
 
 
 def _refuse(path: Path, frame: pd.DataFrame, wrong: "pd.Series[bool]", what: str) -> None:

@@ -42,7 +42,21 @@ A caller that wants to stop on anything of ours catches ``StocksError``; the com
 traceback. Secrets never appear in any message. Whether asking again can help is an attribute, ``is_hopeless``.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
+
+
+def did_you_mean(name: str, known: Iterable[str], *, most: int = 1, alike: float = 0.6) -> str:
+    """Return the end of a sentence about an unknown name: up to ``most`` similar known ones; empty without one.
+
+    ``alike`` is how similar they must be, from 0 to 1.
+
+    >>> did_you_mean("APPL", ["AAPL", "IBM"]), did_you_mean("XYZ", ["AAPL", "IBM"])
+    ('. Did you mean AAPL?', '')
+    """
+    close = get_close_matches(name, list(known), n=most, cutoff=alike)
+    return f". Did you mean {' or '.join(close)}?" if close else ""
 
 
 class StocksError(Exception):

@@ -12,6 +12,7 @@ from finnhub_replay.clock import read_start as new_york
 from finnhub_replay.exchange import Exchange
 from finnhub_replay.tape import Bar
 from stocklib.errors import EmbeddedError
+from stocklib.sessions import sessions
 
 HEADER = "symbol,date,open,high,low,close,volume"
 GOOD = "ZZZ,2012-12-13,10,12,9,11,500"
@@ -177,3 +178,47 @@ def test_a_file_beside_the_bars_that_makes_no_sense_is_named(
     with pytest.raises(EmbeddedError, match=said) as caught:
         read_tape(write(tmp_path, GOOD))
     assert str(tmp_path / name) in str(caught.value)
+
+
+def test_the_columns_of_a_csv_and_a_parquet_have_names_in_any_case(tmp_path: Path) -> None:
+    header = "Symbol,Date, OPEN,High,low,Close,Adj Close,Volume"
+    path = write(tmp_path, "NA,2012-12-13,10,12,9,11,5.5,500", header=header)
+    written = pd.read_csv(path, keep_default_na=False)
+    written.to_parquet(tmp_path / "own.parquet")
+    expected = {"NA": [Bar("NA", date(2012, 12, 13), 10, 12, 9, 11, 500)]}
+    assert read_tape(path).bars == read_tape(tmp_path / "own.parquet").bars == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (
+            "symbol,date,Date,open,high,low,close,volume",
+            "two columns for date: date and Date; keep the one that counts",
+        ),
+        ("symbol,date,open,high,low,close,volume,close", "two columns for close: close and close"),
+        ("symbol,date,open,high,low,Adj Close,volume", "lacks the column close; .*; Adj Close is not close"),
+    ],
+)
+def test_an_ambiguous_or_adjusted_column_is_refused(tmp_path: Path, header: str, said: str) -> None:
+    cells = {"symbol": "ZZZ", "date": "2012-12-13", "Date": "2012-12-14"}
+    row = ",".join(cells.get(name, "10") for name in header.split(","))
+    with pytest.raises(EmbeddedError, match=said):
+        read_tape(write(tmp_path, row, header=header))
+
+
+def test_a_symbol_with_one_bar_among_thirty_is_named_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    days = [found.session_date for found in sessions(date(2012, 10, 1), date(2012, 11, 15))]
+    rows = [f"{symbol},{day},10,12,9,11,500" for symbol in ("AAPL", "IBM", "MSFT") for day in days]
+    rows[7] = rows[7].replace("AAPL", "AAPK")
+    path = write(tmp_path, *rows)
+    assert [(symbol, len(bars)) for symbol, bars in read_tape(path).bars.items()] == [
+        ("AAPK", 1),
+        *(("AAPL", len(days) - 1), ("IBM", len(days)), ("MSFT", len(days))),
+    ]
+    assert caplog.messages == [f"{path}: AAPK has 1 bar where others have about {len(days)}. Did you mean AAPL?"]
+
+
+def test_no_recorded_symbol_is_taken_for_a_typo(caplog: pytest.LogCaptureFixture) -> None:
+    assert len(read_tape().symbols) == 5
+    assert not caplog.messages
