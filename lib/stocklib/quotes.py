@@ -311,6 +311,20 @@ class CompanyProfile:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class SymbolMatch:
+    """A symbol that a source lists: the name behind it, its kind (``Common Stock``, ``ETP``), sector and industry.
+
+    Empty where the source does not name them.
+    """
+
+    symbol: str
+    name: str = ""
+    kind: str = ""
+    sector: str = ""
+    industry: str = ""
+
+
 def _short(instant: datetime) -> float | int:
     """Epoch seconds, whole ones without a decimal point."""
     seconds = to_epoch(instant)

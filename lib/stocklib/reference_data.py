@@ -11,7 +11,10 @@ from pathlib import Path
 
 from stocklib.errors import SettingsError, SymbolError
 from stocklib.quotes import check_symbol
+from stocklib.state_files import write_state
 from stocklib.text_files import read_text
+
+_SECTOR_COLUMNS = ("symbol", "sector", "industry")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,31 @@ def read_symbol_changes(root: Path) -> list[SymbolChange]:
 
 def check_sectors(root: Path) -> None:
     """Raise ``SettingsError`` where ``config/sectors.csv`` is not what dbt can read: its text, its first line."""
-    _rows(root / "config" / "sectors.csv", ("symbol", "sector", "industry"))
+    _rows(_sectors_path(root), _SECTOR_COLUMNS)
+
+
+def read_sectors(root: Path) -> dict[str, tuple[str, str]]:
+    """Return sector and industry of each symbol of ``config/sectors.csv``; ``SettingsError`` for a malformed file."""
+    rows = _rows(_sectors_path(root), _SECTOR_COLUMNS)[1:]
+    return {row[0].strip(): (row[1].strip(), row[2].strip()) for row in rows if len(row) == len(_SECTOR_COLUMNS)}
+
+
+def write_sector(root: Path, symbol: str, sector: str, industry: str) -> None:
+    """Write the sector and industry of a symbol to ``config/sectors.csv``, atomically, before the next symbol."""
+    path = _sectors_path(root)
+    header, *rows = _rows(path, _SECTOR_COLUMNS) or [list(_SECTOR_COLUMNS)]
+    before = path.read_bytes().decode("utf-8") if rows else ""
+    kept = [row for row in rows if not row or row[0].strip() != symbol]
+    place = next((number for number, row in enumerate(kept) if row and row[0].strip() > symbol), len(kept))
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\r\n" if "\r\n" in before else "\n")
+    writer.writerows([header, *kept[:place], [symbol, sector, industry], *kept[place:]])
+    mark = "\ufeff" if before.startswith("\ufeff") else ""
+    write_state(path.resolve(), (mark + out.getvalue()).encode(), durable=True)
+
+
+def _sectors_path(root: Path) -> Path:
+    return root / "config" / "sectors.csv"
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:

@@ -1,11 +1,18 @@
 """The symbols to follow: the watchlists under ``config/``."""
 
 import json
+import re
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
-from stocklib.errors import SettingsError, SymbolError
+from stocklib.errors import SettingsError, SymbolError, did_you_mean
 from stocklib.quotes import check_symbol
+from stocklib.state_files import write_state
 from stocklib.text_files import read_text
+
+_ARRAY = re.compile(r'("symbols"\s*:\s*\[)([^\]]*)')
+_ITEM = re.compile(r'"[^"]*"')
 
 
 def read_watchlist(root: Path, chosen: str) -> list[str]:
@@ -13,12 +20,14 @@ def read_watchlist(root: Path, chosen: str) -> list[str]:
 
     ``root`` is the project's folder. Raises ``SettingsError``.
     """
-    path = _watchlist_path(root, chosen)
+    path = watchlist_path(root, chosen)
     try:
         return read_symbols(path)
     except FileNotFoundError:
         known = sorted(p.stem for p in (root / "config" / "watchlists").glob("*.json"))
-        raise SettingsError(f"there is no watchlist {path}; STOCKS_WATCHLIST is a path or one of {known}") from None
+        raise SettingsError(
+            f"there is no watchlist {path}; STOCKS_WATCHLIST is a path or one of {known}{did_you_mean(chosen, known)}"
+        ) from None
 
 
 def read_symbols(path: Path) -> list[str]:
@@ -36,7 +45,60 @@ def read_symbols(path: Path) -> list[str]:
         raise SymbolError(f"{path}: {error}") from None
 
 
-def _watchlist_path(root: Path, chosen: str) -> Path:
+def add_symbol(path: Path, symbol: str) -> bool:
+    """Add a symbol to the end of a watchlist's file; return False where it is there already.
+
+    The file is replaced as a whole; its layout and its other fields stay.
+    """
+    if symbol in read_symbols(path):
+        return False
+
+    def appended(inside: str, items: list[re.Match[str]]) -> str:
+        *before, last = items
+        lead = inside[: items[0].start()]
+        between = inside[before[-1].end() : last.start()] if before else "," + (lead or " ")
+        return f'{inside[: last.end()]}{between}"{symbol}"{inside[last.end() :]}'
+
+    _edit(path, appended)
+    return True
+
+
+def remove_symbol(path: Path, symbol: str) -> bool:
+    """Remove a symbol from a watchlist's file; return False where it is not there.
+
+    The file is replaced as a whole; its layout and its other fields stay. Raise ``SettingsError`` for the only symbol.
+    """
+    symbols = read_symbols(path)
+    if symbol not in symbols:
+        return False
+    if symbols == [symbol]:
+        raise SettingsError(f"{symbol} is the only symbol of {path}, and a list holds at least one: add another first")
+
+    def without(inside: str, items: list[re.Match[str]]) -> str:
+        gaps = [*(inside[one.end() : after.start()] for one, after in pairwise(items)), ""]
+        kept = [(item[0], gap) for item, gap in zip(items, gaps, strict=True) if check_symbol(item[0][1:-1]) != symbol]
+        text = "".join(item + gap for item, gap in kept).removesuffix(kept[-1][1])
+        return inside[: items[0].start()] + text + inside[items[-1].end() :]
+
+    _edit(path, without)
+    return True
+
+
+def _edit(path: Path, edit: Callable[[str, list[re.Match[str]]], str]) -> None:
+    """Replace what is within the brackets of a file's symbols."""
+    text = path.read_bytes().decode("utf-8")
+    arrays = _ARRAY.findall(text)
+    if len(arrays) != 1:
+        raise SettingsError(f'{path} holds "symbols" {len(arrays)} times: edit it by hand')
+
+    def edited(array: re.Match[str]) -> str:
+        return array[1] + edit(array[2], list(_ITEM.finditer(array[2])))
+
+    write_state(path.resolve(), _ARRAY.sub(edited, text).encode(), durable=True)
+
+
+def watchlist_path(root: Path, chosen: str) -> Path:
+    """Return the file of the watchlist that ``STOCKS_WATCHLIST`` names."""
     if not chosen:
         return root / "config" / "stock_symbols.json"
     if chosen.endswith(".json") or "/" in chosen:

@@ -20,6 +20,7 @@ from misbehaving import Asked, Reply, Server, serving
 
 import stocklib.yahoo
 from stocklib.errors import BadAnswer, DateRangeError, ParameterError, RateLimited, SourceUnavailable, SymbolError
+from stocklib.quotes import SymbolMatch
 from stocklib.settings import read_settings
 from stocklib.yahoo import Yahoo, frames, yahoo_symbol
 
@@ -98,8 +99,8 @@ UNKNOWN = {
 class YahooServer:
     """Cookies and a crumb for everybody; the chart that a test wants."""
 
-    def __init__(self, chart: Any, *, status: int = 200, info: dict[str, Any] | None = None) -> None:
-        self.chart, self.status, self.info = chart, status, info or {}
+    def __init__(self, chart: Any, *, status: int = 200, info: dict[str, Any] | None = None, found: Any = ()) -> None:
+        self.chart, self.status, self.info, self.found = chart, status, info or {}, found
         self.failures = 0
 
     def __call__(self, asked: Asked) -> Reply:
@@ -108,6 +109,8 @@ class YahooServer:
                 self.failures -= 1
                 return Reply(b"", truncate=False, status=200, headers={"Content-Length": "10"})
             return Reply(self.chart, status=self.status)
+        if "/v1/finance/search" in asked.path:
+            return Reply({"quotes": list(self.found), "news": [], "lists": []})
         if "getcrumb" in asked.path:
             return Reply(b"a-crumb")
         if "quoteSummary" in asked.path:
@@ -278,3 +281,37 @@ def test_the_cache_stays_under_the_home(yahoo: Open, tmp_path: Path) -> None:
     with serving(YahooServer(AAPL)) as server, yahoo(server) as source:
         source.candles("AAPL", "D", date(2014, 5, 7), SPLIT)
     assert list((tmp_path / "home" / "yfinance").glob("*.db"))
+
+
+def test_a_search_brings_symbols_names_and_sectors_as_config_writes_them(yahoo: Open) -> None:
+    # two rows of an answer to q=berkshire, without its scores
+    found = [
+        {
+            "symbol": "BRK-B",
+            "shortname": "Berkshire Hathaway Inc. New",
+            "longname": "Berkshire Hathaway Inc.",
+            "quoteType": "EQUITY",
+            "typeDisp": "Equity",
+            "exchange": "NYQ",
+            "sector": "Financial Services",
+            "sectorDisp": "Financial Services",
+            "industry": "Insurance—Diversified",
+            "industryDisp": "Insurance—Diversified",
+        },
+        {"symbol": "BRKHX", "shortname": "A fund", "quoteType": "MUTUALFUND", "typeDisp": "Fund"},
+    ]
+    with serving(YahooServer(AAPL, found=found)) as server, yahoo(server) as source:
+        listed = source.search("berkshire")
+    assert listed == [
+        SymbolMatch("BRK.B", "Berkshire Hathaway Inc.", "Equity", "Financials", "Insurance—Diversified"),
+        SymbolMatch("BRKHX", "A fund", "Fund"),
+    ]
+    assert server.asked[-1].query["q"] == "berkshire"
+
+
+def test_a_symbol_is_priced_where_yahoo_has_a_recent_bar(yahoo: Open) -> None:
+    today = datetime.now(NEW_YORK).date()
+    with serving(YahooServer(chart({today: [84.2, 85.3, 83.9, 84.6, 100]}))) as server, yahoo(server) as source:
+        assert source.is_priced("BTC-USD")
+    with serving(YahooServer(UNKNOWN, status=404)) as server, yahoo(server) as source:
+        assert not source.is_priced("ZZZZ")

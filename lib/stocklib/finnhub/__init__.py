@@ -13,11 +13,11 @@ from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
 from stocklib.clocks import Pace
-from stocklib.errors import BadAnswer, DateRangeError, SourceUnavailable, SymbolError
+from stocklib.errors import BadAnswer, DateRangeError, NoQuote, SourceUnavailable, SymbolError
 from stocklib.finnhub import answers
 from stocklib.finnhub.answers import MarketHoliday, MarketStatus
 from stocklib.finnhub.rest import Connection, is_on_this_machine
-from stocklib.quotes import Candle, CompanyProfile, CorporateAction, Quote, check_symbol, to_epoch
+from stocklib.quotes import Candle, CompanyProfile, CorporateAction, Quote, SymbolMatch, check_symbol, to_epoch
 from stocklib.sessions import NEW_YORK, new_york_date
 from stocklib.settings import Settings
 
@@ -121,6 +121,19 @@ class Finnhub(Connection):
         if not answers.read_object(answer, f"the profile of {symbol}"):
             raise SymbolError(f"Finnhub knows no company behind {symbol}: check its spelling in the watchlist")
         return CompanyProfile(symbol, answer, fetched_at)
+
+    def search(self, text: str) -> list[SymbolMatch]:
+        """Return the symbols whose name or symbol matches a text, the best match first; empty when there are none."""
+        answer, _ = self.get("/search?" + urlencode({"q": text}), text)
+        return answers.read_matches(answer)
+
+    def is_priced(self, symbol: str) -> bool:
+        """Return whether the source has a price for a symbol."""
+        try:
+            self.quote(symbol)
+        except NoQuote:
+            return False
+        return True
 
     def splits(self, symbol: str, start: date, end: date) -> list[CorporateAction]:
         """Return a symbol's splits from ``start`` to ``end``, after a record that they were asked for.

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from stocklib.errors import BadAnswer
-from stocklib.quotes import Candle, CorporateAction, read_epoch, read_number
+from stocklib.quotes import Candle, CorporateAction, SymbolMatch, read_epoch, read_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,19 @@ def read_market_holidays(answer: Any) -> list[MarketHoliday]:
         for row in (read_object(row, "a market holiday") for row in rows)
     ]
     return sorted(found, key=lambda day: day.holiday_date)
+
+
+def read_matches(answer: Any) -> list[SymbolMatch]:
+    """Return the symbols of a /search answer, in its order."""
+    rows = read_object(answer, "a search").get("result")
+    if not isinstance(rows, list):
+        raise BadAnswer("the source answered a search without a list of results")
+    found = [{name: _text(value) or "" for name, value in read_object(row, "a search").items()} for row in rows]
+    return [
+        SymbolMatch(row["symbol"], row.get("description", ""), row.get("type", ""))
+        for row in found
+        if row.get("symbol")
+    ]
 
 
 def _candle(symbol: str, resolution: str, row: Iterable[Any], fetched_at: datetime) -> Candle:

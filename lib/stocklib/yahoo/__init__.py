@@ -28,7 +28,7 @@ from stocklib.errors import (
     SymbolError,
 )
 from stocklib.host import extra
-from stocklib.quotes import Candle, CompanyProfile, CorporateAction, check_symbol
+from stocklib.quotes import Candle, CompanyProfile, CorporateAction, SymbolMatch, check_symbol
 from stocklib.rate_limit import RateLimit
 from stocklib.sessions import new_york_date
 from stocklib.settings import Settings
@@ -110,10 +110,30 @@ class Yahoo:
     def profile(self, symbol: str) -> CompanyProfile:
         """Return the company of a symbol, in Finnhub's names (shares outstanding and market value in millions)."""
         symbol = check_symbol(symbol)
-        info = self._retrying(self._call, symbol, lambda ticker: dict(ticker.info))
+        info = self._retrying(self._call, symbol, lambda yfinance: dict(self._ticker(yfinance, symbol).info))
         if not info.get("longName") and not info.get("shortName"):
             raise SymbolError(f"Yahoo knows no company behind {symbol}: check its spelling in the watchlist")
         return CompanyProfile(symbol, frames.read_profile(symbol, info), self.now())
+
+    def search(self, text: str) -> list[SymbolMatch]:
+        """Return the symbols whose name or symbol matches a text, the best match first; empty when there are none."""
+
+        def ask(yfinance: Any) -> list[SymbolMatch]:
+            found = yfinance.Search(
+                text, max_results=10, news_count=0, lists_count=0, session=self._session, timeout=10
+            )
+            return [frames.read_match(row) for row in found.quotes]
+
+        matches: list[SymbolMatch] = self._retrying(self._call, text, ask)
+        return matches
+
+    def is_priced(self, symbol: str) -> bool:
+        """Return whether Yahoo has a price for a symbol in the last ten days."""
+        today = new_york_date(self.now())
+        try:
+            return bool(self.candles(symbol, "D", today - timedelta(days=10), today))
+        except SymbolError:
+            return False
 
     def _actions(
         self, symbol: str, start: date, end: date, read: frames.ReadActions, *, checked: str
@@ -140,9 +160,8 @@ class Yahoo:
         """Return everything from ``start`` to now; the end is in the future so that yfinance never uses its cache."""
         asked_at = self.now()
         end = new_york_date(asked_at) + timedelta(days=2)
-        frame = self._call(
-            symbol, lambda ticker: ticker.history(start=start, end=end, auto_adjust=False, actions=True, timeout=10)
-        )
+        asked = {"start": start, "end": end, "auto_adjust": False, "actions": True, "timeout": 10}
+        frame = self._call(symbol, lambda yfinance: self._ticker(yfinance, symbol).history(**asked))
         missing = {"Open", "High", "Low", "Close", "Volume", "Dividends", "Stock Splits"} - set(frame.columns)
         if missing and len(frame):
             raise BadAnswer(f"yfinance answered {symbol} without {', '.join(sorted(missing))}; nothing was stored")
@@ -150,6 +169,9 @@ class Yahoo:
         if new_york_date(asked_at) != new_york_date(self.now()):
             return self._fetch(symbol, start)
         return Answer(symbol, start, asked_at, frame)
+
+    def _ticker(self, yfinance: Any, symbol: str) -> Any:
+        return yfinance.Ticker(yahoo_symbol(symbol), session=self._session)
 
     def _call(self, symbol: str, ask: Any) -> Any:
         with extra("yahoo"):
@@ -160,7 +182,7 @@ class Yahoo:
         _keep_cache(self._cache)
         try:
             with _raising():
-                return ask(yfinance.Ticker(yahoo_symbol(symbol), session=self._session))
+                return ask(yfinance)
         except YFRateLimitError as error:
             raise RateLimited(f"Yahoo reports too many calls, at {symbol}: wait a while") from error
         except YFTickerMissingError as error:

@@ -2,13 +2,14 @@
 
 import logging
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from stocklib.quotes import Candle, CorporateAction
+from stocklib.quotes import Candle, CorporateAction, SymbolMatch
 from stocklib.sessions import new_york_date
 
 if TYPE_CHECKING:
@@ -18,6 +19,19 @@ log = logging.getLogger(__name__)
 
 # An answered ratio this close to one of small whole numbers is taken as that one.
 _SAME = 1e-9
+
+# As Yahoo writes it; ``yahoo_symbol`` is the reverse.
+_SHARE_CLASS = re.compile(r"^([A-Z]+)-([A-EG-K])$")
+
+# Yahoo's name of a sector → that of the industry standard GICS, where it is another
+_SECTORS = {
+    "Basic Materials": "Materials",
+    "Consumer Cyclical": "Consumer Discretionary",
+    "Consumer Defensive": "Consumer Staples",
+    "Financial Services": "Financials",
+    "Healthcare": "Health Care",
+    "Technology": "Information Technology",
+}
 
 # Finnhub's name in a profile → Yahoo's
 _PROFILE = {
@@ -78,6 +92,23 @@ def read_profile(symbol: str, info: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(info.get(theirs), int | float):
             fields[ours] = info[theirs] / 1e6
     return fields
+
+
+def read_match(found: Mapping[str, Any]) -> SymbolMatch:
+    """Return one result of Yahoo's search, its sector by the name that ``config/sectors.csv`` uses.
+
+    >>> read_match({"symbol": "BRK-B", "shortname": "Berkshire", "sector": "Financial Services"})
+    SymbolMatch(symbol='BRK.B', name='Berkshire', kind='', sector='Financials', industry='')
+    """
+    said = {name: str(value) for name, value in found.items() if value}
+    sector = said.get("sectorDisp", said.get("sector", ""))
+    return SymbolMatch(
+        symbol=_SHARE_CLASS.sub(r"\1.\2", said["symbol"]),
+        name=said.get("longname", said.get("shortname", "")),
+        kind=said.get("typeDisp", ""),
+        sector=_SECTORS.get(sector, sector),
+        industry=said.get("industryDisp", said.get("industry", "")),
+    )
 
 
 def _rows(answer: Answer) -> Iterator[tuple[date, dict[str, float]]]:

@@ -13,6 +13,7 @@ from workbench.cli import (  # noqa: F401
     server_commands,
     stream_commands,
     supervisor_commands,
+    symbol_commands,
     warehouse_commands,
 )
 from workbench.cli.base import main

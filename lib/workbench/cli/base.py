@@ -64,7 +64,7 @@ def _explain(error: OSError) -> str:
 
 # The verbs by what a person is about to do.
 SECTIONS = {
-    "Begin": ("demo", "lab", "doctor", "settings"),
+    "Begin": ("demo", "lab", "symbols", "doctor", "settings"),
     "Analyse": ("query", "tables", "export", "report", "tearsheet", "run", "runs", "powerbi", "powerbi-refresh"),
     "Every day": ("day", "schedule", "backfill", "daily", "load", "transform", "rebuild", "dbt", "init"),
     "Live": ("stream", "produce", "consume"),

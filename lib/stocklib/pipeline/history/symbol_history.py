@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 
 from stocklib.errors import BadAnswer, PlanRefused, SymbolError
 from stocklib.pipeline.history.loaded_history import KnownSymbol
-from stocklib.quotes import Candle, CompanyProfile, CorporateAction
+from stocklib.quotes import Candle, CompanyProfile, CorporateAction, SymbolMatch
 from stocklib.sessions import new_york_date
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,12 @@ class HistorySource(Protocol):
 
     def profile(self, symbol: str) -> CompanyProfile:
         """Return the company of the symbol."""
+
+    def search(self, text: str) -> list[SymbolMatch]:
+        """Return the symbols whose name or symbol matches a text, the best match first."""
+
+    def is_priced(self, symbol: str) -> bool:
+        """Return whether the source has a price for the symbol."""
 
 
 @dataclass
