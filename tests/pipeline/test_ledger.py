@@ -420,6 +420,38 @@ def test_the_gate_names_rows_that_are_missing_anywhere(copied: dict[str, str], t
     )
 
 
+@pytest.mark.parametrize(
+    ("statement", "failed"),
+    [
+        (
+            f"delete from silver.int_quote_events where event_id = '{RUN}/IBM/3'",
+            ["int_quote_events_has_every_message", "stg_stock_quotes_cleaned_counts_every_event"],
+        ),
+        (
+            "delete from silver.stg_stock_quotes_cleaned where symbol = 'MSFT' and seq = 5",
+            ["stg_stock_quotes_cleaned_counts_every_event"],
+        ),
+        ("select 1", []),
+    ],
+)
+def test_dbt_itself_tests_that_silver_holds_every_message(
+    copied: dict[str, str], statement: str, failed: list[str]
+) -> None:
+    warehouse = open_warehouse(damage(copied, statement))
+    result = warehouse.dbt(["test", "--select", "tag:whole_tables"])
+    assert sorted(failure.split()[1].strip(":") for failure in result.failures) == failed
+    assert sum(result.counts.values()) == 3
+
+
+def test_a_part_of_the_models_is_built_without_the_tests_of_what_comes_after_it(copied: dict[str, str]) -> None:
+    settings = read_settings(environ=copied)
+    warehouse = open_warehouse(settings)
+    late = messages(session_polls(every=1800, symbols=["AAPL"]), run_id="late", first_offset=1000)
+    warehouse.load([landed("stock_quotes", late, name="late")])
+    assert not transform(settings, select="stg_stock_quotes_raw").published
+    assert transform(settings).published
+
+
 def test_what_a_ledger_found_stops_the_publish_until_a_later_one_balances(copied: dict[str, str]) -> None:
     settings = read_settings(environ=copied)
     warehouse = open_warehouse(settings)

@@ -20,11 +20,7 @@ identified as (
     select
         * exclude (fetched_at),
         coalesce(fetched_at, record_timestamp) as fetched_at,
-        case
-            when run_id is not null and seq is not null and symbol is not null
-                then run_id || '/' || symbol || '/' || seq
-            else kafka_topic_id || '/' || kafka_partition || '/' || kafka_offset
-        end as event_id,
+        {{ event_id() }} as event_id,
         coalesce(
             {{ new_york_date("market_timestamp") }}, {{ new_york_date("record_timestamp") }}, cast('1970-01-01' as date)
         ) as quote_date
@@ -58,7 +54,7 @@ with_reason as (
 new_events as (
 
     select
-        coalesce(event_id, object_key || '/' || line_no) as event_id,
+        event_id,
         symbol,
         quote_date,
         current_price,

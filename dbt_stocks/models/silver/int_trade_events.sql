@@ -20,11 +20,7 @@ identified as (
     select
         * exclude (fetched_at),
         coalesce(fetched_at, record_timestamp) as fetched_at,
-        coalesce(
-            run_id || '/' || symbol || '/' || seq,
-            kafka_topic_id || '/' || kafka_partition || '/' || kafka_offset,
-            object_key || '/' || line_no
-        ) as event_id,
+        {{ event_id() }} as event_id,
         coalesce(
             {{ new_york_date("market_timestamp") }}, {{ new_york_date("record_timestamp") }}, cast('1970-01-01' as date)
         ) as quote_date

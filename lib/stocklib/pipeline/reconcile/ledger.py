@@ -37,7 +37,15 @@ from stocklib.pipeline.reconcile.evidence import (
     read_objects,
 )
 from stocklib.pipeline.reconcile.ledger_inputs import LedgerInputs, WarehouseCounts
-from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream, loaded_keys, select
+from stocklib.pipeline.reconcile.ledger_queries import (
+    STREAMS,
+    Span,
+    Stream,
+    loaded_keys,
+    miscounted_states,
+    missing_events,
+    select,
+)
 from stocklib.settings import Settings
 from stocklib.stream.spool import damaged_spools
 from stocklib.warehouse import Warehouse, open_warehouse
@@ -168,9 +176,9 @@ def _answers(warehouse: Warehouse, stream: Stream, span: Span) -> WarehouseCount
         movements=moved,
         offsets=ask("offset_ranges"),
         seqs=ask("seq_ranges"),
-        missing=ask("missing_events", known_since=0) if any(row[9] for row in moved) else [],
+        missing=missing_events(warehouse, stream, span) if any(row[9] for row in moved) else [],
         doubled=ask("doubled_events"),
-        miscounted=ask("miscounted_states") if stream.states else [],
+        miscounted=miscounted_states(warehouse, stream, span),
     )
 
 

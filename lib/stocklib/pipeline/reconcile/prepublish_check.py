@@ -7,7 +7,6 @@ balances.
 
 import logging
 from collections.abc import Iterable
-from functools import partial
 
 from stocklib.errors import LedgerUnbalanced, StreamError
 from stocklib.pipeline.reconcile import object_checks
@@ -17,7 +16,7 @@ from stocklib.pipeline.reconcile.dead_letters import DeadLetter, loaded_letters,
 from stocklib.pipeline.reconcile.evidence import read_confirmed
 from stocklib.pipeline.reconcile.ledger import accepted, recorded_problems
 from stocklib.pipeline.reconcile.ledger_inputs import WarehouseCounts
-from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream, select
+from stocklib.pipeline.reconcile.ledger_queries import STREAMS, Span, Stream, miscounted_states, missing_events, select
 from stocklib.pipeline.reconcile.ranges import Ranges, group
 from stocklib.settings import Settings
 from stocklib.warehouse import DATASETS, Warehouse
@@ -53,12 +52,11 @@ def _miscounted(warehouse: Warehouse) -> list[Problem]:
 
 
 def _silver(warehouse: Warehouse, stream: Stream, span: Span) -> list[Problem]:
-    ask = partial(select, warehouse, stream=stream, span=span)
     # an event that was known before is not among the new ones: only then are all looked at
-    missing = ask("missing_events", known_since=span.since)
+    missing = missing_events(warehouse, stream, span, known_since=span.since)
     if missing and span.since:
-        missing = ask("missing_events", known_since=0)
-    miscounted = ask("miscounted_states") if stream.states else []
+        missing = missing_events(warehouse, stream, span)
+    miscounted = miscounted_states(warehouse, stream, span)
     return compare_silver(stream.dataset, WarehouseCounts(missing=missing, miscounted=miscounted))
 
 
