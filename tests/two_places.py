@@ -9,7 +9,7 @@ import pandas as pd
 from stocklib import market
 from stocklib.report.facts import gather
 from stocklib.settings import Settings
-from stocklib.warehouse import open_warehouse
+from stocklib.warehouse import Warehouse, open_warehouse
 from workbench.powerbi.expected import expected_values
 
 Figures = Mapping[Any, float]
@@ -78,6 +78,7 @@ def _figures(settings: Settings) -> Iterator[tuple[str, str, Figures]]:
     yield "market value", "shares × price", ask["symbols"]["shares_outstanding"] * kpi["current_price"]
     for place, frame in (("fact_daily_stock_quotes", fact), ("gold_candlestick", candle), ("report", facts)):
         yield "volume", place, frame["volume"]
+    yield from _of_the_market(settings, warehouse)
     yield from _of_powerbi(settings, {"kpi": kpi, "performance": performance, "candle": candle, "tree": tree})
 
 
@@ -89,6 +90,51 @@ _LAST = {
     "performance": "select * from gold.fact_stock_performance order by symbol, quote_date",
     "candle": "select * from gold.gold_candlestick where resolution = '1d' order by symbol, candle_time",
 }
+
+
+def _of_the_market(settings: Settings, warehouse: Warehouse) -> Iterator[tuple[str, str, Figures]]:
+    """What the report computes from bars, next to the same in SQL."""
+    facts = gather(settings)
+    ours, theirs = facts.symbols.set_index("symbol"), warehouse.query(_MARKET).set_index("symbol")
+    there = ours[ours["last_bar"] == ours["last_bar"].max()].index
+    for column in ("return_1w_percent", "range_low", "range_high", "is_above_50", "relative_volume"):
+        yield column, "report", ours.loc[there, column]
+        yield column, "SQL", theirs.loc[there, column]
+    counted = warehouse.query(_COUNTED).loc[0]
+    yield "advancers", "report", {"all": facts.breadth.advancers}
+    yield "advancers", "SQL", {"all": counted["advancers"]}
+    yield "decliners", "report", {"all": facts.breadth.decliners}
+    yield "decliners", "SQL", {"all": counted["decliners"]}
+    yield "equal weight", "report", {"all": facts.benchmark_returns["1d"]}
+    yield "equal weight", "SQL", {"all": counted["mean"]}
+    yield "drawdown_percent", "report's figure", facts.drawdowns.ffill().iloc[-1]
+
+
+_MARKET = """
+with bars as (
+    select symbol, quote_date, cast(close_price as double) / split_factor as close,
+        cast(high_price as double) / split_factor as high, cast(low_price as double) / split_factor as low,
+        volume * split_factor as volume
+    from gold.fact_daily_stock_quotes
+),
+ended as (select max(quote_date) as day from bars)
+select symbol,
+    100 * (arg_max(close, quote_date) / arg_max(close, quote_date) filter (quote_date <= day - 7) - 1)
+        as return_1w_percent,
+    min(low) filter (quote_date > day - 364) as range_low, max(high) filter (quote_date > day - 364) as range_high,
+    case when count(*) >= 50 then
+        cast(arg_max(close, quote_date) > list_avg(max_by(close, quote_date, 50)) as integer) end as is_above_50,
+    case when count(*) > 20 then
+        list(volume order by quote_date desc)[1] / list_avg(list(volume order by quote_date desc)[2:21]) end
+        as relative_volume
+from bars, ended group by symbol, day
+"""
+_COUNTED = """
+select count(*) filter (change_percent > 0) as advancers, count(*) filter (change_percent < 0) as decliners,
+    (select avg(daily_return_percent) from gold.fact_daily_stock_quotes
+        where quote_date = (select max(quote_date) from gold.fact_daily_stock_quotes)) as mean
+from gold.gold_kpi where last_bar_date = (select max(last_bar_date) from gold.gold_kpi)
+"""
 
 
 def _last(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The report's data, read from gold once: neither formatted nor computed here where gold holds it."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -8,7 +9,10 @@ import pandas as pd
 
 from stocklib import market
 from stocklib.errors import DateRangeError, VersionChanged, WarehouseError
+from stocklib.market.catalogue import known_symbols
+from stocklib.reference_data import read_symbol_changes
 from stocklib.report.delivery import Delivery, read_delivery
+from stocklib.report.measures import PERIODS, Breadth, breadth, equal_weight, measures, panel, period_returns
 from stocklib.report.stale import mark
 from stocklib.sessions import previous_session, session
 from stocklib.settings import MADE_BARS, Settings
@@ -34,8 +38,17 @@ class Facts:
 
     # symbol, company_name, sector, market_cap, current_price, change_amount, change_percent, change_basis (close,
     # source or null), ytd_return_percent, ytd_base_date, momentum_30day_percent, volatility_30day_percent,
-    # drawdown_percent, volume, as_of, is_final, last_bar, is_stale
+    # drawdown_percent, volume, as_of, is_final, last_bar, is_stale, and the columns of measures.measures, the range as
+    # traded
     symbols: pd.DataFrame
+    breadth: Breadth
+    # symbols that the reader chose for the cards
+    chosen: list[str]
+    # closes of the benchmark, or an index from 100, by session of the last year; its returns by period, in percent
+    benchmark: pd.Series
+    benchmark_returns: dict[str, float]
+    # gold's drawdown_percent: sessions × symbols
+    drawdowns: pd.DataFrame
     # daily bars, split-adjusted, of the last year; and the last session's in five minutes, empty when there are none
     daily: pd.DataFrame
     session: pd.DataFrame
@@ -55,21 +68,24 @@ class Facts:
     terms: list[str]
 
 
-def gather(settings: Settings, *, day: date | None = None) -> Facts:
+def gather(
+    settings: Settings, *, day: date | None = None, chosen: Sequence[str] = (), benchmark: str | None = None
+) -> Facts:
     """Read all data of the report from the same published version.
 
-    ``day`` is the session to report, by default the last one; ``DateRangeError`` when it has no bars. On Snowflake
-    ``VersionChanged`` when new versions were published during every try.
+    ``day`` is the session to report, by default the last one; ``DateRangeError`` when it has no bars. ``SymbolError``
+    for a ``chosen`` symbol or a ``benchmark`` without prices. On Snowflake ``VersionChanged`` when new versions were
+    published during every try.
     """
     for _ in range(_TRIES - 1):
         # an engine that cannot pin a version raises
         with suppress(VersionChanged), market.pin(settings) as look:
-            return _gather(settings, day, look)
+            return _gather(settings, day, chosen, benchmark, look)
     with market.pin(settings) as look:
-        return _gather(settings, day, look)
+        return _gather(settings, day, chosen, benchmark, look)
 
 
-def _gather(settings: Settings, day: date | None, look: Reader) -> Facts:
+def _gather(settings: Settings, day: date | None, chosen: Sequence[str], benchmark: str | None, look: Reader) -> Facts:
     version = market.data_version(settings=settings)
     everything = market.prices(settings=settings)
     newest = everything["date"].max()
@@ -86,12 +102,19 @@ def _gather(settings: Settings, day: date | None, look: Reader) -> Facts:
     symbols = _symbols(settings, kpi, daily, latest)
     if not is_newest:
         symbols["market_cap"] *= _then_by_now(everything, daily).reindex(symbols["symbol"]).to_numpy()
-    symbols = mark(symbols, latest["quote_date"], session_date=last_date.date())
+    symbols = _measured(mark(symbols, latest["quote_date"], session_date=last_date.date()), daily)
     if symbols.empty:
         raise WarehouseError("gold has daily bars but no latest prices: run `stocks transform`")
     of_today = daily[daily["date"] == last_date]
+    renamed = known_symbols(look, [*chosen, *filter(None, [benchmark])] or None, read_symbol_changes(settings.root))
+    curve, returns = _benchmark(daily, renamed[benchmark] if benchmark else None)
     return Facts(
         symbols=symbols,
+        breadth=breadth(symbols, last_date),
+        chosen=[renamed[symbol] for symbol in chosen],
+        benchmark=curve,
+        benchmark_returns=returns,
+        drawdowns=performance.pivot(index="quote_date", columns="symbol", values="drawdown_percent").astype("float64"),
         daily=daily,
         session=_session(settings, last_date.date()),
         as_of=symbols["as_of"].max().to_pydatetime(),
@@ -163,6 +186,26 @@ def _symbols(settings: Settings, kpi: pd.DataFrame, daily: pd.DataFrame, latest:
         stamps = pd.to_datetime(joined[column])
         joined[column] = stamps.dt.tz_localize("UTC") if stamps.dt.tz is None else stamps
     return joined.sort_values("symbol", ignore_index=True)
+
+
+def _measured(symbols: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with the columns of ``measures``; the range is on the basis of the price, also before a split."""
+    joined = symbols.merge(measures(daily), left_on="symbol", right_index=True, how="left")
+    closes = joined["symbol"].map(daily.groupby("symbol")["close"].last())
+    for column in ("range_low", "range_high"):
+        joined[column] *= joined["current_price"].astype("float64") / closes
+    return joined
+
+
+def _benchmark(daily: pd.DataFrame, symbol: str | None) -> tuple[pd.Series, dict[str, float]]:
+    """Return the curve of a symbol, or else of all with equal weights, by session; and its returns by period."""
+    closes = panel(daily, "close")
+    curve = equal_weight(closes) if symbol is None else closes[symbol]
+    day = closes.index[-1]
+    bases = {"1d": day - pd.Timedelta(days=1), **{name: day - ago for name, ago in PERIODS.items()}}
+    bases["ytd"] = pd.Timestamp(day.year - 1, 12, 31)
+    returns = period_returns(curve.to_frame("index"), bases).loc["index"].to_dict()
+    return curve.rename(symbol or "Equal weight"), {str(name): value for name, value in returns.items()}
 
 
 def _session(settings: Settings, day: date) -> pd.DataFrame:
