@@ -14,12 +14,14 @@ from click.testing import CliRunner
 from page_parts import SCROLL_THROUGH, json_in, own_text
 from recorded_gold import SYMBOLS, copy
 
-from stocklib import backtest, market
+from stocklib import backtest, market, metrics, plots
 from stocklib.backtest import Result, buy_and_hold, run, sma_crossover, summary
+from stocklib.backtest.gains import compare_gains
 from stocklib.errors import DateRangeError, InputError, ParameterError
 from stocklib.report import write_report
 from stocklib.report.cards import number
 from stocklib.report.sheet import tearsheet
+from stocklib.report.sheet_tables import years_table
 from stocklib.report.strategies import STRATEGIES, try_strategy
 from stocklib.settings import Settings
 from workbench.cli import main
@@ -60,6 +62,10 @@ def rows(page: str, section: str) -> list[list[str]]:
     ]
 
 
+def cards_of(page: str) -> list[str]:
+    return re.findall(r'<section class="card[^"]*" id="([^"]+)"', page)
+
+
 def test_its_metrics_are_those_of_the_result_and_of_the_benchmark(sheet: Path, rule: Result, held: Result) -> None:
     shown = {name: values for name, *values in rows(sheet.read_text(encoding="utf-8"), "metrics")}
     said = summary({"rule": rule, "held": held}, held.equity)
@@ -88,6 +94,97 @@ def test_its_trades_and_costs_are_those_of_the_result(sheet: Path, rule: Result)
     fee, slippage = (number(rule.fills[name].sum(), 2) for name in ("fee", "slippage"))
     assert f"6 fills cost {fee} USD in commissions and {slippage} in slippage" in page
     assert f'<span class="name">costs, USD</span><span class="price">{number(rule.costs, 2)}</span>' in page
+
+
+def test_its_drawdowns_are_those_of_the_account_and_an_open_one_says_so(sheet: Path, rule: Result) -> None:
+    page = sheet.read_text(encoding="utf-8")
+    shown = rows(page, "drawdowns")
+    fell = metrics.worst_drawdowns(rule.equity)
+    assert [row[0] for row in shown] == [f"{one.peak:%Y-%m-%d}" for one in fell]
+    assert [row[3:] for row in shown] == [[number(one.percent, 2), f"{one.sessions:,}"] for one in fell]
+    assert len(shown) == 10
+    assert shown[0][3] == dict(row[:2] for row in rows(page, "metrics"))["max drawdown %"] == "−12.14"
+    assert [row[2] for row in shown].count("not yet recovered") == sum(one.recovered is None for one in fell) == 1
+
+
+def test_its_years_are_those_of_the_heat_map_and_a_part_of_a_year_says_so(
+    sheet: Path, rule: Result, held: Result
+) -> None:
+    # 30 December 2011 is the last session of its year, from which 2012 counts
+    mine, theirs = (100 * (one.equity.iloc[-1] / one.equity.iloc[0] - 1) for one in (rule, held))
+    shown = rows(sheet.read_text(encoding="utf-8"), "by-year")
+    assert shown == [["2012 to 14 December", *(number(x, 2, sign=True) for x in (mine, theirs, mine - theirs))]]
+    assert plots.monthly_heatmap(rule.equity).data[0].z[0][-1] == pytest.approx(mine)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "parts"),
+    [
+        ("2010-12-31", "2012-12-31", ["", ""]),
+        ("2011-01-03", "2012-12-28", ["", "to 28 December"]),
+        ("2011-01-04", "2011-12-30", ["from 4 January"]),
+        ("2012-05-18", "2012-12-14", ["from 18 May, to 14 December"]),
+        ("1998-06-01", "1999-12-31", ["from 1 June", "to 31 December"]),
+    ],
+)
+def test_a_year_is_whole_by_the_trading_calendar(first: str, last: str, parts: list[str]) -> None:
+    days = pd.bdate_range(first, last)
+    bars = pd.DataFrame({"date": days, "open": 10.0, "close": [10.0 + n % 3 for n in range(len(days))]})
+    assert [row["part"] for row in years_table({"A": run(bars, buy_and_hold(bars))})] == parts
+
+
+def test_its_best_and_worst_sessions_have_their_dates(sheet: Path, rule: Result, held: Result) -> None:
+    changes = pd.DataFrame({"rule": 100 * metrics.returns(rule.equity), "held": 100 * metrics.returns(held.equity)})
+    ordered = changes.sort_values("rule")
+    expected = [*ordered[::-1].head(5).iterrows(), *ordered.head(5).iterrows()]
+    found = re.search(r'id="sessions">(.*?)</section>', sheet.read_text(encoding="utf-8"), re.S)
+    assert found
+    shown = re.findall(
+        r'<th scope="row">(\S+)</th><td class="\w+">(\S+)</td><td class="\w+">(\S+)</td>', found.group(1)
+    )
+    wanted = [(f"{day:%Y-%m-%d}", *(number(x, 2, sign=True) for x in values)) for day, values in expected]
+    assert shown == wanted
+
+
+def test_gains_and_losses_are_those_of_closed_trades_and_of_sessions(sheet: Path, rule: Result) -> None:
+    # three closed trades, worked by hand; the open one counts in none of the figures
+    trades = pd.DataFrame(
+        {
+            "exit_date": pd.to_datetime(["2012-02-01", "2012-03-01", "2012-04-02", None]),
+            "return_percent": [10.0, -5.0, 20.0, 40.0],
+            "profit": [30.0, -10.0, 20.0, 99.0],
+        }
+    )
+    by_hand = compare_gains(trades, None)["closed trades"]
+    assert by_hand.round(10).tolist() == [3, round(200 / 3, 10), 15, -5, 20, -5, 5]
+    figures = (metrics.hit_rate, metrics.average_gain, metrics.average_loss)
+    of_sessions = rule.wins_and_losses()["sessions"]
+    assert of_sessions.iloc[1:4].tolist() == pytest.approx([figure(rule.equity) for figure in figures])
+    assert of_sessions["profit factor"] == pytest.approx(metrics.profit_factor(rule.equity))
+    shown = {row[0]: row[1:] for row in rows(sheet.read_text(encoding="utf-8"), "gains")}
+    assert shown["number"] == ["3", "240", "240"]
+    assert shown["profit factor"][:2] == [number(x, 2) for x in rule.wins_and_losses().loc["profit factor"]]
+
+
+def test_the_band_of_its_sharpe_ratio_is_the_one_of_the_metrics(sheet: Path, rule: Result) -> None:
+    page = sheet.read_text(encoding="utf-8")
+    shown, band = {row[0]: row[1] for row in rows(page, "metrics")}, metrics.sharpe_band(rule.equity)
+    assert [shown["Sharpe, 95 % from"], shown["Sharpe, 95 % to"]] == [number(band.low, 2), number(band.high, 2)]
+    assert f"95 %: {number(band.low, 2)} to {number(band.high, 2)}" in page
+    assert shown["Ulcer index %"] == number(metrics.ulcer_index(rule.equity), 2)
+
+
+def test_the_benchmark_has_its_name_wherever_it_is_compared(gold: Settings, tmp_path: Path) -> None:
+    page, _ = sheet_of(gold, tmp_path / "all.html", "buy_and_hold", "--start", "2012-06-01")
+    held = "Buy and hold 5 symbols, equal weights"
+    assert f"Benchmark: {held} (AAPL, FB, GOOG, IBM, MSFT)" in page
+    assert f'<span class="small">{held} ' in page
+    assert f"beta to {held}" in page
+    page, _ = sheet_of(gold, tmp_path / "one.html", "buy_and_hold", "--symbols", "IBM", "--benchmark", "MSFT")
+    assert "Benchmark: Buy and hold MSFT</p>" in page
+    page, _ = sheet_of(gold, tmp_path / "own.html", "buy_and_hold", "--symbols", "IBM")
+    assert "Benchmark: Buy and hold IBM</p>" in page
+    assert "benchmark" not in re.sub(r"<(style|script).*?</\1>", "", page, flags=re.S)
 
 
 def test_it_says_the_parameters_the_period_and_the_version_of_the_data(sheet: Path, bars: pd.DataFrame) -> None:
@@ -138,6 +235,8 @@ def test_a_rule_that_never_traded_says_so(bars: pd.DataFrame, tmp_path: Path) ->
     page = tearsheet(idle, tmp_path / "idle.html").read_text(encoding="utf-8")
     assert "It never traded." in page
     assert not rows(page, "trades")
+    # no card without anything to show
+    assert cards_of(page) == ["equity", "metrics", "parameters", "trades"]
     assert "nan" not in re.sub(r"<script.*?</script>", "", page, flags=re.S).lower()
 
 
@@ -149,6 +248,13 @@ def test_a_ruined_account_says_when(tmp_path: Path) -> None:
     assert ruined.ruined is not None
     assert f"The account was ruined on {ruined.ruined:%-d %B %Y}." in page
     assert ["CAGR %", "−100.00"] in rows(page, "metrics")
+    assert "ratios, years, months and drawdowns are left out" in page
+    assert not {"by-year", "drawdowns", "sessions", "gains"} & set(
+        re.findall(r'<section class="card[^"]*" id="([^"]+)"', page)
+    )
+    held = run(jump, buy_and_hold(jump))
+    page = tearsheet(held, tmp_path / "other.html", benchmark=ruined).read_text(encoding="utf-8")
+    assert len(rows(page, "by-year")[0]) == 2
 
 
 def test_long_histories_keep_the_page_small_and_say_what_is_left_out(tmp_path: Path) -> None:

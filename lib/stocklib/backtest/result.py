@@ -13,6 +13,7 @@ import pandas as pd
 from stocklib import metrics
 from stocklib.backtest import shown
 from stocklib.backtest.bar_arrays import Bars, Floats
+from stocklib.backtest.gains import compare_gains
 from stocklib.backtest.kernel import Book
 from stocklib.backtest.result_html import html_of
 from stocklib.backtest.trade_list import REASONS, round_trips
@@ -125,6 +126,13 @@ class Result:
     def summary(self, benchmark: pd.Series | None = None) -> pd.Series:
         """Return the figures that ``backtest.summary`` has of this result, by name."""
         return summary({"result": self}, benchmark)["result"]
+
+    def wins_and_losses(self) -> pd.DataFrame:
+        """Return how gains and losses compare, of closed trades and of sessions: ``compare_gains``.
+
+        A ruined account has no returns, and so no column of sessions.
+        """
+        return compare_gains(self.trades, None if self.ruined is not None else by_session(self.equity))
 
     def plot(self, *, benchmark: "Result | None" = None, **options: Any) -> Any:
         """Return a Plotly figure of value and drawdown; ``options`` are those of ``plots.equity_curve``."""

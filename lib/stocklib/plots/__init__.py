@@ -17,6 +17,7 @@ from stocklib.plots.matrices import correlation_matrix, sweep_heatmap
 from stocklib.plots.palette import DOWN, PALETTE, UP
 from stocklib.plots.panels import comparison, kpis, treemap, volatility_bars, ytd_bars
 from stocklib.plots.returns import monthly_heatmap, monthly_returns, return_distribution, rolling_metrics
+from stocklib.plots.years import yearly_bars, yearly_returns
 
 __all__ = [
     "DOWN",
@@ -40,6 +41,8 @@ __all__ = [
     "template",
     "treemap",
     "volatility_bars",
+    "yearly_bars",
+    "yearly_returns",
     "ytd_bars",
 ]
 

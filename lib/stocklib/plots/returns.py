@@ -24,7 +24,8 @@ _MONTHS = [*calendar.month_abbr[1:], "Year"]
 def monthly_returns(values: pd.Series) -> pd.DataFrame:
     """What each month brought, in percent: years × the twelve months and the year as a whole.
 
-    From the last value of the month before; the first month and year count from the first value. Months are New York's.
+    From the last value of the month before; the first month and year count from the first value. A first year of one
+    value is left out: nothing happened in it. Months are New York's.
     ``InputError`` for values out of order, zero or negative.
 
     >>> days = pd.to_datetime(["2012-01-31", "2012-02-29", "2013-01-31"])
@@ -40,7 +41,7 @@ def monthly_returns(values: pd.Series) -> pd.DataFrame:
     months[13] = 100 * (years / years.shift(1).fillna(values.iloc[0]) - 1)
     months.columns = pd.Index(_MONTHS)
     months.index.name = "year"
-    return months
+    return months[1:] if len(months) > 1 and days.year[1] > days.year[0] else months
 
 
 def monthly_heatmap(values: pd.Series, *, title: str | None = None, height: int | None = None) -> go.Figure:

@@ -1,7 +1,6 @@
 """The tear sheet of a backtest against a benchmark, as one self-contained HTML page."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from stocklib.errors import InputError
 from stocklib.indicators.columns import check_type
 from stocklib.indicators.times import session_days
 from stocklib.plots.house import day_text
+from stocklib.report.sheet_tables import Results, gains_table, metrics_table, sessions_table, years_table
 from stocklib.report.shell import page, plain, write_page
 
 # More candles or trades than these are left to the notebooks, which keeps the page under 8 MB and quick on a phone.
 _CANDLES, _TRADES = 2_600, 250
-_ROLLING = 63
+_ROLLING, _YEARS = 63, 3
 _TILES = ("CAGR %", "volatility %", "Sharpe", "max drawdown %", "costs")
 
 
@@ -47,15 +47,25 @@ def tearsheet(
     if benchmark is not None and title == benchmark_name:
         raise InputError(f"the strategy and its benchmark are both called {title!r}: give one another name")
     results = {title: result} | ({} if benchmark is None else {benchmark_name: benchmark})
-    days, table = session_days(result.equity.index).unique(), _table(results)
+    days, table = session_days(result.equity.index).unique(), metrics_table(results)
+    # an account of 0 has no returns, and one that never traded none to show
+    alive = {name: one for name, one in results.items() if one.ruined is None}
+    has_returns = title in alive and len(result.fills) > 0
     made = page(
         "tearsheet.html",
-        figures=_figures(results, prices, unit),
+        figures=_figures(results, alive if has_returns else {}, prices, unit),
         result=result,
         title=title,
-        symbols=_symbols(result, prices),
+        symbols=_symbols(result.bars.symbols),
+        benchmark_name="" if benchmark is None else benchmark_name,
+        compared=len(alive) > 1,
+        benchmark_symbols="" if benchmark is None else _symbols(benchmark.bars.symbols),
+        years=years_table(alive) if has_returns else [],
+        drawdowns=metrics.worst_drawdowns(result.equity) if has_returns else [],
+        sessions=sessions_table(alive) if has_returns else {},
+        gains=gains_table(alive) if has_returns else pd.DataFrame(),
         period=f"{day_text(days[0])} to {day_text(days[-1])}, {len(days):,} sessions",
-        tiles=[*(name for name in table.index if name.endswith(" return %")), *_TILES],
+        tiles=[name for name in table.index if name.endswith(" return %") or name in _TILES],
         rolling=_ROLLING,
         metrics=table,
         trades=result.trades.tail(_TRADES).to_dict("records"),
@@ -78,48 +88,26 @@ def _check_sessions(result: backtest.Result, benchmark: backtest.Result) -> None
     )
 
 
-def _figures(results: Mapping[str, backtest.Result], prices: pd.DataFrame | None, unit: str) -> dict[str, Any]:
+def _figures(results: Results, alive: Results, prices: pd.DataFrame | None, unit: str) -> dict[str, Any]:
     first = next(iter(results.values()))
     curves = {name: result.equity for name, result in results.items()}
     drawn = {"equity": plots.equity_curve(curves, unit=unit, height=440)}
     if prices is not None and len(first.bars.symbols) == 1 and len(prices) <= _CANDLES:
         drawn["candles"] = plots.candlestick(prices, trades=first.trades, unit=unit, height=460)
-    if first.ruined is None:
-        daily = {name: by_session(curve) for name, curve in curves.items()}
+    if alive:
+        daily = {name: by_session(result.equity) for name, result in alive.items()}
         values, *benchmarks = daily.values()
+        if len(plots.yearly_returns(daily)) >= _YEARS:
+            drawn["years"] = plots.yearly_bars(daily, height=260)
         drawn["months"] = plots.monthly_heatmap(values)
         drawn["returns"] = plots.return_distribution(values, height=340)
         if len(values) > 2 * _ROLLING:
             market_of = benchmarks[0] if benchmarks else None
             drawn["rolling"] = plots.rolling_metrics(daily, window=_ROLLING, benchmark=market_of, height=460)
-    drawn["exposure"] = plots.exposure(first.exposure)
+    if len(first.fills):
+        drawn["exposure"] = plots.exposure(first.exposure)
     return {name: plain(figure) for name, figure in drawn.items()}
 
 
-def _table(results: Mapping[str, backtest.Result]) -> pd.DataFrame:
-    benchmark = list(results.values())[1].equity if len(results) > 1 else None
-    table = backtest.summary(results, benchmark if all(r.ruined is None for r in results.values()) else None)
-    more = {name: _more(result) for name, result in results.items()}
-    return pd.concat([table, pd.DataFrame(more)])
-
-
-def _more(result: backtest.Result) -> dict[str, float]:
-    """Return the figures that ``backtest.summary`` leaves out."""
-    if result.ruined is not None:
-        return {}
-    equity, profits = by_session(result.equity), result.trades["profit"].to_numpy(dtype="float64")
-    return {
-        "CVaR 95 %": metrics.cvar(equity),
-        "skew": metrics.skew(equity),
-        "excess kurtosis": metrics.kurtosis(equity),
-        "sessions that rose %": metrics.hit_rate(equity),
-        "trades that gained %": 100 * float((profits > 0).mean()) if len(profits) else math.nan,
-    }
-
-
-def _symbols(result: backtest.Result, prices: pd.DataFrame | None) -> str:
-    if prices is not None and "symbol" in prices:
-        names = [str(name) for name in prices["symbol"].unique()]
-    else:
-        names = sorted(set(result.trades["symbol"]))
+def _symbols(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")

@@ -70,11 +70,15 @@ def try_strategy(
     return Trial(
         name=strategy.__name__,
         result=result,
-        benchmark_name=f"Buy and hold {benchmark}" if benchmark else "Buy and hold",
+        benchmark_name=f"Buy and hold {benchmark or _held(held.bars.symbols)}",
         benchmark=held,
         prices=bars,
         parameters={**parameters, "rebalance": rebalance, "adjust": adjust, **costs},
     )
+
+
+def _held(symbols: Sequence[str]) -> str:
+    return symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols, equal weights"
 
 
 def _on_sessions(settings: Settings, symbol: str, sessions: pd.Index, *, adjust: str) -> pd.DataFrame:
