@@ -8,11 +8,11 @@ import logging
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from stocklib.errors import did_you_mean
 from stocklib.text_files import read_text
 
 log = logging.getLogger(__name__)
@@ -72,17 +72,15 @@ def remarks(path: Path, *, settings: Collection[str], compose: Path) -> Remarks:
     wrong: list[str] = []
     others: list[str] = []
     for line in read_lines(path):
-        name, meant = line.name or "", meant_by(line.name or "", settings)
+        name, hint = line.name or "", hint_for(line.name or "", settings)
         if name in known:
             if line.value is None:
                 wrong.append(f"line {line.number}: {name} has no = and no effect")
         elif line.value is None or not _NAME.fullmatch(name):
             # not shown: it may be a value, or hold one
-            wrong.append(
-                f"line {line.number} is not NAME=VALUE and has no effect{f': did you mean {meant}=…?' if meant else ''}"
-            )
-        elif meant:
-            wrong.append(f"line {line.number}: {name} is not a setting: did you mean {meant}?")
+            wrong.append(f"line {line.number} is not NAME=VALUE and has no effect{hint}")
+        elif hint:
+            wrong.append(f"line {line.number}: {name} is not a setting{hint}")
         elif not name.startswith(_OTHER_PREFIXES):
             if name in (name.upper(), name.lower()):
                 others.append(name)
@@ -91,16 +89,14 @@ def remarks(path: Path, *, settings: Collection[str], compose: Path) -> Remarks:
     return Remarks(tuple(wrong), tuple(others))
 
 
-def meant_by(name: str, settings: Collection[str]) -> str | None:
-    """Return the setting that a misspelt name means, None where no setting is similar.
+def hint_for(name: str, settings: Collection[str]) -> str:
+    """Return the question which setting a misspelt name means, empty where no setting is similar.
 
     >>> names = ["FINNHUB_API_KEY", "KAFKA_BROKER", "KAFKA_GROUP"]
-    >>> meant_by("FINHUB_API_KEY", names), meant_by("kafka-brokers", names), meant_by("HTTP_PROXY", names)
-    ('FINNHUB_API_KEY', 'KAFKA_BROKER', None)
+    >>> hint_for("kafka-brokers", names), hint_for("HTTP_PROXY", names)
+    ('. Did you mean KAFKA_BROKER?', '')
     """
-    as_ours = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
-    found = get_close_matches(as_ours, sorted(settings), n=1, cutoff=_ALIKE)
-    return found[0] if found else None
+    return did_you_mean(re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_"), sorted(settings), alike=_ALIKE)
 
 
 def _line_of(original: Any) -> int:

@@ -13,18 +13,17 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import stocklib
-from stocklib.errors import NotebookFailed, ParameterError, SettingsError
+from stocklib.errors import NotebookFailed, ParameterError, SettingsError, did_you_mean
 from stocklib.host import environment, extra
 from stocklib.settings import Settings
 from stocklib.state_files import write_state
@@ -168,7 +167,7 @@ def check_parameters(
     for name, value in given.items():
         if name not in known:
             takes = ", ".join(known) or "none"
-            raise ParameterError(f"{notebook} has no parameter {name!r}; it takes {takes}{_nearest(name, known)}")
+            raise ParameterError(f"{notebook} has no parameter {name!r}; it takes {takes}{did_you_mean(name, known)}")
         kind = str(known[name].get("inferred_type_name") or "str").strip("\"'")
         try:
             values[name] = _convert(value, kind)
@@ -220,13 +219,8 @@ def _find(settings: Settings, name: str) -> Path:
     known = notebooks(settings)
     stem = name.removesuffix(".ipynb")
     if stem not in known:
-        raise ParameterError(f"there is no notebook {name!r}; there are {', '.join(known)}{_nearest(stem, known)}")
+        raise ParameterError(f"there is no notebook {name!r}; there are {', '.join(known)}{did_you_mean(stem, known)}")
     return known[stem]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """Return a remark that names the most similar known name, if one is similar."""
-    return "".join(f". Did you mean {close}?" for close in get_close_matches(name, known, n=1))
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def test_the_doctor_of_a_fresh_clone_says_how_to_start_the_stack(
     # a name that is misspelt is why this is the demo's home, and not the user's own
     (project / ".env").write_text("FINHUB_API_KEY=s3cr3tvalue\n")
     told = CliRunner().invoke(main, ["doctor"])
-    assert "line 1: FINHUB_API_KEY is not a setting: did you mean FINNHUB_API_KEY?" in told.stdout
+    assert "line 1: FINHUB_API_KEY is not a setting. Did you mean FINNHUB_API_KEY?" in told.stdout
     assert "s3cr3tvalue" not in told.output
 
 
@@ -249,7 +249,7 @@ def test_a_table_is_shown_with_the_meaning_of_its_columns(gold: Settings, monkey
     wrong = CliRunner().invoke(main, ["tables", "gold_kpo"])
     assert (wrong.exit_code, wrong.output.strip()) == (
         1,
-        "Error: there is no published table 'gold_kpo': did you mean gold_kpi? `stocks tables` lists them",
+        "Error: there is no published table 'gold_kpo'; `stocks tables` lists them. Did you mean gold_kpi?",
     )
 
 

@@ -323,7 +323,7 @@ def test_a_symbol_is_completed_and_looked_up(gold: Settings) -> None:
     there = stocklib.symbols(settings=gold)
     assert there.AAPL == "AAPL"
     assert set(SYMBOLS) <= set(dir(there))
-    with pytest.raises(AttributeError, match="did you mean MSFT"):
+    with pytest.raises(AttributeError, match="Did you mean MSFT"):
         _ = there.MSFF
     assert market.symbols("apple", settings=gold) == ["AAPL"]
     assert market.symbols("b", settings=gold) == ["FB", "IBM"]

@@ -9,7 +9,7 @@ import pytest
 from mirrors import ROOT
 
 from finnhub_replay import made_market, replay_symbols
-from stocklib.env_file import meant_by, remarks
+from stocklib.env_file import hint_for, remarks
 from stocklib.errors import SettingsError, StocksError, SymbolError
 from stocklib.pipeline.transform import run_dbt
 from stocklib.reference_data import check_sectors, read_symbol_changes
@@ -297,15 +297,15 @@ def test_what_in_dotenv_has_no_effect_is_named_with_its_line(project: Path) -> N
     names = [name for name, _, _ in describe()]
     found = remarks(project / ".env", settings=names, compose=project / "docker-compose.yml")
     assert found.wrong == (
-        "line 2: FINHUB_API_KEY is not a setting: did you mean FINNHUB_API_KEY?",
-        "line 4: KAFKA-BROKERS is not a setting: did you mean KAFKA_BROKER?",
-        "line 5: poll_seconds is not a setting: did you mean POLL_SECONDS?",
+        "line 2: FINHUB_API_KEY is not a setting. Did you mean FINNHUB_API_KEY?",
+        "line 4: KAFKA-BROKERS is not a setting. Did you mean KAFKA_BROKER?",
+        "line 5: poll_seconds is not a setting. Did you mean POLL_SECONDS?",
         "line 7 is not NAME=VALUE and has no effect",
         "line 8: KAFKA_GROUP has no = and no effect",
-        "line 9: HISTORY_SORCE is not a setting: did you mean HISTORY_SOURCE?",
-        "line 12 is not NAME=VALUE and has no effect: did you mean FINNHUB_API_KEY=…?",
-        "line 13 is not NAME=VALUE and has no effect: did you mean KAFKA_TOPIC=…?",
-        "line 14 is not NAME=VALUE and has no effect: did you mean MINIO_SECRET_KEY=…?",
+        "line 9: HISTORY_SORCE is not a setting. Did you mean HISTORY_SOURCE?",
+        "line 12 is not NAME=VALUE and has no effect. Did you mean FINNHUB_API_KEY?",
+        "line 13 is not NAME=VALUE and has no effect. Did you mean KAFKA_TOPIC?",
+        "line 14 is not NAME=VALUE and has no effect. Did you mean MINIO_SECRET_KEY?",
         "line 15 begins with no name of a setting",
     )
     assert found.others == ("HTTP_PROXY",)
@@ -317,7 +317,7 @@ def test_every_setting_is_known_with_a_letter_left_out_or_doubled(name: str) -> 
     names = [name for name, _, _ in describe()]
     middle = name.index("_") - 1
     for wrong in (name[:middle] + name[middle + 1 :], name[:middle] + name[middle] + name[middle:], name.lower()):
-        assert meant_by(wrong, names) == name
+        assert hint_for(wrong, names) == f". Did you mean {name}?"
 
 
 def test_a_misspelt_setting_fails_mypy(tmp_path: Path) -> None:

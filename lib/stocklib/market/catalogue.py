@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date
-from difflib import get_close_matches
 from typing import Any
 
-from stocklib.errors import SymbolError, WarehouseError
+from stocklib.errors import SymbolError, WarehouseError, did_you_mean
 from stocklib.market.renamed import same_company
 from stocklib.quotes import check_symbol
 from stocklib.reference_data import SymbolChange
@@ -26,8 +25,7 @@ class Symbols(list[str]):
         for symbol in self:
             if _attribute(symbol) == name:
                 return symbol
-        close = get_close_matches(name.upper(), self, n=3)
-        raise AttributeError(f"there is no symbol {name}" + (f"; did you mean {', '.join(close)}?" if close else ""))
+        raise AttributeError(f"there is no symbol {name}{did_you_mean(name.upper(), self, most=3)}")
 
     def __dir__(self) -> list[str]:
         return [*map(_attribute, self), *super().__dir__()]
@@ -53,10 +51,8 @@ def known_symbols(look: Reader, asked: str | Iterable[str] | None, changes: Sequ
     for name in sorted(set(listed)):
         symbol = same_company(name, there, changes)
         if symbol is None:
-            close = get_close_matches(name, there, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
             shown = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
-            raise SymbolError(f"there are no prices of {name}.{hint} There are: {shown}")
+            raise SymbolError(f"there are no prices of {name}; there are {shown}{did_you_mean(name, there)}")
         found[name] = symbol
     return found
 

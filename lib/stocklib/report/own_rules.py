@@ -17,7 +17,7 @@ import pandas as pd
 
 from stocklib.backtest.bar_arrays import bar_times
 from stocklib.backtest.engine import same_times
-from stocklib.errors import InputError, ParameterError
+from stocklib.errors import InputError, ParameterError, did_you_mean
 
 Strategy = Callable[..., Any]
 
@@ -46,7 +46,8 @@ def read_rule(name: str) -> Strategy:
     if not callable(found):
         own = [key for key, value in vars(module).items() if isfunction(value) and value.__module__ == module.__name__]
         why = f"{file} has no function {function!r}" if function else f"{file} needs the name of a function"
-        raise ParameterError(f"{why}, as in {file}:{own[0] if own else 'dip'}; it has {', '.join(own) or 'none'}")
+        takes = f"as in {file}:{own[0] if own else 'dip'}; it has {', '.join(own) or 'none'}"
+        raise ParameterError(f"{why}, {takes}{did_you_mean(function, own)}")
     return _checked(found, function, path)
 
 

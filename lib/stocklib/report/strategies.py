@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from stocklib import backtest, market
-from stocklib.errors import DateRangeError, InputError, ParameterError
+from stocklib.errors import DateRangeError, InputError, ParameterError, did_you_mean
 from stocklib.report.own_rules import Strategy, names_a_file, read_rule
 from stocklib.settings import Settings
 
@@ -106,7 +106,7 @@ def find_strategy(name: str) -> Strategy:
     if name not in STRATEGIES:
         raise ParameterError(
             f"there is no strategy {name!r}; there are {', '.join(STRATEGIES)}, and functions of your own files, as in "
-            "my_rules.py:dip"
+            f"my_rules.py:dip{did_you_mean(name, STRATEGIES)}"
         )
     return STRATEGIES[name]
 
@@ -136,7 +136,9 @@ def read_parameters(rule: Strategy, given: Mapping[str, str]) -> dict[str, Any]:
     listed = ", ".join(takes) or "none"
     unknown = [key for key in given if key not in takes]
     if unknown:
-        raise ParameterError(f"{name} has no parameter {unknown[0]!r}; it takes {listed}")
+        raise ParameterError(
+            f"{name} has no parameter {unknown[0]!r}; it takes {listed}{did_you_mean(unknown[0], takes)}"
+        )
     missing = [key for key, each in takes.items() if each.default is each.empty and key not in given]
     if missing:
         raise ParameterError(f"{name} needs {' and '.join(missing)}; it takes {listed}")

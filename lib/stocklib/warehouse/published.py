@@ -8,12 +8,11 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stocklib.errors import InputError
+from stocklib.errors import InputError, did_you_mean
 from stocklib.warehouse import BESIDE_GOLD, Reader
 
 # The layers, as a reader looks for them.
@@ -82,9 +81,8 @@ def select_tables(there: Iterable[str], asked: Iterable[str] | None) -> list[str
     # of two with the same bare name the first
     by_name = {key: name for name in reversed(there) for key in (name, name.partition(".")[2])}
     if unknown := [name for name in asked if name.strip().lower() not in by_name]:
-        close = get_close_matches(unknown[0].lower(), by_name, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise InputError(f"there is no published table {unknown[0]!r}: {hint}`stocks tables` lists them")
+        hint = did_you_mean(unknown[0].lower(), by_name, alike=0.5)
+        raise InputError(f"there is no published table {unknown[0]!r}; `stocks tables` lists them{hint}")
     return list(dict.fromkeys(by_name[name.strip().lower()] for name in asked))
 
 
