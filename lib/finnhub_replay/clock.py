@@ -10,6 +10,8 @@ from stocklib.sessions import FIRST_DATE, LAST_DATE, NEW_YORK, new_york_date
 class VirtualClock:
     """``speed`` is a factor from 1 to 3600, or None for a clock that moves only by ``tick`` and ``advance``.
 
+    A clock with a speed waits until ``start``, so that a slow machine misses nothing of the opening.
+
     ``base`` is the instant to which it was last set or advanced, ``jumps`` how often it was set after the start.
     """
 
@@ -19,6 +21,7 @@ class VirtualClock:
         self.speed = speed
         # how often it was set, which does not count as passing time
         self.jumps = -1
+        self._since: float | None = None
         self.set(start)
 
     @property
@@ -26,9 +29,14 @@ class VirtualClock:
         """``step`` or ``speed``."""
         return "step" if self.speed is None else "speed"
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has a speed and does not run yet."""
+        return self.speed is not None and self._since is None
+
     def now(self) -> datetime:
         """Return the virtual instant, UTC."""
-        if self.speed is None:
+        if self.speed is None or self._since is None:
             return self.base
         return self.base + timedelta(seconds=(time.monotonic() - self._since) * self.speed)
 
@@ -46,8 +54,14 @@ class VirtualClock:
         if instant > self.now():
             self._move(instant)
 
+    def start(self) -> None:
+        """Let a clock that waits run."""
+        if self.is_waiting:
+            self._since = time.monotonic()
+
     def tick(self) -> None:
-        """Count an answered quote: a stepping clock moves by a second."""
+        """Count an answered quote: a stepping clock moves by a second, one that waits starts."""
+        self.start()
         if self.speed is None:
             self.base += timedelta(seconds=1)
 
@@ -55,7 +69,7 @@ class VirtualClock:
         if not FIRST_DATE <= new_york_date(instant) <= LAST_DATE:
             raise EmbeddedError(f"{instant:%Y-%m-%d} is not in the trading calendar, {FIRST_DATE} to {LAST_DATE}")
         self.base = instant.astimezone(UTC)
-        self._since = time.monotonic()
+        self._since = None if self._since is None else time.monotonic()
 
 
 def read_start(text: str) -> datetime:

@@ -128,7 +128,8 @@ class _Control(_Handler):
 class _ClockHandler(_Control):
     def get(self) -> None:
         now = self.clock.now()
-        self.reply({"now": now.timestamp(), "mode": self.clock.mode, "speed": self.clock.speed or 1}, now)
+        waiting = {"waiting": True} if self.clock.is_waiting else {}
+        self.reply({"now": now.timestamp(), "mode": self.clock.mode, "speed": self.clock.speed or 1, **waiting}, now)
 
     def post(self) -> None:
         try:
@@ -138,6 +139,7 @@ class _ClockHandler(_Control):
         except (ValueError, TypeError, OverflowError, OSError):
             self.refuse(422, 'send {"now": epoch seconds}, {"until": epoch seconds} or {"advance": seconds, 0 or more}')
         else:
+            self.clock.start()
             self.feed.pump(ping=True)
             self.get()
 

@@ -117,4 +117,5 @@ class TradesHandler(ReplayHandler, WebSocketHandler):
         elif symbol not in self._covered_until and len(self._covered_until) >= self.rules.ws_symbols:
             self.send({"type": "error", "msg": "Subscribing to too many symbols"})
         else:
+            self.clock.start()
             self._covered_until.setdefault(symbol, self.clock.now())

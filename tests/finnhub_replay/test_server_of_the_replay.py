@@ -5,7 +5,9 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import date
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import websocket
 from conftest import StartReplay
 
 from finnhub_replay.clock import read_start as new_york
@@ -199,8 +202,37 @@ def test_a_clock_that_is_sent_nonsense_stays_where_it_was(ask: Ask) -> None:
     assert ask("/replay/clock").body == before
 
 
+@pytest.mark.parametrize("starts", ["quote", "subscription", "move", "producer"])
+def test_a_clock_with_a_speed_waits_for_the_first_quote(replay: StartReplay, starts: str) -> None:
+    settings = replay(start="2012-12-14T09:29:00", speed="60")
+    ask, begin = asking(port_of(settings)), new_york("2012-12-14T09:29").timestamp()
+    with Finnhub(settings) as finnhub:
+        # a backfill, a doctor, and whoever reads the clock leave it alone
+        finnhub.candles("AAPL", "D", date(2012, 12, 1), date(2012, 12, 13))
+        assert finnhub.market_status().is_open is False
+        time.sleep(0.2)
+        # as the client counts the time from its last look at the clock on
+        assert begin <= finnhub.now().timestamp() < begin + 6
+        assert ask("/replay/clock").body == {"now": begin, "mode": "speed", "speed": 60, "waiting": True}
+        if starts == "quote":
+            # a symbol's first quote is that of the instant at which the clock stood
+            assert ask(f"{AT}/quote?symbol=AAPL").date == begin
+        elif starts == "subscription":
+            with closing(websocket.create_connection(f"{settings.finnhub_ws_url}?token=replay-key")) as wire:
+                wire.send('{"type": "subscribe", "symbol": "AAPL"}')
+                wire.recv()
+        elif starts == "move":
+            assert move(ask, now=begin).body["now"] >= begin
+        else:
+            finnhub.start_clock()
+        time.sleep(0.2)
+        assert "waiting" not in ask("/replay/clock").body
+        assert finnhub.now().timestamp() >= begin + 10
+
+
 def test_a_running_clock_runs_so_many_times_as_fast(replay: StartReplay) -> None:
     ask = asking(port_of(replay(start="2012-12-14T10:00:00", speed="600")))
+    ask(f"{AT}/quote?symbol=AAPL")
     began, first = time.monotonic(), ask("/replay/clock").body
     assert (first["mode"], first["speed"]) == ("speed", 600)
     deadline = began + 10

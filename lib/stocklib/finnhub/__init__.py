@@ -89,6 +89,11 @@ class Finnhub(Connection):
         self.move_replay({"until": to_epoch(instant)})
         return not self._stop.is_set()
 
+    def start_clock(self) -> None:
+        """Start the clock of a replay with a speed, which waits for its first quote; do nothing for other sources."""
+        if self.source == "replay" and not self.pace.step:
+            self.move_replay({"advance": 0})
+
     def set_clock(self, instant: datetime) -> datetime:
         """Set the clock of a replay server on this machine; return its new time."""
         return self.move_replay({"now": to_epoch(instant)})

@@ -87,7 +87,8 @@ class Connection:
         """Read how a replay's time runs; call it after the source's first answer."""
         answer = self._replay_clock("GET", None)
         step = answer.get("mode") == "step"
-        self._paced = True
+        # a clock that waits for its first quote runs from any call of another process on: ask again
+        self._paced = not answer.get("waiting")
         self.clock.pace = Pace(1.0 if step else float(answer.get("speed") or 1.0), step)
         self.clock.see(read_epoch(answer["now"], "its clock"))
 

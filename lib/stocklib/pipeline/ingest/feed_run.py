@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from stocklib.clocks import Deadline, KeepAliveStop, Stop
-from stocklib.errors import Interrupted, StreamError
+from stocklib.errors import BadAnswer, Interrupted, SourceUnavailable, StreamError
 from stocklib.finnhub import Finnhub
 from stocklib.monitoring.heartbeat import Heartbeat
 from stocklib.pipeline.ingest.startup import beginning, how_it_ended
@@ -129,6 +129,8 @@ class FeedRun(ABC):
             self.on_progress(self.result.messages, self.limit, text)
 
     def _say_waiting(self, bell: datetime) -> None:
+        with suppress(BadAnswer, SourceUnavailable):
+            self.finnhub.start_clock()
         self.state = f"waiting for the bell of {bell.astimezone(NEW_YORK):%a %Y-%m-%d %H:%M} New York"
         self._say(f"the market opens {_new_york(bell)} New York")
 
