@@ -1,6 +1,7 @@
 """What a machine differs in: file locks, which processes live, which extras are installed; and an environment."""
 
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,6 +45,17 @@ def is_alive(pid: int, *, started: float | None = None) -> bool:
         return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return started is None
+
+
+def explained(error: BaseException) -> str:
+    """Return an error's text, with a question at its end where the cause is a name that cannot be looked up (DNS)."""
+    cause: BaseException | None = error
+    while cause is not None:
+        # the second is curl's, which yfinance uses
+        if isinstance(cause, socket.gaierror) or type(cause).__name__ == "DNSError":
+            return f"{error}. The name of the server was not found: are you online?"
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
 
 
 @contextmanager

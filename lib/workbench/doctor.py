@@ -10,6 +10,7 @@ from stocklib import lake, stream
 from stocklib.env_file import remarks
 from stocklib.errors import OtherRelease, SettingsError, StocksError
 from stocklib.finnhub import Finnhub
+from stocklib.host import explained
 from stocklib.logs import hide_secrets
 from stocklib.monitoring.health import examine as read_health
 from stocklib.pipeline.history import open_history
@@ -61,7 +62,7 @@ def examine(settings: Settings, *, stopped: Collection[str] = ()) -> list[Findin
                 raise StocksError("the embedded stack is not started: stocks up")
             findings.append(Finding(name, True, check(settings)))
         except StocksError as error:
-            findings.append(Finding(name, False, str(error)))
+            findings.append(Finding(name, False, explained(error)))
     return findings
 
 

@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from mirrors import ROOT
 
+from stocklib.host import explained
 from stocklib.settings import Settings
 from workbench.cli import main
 from workbench.cli.base import SECTIONS, print_table
@@ -116,6 +117,40 @@ def test_the_doctor_of_a_fresh_clone_says_how_to_start_the_stack(
     told = CliRunner().invoke(main, ["doctor"])
     assert "line 1: FINHUB_API_KEY is not a setting. Did you mean FINNHUB_API_KEY?" in told.stdout
     assert "s3cr3tvalue" not in told.output
+
+
+# no name below .invalid exists (RFC 2606)
+NOWHERE = {
+    "FINNHUB_BASE_URL": "https://finnhub.invalid/api/v1",
+    "FINNHUB_API_KEY": "k",
+    "KAFKA_BROKER": "kafka.invalid:9092",
+    "MINIO_ENDPOINT": "http://s3.invalid:9000",
+    "MINIO_ACCESS_KEY": "a",
+    "MINIO_SECRET_KEY": "b",
+    "SNOWFLAKE_ACCOUNT": "account.invalid",
+    "SNOWFLAKE_USER": "me",
+    "SNOWFLAKE_PASSWORD": "p",
+}
+
+
+def test_a_machine_without_a_network_is_asked_whether_it_is_online(tmp_path: Path) -> None:
+    told = run("doctor", environ={"STOCKS_HOME": str(tmp_path), **NOWHERE})
+    asked = [line for line in told.stdout.splitlines() if line.endswith("was not found: are you online?")]
+    assert [line.split()[1] for line in asked] == ["source", "kafka", "s3", "warehouse"]
+    for line, name in zip(asked, ("finnhub.invalid", "kafka.invalid", "s3.invalid", "account.invalid"), strict=True):
+        assert name in line
+    assert "Traceback" not in told.stderr
+    one = run("query", "select 1", environ={"STOCKS_HOME": str(tmp_path), **NOWHERE})
+    assert one.stderr.splitlines()[-1].startswith("Error: Snowflake is out of reach at account account.invalid")
+    assert one.stderr.rstrip().endswith("The name of the server was not found: are you online?")
+
+
+def test_a_name_that_yfinance_cannot_look_up_is_explained_too() -> None:
+    from curl_cffi import requests
+
+    with pytest.raises(requests.exceptions.RequestException) as caught:
+        requests.get("https://yahoo.invalid")
+    assert explained(caught.value).endswith("are you online?")
 
 
 def test_query_before_anything_is_published_says_what_to_do(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def _security(settings: Settings) -> dict[str, Any]:
 
 def _reach(settings: Settings) -> None:
     """Raise ``StreamError`` at once where no broker takes a connection: the plainest error comes first."""
-    wrong = []
+    wrong: dict[str, OSError] = {}
     for address in settings.kafka_broker.split(","):
         host, _, port = address.strip().rpartition(":")
         if not host or not port.isdigit():
@@ -137,12 +137,14 @@ def _reach(settings: Settings) -> None:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_SECONDS) as connection:
                 _shake_hands(settings, connection, host)
         except OSError as error:
-            wrong.append(f"{address.strip()}: {error.strerror or error}")
+            wrong[address.strip()] = error
         else:
             return
     embedded = settings.origins["KAFKA_BROKER"] not in ("environment", ".env")
     hint = "; the embedded one is started by `stocks up`" if embedded else ""
-    raise StreamError(f"Kafka does not answer ({'; '.join(wrong)}): check that it runs, and KAFKA_BROKER{hint}")
+    reasons = "; ".join(f"{address}: {error.strerror or error}" for address, error in wrong.items())
+    text = f"Kafka does not answer ({reasons}): check that it runs, and KAFKA_BROKER{hint}"
+    raise StreamError(text) from next(iter(wrong.values()))
 
 
 def _shake_hands(settings: Settings, connection: socket.socket, host: str) -> None:

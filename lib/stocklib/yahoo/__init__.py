@@ -189,7 +189,8 @@ class Yahoo:
             raise SymbolError(f"Yahoo has no prices for {symbol} ({error.rationale}): check its spelling") from error
         except (OSError, YFException) as error:
             raise SourceUnavailable(
-                f"Yahoo did not answer for {symbol} ({type(error).__name__}); check the network, or try again later"
+                f"Yahoo (finance.yahoo.com) did not answer for {symbol} ({type(error).__name__}); check the network, "
+                "or try again later"
             ) from error
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise BadAnswer(

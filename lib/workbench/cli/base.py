@@ -15,6 +15,7 @@ import click
 
 from stocklib import __version__
 from stocklib.errors import StocksError
+from stocklib.host import explained
 from stocklib.logs import write_log
 from stocklib.settings import Settings, read_settings
 
@@ -90,7 +91,7 @@ class _Verbs(click.Group):
             return super().invoke(ctx)
         except StocksError as error:
             logging.getLogger(__name__).debug("the error in full", exc_info=True)
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(explained(error)) from None
         except OSError as error:
             if error.errno not in _MACHINE:
                 raise
