@@ -169,11 +169,12 @@ def test_the_streamed_day_is_the_recorded_bar_exactly(demo: Demo) -> None:
 def test_backfilled_days_are_the_recorded_bars_volume_included(demo: Demo) -> None:
     want = recorded(date(2011, 12, 30), date(2012, 12, 13))
     got = demo.ask(
-        "select symbol, quote_date, open_price, high_price, low_price, close_price, volume "
+        "select symbol, quote_date, open_price, high_price, low_price, close_price, volume, data_source "
         f"from gold.fact_daily_stock_quotes where quote_date < date '{DAY}' order by symbol, quote_date"
     )
     assert len(got) == len(want)
     assert list(pd.to_datetime(got["quote_date"]).dt.date) == list(want["quote_date"])
+    assert set(got.pop("data_source")) == {"replay"}
     for column, name in zip(got.columns[2:], ("open", "high", "low", "close", "volume"), strict=True):
         assert [float(value) for value in got[column]] == [float(value) for value in want[name]]
 

@@ -171,7 +171,7 @@ with_reason as (
             when symbol is null then 'symbol missing'
             when quote_date is null then 'date missing'
             when fetched_at is null then 'time of fetching missing'
-            when coalesce(data_source, '') not in ('finnhub', 'yfinance') then 'source unknown'
+            when coalesce(data_source, '') not in ('finnhub', 'yfinance', 'replay') then 'source unknown'
             when is_out_of_range then 'price out of range'
             when traded_open is null or traded_high is null or traded_low is null or traded_close is null
                 then 'price missing or not a number'

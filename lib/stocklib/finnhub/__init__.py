@@ -31,9 +31,6 @@ ReadActions = Callable[..., list[CorporateAction]]
 class Finnhub(Connection):
     """A client of Finnhub, or of a replay server with the same API. Use it in a ``with`` block."""
 
-    # A replay has Finnhub's API, so its candles count as Finnhub's.
-    data_source = "finnhub"
-
     def __enter__(self) -> Self:
         return self
 
@@ -51,6 +48,11 @@ class Finnhub(Connection):
                 if self.replay is None:
                     raise
         return "replay" if self.replay else "finnhub"
+
+    @property
+    def data_source(self) -> str:
+        """The vendor of the history: a replay's bars are recorded ones, not Finnhub's."""
+        return self.source
 
     def now(self) -> datetime:
         """The source's time now, UTC."""
@@ -116,7 +118,9 @@ class Finnhub(Connection):
         for first, last in _spans(resolution, start, end):
             query = {"symbol": symbol, "resolution": resolution, "from": first, "to": last}
             answer, fetched_at = self.get("/stock/candle?" + urlencode(query), symbol)
-            found += answers.read_candles(symbol, resolution, answer, fetched_at=fetched_at)
+            found += answers.read_candles(
+                symbol, resolution, answer, data_source=self.data_source, fetched_at=fetched_at
+            )
         return found
 
     def profile(self, symbol: str) -> CompanyProfile:

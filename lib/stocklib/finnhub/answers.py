@@ -32,7 +32,7 @@ class MarketHoliday:
     trading_hours: str | None
 
 
-def read_candles(symbol: str, resolution: str, answer: Any, *, fetched_at: datetime) -> list[Candle]:
+def read_candles(symbol: str, resolution: str, answer: Any, *, data_source: str, fetched_at: datetime) -> list[Candle]:
     """Return the bars of a /stock/candle answer, oldest first; none for ``no_data``."""
     what = f"candles of {symbol}"
     status = read_object(answer, what).get("s")
@@ -46,7 +46,7 @@ def read_candles(symbol: str, resolution: str, answer: Any, *, fetched_at: datet
     if len({len(column) for column in columns}) > 1:
         lengths = ", ".join(f"{name}: {len(column)}" for name, column in zip("tohlcv", columns, strict=True))
         raise BadAnswer(f"the source answered {what} of unequal lengths ({lengths}); nothing was stored")
-    candles = [_candle(symbol, resolution, row, fetched_at) for row in zip(*columns, strict=True)]
+    candles = [_candle(symbol, resolution, row, data_source, fetched_at) for row in zip(*columns, strict=True)]
     times = [candle.candle_time for candle in candles]
     if len(set(times)) < len(times):
         raise BadAnswer(f"the source answered the same bar twice among the {what}; nothing was stored")
@@ -120,7 +120,7 @@ def read_matches(answer: Any) -> list[SymbolMatch]:
     ]
 
 
-def _candle(symbol: str, resolution: str, row: Iterable[Any], fetched_at: datetime) -> Candle:
+def _candle(symbol: str, resolution: str, row: Iterable[Any], data_source: str, fetched_at: datetime) -> Candle:
     when, *numbers = row
     what = f"a candle of {symbol}"
     start = read_epoch(when, what)
@@ -132,7 +132,7 @@ def _candle(symbol: str, resolution: str, row: Iterable[Any], fetched_at: dateti
     if volume is not None and volume < 0:
         raise BadAnswer(f"the source answered {what} with a negative volume; nothing was stored")
     opened, high, low, close = (price or 0.0 for price in prices)
-    return Candle(symbol, resolution, start, opened, high, low, close, volume, "finnhub", fetched_at)
+    return Candle(symbol, resolution, start, opened, high, low, close, volume, data_source, fetched_at)
 
 
 def _actions(

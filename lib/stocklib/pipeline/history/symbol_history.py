@@ -31,7 +31,7 @@ class HistorySource(Protocol):
 
     @property
     def data_source(self) -> str:
-        """finnhub or yfinance: the vendor of the numbers."""
+        """finnhub or yfinance, the vendor of the numbers; replay where they are recorded ones."""
 
     def __enter__(self) -> Self: ...
 
