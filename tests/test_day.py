@@ -33,7 +33,9 @@ def test_a_day_fetches_loads_publishes_and_reports_and_a_second_run_changes_noth
     for folder in ("dbt_stocks", "config"):
         (tmp_path / folder).symlink_to(REPOSITORY / folder)
     monkeypatch.chdir(tmp_path)
-    with serving(Market(missing={"MSFT": {DAYS[-1]}})) as server:
+    # the session is of an earlier year than the source's clock
+    clock = datetime(2013, 2, 1, 14, tzinfo=UTC)
+    with serving(Market(now=clock, missing={"MSFT": {DAYS[-1]}})) as server:
         settings = read_settings(
             environ={
                 **service_environ,
@@ -50,6 +52,7 @@ def test_a_day_fetches_loads_publishes_and_reports_and_a_second_run_changes_noth
         assert (tmp_path / "reports" / f"market-{DAYS[-2]}.html").stat().st_size > 1e6
         bars = market.prices(settings=settings)
         assert bars["date"].max().date() == DAYS[-2]
+        assert bars["date"].min().date() == date(2012, 11, 12)
         assert sorted(bars["symbol"].unique()) == ["AAPL", "MSFT"]
         said.clear()
         run_day(settings, day=DAYS[-2], stop=threading.Event(), say=said.append)
@@ -133,6 +136,14 @@ def test_cron_and_launchd_run_at_new_yorks_time_whatever_the_machines_zone(
     times = plistlib.loads(made["launchd"].encode())["StartCalendarInterval"]
     assert [f"{one['Weekday']}" for one in times] == days.split(",")
     assert {(one["Hour"], one["Minute"]) for one in times} == {(int(hour), int(minute))}
+
+
+@pytest.mark.parametrize("kind", ["cron", "systemd", "launchd"])
+def test_an_entry_of_a_demos_home_runs_the_demos_day(kind: str) -> None:
+    demo, own = (schedule(kind, root=ROOT, home=HOME, at=time(18, 15), demo=demo, now=WINTER) for demo in (True, False))
+    told = demo.replace("</string>\n\t\t<string>", " ")
+    assert "--demo day" in told
+    assert "--demo" not in own
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here, so its units were not verified")

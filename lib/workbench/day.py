@@ -6,8 +6,7 @@ the text that makes cron, systemd or launchd run it.
 
 import plistlib
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 
@@ -15,51 +14,51 @@ from stocklib import report
 from stocklib.clocks import Stop
 from stocklib.errors import Interrupted
 from stocklib.pipeline.history import backfill, open_history
+from stocklib.pipeline.history.daily_history import Progress
 from stocklib.pipeline.loading import load
 from stocklib.pipeline.transform import transform
 from stocklib.sessions import NEW_YORK, last_finished_session, new_york_date, session
-from stocklib.settings import Settings, read_settings
+from stocklib.settings import Settings
 from workbench import embedded
 
 Say = Callable[[str], None]
 
 _LOOK_SECONDS = 30.0
-# A gap over the new year is filled too: a backfill begins at 1 January by default.
+# So far back in January, and before an earlier year's session: a backfill begins at 1 January by default.
 _REACH = timedelta(days=31)
 _LABEL = "org.stocks-workbench.day"
 
 
-def run_day(settings: Settings, *, day: date | None = None, wait: bool = True, stop: Stop, say: Say) -> list[str]:
+def run_day(
+    settings: Settings,
+    *,
+    day: date | None = None,
+    wait: bool = True,
+    stop: Stop,
+    say: Say,
+    on_progress: Progress | None = None,
+) -> list[str]:
     """Fetch, load, transform and report up to a session; return what went wrong with single symbols or objects.
 
     ``day`` is by default the last session that is final. During a session, and until it has settled, that is today's:
     with ``wait`` this waits for it, without, the session before counts. In a replay nothing waits. Raise
     ``Interrupted`` when ``stop`` is set during the wait, and the error of a step that fails as a whole.
     """
-    with _servers(settings, say) as ready:
+    with embedded.running(settings, on_progress=say) as ready:
         with open_history(ready) as source:
             settle = timedelta(seconds=ready.close_settle_seconds)
             if wait and day is None and source.source != "replay":
                 wait_for_close(source.now, settle=settle, stop=stop, say=say)
             last = day or last_finished_session(source.now(), settle=settle).session_date
+            is_in_reach = last.month > 1 and last.year == new_york_date(source.now()).year
         say(f"the session of {last}")
-        fetched = backfill(ready, start=None if last.month > 1 else last - _REACH, end=last)
+        fetched = backfill(ready, start=None if is_in_reach else last - _REACH, end=last, on_progress=on_progress)
         say(str(fetched))
         loaded = load(ready)
         say(str(loaded))
         say(str(transform(ready)))
         say(str(report.write_report(ready, day=day)))
     return [*(f"{symbol}: {why}" for symbol, why in fetched.failed.items()), *loaded.corrupt]
-
-
-@contextmanager
-def _servers(settings: Settings, say: Say) -> Iterator[Settings]:
-    """Run the embedded servers that are needed; yield the settings with their addresses."""
-    if not embedded.wanted(settings):
-        yield settings
-        return
-    with embedded.running(settings, on_progress=say):
-        yield read_settings(demo=settings.demo)
 
 
 def wait_for_close(now: Callable[[], datetime], *, settle: timedelta, stop: Stop, say: Say) -> None:
@@ -75,30 +74,33 @@ def wait_for_close(now: Callable[[], datetime], *, settle: timedelta, stop: Stop
             raise Interrupted(f"stopped before the session of {today.session_date} was final")
 
 
-def schedule(kind: str, *, root: Path, home: Path, at: time, here: tzinfo | None = None, now: datetime) -> str:
+def schedule(
+    kind: str, *, root: Path, home: Path, at: time, demo: bool = False, here: tzinfo | None = None, now: datetime
+) -> str:
     """Return the entry for cron, the two units for systemd, or the property list for launchd.
 
     ``at`` is New York's time, on its weekdays. cron and launchd know only this machine's zone ``here``: where its
     clocks change on other dates than New York's, they run an hour off for some weeks.
     """
     program, log = root / ".venv" / "bin" / "stocks", home / "logs" / "day.log"
+    verb = ["--demo", "day"] if demo else ["day"]
     if kind == "systemd":
-        return _systemd(program, root, at)
+        return _systemd(program, verb, root, at)
     new_york = datetime.combine(now.astimezone(NEW_YORK).date(), at, NEW_YORK)
     local = new_york.astimezone(here)
     days = [(1 + number + (local.date() - new_york.date()).days) % 7 for number in range(5)]
     if kind == "launchd":
-        return _launchd(program, root, log, [(day, local.hour, local.minute) for day in days])
+        return _launchd([str(program), *verb], root, log, [(day, local.hour, local.minute) for day in days])
     folder, logs, run, output = (shlex.quote(str(path)) for path in (root, log.parent, program, log))
     # in a crontab % ends the command
-    line = f"cd {folder} && mkdir -p {logs} && {run} day >> {output} 2>&1".replace("%", "\\%")
+    line = f"cd {folder} && mkdir -p {logs} && {run} {' '.join(verb)} >> {output} 2>&1".replace("%", "\\%")
     return (
         f"# {at:%H:%M} New York, Monday to Friday, is {local:%H:%M} here. Add this line with crontab -e\n"
         f"{local.minute} {local.hour} * * {','.join(map(str, sorted(days)))} {line}\n"
     )
 
 
-def _systemd(program: Path, root: Path, at: time) -> str:
+def _systemd(program: Path, verb: list[str], root: Path, at: time) -> str:
     def quoted(path: Path) -> str:
         escaped = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
         return f'"{escaped}"'
@@ -110,7 +112,7 @@ Description=Stocks workbench: fetch, load, transform and report a trading day
 [Service]
 Type=oneshot
 WorkingDirectory={str(root).replace("%", "%%")}
-ExecStart={quoted(program)} day
+ExecStart={quoted(program)} {" ".join(verb)}
 
 # ~/.config/systemd/user/stocks-day.timer; then: systemctl --user enable --now stocks-day.timer
 [Unit]
@@ -123,10 +125,10 @@ WantedBy=timers.target
 """
 
 
-def _launchd(program: Path, root: Path, log: Path, times: list[tuple[int, int, int]]) -> str:
+def _launchd(command: list[str], root: Path, log: Path, times: list[tuple[int, int, int]]) -> str:
     entry = {
         "Label": _LABEL,
-        "ProgramArguments": [str(program), "day"],
+        "ProgramArguments": command,
         "WorkingDirectory": str(root),
         "StandardOutPath": str(log),
         "StandardErrorPath": str(log),

@@ -21,7 +21,7 @@ from mirrors import ROOT
 from stocklib.host import explained
 from stocklib.settings import Settings
 from workbench.cli import main
-from workbench.cli.base import SECTIONS, print_table
+from workbench.cli.base import SECTIONS, print_table, progress
 
 STOCKS = Path(sys.executable).parent / "stocks"
 
@@ -117,6 +117,23 @@ def test_the_doctor_of_a_fresh_clone_says_how_to_start_the_stack(
     told = CliRunner().invoke(main, ["doctor"])
     assert "line 1: FINHUB_API_KEY is not a setting. Did you mean FINNHUB_API_KEY?" in told.stdout
     assert "s3cr3tvalue" not in told.output
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then_with_the_time_that_remains(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = iter([0.0, 5.0, 20.0, 25.0, 31.0, 40.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(at))
+    with progress("symbols") as advance:
+        advance(1, 40, "AAPL")
+        advance(10, 40, "IBM")
+        advance(11, 40, "KO")
+        advance(1_000, None)
+        advance(20, 40, "MSFT")
+    assert capsys.readouterr().err.splitlines() == [
+        "10 of 40 symbols, about 0:01:00 left",
+        "20 of 40 symbols, about 0:00:40 left",
+    ]
 
 
 # no name below .invalid exists (RFC 2606)

@@ -85,6 +85,15 @@ def test_what_a_killed_export_left_is_removed_by_the_next(
     assert {path.name for path in folder.iterdir()} == WHOLE
 
 
+def test_what_a_killed_export_left_is_removed_by_the_next_answer(
+    settings: Settings, stuck: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    stuck.kill()
+    stuck.wait()
+    export_answer(settings, "select 1 as one", tmp_path / "out" / "one.csv")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["one.csv"]
+
+
 @pytest.mark.usefixtures("stuck")
 def test_an_export_waits_for_the_one_that_runs_and_leaves_its_files_alone(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -551,7 +551,7 @@ def test_the_verb_writes_where_it_is_told_and_says_what_to_open(
 ) -> None:
     monkeypatch.setenv("STOCKS_HOME", str(gold.home))
     out = tmp_path / "my reports"
-    told = CliRunner().invoke(main, ["powerbi", "--source", "parquet", "--theme", "dark", "--out", str(out)])
+    told = CliRunner().invoke(main, ["powerbi", "--theme", "dark", "--out", str(out)])
     assert told.exit_code == 0, told.output
     assert f"{NAME}.pbip" in told.output
     report = json.loads((out / f"{NAME}.Report/definition/report.json").read_text())

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 from pyarrow import parquet
@@ -75,8 +74,8 @@ def export_answer(settings: Settings, sql: str, path: Path) -> Path:
     with open_warehouse(settings).reading() as look, _written_to(path):
         answer = look.query(sql) if form == "csv" else look.arrow(sql, exact=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=_UNFINISHED, dir=path.parent) as unfinished:
-            half = Path(unfinished) / path.name
+        with _unfinished(path.parent) as unfinished:
+            half = unfinished / path.name
             if isinstance(answer, pd.DataFrame):
                 half.write_text(to_csv(answer), encoding="utf-8", newline="")
             elif form == "parquet":

@@ -81,5 +81,5 @@ def write_page(target: Path, page: str) -> Path:
         raise StocksError(
             f"the report cannot be written to {target}: {error.strerror}; choose another --out"
         ) from error
-    log.info("wrote %s (%.1f MB)", target, len(page) / 1e6)
+    log.debug("wrote %s (%.1f MB)", target, len(page) / 1e6)
     return target

@@ -5,9 +5,10 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
@@ -40,6 +41,9 @@ SYMBOLS = click.option("--symbols", type=LISTED, metavar="A,B,C", help="Default:
 PARAMETERS = click.option(
     "-p", "given", multiple=True, metavar="KEY=VALUE", callback=_read_pairs, help="A parameter, as often as needed."
 )
+
+# From one line of progress to the next, where there is no terminal.
+_LINE_SECONDS = 10.0
 
 # Errors of this machine, and what to do about them. Any other system error is a defect: its traceback is shown.
 _ROOM = "make room there, or set STOCKS_HOME to a folder on another disk"
@@ -165,22 +169,38 @@ def stop_signal() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def progress(unit: str) -> Iterator[Callable[..., None] | None]:
-    """Yield a progress callback (done, total or None, text) that draws a bar on a terminal, else None."""
+def progress(unit: str) -> Iterator[Callable[..., None]]:
+    """Yield a progress callback (done, total or None, text): a bar on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
-        yield None
+        yield _lines(unit)
         return
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
+    counts = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TextColumn(unit))
+    times = (rich.TimeElapsedColumn(), rich.TextColumn("so far,"), rich.TimeRemainingColumn(), rich.TextColumn("left"))
+    with rich.Progress(*counts, *times, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, visible=False)
 
         def advance(done: int, total: int | None = None, text: str = "") -> None:
-            bar.update(task, completed=done, total=total, description=text)
+            bar.update(task, completed=done, total=total, description=text, visible=done != total)
 
         yield advance
+
+
+def _lines(unit: str) -> Callable[..., None]:
+    """Return a progress callback that prints a line every so many seconds where the total is known."""
+    began = printed = time.monotonic()
+
+    def advance(done: int, total: int | None = None, text: str = "") -> None:
+        nonlocal printed
+        now = time.monotonic()
+        if total and done and now - printed >= _LINE_SECONDS:
+            printed = now
+            left = timedelta(seconds=round((now - began) / done * (total - done)))
+            click.echo(f"{done:,} of {total:,} {unit}, about {left} left", err=True)
+
+    return advance
 
 
 def print_table(frame: Any) -> None:

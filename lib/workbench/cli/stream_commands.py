@@ -49,8 +49,7 @@ def consume(
         def show(batch: LandedBatch) -> None:
             nonlocal landed
             landed += batch.messages
-            if advance:
-                advance(landed, max_quotes, batch.dataset)
+            advance(landed, max_quotes, batch.dataset)
 
         result = land(
             settings,

@@ -1,13 +1,12 @@
 """History and the warehouse: day, schedule, init, backfill, daily, load, transform, rebuild, dbt."""
 
-import contextlib
 import sys
 from datetime import UTC, datetime, time
 from typing import Any
 
 import click
 
-from stocklib.settings import Settings, read_settings
+from stocklib.settings import Settings
 from workbench.cli.base import DATE, SYMBOLS, progress, stop_signal, verb
 
 
@@ -56,7 +55,8 @@ def daily(settings: Settings, symbols: list[str] | None, day: Any) -> None:
     """Fetch one trade date's bars; on a weekend or a holiday there is nothing to do."""
     from stocklib.pipeline.history import daily
 
-    result = daily(settings, day, symbols=symbols)
+    with progress("symbols") as advance:
+        result = daily(settings, day, symbols=symbols, on_progress=advance)
     click.echo(result)
     sys.exit(1 if result.failed else 0)
 
@@ -71,8 +71,8 @@ def day(settings: Settings, day: Any, no_wait: bool) -> None:
     """
     from workbench.day import run_day
 
-    with stop_signal() as stop:
-        troubles = run_day(settings, day=day, wait=not no_wait, stop=stop, say=click.echo)
+    with stop_signal() as stop, progress("symbols") as advance:
+        troubles = run_day(settings, day=day, wait=not no_wait, stop=stop, say=click.echo, on_progress=advance)
     sys.exit(1 if troubles else 0)
 
 
@@ -83,7 +83,10 @@ def schedule(settings: Settings, scheduler: str, at: time) -> None:
     """Print what makes cron, systemd or launchd run `stocks day` on each weekday; install it yourself."""
     from workbench import day
 
-    click.echo(day.schedule(scheduler, root=settings.root, home=settings.home, at=at, now=datetime.now(UTC)), nl=False)
+    entry = day.schedule(
+        scheduler, root=settings.root, home=settings.home, demo=settings.demo, at=at, now=datetime.now(UTC)
+    )
+    click.echo(entry, nl=False)
 
 
 @verb()
@@ -119,10 +122,8 @@ def rebuild(settings: Settings, without_corrupt: bool) -> None:
     from stocklib.pipeline.transform import rebuild
     from workbench import embedded
 
-    is_ours = "s3" in embedded.wanted(settings)
-    lake = embedded.running(settings, on_progress=click.echo) if is_ours else contextlib.nullcontext()
-    with lake, progress("objects") as advance:
-        result = rebuild(read_settings(demo=settings.demo), without_corrupt=without_corrupt, on_progress=advance)
+    with embedded.running(settings, on_progress=click.echo) as ready, progress("objects") as advance:
+        result = rebuild(ready, without_corrupt=without_corrupt, on_progress=advance)
     click.echo(result)
 
 

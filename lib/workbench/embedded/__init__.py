@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stocklib.settings import END, ENDS, Settings
+from stocklib.settings import END, ENDS, Settings, read_settings
 from stocklib.state_files import write_promise
 from workbench.embedded import kafka, processes, replay_server, s3
 from workbench.embedded.home import Keys, folder_of, locked, read_keys
@@ -111,12 +111,18 @@ def down(settings: Settings) -> None:
 
 
 @contextmanager
-def running(settings: Settings, *, on_progress: Say | None = None) -> Iterator[None]:
-    """Run the needed servers during the block; stop those of a stack that was down after it."""
+def running(settings: Settings, *, on_progress: Say | None = None) -> Iterator[Settings]:
+    """Run the needed servers during the block; stop those of a stack that was down after it.
+
+    Yield the settings with their addresses; the same settings where none is needed.
+    """
+    if not wanted(settings):
+        yield settings
+        return
     ran = any(is_alive(settings, name) for name in wanted(settings))
     up(settings, on_progress=on_progress)
     try:
-        yield
+        yield read_settings(demo=settings.demo)
     finally:
         if not ran:
             (on_progress or _silent)("stopping the embedded servers")

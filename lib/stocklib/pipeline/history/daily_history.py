@@ -157,7 +157,7 @@ def _fetch(
     rounds.check_any_known(len(wanted))
     if on_progress:
         on_progress(len(wanted), len(wanted), "")
-    log.info("%s", rounds.result)
+    log.debug("%s", rounds.result)
     return rounds.result
 
 
