@@ -1,7 +1,13 @@
 """What tests read out of a page that the report or a tear sheet wrote."""
 
+import base64
+import gzip
 import json
+import math
 import re
+from typing import Any
+
+import numpy as np
 
 SCROLL_THROUGH = """(async () => {
     for (let y = 0; y < document.body.scrollHeight; y += 300) {
@@ -16,7 +22,24 @@ def own_text(page: str) -> str:
     return re.sub(r"<script>/\*\*\s*\* plotly\.js.*?</script>", "", page, flags=re.S)
 
 
-def json_in(page: str, name: str) -> dict[str, object]:
-    found = re.search(rf'<script type="application/json" id="data-{name}">(.*?)</script>', page, re.S)
+def json_in(page: str, name: str) -> dict[str, Any]:
+    """The JSON of a script element, packed or not."""
+    found = re.search(rf'<script type="application/(json|gzip)" id="data-{name}">(.*?)</script>', page, re.S)
     assert found
-    return dict(json.loads(found.group(1)))
+    return dict(json.loads(found.group(2) if found.group(1) == "json" else _unpacked(found.group(2))))
+
+
+def packed_in(page: str, name: str) -> str:
+    """The JSON text of a packed script element."""
+    return _unpacked(page.split(f'id="data-{name}">')[1].split("<")[0])
+
+
+def _unpacked(text: str) -> str:
+    return gzip.decompress(base64.b64decode(text)).decode()
+
+
+def plotly_numbers(values: Any) -> list[float]:
+    """The numbers of a trace, which plotly.py may write as base64 of their bytes."""
+    if isinstance(values, dict):
+        return list(np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"]))
+    return [math.nan if value is None else value for value in values]

@@ -1,6 +1,8 @@
 """The report is one page that needs nothing else, says what it shows, and reads well on a phone."""
 
 import dataclasses
+import io
+import itertools
 import json
 import re
 import shutil
@@ -16,12 +18,12 @@ import duckdb
 import pandas as pd
 import pytest
 import two_places
-from page_parts import SCROLL_THROUGH, json_in, own_text
+from page_parts import SCROLL_THROUGH, json_in, own_text, packed_in, plotly_numbers
 from recorded_gold import LAST, SYMBOLS, copy
 
 from stocklib import market
-from stocklib.errors import StocksError, VersionChanged, WarehouseError
-from stocklib.report import write_report
+from stocklib.errors import InputError, StocksError, SymbolError, VersionChanged, WarehouseError
+from stocklib.report import cards, write_report
 from stocklib.report.facts import gather
 from stocklib.report.shell import part
 from stocklib.settings import Settings, read_settings
@@ -77,11 +79,83 @@ def test_it_shows_the_numbers_of_gold(report: Path) -> None:
     for said in ("509.79", "−19.90 (−3.76 %)", "Year to date −29.9 %", "Information Technology", "14 Dec 16:00"):
         assert said in page
     assert set(json_in(page, "charts")) == set(SYMBOLS)
-    assert set(json_in(page, "figures")) == {"comparison", "treemap", "ytd", "volatility"}
+    correlations = {"correlation-21", "correlation-63"}
+    assert set(json_in(page, "figures")) == {"comparison", "treemap", "ytd", "volatility", "drawdown", *correlations}
 
 
 def test_a_figure_that_two_places_show_is_one(gold: Settings) -> None:
     assert two_places.disagreements(gold) == []
+
+
+def test_card_row_and_download_show_one_figure(report: Path, gold: Settings) -> None:
+    page = own_text(report.read_text(encoding="utf-8"))
+    rows = page.split('id="table"')[1].split("<tr")[2:]
+    csv = pd.read_csv(io.StringIO(json.loads(packed_in(page, "csv"))), index_col="symbol")
+    symbols = gather(gold).symbols.set_index("symbol")
+    assert list(csv.index) == [re.findall(r'data-symbol="(\w+)"', row)[0] for row in rows] == SYMBOLS
+    for symbol, row in zip(SYMBOLS, rows, strict=True):
+        cells = re.findall(r'<td[^>]*?(?: data-v="([^"]*)")?>', row)
+        shown = [float(value) for value in cells[:6]]
+        columns = ["current_price", "change_percent", *(f"return_1{unit}_percent" for unit in "wm")]
+        columns += ["return_3m_percent", "ytd_return_percent"]
+        assert shown == pytest.approx(symbols.loc[symbol, columns].astype(float).tolist(), rel=1e-8)
+        assert csv.loc[symbol, columns].tolist() == pytest.approx(shown, rel=1e-8)
+        card = re.search(rf'class="card kpi" href="#candles" data-symbol="{symbol}">(.*?)</a>', page, re.S)
+        assert card
+        assert f"({cards.number(csv.loc[symbol, 'change_percent'], 2, sign=True)} %)" in card.group(1)
+        assert f"Year to date {cards.number(csv.loc[symbol, 'ytd_return_percent'], 1, sign=True)} %" in card.group(1)
+    # no bar a year ago: a column that no symbol has is named, and not shown
+    assert csv["return_1y_percent"].isna().all()
+    assert "For no symbol there is: 1Y, Volume." in page
+    # the last label of a drawdown is the table's figure
+    figure = json.loads(json.dumps(json_in(page, "figures")["drawdown"]))
+    last = {trace["name"]: plotly_numbers(trace["y"])[-1] for trace in figure["data"]}
+    for symbol in SYMBOLS:
+        assert last[symbol] == pytest.approx(symbols.loc[symbol, "drawdown_percent"])
+
+
+def test_a_name_that_looks_like_a_formula_stays_text_in_the_download(gold: Settings, tmp_path: Path) -> None:
+    sql = "update silver.dim_stock_symbols set company_name = '=1+1' where symbol = 'FB'"
+    page = write_report(copy(gold, tmp_path / "home", sql), path=tmp_path / "formula.html").read_text("utf-8")
+    csv = json.loads(packed_in(page, "csv"))
+    assert ",'=1+1," in csv
+    # a number keeps its sign
+    assert re.search(r"^FB,26\.812\d*,-1\.42", csv, re.M)
+
+
+def test_chosen_symbols_have_the_cards_and_a_symbol_is_the_benchmark(gold: Settings, tmp_path: Path) -> None:
+    path = write_report(gold, path=tmp_path / "mine.html", symbols=["MSFT", "AAPL"], benchmark="IBM")
+    page = own_text(path.read_text(encoding="utf-8"))
+    assert re.findall(r'class="card kpi" href="#candles" data-symbol="(\w+)"', page) == ["MSFT", "AAPL"]
+    assert re.findall(r'<h2>Fell most</h2>\s*<a data-symbol="(\w+)"', page) == ["FB"]
+    figures = json_in(page, "figures")
+    assert [trace["name"] for trace in figures["comparison"]["data"]] == ["AAPL", "IBM", "MSFT"]
+    assert "The broad violet line is IBM." in page
+    facts = gather(gold, benchmark="IBM")
+    ours = facts.symbols.set_index("symbol").loc["IBM"]
+    assert facts.benchmark_returns["1d"] == pytest.approx(ours["change_percent"], abs=1e-6)
+    assert facts.benchmark_returns["ytd"] == pytest.approx(ours["ytd_return_percent"], abs=1e-6)
+    assert facts.benchmark_returns["1m"] == ours["return_1m_percent"]
+    with pytest.raises(SymbolError, match="there are no prices of NOPE"):
+        write_report(gold, path=tmp_path / "none.html", benchmark="NOPE")
+    with pytest.raises(InputError, match="up to 10"):
+        write_report(gold, path=tmp_path / "none.html", symbols=[f"S{n}" for n in range(11)])
+    assert not (tmp_path / "none.html").exists()
+
+
+def test_the_bars_of_a_chart_are_those_of_prices(report: Path, gold: Settings) -> None:
+    page = report.read_text(encoding="utf-8")
+    coded, frame = json_in(page, "charts")["AAPL"]["daily"], json_in(page, "market")["frames"]["daily"]
+    bars = market.prices("AAPL", "2011-12-30", settings=gold)
+    assert [frame["times"][place][:10] for place in itertools.accumulate(coded["places"])] == [
+        f"{day:%Y-%m-%d}" for day in bars["date"]
+    ]
+    for column in ("open", "high", "low", "close"):
+        shown = [whole / 10 ** coded["digits"] for whole in itertools.accumulate(coded[column])]
+        assert shown == pytest.approx(bars[column].tolist(), abs=0.00501)
+    mean = [step for step in coded["SMA 20"] if step is not None]
+    assert len(mean) == len(bars) - 19
+    assert sum(mean) / 100 == pytest.approx(bars["close"].tail(20).mean(), abs=0.00501)
 
 
 def test_it_names_the_terms_of_the_data_and_its_version(report: Path) -> None:
@@ -186,26 +260,12 @@ def test_what_is_not_known_leaves_a_dash_and_no_figure(gold: Settings, tmp_path:
         "update gold.fact_daily_stock_quotes set is_final = false where quote_date = '2012-12-14'",
     )
     page = own_text(write_report(bare, path=tmp_path / "bare.html").read_text(encoding="utf-8"))
-    assert set(json_in(page, "figures")) == {"comparison", "ytd"}
-    assert "nan" not in re.sub(r'<script type="application/json".*?</script>', "", page, flags=re.S).lower()
+    correlations = {"correlation-21", "correlation-63"}
+    assert set(json_in(page, "figures")) == {"comparison", "ytd", "drawdown", *correlations}
+    assert "nan" not in re.sub(r'<script type="application/\w+".*?</script>', "", page, flags=re.S).lower()
     assert "session not final" in page
     assert "■ – (– %)" in page
     assert "has-session" not in page.split("<script")[0]
-
-
-def test_many_symbols_still_fit(gold: Settings, tmp_path: Path) -> None:
-    tables = ("gold.fact_daily_stock_quotes", "gold.fact_stock_performance", "gold.gold_kpi", "gold.gold_treechart")
-    many = [
-        f"insert into {name} select * exclude (n) replace ('S' || lpad(n::varchar, 3, '0') as symbol) "
-        f"from {name}, range(150) as r(n) where symbol = 'AAPL'"
-        for name in tables
-    ]
-    path = write_report(copy(gold, tmp_path / "home", *many), path=tmp_path / "many.html")
-    assert path.stat().st_size < 8_000_000
-    page = own_text(path.read_text(encoding="utf-8"))
-    assert "155 symbols" in page
-    assert "No room on this page for" in page
-    assert "S149" not in json_in(page, "charts")
 
 
 def test_it_says_whether_every_quote_is_accounted_for(gold: Settings, report: Path, tmp_path: Path) -> None:
@@ -306,9 +366,9 @@ def test_in_a_browser_it_fits_draws_and_asks_for_nothing(
     page.errors.clear()
     page.open(report.as_uri(), width=width, phone=phone, dark=dark)
     page.ask(SCROLL_THROUGH)
-    page.wait_for("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 5")
+    page.wait_for("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 7")
     assert page.ask("document.documentElement.scrollWidth") <= width
-    assert page.ask("document.querySelectorAll('.js-plotly-plot').length") == 5
+    assert page.ask("document.querySelectorAll('.js-plotly-plot').length") == 7
     # no figure is wider than its card
     assert page.ask("[...document.querySelectorAll('.js-plotly-plot')].every((f) => f.scrollWidth <= innerWidth)")
     assert page.requests == [report.as_uri()]
@@ -338,7 +398,7 @@ def test_in_a_browser_a_symbol_and_a_range_can_be_chosen(page: chromium.Page, re
 def test_in_a_browser_the_switch_changes_page_and_figures(page: chromium.Page, report: Path) -> None:
     page.open(report.as_uri(), dark=True)
     page.ask(SCROLL_THROUGH)
-    page.wait_for("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 5")
+    page.wait_for("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 7")
     papers = "[...document.querySelectorAll('.js-plotly-plot')].map((f) => f._fullLayout.paper_bgcolor)"
     card = "getComputedStyle(document.querySelector('.card')).backgroundColor"
     label, dark, drawn = page.ask("document.getElementById('theme').textContent"), page.ask(card), page.ask(papers)
@@ -360,7 +420,7 @@ def test_a_template_escapes_all_but_json_scripts_style_and_finished_parts() -> N
     assert sorted(named) == ["code", "code_style", "html"]
     assert len(re.findall(r"\bsafe\b|autoescape", own)) == len(named)
     named = [name for text in texts.values() for name in re.findall(r"(\w+) \| safe", text)]
-    assert set(named) == {"style", "drawing", "plotly", "figures", "templates", "charts"}
+    assert set(named) == {"style", "drawing", "plotly", "figures", "templates", "market", "charts", "csv"}
     assert sum(len(re.findall(r"\bsafe\b|autoescape", text)) for text in texts.values()) == len(named)
     bar = {"symbol": "<b>'&", "quote_date": LAST, "close_price": 9.5, "previous_close": None, "next_close": 1}
     assert "<li>&lt;b&gt;&#39;&amp; on 14 December 2012: 9.50 between – and 1.00</li>" in part(

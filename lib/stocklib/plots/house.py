@@ -11,7 +11,7 @@ import plotly.io as pio
 
 from stocklib.errors import DateRangeError, InputError
 from stocklib.indicators.times import read_times
-from stocklib.plots.palette import DARK, DIVERGING, DOWN, LEVEL, LIGHT, PALETTE, UP
+from stocklib.plots.palette import DARK, DOWN, LEVEL, LIGHT, PALETTE, UP
 from stocklib.sessions import NEW_YORK, session
 
 _HOUR = pd.Timedelta(hours=1)
@@ -26,6 +26,7 @@ def template(*, dark: bool = False) -> go.layout.Template:
     """Return the house template; its paper is the report's card, light or dark."""
     drawn_on = DARK if dark else LIGHT
     ink, soft, grid, paper = drawn_on.ink, drawn_on.soft, drawn_on.grid, drawn_on.card
+    diverging = [[0, DOWN], [0.5, drawn_on.middle], [1, UP]]
     axis: dict[str, Any] = {
         "gridcolor": grid,
         "linecolor": grid,
@@ -61,12 +62,12 @@ def template(*, dark: bool = False) -> go.layout.Template:
                 "spikedash": "solid",
             },
             "yaxis": {**axis, "side": "right", "ticklabelstandoff": 4},
-            "colorscale": {"diverging": DIVERGING},
-            "coloraxis": {"colorscale": DIVERGING, "colorbar": _COLOR_BAR},
+            "colorscale": {"diverging": diverging},
+            "coloraxis": {"colorscale": diverging, "colorbar": _COLOR_BAR},
             "modebar": {"remove": ["lasso2d", "select2d", "autoscale"], "color": soft, "activecolor": ink},
             "separators": ".,",
         },
-        data={"heatmap": [{"colorscale": DIVERGING, "colorbar": _COLOR_BAR}]},
+        data={"heatmap": [{"colorscale": diverging, "colorbar": _COLOR_BAR}]},
     )
 
 

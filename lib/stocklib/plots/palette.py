@@ -9,19 +9,19 @@ from dataclasses import dataclass
 PALETTE = ("#1F80C4", "#DE6A10", "#0A9E78", "#CC79A7", "#E0A100", "#62B8E8", "#8A8D91")
 UP, DOWN, LEVEL = PALETTE[0], PALETTE[1], PALETTE[6]
 MIDDLE = "#eceff2"
-DIVERGING = [[0, DOWN], [0.5, MIDDLE], [1, UP]]
 LINES = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5])
 
 
 @dataclass(frozen=True)
 class Paper:
-    """The background of figures: text, soft text, grid lines, and the card."""
+    """The background of figures: text, soft text, grid lines, the card, and a tile that did not change."""
 
     ink: str
     soft: str
     grid: str
     card: str
+    middle: str
 
 
-LIGHT = Paper("#1c2430", "#5b6472", "rgba(20,30,50,.09)", "#ffffff")
-DARK = Paper("#e6e8eb", "#a3a9b2", "rgba(255,255,255,.10)", "#171a21")
+LIGHT = Paper("#1c2430", "#5b6472", "rgba(20,30,50,.09)", "#ffffff", MIDDLE)
+DARK = Paper("#e6e8eb", "#a3a9b2", "rgba(255,255,255,.10)", "#171a21", "#2d323b")

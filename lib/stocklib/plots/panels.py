@@ -88,19 +88,20 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
     said += [s if is_gone else k for s, k, is_gone in zip(since, known[len(sectors) :], gone, strict=True)]
     drawn = figure(
         go.Treemap(
-            ids=[*("sector " + sectors.index), *rows["symbol"]],
-            labels=[text(label) for label in (*sectors.index, *rows["symbol"])],
-            parents=[""] * len(sectors) + list("sector " + rows["sector"]),
-            values=[*sectors, *rows["market_cap"]],
+            ids=["all", *("sector " + sectors.index), *rows["symbol"]],
+            labels=[" ", *(text(label) for label in (*sectors.index, *rows["symbol"]))],
+            parents=["", *["all"] * len(sectors), *("sector " + rows["sector"])],
+            values=[sectors.sum(), *sectors, *rows["market_cap"]],
             branchvalues="total",
             marker={
                 # a colour among the numbers is taken as it is
-                "colors": [LEVEL if math.isnan(change) else change for change in changes],
+                # the whole has none
+                "colors": ["rgba(0,0,0,0)", *(LEVEL if math.isnan(change) else change for change in changes)],
                 "coloraxis": "coloraxis",
                 "cornerradius": 4,
                 "line": {"width": 1, "color": "rgba(255,255,255,.6)"},
             },
-            customdata=said,
+            customdata=["", *said],
             texttemplate="<b>%{label}</b><br>%{customdata}",
             hovertemplate=f"%{{label}}<br>%{{customdata}} since the close before<br>%{{value:.4s}} {text(unit)}"
             "<extra></extra>",

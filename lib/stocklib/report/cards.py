@@ -12,23 +12,43 @@ from stocklib.sessions import NEW_YORK
 if TYPE_CHECKING:
     from stocklib.report.facts import Facts
 
+# The most cards, and the most of those that rose or fell.
+CARDS, MOVERS = 10, 5
 
-def card(row: dict[str, Any], facts: "Facts") -> dict[str, Any]:
-    """Return a symbol's row with the texts that its card adds.
 
-    ``sparkline`` is the line of the last sixty closes, ``quoted`` the time of its price in New York, and ``age`` says
-    how old that price is: no bar for many sessions, not quoted in this session, or nothing.
+def rows(facts: "Facts") -> list[dict[str, Any]]:
+    """Return each symbol's row with ``quoted``, the time of its price in New York, and ``age``.
+
+    ``age`` says how old that price is: no bar for many sessions, not quoted in this session, or nothing.
     """
-    closes = facts.daily.loc[facts.daily["symbol"] == row["symbol"], "close"].tail(60).tolist()
+    return [_row({str(name): value for name, value in row.items()}, facts) for row in facts.symbols.to_dict("records")]
+
+
+def _row(row: dict[str, Any], facts: "Facts") -> dict[str, Any]:
     as_of, age = row["as_of"].astimezone(NEW_YORK), ""
     if as_of.date() < facts.session_date:
         age = f"no bar since {day_of(row)}" if row["is_stale"] else f"last price {day_text(as_of, '%b %Y')}"
     quoted = day_text(as_of, "%b %Y" if row["is_stale"] else "%b %H:%M")
-    return {**row, "sparkline": _sparkline(closes), "quoted": quoted, "age": age}
+    return {**row, "quoted": quoted, "age": age}
 
 
-def _sparkline(values: list[float]) -> str:
-    """The points of a line of closes 200 wide and 40 high."""
+def movers(facts: "Facts") -> dict[str, list[str]]:
+    """Return the symbols that rose and fell most in the session, by heading; all of them, where they fit on cards."""
+    ranked = facts.symbols.dropna(subset=["change_percent"]).sort_values(["change_percent", "symbol"])
+    ranked = ranked[ranked["last_bar"] == pd.Timestamp(facts.session_date)]
+    most = CARDS if len(facts.symbols) <= CARDS else MOVERS
+    fell, rose = (
+        list(ranked.loc[side, "symbol"]) for side in (ranked["change_percent"] < 0, ranked["change_percent"] > 0)
+    )
+    found = {"Rose most": rose[::-1][:most], "Fell most": fell[:most]}
+    if most == CARDS:
+        found["Without a change"] = sorted({*facts.symbols["symbol"]} - {*rose, *fell})
+    return {heading: symbols for heading, symbols in found.items() if symbols}
+
+
+def sparkline(facts: "Facts", symbol: str) -> str:
+    """Return the points of a line of a symbol's last sixty closes, 200 wide and 40 high."""
+    values = facts.daily.loc[facts.daily["symbol"] == symbol, "close"].tail(60).tolist()
     if len(values) < 2:
         return ""
     low, high = min(values), max(values)
@@ -47,6 +67,35 @@ def number(value: Any, digits: int, *, sign: bool = False) -> str:
     if _missing(value):
         return "–"
     return f"{float(value):{'+' if sign else ''},.{digits}f}".replace("-", "−")
+
+
+def price(value: Any, of: Any = None, *, sign: bool = False) -> str:
+    """A price, or a change of the price ``of``, with two digits after the point, below 1 with more; or a dash."""
+    return number(value, digits_of(value if of is None else of), sign=sign)
+
+
+def digits_of(value: Any) -> int:
+    """Return how many digits after the point a price shows: four that count, and from two to six.
+
+    >>> [digits_of(value) for value in (700_000, 1, 0.5, 0.0001)]
+    [2, 2, 4, 6]
+    """
+    if _missing(value) or not 0 < value < 1:
+        return 2
+    return min(6, 3 - math.floor(math.log10(value)))
+
+
+def short(value: Any) -> str:
+    """A large amount with three digits that count and a letter for its size, or a dash.
+
+    >>> short(4_513_200_000_000), short(96_000_000)
+    ('4.51 T', '96.0 M')
+    """
+    if _missing(value) or value < 1e6:
+        return number(value, 0)
+    power = min(4, int(math.log10(value) // 3))
+    scaled = float(value) / 1000**power
+    return f"{number(scaled, max(0, 2 - int(math.log10(scaled))))} {'MBT'[power - 2]}"
 
 
 def text(value: Any) -> str:

@@ -44,6 +44,8 @@ class Facts:
     breadth: Breadth
     # symbols that the reader chose for the cards
     chosen: list[str]
+    # split-adjusted closes of the last year: sessions × symbols
+    closes: pd.DataFrame
     # closes of the benchmark, or an index from 100, by session of the last year; its returns by period, in percent
     benchmark: pd.Series
     benchmark_returns: dict[str, float]
@@ -107,11 +109,13 @@ def _gather(settings: Settings, day: date | None, chosen: Sequence[str], benchma
         raise WarehouseError("gold has daily bars but no latest prices: run `stocks transform`")
     of_today = daily[daily["date"] == last_date]
     renamed = known_symbols(look, [*chosen, *filter(None, [benchmark])] or None, read_symbol_changes(settings.root))
-    curve, returns = _benchmark(daily, renamed[benchmark] if benchmark else None)
+    closes = panel(daily, "close")
+    curve, returns = _benchmark(closes, renamed[benchmark] if benchmark else None)
     return Facts(
         symbols=symbols,
         breadth=breadth(symbols, last_date),
         chosen=[renamed[symbol] for symbol in chosen],
+        closes=closes,
         benchmark=curve,
         benchmark_returns=returns,
         drawdowns=performance.pivot(index="quote_date", columns="symbol", values="drawdown_percent").astype("float64"),
@@ -197,9 +201,8 @@ def _measured(symbols: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
     return joined
 
 
-def _benchmark(daily: pd.DataFrame, symbol: str | None) -> tuple[pd.Series, dict[str, float]]:
+def _benchmark(closes: pd.DataFrame, symbol: str | None) -> tuple[pd.Series, dict[str, float]]:
     """Return the curve of a symbol, or else of all with equal weights, by session; and its returns by period."""
-    closes = panel(daily, "close")
     curve = equal_weight(closes) if symbol is None else closes[symbol]
     day = closes.index[-1]
     bases = {"1d": day - pd.Timedelta(days=1), **{name: day - ago for name, ago in PERIODS.items()}}

@@ -1,81 +1,119 @@
-"""The report's HTML: cards, a table, and figures as JSON, which the page's script draws when they come into view."""
+"""The report's HTML: breadth, cards, a table, and figures as JSON, which the page's script draws in view."""
 
 from datetime import datetime
 from typing import Any
 
-from stocklib import plots
-from stocklib.indicators import ema, sma
-from stocklib.report.cards import card
+import pandas as pd
+
+from stocklib import indicators, plots
+from stocklib.report import cards, charts
 from stocklib.report.facts import Facts
-from stocklib.report.shell import as_json, page, plain
+from stocklib.report.shell import as_json, packed, page, plain
 from stocklib.report.stale import left_out
 from stocklib.sessions import NEW_YORK
+from stocklib.warehouse.spreadsheets import to_csv
 
-# Symbols beyond this many bytes of candlesticks are left to the notebooks, which keeps the page under 8 MB.
-_CHART_BYTES = 2_400_000
-# … and figures that compare symbols show the largest ones.
-_COMPARED, _BARS = 12, 30
+# Figures that compare symbols show the chosen ones, else the largest; drawdowns fewer, since they cross.
+_COMPARED, _FALLS = 12, 5
+# Returns of a correlation: a month, a quarter, a year.
+_CORRELATED = {21: "1 month", 63: "3 months", 252: "1 year"}
+# The benchmark's violet, which no symbol has.
+_BENCHMARK = "#8b6fe0"
+# The height of both, which stand next to each other.
+_PAIR = 420
+# Columns of the symbols that the table for download leaves out.
+_NOT_DOWNLOADED = ["fetched_at", "is_stale", "change_basis"]
 
 
 def render(facts: Facts, *, written_at: datetime) -> str:
     """Return the whole page; ``written_at`` is in UTC."""
-    charts, no_room = _charts(facts)
-    compared = facts.symbols.loc[~facts.symbols["is_stale"], "symbol"]
+    by_symbol = {row["symbol"]: row for row in cards.rows(facts)}
+    movers = cards.movers(facts)
+    carded = {"Chosen": facts.chosen} if facts.chosen else movers
+    on_cards = [symbol for symbols in carded.values() for symbol in symbols]
+    compared = _compared(facts)
     first = facts.daily[facts.daily["symbol"].isin(compared)].groupby("symbol")["date"].min()
-    most = [f" The {limit} largest of {len(first)}." if len(first) > limit else "" for limit in (_COMPARED, _BARS)]
+    figures = _figures(facts, compared)
     return page(
         "market.html",
-        figures=_panels(facts),
+        scripts=["market.js"],
+        figures=figures,
         facts=facts,
         as_of=facts.as_of.astimezone(NEW_YORK),
-        rows=[card({str(k): v for k, v in row.items()}, facts) for row in facts.symbols.to_dict("records")],
+        by_symbol=by_symbol,
+        known={name for name in facts.symbols if facts.symbols[name].notna().any()},
+        carded=carded,
+        movers=movers if facts.chosen else {},
+        sparklines={symbol: cards.sparkline(facts, symbol) for symbol in on_cards},
         begin=first.min(),
         late=[(symbol, day) for symbol, day in first.items() if day > first.min()],
-        most_compared=most[0],
-        most_bars=most[1],
+        compared=compared,
+        most_compared="" if len(compared) == len(facts.symbols) else f" {_which(facts, len(compared))}",
+        correlations={f"correlation-{n}": label for n, label in _CORRELATED.items() if f"correlation-{n}" in figures},
         stale=left_out(facts.symbols),
         has_session=not facts.session.empty,
-        drawn=list(charts),
-        no_room=no_room,
         written_at=written_at,
-        charts=as_json(charts),
+        charts=charts.compact(facts, on_cards),
+        csv=packed(_csv(facts)),
+        market=as_json({"frames": charts.frames(facts), "name": f"market-{facts.session_date}.csv"}),
     )
 
 
-def _panels(facts: Facts) -> dict[str, Any]:
-    """Return the figures with data."""
+def _compared(facts: Facts) -> list[str]:
+    """Return the symbols of the figures that compare: those that the reader chose, else the largest."""
     there = facts.symbols[~facts.symbols["is_stale"]]
-    symbols = there.sort_values(["market_cap", "symbol"], ascending=[False, True])
-    compared = facts.daily[facts.daily["symbol"].isin(symbols["symbol"].head(_COMPARED))]
-    drawn = {"comparison": plots.comparison(compared, height=400)}
-    if (symbols["market_cap"] > 0).any():
-        drawn["treemap"] = plots.treemap(symbols, unit=facts.currency, height=360)
-    largest = symbols.head(_BARS)
-    if largest["ytd_return_percent"].notna().any():
-        drawn["ytd"] = plots.ytd_bars(largest)
-    if largest["volatility_30day_percent"].notna().any():
-        drawn["volatility"] = plots.volatility_bars(largest)
+    largest = there.sort_values(["market_cap", "symbol"], ascending=[False, True])["symbol"]
+    chosen = [symbol for symbol in facts.chosen if symbol in set(there["symbol"])]
+    return (chosen or list(largest))[:_COMPARED]
+
+
+def _which(facts: Facts, count: int) -> str:
+    return "The chosen symbols." if facts.chosen else f"The {count} largest of {len(facts.symbols)}."
+
+
+def _figures(facts: Facts, compared: list[str]) -> dict[str, Any]:
+    """Return the figures with data."""
+    rows = facts.symbols.set_index("symbol", drop=False).loc[compared]
+    there = facts.symbols[~facts.symbols["is_stale"]]
+    drawn = {"comparison": _comparison(facts, compared), "drawdown": _drawdown(facts, compared[:_FALLS])}
+    # a symbol keeps its colour
+    pens = {trace.name: trace.line for trace in drawn["comparison"].data}
+    drawn["drawdown"].for_each_trace(
+        lambda trace: trace.update(line={**pens[trace.name].to_plotly_json(), "width": 1.8})
+    )
+    if (there["market_cap"] > 0).any():
+        drawn["treemap"] = plots.treemap(there, unit=facts.currency, height=360 if len(there) <= 40 else 620)
+    if rows["ytd_return_percent"].notna().any():
+        drawn["ytd"] = plots.ytd_bars(rows.reset_index(drop=True))
+    if rows["volatility_30day_percent"].notna().any():
+        drawn["volatility"] = plots.volatility_bars(rows.reset_index(drop=True))
+    closes = facts.closes[compared]
+    for window in _CORRELATED:
+        if len(compared) > 1 and len(closes) > window:
+            drawn[f"correlation-{window}"] = plots.correlation_matrix(closes.tail(window + 1), height=_PAIR)
     return {name: plain(figure) for name, figure in drawn.items()}
 
 
-def _charts(facts: Facts) -> tuple[dict[str, Any], list[str]]:
-    """Return each symbol's candlesticks, by day and within the session, and the symbols without room."""
-    charts: dict[str, Any] = {}
-    symbols = list(facts.symbols["symbol"])
-    size = 0
-    for number, symbol in enumerate(symbols):
-        drawn = {"daily": _daily_chart(facts, symbol)}
-        if not facts.session.empty and (facts.session["symbol"] == symbol).any():
-            bars = facts.session[facts.session["symbol"] == symbol]
-            drawn["session"] = plain(plots.candlestick(bars, selector=False, unit=facts.currency, height=480))
-        size += len(as_json(drawn))
-        if size > _CHART_BYTES and charts:
-            return charts, symbols[number:]
-        charts[symbol] = drawn
-    return charts, []
+def _comparison(facts: Facts, compared: list[str]) -> Any:
+    """Return the closes from 100, with the benchmark as a broad line unless it is one of them."""
+    bars = facts.daily.loc[facts.daily["symbol"].isin(compared), ["symbol", "date", "close"]]
+    name = str(facts.benchmark.name)
+    if name not in compared:
+        line = facts.benchmark.dropna().rename("close").rename_axis("date").reset_index().assign(symbol=name)
+        bars = pd.concat([bars, line], ignore_index=True)
+    bars.attrs = facts.daily.attrs
+    drawn = plots.comparison(bars, height=440)
+    return drawn.update_traces(line={"color": _BENCHMARK, "width": 4, "dash": "solid"}, selector={"name": name})
 
 
-def _daily_chart(facts: Facts, symbol: str) -> dict[str, Any]:
-    bars = facts.daily[facts.daily["symbol"] == symbol]
-    lines = {"SMA 20": sma(bars["close"], 20).round(4), "EMA 50": ema(bars["close"], 50).round(4)}
-    return plain(plots.candlestick(bars, overlays=lines, selector=False, unit=facts.currency, height=480))
+def _drawdown(facts: Facts, compared: list[str]) -> Any:
+    falls = {facts.benchmark.name: indicators.drawdown(facts.benchmark)}
+    # a benchmark that is a symbol falls as gold says
+    falls |= {symbol: facts.drawdowns[symbol].reindex(facts.benchmark.index) for symbol in compared}
+    return plots.lines(pd.DataFrame(falls), unit="% below the high", height=_PAIR)
+
+
+def _csv(facts: Facts) -> str:
+    table = facts.symbols.drop(columns=_NOT_DOWNLOADED).rename(columns={"as_of": "as_of_utc"})
+    table["as_of_utc"] = table["as_of_utc"].dt.tz_localize(None)
+    return to_csv(table)

@@ -1,8 +1,10 @@
 """A self-contained page: a rendered template with style, drawing script, plotly.js and figures."""
 
+import base64
+import gzip
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,16 @@ from stocklib.state_files import write_state
 log = logging.getLogger(__name__)
 
 
-def page(template: str, *, figures: Mapping[str, Any], **values: Any) -> str:
-    """Return the page of a template; ``figures`` are drawn where ``data-figure`` names them."""
+def page(template: str, *, figures: Mapping[str, Any], scripts: Sequence[str] = (), **values: Any) -> str:
+    """Return the page of a template; ``figures`` are drawn where ``data-figure`` names them.
+
+    ``scripts`` are the page's own, after the one that draws figures.
+    """
     return part(
         template,
         figure_names=list(figures),
         style=_read("style.css"),
-        drawing=_read("drawing.js"),
+        drawing="\n".join(map(_read, ["drawing.js", *scripts])),
         figures=as_json(dict(figures)),
         templates=as_json({name: plots.template(dark=name == "dark").to_plotly_json() for name in ("light", "dark")}),
         plotly=plots.library().replace("</script", "<\\/script"),
@@ -50,6 +55,11 @@ def as_json(value: Any) -> str:
     return made.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+def packed(value: Any) -> str:
+    """Return base64 of gzip of JSON, for what a page reads on request."""
+    return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode(), 9, mtime=0)).decode()
+
+
 @cache
 def _environment() -> Environment:
     made = Environment(
@@ -59,7 +69,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = (cards.number, cards.text, cards.direction)
+    shown = (cards.number, cards.price, cards.short, cards.text, cards.direction)
     made.filters |= {filter.__name__: filter for filter in shown} | {"day": day_text}
     return made
 

@@ -135,11 +135,15 @@ def export(settings: Settings, folder: Path, form: str, tables: list[str] | None
     type=click.Path(path_type=Path, dir_okay=False),
     help="Default: reports/market.html (the demo's: reports/demo.html)",
 )
-def report(settings: Settings, day: date | None, out: Path | None) -> None:
+@click.option("--symbols", type=LISTED, metavar="A,B,C", help="Up to ten for cards. Default: those that moved most.")
+@click.option("--benchmark", metavar="SYMBOL", help="Default: all symbols with equal weights.")
+def report(
+    settings: Settings, day: date | None, out: Path | None, symbols: list[str] | None, benchmark: str | None
+) -> None:
     """Write the market report: one self-contained HTML file."""
     from stocklib.report import write_report
 
-    click.echo(write_report(settings, day=day, path=out))
+    click.echo(write_report(settings, day=day, path=out, symbols=symbols or (), benchmark=benchmark))
 
 
 @verb("run")

@@ -22,10 +22,10 @@ function draw(place, figure) {
   return Plotly.react(place, data, layout, {responsive: true, displayModeBar: false, doubleClick: "reset"});
 }
 
-// a phone's cells hold no decimals
+// a phone's cells hold no decimals, and nothing where all is between -1 and 1
 function smaller(trace) {
   if (trace.type !== "heatmap" || !trace.text || trace.x.length < 10) return trace;
-  return Object.assign({}, trace, {texttemplate: "%{z:.0f}", textfont: {size: 9}});
+  return Object.assign({}, trace, {texttemplate: trace.zmax > 1 ? "%{z:.0f}" : "", textfont: {size: 9}});
 }
 
 const near = new IntersectionObserver((entries) => {
@@ -46,8 +46,11 @@ function whenNear(place, show) {
   near.observe(place);
 }
 
+// what a page does with a figure of a name, each time it is drawn
+const hooks = new Map();
 for (const place of document.querySelectorAll("[data-figure]")) {
-  whenNear(place, () => draw(place, figures[place.dataset.figure]));
+  const name = place.dataset.figure;
+  whenNear(place, () => { draw(place, figures[name]); hooks.get(name)?.(place); });
 }
 
 const theme = document.getElementById("theme");
