@@ -103,3 +103,13 @@ def test_an_errors_sentence_holds_no_password_of_the_address() -> None:
     assert "s3c" not in str(raised.value)
     assert "ret@" not in str(raised.value)
     assert hide_secrets("AWS4-HMAC-SHA256 Credential=AKIA1/20261127/s3, x") == "AWS4-HMAC-SHA256 Credential=***, x"
+
+
+def test_a_line_has_the_time_of_this_machine_with_its_zone() -> None:
+    record = {"created": 1355518800.25, "msecs": 250, "levelno": 20, "levelname": "INFO", "name": "a", "msg": "hi"}
+    code = "import logging, sys; from stocklib.logs import write_log; write_log(sys.stdout, level='INFO'); "
+    code += f"logging.getLogger('a').handle(logging.makeLogRecord({record}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"TZ": "Europe/Berlin"}, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout == "2012-12-14 22:00:00,250 CET INFO    a: hi\n"

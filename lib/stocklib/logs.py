@@ -6,6 +6,7 @@ DEBUG, where libraries log the addresses that they call, and in tracebacks.
 
 import logging
 import re
+import time
 from collections.abc import Collection
 from typing import TextIO
 from urllib.parse import quote, quote_plus, urlsplit
@@ -63,6 +64,10 @@ class _Scrubbed(logging.Formatter):
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
         self._known = _any_of(secrets)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return this machine's time, with its zone."""
+        return f"{super().formatTime(record, datefmt)} {time.strftime('%Z', time.localtime(record.created))}"
 
     def format(self, record: logging.LogRecord) -> str:
         return _hide(super().format(record), self._known)

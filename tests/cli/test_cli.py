@@ -41,6 +41,10 @@ def test_the_help_has_every_verb_once_with_its_whole_sentence() -> None:
         sentence = " ".join((main.commands[name].help or "").partition("\n\n")[0].split())
         assert f" {name} {sentence}" in shown
     assert "..." not in told.partition("\n\nBegin:")[2]
+    for name in ("symbols", "dlq"):
+        shown = " ".join(CliRunner().invoke(main, [name, "--help"], terminal_width=100).output.split())
+        for verb, command in main.commands[name].commands.items():
+            assert f" {verb} {' '.join(command.help.partition(chr(10) * 2)[0].split())}" in shown
 
 
 def test_every_verb_has_help() -> None:

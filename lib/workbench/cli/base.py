@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import wraps
@@ -78,17 +78,30 @@ SECTIONS = {
 }
 
 
-class _Verbs(click.Group):
-    """Verbs in sections, each with a whole sentence, and our errors as sentences."""
+class _Group(click.Group):
+    """A group whose help has a whole sentence a command."""
+
+    def sections(self) -> Mapping[str, Iterable[str]]:
+        """Return the commands' names by the title of their section."""
+        return {"Commands": sorted(self.commands)}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for names in SECTIONS.values() for name in names]
+        return [name for names in self.sections().values() for name in names]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for title, names in SECTIONS.items():
+        for title, names in self.sections().items():
             with formatter.section(title):
                 texts = ((name, self.commands[name].help or "") for name in names)
                 formatter.write_dl([(name, " ".join(text.partition("\n\n")[0].split())) for name, text in texts])
+
+
+class _Verbs(_Group):
+    """Verbs in sections, and our errors as sentences."""
+
+    group_class = _Group
+
+    def sections(self) -> Mapping[str, Iterable[str]]:
+        return SECTIONS
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -26,7 +26,10 @@ from workbench.cli.base import DATE, LISTED, PARAMETERS, print_table, progress, 
     help="Write a file instead; its ending is the format.",
 )
 def query(settings: Settings, sql: str, form: str | None, out: Path | None) -> None:
-    """Query the published tables (schemas bronze, silver, gold, ops) in SQL."""
+    """Query the published tables (schemas bronze, silver, gold, ops) in SQL.
+
+    Instants are UTC, trade dates are New York's; `stocks tables NAME` has the meaning of each column.
+    """
     from stocklib.warehouse import open_warehouse
     from stocklib.warehouse.spreadsheets import to_csv
 

@@ -78,7 +78,9 @@ def day(settings: Settings, day: Any, no_wait: bool) -> None:
 
 @verb()
 @click.argument("scheduler", type=click.Choice(["cron", "systemd", "launchd"]))
-@click.option("--at", default="18:15", show_default=True, type=time.fromisoformat, help="New York's time.")
+@click.option(
+    "--at", default="18:15", show_default=True, type=time.fromisoformat, metavar="HH:MM", help="New York's time."
+)
 def schedule(settings: Settings, scheduler: str, at: time) -> None:
     """Print what makes cron, systemd or launchd run `stocks day` on each weekday; install it yourself."""
     from workbench import day
