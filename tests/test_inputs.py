@@ -416,6 +416,6 @@ def test_a_tear_sheet_of_bars_without_a_symbol_is_written(tmp_path: Path) -> Non
 def test_every_public_function_stands_here() -> None:
     assert set(OF_INDICATORS) == {name for name in indicators.__all__ if name.islower()}
     assert set(OF_BACKTEST) == {name for name in backtest.__all__ if name.islower()} - {"report"}
-    drawing = {name for name in plots.__all__ if name.islower()} - {"colours", "library", "template"}
-    assert set(OVER_TIME) | set(NUMBERS_ALONE) == drawing
+    others = {"choose", "colours", "library", "styled", "template"}
+    assert set(OVER_TIME) | set(NUMBERS_ALONE) == {name for name in plots.__all__ if name.islower()} - others
     assert set(OF_METRICS) == {name for name in metrics.__all__ if name.islower()}

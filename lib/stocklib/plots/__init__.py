@@ -14,17 +14,21 @@ from stocklib.plots.candlesticks import candlestick
 from stocklib.plots.house import colours, library, template
 from stocklib.plots.line_charts import bars, lines
 from stocklib.plots.matrices import correlation_matrix, sweep_heatmap
+from stocklib.plots.menus import choose
 from stocklib.plots.palette import DOWN, PALETTE, UP
 from stocklib.plots.panels import comparison, kpis, treemap, volatility_bars, ytd_bars
 from stocklib.plots.returns import monthly_heatmap, monthly_returns, return_distribution, rolling_metrics
+from stocklib.plots.tables import Styled, styled
 from stocklib.plots.years import yearly_bars, yearly_returns
 
 __all__ = [
     "DOWN",
     "PALETTE",
     "UP",
+    "Styled",
     "bars",
     "candlestick",
+    "choose",
     "colours",
     "comparison",
     "correlation_matrix",
@@ -37,6 +41,7 @@ __all__ = [
     "monthly_returns",
     "return_distribution",
     "rolling_metrics",
+    "styled",
     "sweep_heatmap",
     "template",
     "treemap",

@@ -66,6 +66,7 @@ def template(*, dark: bool = False) -> go.layout.Template:
             "coloraxis": {"colorscale": diverging, "colorbar": _COLOR_BAR},
             "modebar": {"remove": ["lasso2d", "select2d", "autoscale"], "color": soft, "activecolor": ink},
             "separators": ".,",
+            "updatemenudefaults": {"bgcolor": paper, "bordercolor": grid, "font": {"color": ink, "size": 13}},
         },
         data={"heatmap": [{"colorscale": diverging, "colorbar": _COLOR_BAR}]},
     )

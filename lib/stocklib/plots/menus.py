@@ -1,0 +1,53 @@
+"""Several figures as one, with a menu that chooses which is shown: in a notebook, an executed copy and a page alike."""
+
+from collections.abc import Mapping
+
+import plotly.graph_objects as go
+
+from stocklib.errors import InputError
+from stocklib.indicators.columns import check_type
+from stocklib.plots.house import text
+
+_ROOM, _TITLE = 46, 36
+_PARTS = ("xaxis", "yaxis", "yaxis2", "yaxis3", "shapes", "annotations", "height")
+
+
+def choose(figures: Mapping[str, go.Figure], *, first: str | None = None) -> go.Figure:
+    """Return one figure with a menu of these names; ``first`` is shown at the beginning, else the first of them.
+
+    The menu needs no running kernel. The names stand in for the figures' titles. All figures are in the page, so give
+    it some dozens, not hundreds.
+    """
+    check_type("the figures", figures, Mapping, expected="named figures in a dict")
+    if not figures:
+        raise InputError("a menu needs at least one named figure")
+    shown = next(iter(figures)) if first is None else first
+    if shown not in figures:
+        raise InputError(f"no figure is called {shown!r}; there are {', '.join(map(str, figures))}")
+    drawn = go.Figure(layout=figures[shown].layout)
+    for name, one in figures.items():
+        drawn.add_traces([trace.update(visible=name == shown) for trace in go.Figure(one).data])
+    owners = [name for name, one in figures.items() for _ in one.data]
+    above = (drawn.layout.margin.t or 0) - (_TITLE if drawn.layout.title.text else 0)
+    names = list(figures)
+    menu = {
+        "buttons": [_button(name, figures[name], owners) for name in names],
+        "active": names.index(shown),
+        "x": 0,
+        "xanchor": "left",
+        "y": 1,
+        "yanchor": "bottom",
+        "pad": {"b": above + 4},
+    }
+    drawn.update_layout(updatemenus=[menu], margin={"t": above + _ROOM}, title=None)
+    return drawn.update_layout(height=_height(drawn))
+
+
+def _height(drawn: go.Figure) -> float:
+    return (drawn.layout.height or 420) + _ROOM
+
+
+def _button(name: str, figure: go.Figure, owners: list[str]) -> dict[str, object]:
+    layout = figure.to_plotly_json()["layout"]
+    parts: dict[str, object] = {part: layout[part] for part in _PARTS if part in layout} | {"height": _height(figure)}
+    return {"label": text(name), "method": "update", "args": [{"visible": [owner == name for owner in owners]}, parts]}

@@ -1,0 +1,105 @@
+"""What notebooks are made of: tables to read, and figures with a menu of symbols."""
+
+import math
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from chromium import browser, find
+
+from stocklib import plots
+from stocklib.errors import InputError
+
+
+def test_a_table_has_thousands_signs_days_and_dashes() -> None:
+    frame = pd.DataFrame(
+        {
+            "symbol": ["BRK_A", "IBM"],
+            "volume": [1_234_567.0, math.nan],
+            "close": [Decimal("700123.456"), 12.0],
+            "change_percent": [-0.004, 12.5],
+            "max drawdown %": [-27.386, 0.0],
+            "is_final": [True, False],
+            "recovered": [pd.Timestamp("2012-12-14"), None],
+            "as_of": pd.to_datetime(["2012-12-14 21:00:05", None], utc=True),
+        }
+    )
+    assert repr(plots.styled(frame.set_index("symbol"))).splitlines() == [
+        "           volume       close change % max drawdown % is final   recovered                as of",
+        "symbol                                                                                         ",
+        "BRK_A   1,234,567  700,123.46    +0.00         −27.39      yes  2012-12-14  2012-12-14 21:00:05",
+        "IBM             –       12.00   +12.50           0.00       no           –                    –",
+    ]
+
+
+def test_where_rows_are_figures_each_has_its_own_form() -> None:
+    figures = pd.DataFrame({"A": [1234.5, 0.1 + 0.2, 3.0]}, index=["price return %", "Sharpe", "trades"])
+    assert repr(plots.styled(figures)).split("\n")[1:] == [
+        "price return %  +1,234.50",
+        "Sharpe               0.30",
+        "trades                  3",
+    ]
+
+
+def test_a_table_escapes_names_hides_row_numbers_and_counts_what_it_leaves_out() -> None:
+    shown = plots.styled(pd.DataFrame({"<i>": ["<script>"] * 75, "close": np.arange(75) + 0.5}))
+    page = shown._repr_html_()
+    assert "<script>" not in page
+    assert "&lt;i&gt;" in page
+    assert page.count("<tr>") == 1 + 60
+    assert page.count("<th ") == 2
+    assert "… and 15 more rows" in page
+    assert repr(shown).endswith("… and 15 more rows")
+    assert 'text-align:left">&lt;script&gt;' in page
+    assert 'text-align:right">0.50' in page
+    with pytest.raises(InputError, match="a frame or a series"):
+        plots.styled([1, 2])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="one level of rows"):
+        plots.styled(pd.DataFrame({"a": [1]}, index=pd.MultiIndex.from_tuples([("A", 1)])))
+
+
+def figures_of(names: str) -> dict[str, object]:
+    days = pd.bdate_range("2012-01-02", periods=30)
+    rows = {name: pd.Series(np.linspace(100, 100 + 10 * (n + 1), 30), days) for n, name in enumerate(names)}
+    return {name: plots.equity_curve({name: one, "hold": one * 2}, title=name) for name, one in rows.items()}
+
+
+def test_a_menu_shows_one_figure_and_knows_the_others() -> None:
+    figures = figures_of("XYZ")
+    chosen = plots.choose(figures, first="Y")  # type: ignore[arg-type]
+    assert [trace.name for trace in chosen.data if trace.visible] == ["Y", "Y, drawdown", "hold", "hold, drawdown"]
+    menu = chosen.layout.updatemenus[0]
+    assert (menu.active, [button.label for button in menu.buttons]) == (1, ["X", "Y", "Z"])
+    assert menu.buttons[2].args[0]["visible"] == [False] * 8 + [True] * 4
+    assert chosen.layout.title.text is None
+    # the figures themselves are as before
+    assert all(trace.visible is None for figure in figures.values() for trace in figure.data)  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="no figure is called 'Q'; there are X, Y, Z"):
+        plots.choose(figures, first="Q")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="at least one"):
+        plots.choose({})
+
+
+@pytest.mark.browser
+def test_in_a_browser_the_menu_shows_the_other_figure(tmp_path: Path) -> None:
+    if find() is None:
+        pytest.skip("no Chromium on this machine, so the menu was not used in a browser")
+    path = tmp_path / "menu.html"
+    plots.choose(figures_of("XY")).write_html(path)  # type: ignore[arg-type]
+    with browser(tmp_path / "chromium") as page:
+        page.open(path.as_uri(), width=900)
+        page.wait_for("document.querySelector('.updatemenu-header') !== null")
+        for part in (".updatemenu-header", ".updatemenu-dropdown-button:nth-of-type(2)"):
+            page.wait_for(f"document.querySelector('{part}') !== null")
+            x, y = page.ask(
+                f"(() => {{ const box = document.querySelector('{part}').getBoundingClientRect();"
+                " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+            )
+            for kind in ("mousePressed", "mouseReleased"):
+                page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        shown = "document.querySelector('.js-plotly-plot').data.filter((t) => t.visible).map((t) => t.name)"
+        page.wait_for(f"{shown}[0] === 'Y'")
+        assert page.ask("document.querySelector('.js-plotly-plot').layout.yaxis.range[1]") > 220
+        assert page.errors == []
