@@ -143,15 +143,16 @@ def test_a_removed_symbol_leaves_the_list_and_a_typo_is_named(mine: Settings) ->
 
 
 def test_a_search_finds_names_and_symbols(mine: Settings) -> None:
-    assert [found.symbol for found in symbols.search(mine, "berkshire")] == ["BRK.B"]
-    assert [found.name for found in symbols.search(mine, "nvd")] == ["NVIDIA CORP"]
-    assert symbols.search(mine, "zebra") == []
+    assert symbols.search(mine, "berkshire")["symbol"].tolist() == ["BRK.B"]
+    (row,) = symbols.search(mine, "micro").to_dict("records")
+    assert row == {"symbol": "MSFT", "name": "MICROSOFT CORP", "kind": "Common Stock", "followed": "yes"}
+    assert symbols.search(mine, "zebra").empty
 
 
 def test_a_list_that_a_replay_made_is_not_edited(mine: Settings, config: Path) -> None:
     before = sorted((path, path.read_bytes()) for path in config.rglob("*.json"))
     demo = read_settings(demo=True, environ={"STOCKS_DEMO_HOME": str(mine.home)})
-    with pytest.raises(SettingsError, match=r"the demo follows the symbols of its recorded bars .*\.env"):
+    with pytest.raises(SettingsError, match=r"the demo follows the symbols of the bars .*\.env.*REPLAY_DATA"):
         add(replace(demo, root=mine.root), "NVDA")
     replayed = replace(mine, origins={**mine.origins, "STOCKS_WATCHLIST": "embedded.env"})
     with pytest.raises(SettingsError, match=r"the bars that the replay serves .*REPLAY_DATA"):

@@ -5,6 +5,7 @@ A symbol is added when the source of history knows it; nothing is deleted when o
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -48,10 +49,15 @@ def listed(settings: Settings) -> tuple[pd.DataFrame, str]:
     return found.assign(sector=found["sector"].fillna(stated), bars=found["bars"].fillna(0).astype(int)), trouble
 
 
-def search(settings: Settings, text: str) -> list[SymbolMatch]:
-    """Return the symbols whose name or symbol matches a text at the source of history, the best match first."""
+def search(settings: Settings, text: str) -> pd.DataFrame:
+    """Return the matches for a company's name or a symbol at the source of history, the best first.
+
+    Columns: symbol, name, kind, sector, industry (without those that the source never names), followed.
+    """
     with open_history(settings) as source:
-        return source.search(text)
+        found = pd.DataFrame(source.search(text), columns=[field.name for field in fields(SymbolMatch)])
+    followed = found["symbol"].isin(settings.symbols).map({True: "yes", False: ""})
+    return found.loc[:, (found != "").any()].assign(followed=followed)
 
 
 def add(
@@ -127,8 +133,8 @@ def _own_list(settings: Settings) -> Path:
     """Return the file of the watchlist in use; ``SettingsError`` where a replay made it."""
     if settings.demo:
         raise SettingsError(
-            f"the demo follows the symbols of its recorded bars ({', '.join(settings.symbols)}) and reads no list of "
-            "yours: put a key of your own into .env (README, Live data), or bars of your own into REPLAY_DATA"
+            "the demo follows the symbols of the bars that it replays, and reads no list of yours: put your key into "
+            ".env (README, Live data), or bars of your own into REPLAY_DATA (README, Use your own bars)"
         )
     if settings.origins["STOCKS_WATCHLIST"] == "embedded.env":
         raise SettingsError(

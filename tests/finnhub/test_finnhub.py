@@ -28,6 +28,7 @@ from stocklib.errors import (
     SymbolError,
 )
 from stocklib.finnhub import Finnhub
+from stocklib.quotes import SymbolMatch
 from stocklib.rate_limit import RateLimit
 from stocklib.settings import Settings, read_settings
 
@@ -256,6 +257,38 @@ def test_a_profile_keeps_the_answers_fields_and_an_unknown_company_is_a_symbol_e
         assert finnhub.profile("AAPL").fields["shareOutstanding"] == 940.7
         with pytest.raises(SymbolError, match="ZZZZ"):
             finnhub.profile("ZZZZ")
+
+
+def test_a_search_is_read_in_the_answers_order(client: Client) -> None:
+    rows = [
+        {
+            "description": "BERKSHIRE HATHAWAY INC-CL B",
+            "displaySymbol": "BRK.B",
+            "symbol": "BRK.B",
+            "type": "Common Stock",
+        },
+        {"description": "BERKSHIRE HATHAWAY INC-CL A", "symbol": "BRK.A", "type": ""},
+        {"description": "a row without a symbol", "symbol": None},
+    ]
+    with serving(Reply({"count": 3, "result": rows})) as server, client(server) as finnhub:
+        assert finnhub.search("berkshire & co") == [
+            SymbolMatch("BRK.B", "BERKSHIRE HATHAWAY INC-CL B", "Common Stock"),
+            SymbolMatch("BRK.A", "BERKSHIRE HATHAWAY INC-CL A"),
+        ]
+        assert server.asked[0].query == {"q": "berkshire & co"}
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"count": 1}, {"count": 1, "result": ["AAPL"]}, {"result": None}])
+def test_a_search_of_another_shape_is_a_bad_answer(client: Client, answer: object) -> None:
+    with serving(Reply(answer)) as server, client(server) as finnhub, pytest.raises(BadAnswer, match="search"):
+        finnhub.search("apple")
+
+
+@pytest.mark.parametrize(("price", "is_priced"), [(91_305.27, True), (0, False)])
+def test_a_symbol_without_a_quote_is_not_priced(client: Client, price: float, is_priced: bool) -> None:
+    quote = dict.fromkeys(("c", "h", "l", "o", "pc"), price) | {"d": None, "dp": None, "t": 1355495400 if price else 0}
+    with serving(Reply(quote)) as server, client(server) as finnhub:
+        assert finnhub.is_priced("BINANCE:BTCUSDT") == is_priced
 
 
 def test_the_market_status_and_holidays_are_read(client: Client) -> None:

@@ -1,6 +1,5 @@
 """The watchlist: symbols list, add, remove, search."""
 
-import dataclasses
 import sys
 
 import click
@@ -11,31 +10,27 @@ from workbench.cli.base import main, print_table, progress, verb
 
 @main.group()
 def symbols() -> None:
-    """Show, extend and shorten the watchlist; search the source for symbols."""
+    """Show, extend and shorten the watchlist that STOCKS_WATCHLIST chooses; search the source for symbols."""
 
 
 _NAMES = click.argument("names", nargs=-1, required=True, metavar="SYMBOL...")
-_WATCHLIST = click.option("--watchlist", metavar="NAME", help="A name under config/watchlists/, or a path.")
 
 
 @verb("list", of=symbols)
-@_WATCHLIST
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for machines.")
-def list_symbols(settings: Settings, watchlist: str | None, as_json: bool) -> None:
-    """List the watchlist in use: company, sector, first and last bar, number of bars."""
+def list_symbols(settings: Settings, as_json: bool) -> None:
+    """List the watchlist: company, sector, number of bars, first and last bar."""
     from stocklib.watchlists import watchlist_path
     from workbench.symbols import listed
 
-    settings = _on_list(settings, watchlist)
     found, trouble = listed(settings)
     if as_json:
-        click.echo(found.to_json(orient="records", date_format="iso", date_unit="s", indent=2))
+        click.echo(found.to_json(orient="records", indent=2))
     else:
         print_table(found)
+        others = ", ".join(sorted(one.stem for one in (settings.root / "config" / "watchlists").glob("*.json")))
         path = watchlist_path(settings.root, settings.stocks_watchlist)
-        others = sorted(set((settings.root / "config" / "watchlists").glob("*.json")) - {path})
-        click.echo(f"{len(found)} symbols of {path}")
-        click.echo(f"other lists: {', '.join(one.stem for one in others)} (--watchlist, or STOCKS_WATCHLIST in .env)")
+        click.echo(f"{len(found)} symbols of {path}; STOCKS_WATCHLIST in .env chooses a list: {others}")
     if trouble:
         click.echo(trouble, err=True)
 
@@ -44,27 +39,21 @@ def list_symbols(settings: Settings, watchlist: str | None, as_json: bool) -> No
 @click.argument("text")
 def search_symbols(settings: Settings, text: str) -> None:
     """Search the source of history for a company's name or a symbol; exit status 1 when nothing matches."""
-    import pandas as pd
-
     from workbench.symbols import search
 
     found = search(settings, text)
-    if not found:
+    if found.empty:
         click.echo(f"nothing matches {text!r}: try a part of the company's name", err=True)
         sys.exit(1)
-    table = pd.DataFrame(map(dataclasses.asdict, found))
-    print_table(table.loc[:, (table != "").any()].assign(followed=table["symbol"].isin(settings.symbols).map(_MARK)))
+    print_table(found)
 
 
 @verb("add", of=symbols)
 @_NAMES
-@_WATCHLIST
 @click.option("--sector", default="", help="Written to config/sectors.csv; default: the source's, where it names one.")
 @click.option("--industry", default="", help="Likewise.")
 @click.option("--no-backfill", is_flag=True, help="Do not fetch the bars of this year.")
-def add_symbols(
-    settings: Settings, names: tuple[str, ...], watchlist: str | None, sector: str, industry: str, no_backfill: bool
-) -> None:
+def add_symbols(settings: Settings, names: tuple[str, ...], sector: str, industry: str, no_backfill: bool) -> None:
     """Check symbols with the source, add them to the watchlist, and fetch their daily bars.
 
     Safe to repeat. Exit status 1 when a symbol is unknown or its bars could not be fetched; the others are added.
@@ -72,7 +61,7 @@ def add_symbols(
     from stocklib.pipeline.history import backfill
     from workbench.symbols import add
 
-    added, troubles = add(_on_list(settings, watchlist), names, sector=sector, industry=industry, say=click.echo)
+    added, troubles = add(settings, names, sector=sector, industry=industry, say=click.echo)
     for trouble in troubles:
         click.echo(trouble, err=True)
     failed = bool(troubles)
@@ -87,23 +76,11 @@ def add_symbols(
 
 @verb("remove", of=symbols)
 @_NAMES
-@_WATCHLIST
-def remove_symbols(settings: Settings, names: tuple[str, ...], watchlist: str | None) -> None:
+def remove_symbols(settings: Settings, names: tuple[str, ...]) -> None:
     """Remove symbols from the watchlist; their history stays."""
     from workbench.symbols import remove
 
-    troubles = remove(_on_list(settings, watchlist), names, say=click.echo)
+    troubles = remove(settings, names, say=click.echo)
     for trouble in troubles:
         click.echo(trouble, err=True)
     sys.exit(1 if troubles else 0)
-
-
-def _on_list(settings: Settings, watchlist: str | None) -> Settings:
-    """Return the settings with another watchlist in use."""
-    if watchlist is None:
-        return settings
-    origins = {**settings.origins, "STOCKS_WATCHLIST": "the command line"}
-    return dataclasses.replace(settings, stocks_watchlist=watchlist, origins=origins)
-
-
-_MARK = {True: "yes", False: ""}
