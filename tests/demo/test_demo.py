@@ -7,12 +7,14 @@ other people's services: it must touch none of them.
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -20,10 +22,12 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import psutil
 import pytest
 from mirrors import ROOT
 
 from finnhub_replay import recorded_bars
+from workbench.demo import ANALYSES
 
 DAY = date(2012, 12, 14)
 BIN = Path(sys.executable).parent
@@ -200,6 +204,46 @@ def test_every_quote_is_there_once(demo: Demo) -> None:
         "messages from raw.stock_quotes"
     )
     assert int(got["n"][0]) == int(got["messages"][0]) > 20_000
+
+
+def test_it_says_how_far_it_is_and_names_the_notebooks_as_they_end(demo: Demo) -> None:
+    lines = demo.said[0].splitlines()
+    begun = [
+        match for line in lines if (match := re.match(r"\[(\d)/7\] .*… \((\d+) s so far, about (\d+) s left\)$", line))
+    ]
+    assert [match[1] for match in begun] == list("1234567")
+    done = [int(match[2]) for match in begun]
+    assert done == sorted(done)
+    assert int(begun[0][3]) > 40 > int(begun[-1][3])
+    named = [line.split() for line in lines if re.match(r"    \w+  \(\d of 4\)", line)]
+    assert {name for name, *_ in named} == set(ANALYSES)
+    assert [place for _, place, *_ in named] == ["(1", "(2", "(3", "(4"]
+    # a log shows lines only
+    assert not {"\r", "\x1b"} & set(demo.said[0])
+
+
+def test_an_interrupt_while_notebooks_run_ends_their_kernels(demo: Demo) -> None:
+    program = (
+        "from workbench.demo import _execute_analyses; from stocklib.settings import read_settings;"
+        "_execute_analyses(read_settings(demo=True), print, lambda share: None)"
+    )
+    environ = {**demo.environ, "STOCKS_DEMO_HOME": str(demo.home)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=demo.project, env=environ, stderr=subprocess.PIPE, text=True
+    ) as running:
+        while not (kernels := psutil.Process(running.pid).children()):
+            assert running.poll() is None
+            time.sleep(0.05)
+        began = time.time()
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert "papermill" not in said.replace("papermill.py", "")
+    assert not any(kernel.is_running() for kernel in kernels)
+    copies = [path for path in (demo.home / "runs").rglob("*.ipynb") if path.stat().st_mtime > began]
+    for copy in copies:
+        last = [cell for cell in json.loads(copy.read_text())["cells"] if cell["cell_type"] == "code"][-1]
+        assert last["execution_count"] is None
 
 
 def test_the_ledger_balances_and_the_demo_says_so(demo: Demo) -> None:

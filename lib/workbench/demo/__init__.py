@@ -4,14 +4,16 @@ The demo's settings in; a warehouse, executed notebooks and one HTML report unde
 as in a live pipeline: only the addresses differ.
 """
 
+import logging
 import os
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
 
 from finnhub_replay import made_market, read_bars, recorded_bars
 from stocklib.errors import DateRangeError, LedgerUnbalanced, OtherRelease, StreamError
@@ -20,14 +22,14 @@ from stocklib.pipeline.ingest import produce
 from stocklib.pipeline.reconcile import Balance, balance, record
 from stocklib.pipeline.transform import rebuild
 from stocklib.report import write_report
-from stocklib.sessions import NEW_YORK, previous_session
+from stocklib.sessions import NEW_YORK, previous_session, session
 from stocklib.settings import MADE_BARS, Settings, project_root, read_settings
 from stocklib.warehouse import open_warehouse
 from workbench import embedded, runner
+from workbench.demo.progress import Say, Steps, shown_steps
 from workbench.supervisor import Plan
 from workbench.supervisor.children import Child
 
-Say = Callable[[str], None]
 # The default session.
 DAYS = {"recorded": date(2012, 12, 14), "today": made_market.LAST}
 # Quotes between two lines of progress.
@@ -44,42 +46,45 @@ def make_market() -> None:
 
 def run_demo(*, day: date, say: Say) -> Path:
     """Run everything for the recorded session of ``day`` and return the report's path."""
-    began = time.monotonic()
     settings = read_settings(demo=True)
     symbols = _symbols_of(settings, day)
     say(f"The demo's home is {settings.home}; only reports/ is written elsewhere.")
     try:
-        with _step(say, "Starting the embedded S3, Kafka and replay servers"):
-            embedded.up(settings, on_progress=lambda text: say(f"    {text}"))
-        settings = read_settings(demo=True)
-        adopt_warehouse(settings, say)
-        _set_clock(settings, day)
-        last = previous_session(day).session_date
-        with _step(say, f"Backfilling daily bars up to {last} (notebook backfill_ytd)"):
-            given = {"end": last.isoformat(), "symbols": symbols}
-            say(_indent(runner.run(settings, "backfill_ytd", given=given).result))
-        if _is_final(settings, day, symbols):
-            say(f"The session of {day} is already final: there is nothing to stream.")
-        else:
-            with _step(
-                say,
-                f"Streaming the session of {day}, a virtual second a quote: replay → Kafka → S3",
-            ):
-                _stream(settings, symbols, say)
-        with _step(say, "Loading, transforming, testing, publishing (notebook realtime_load)"):
-            say(_indent(runner.run(settings, "realtime_load").result))
-        with _step(say, "Executing the analysis notebooks: " + ", ".join(ANALYSES)):
-            executed = _execute_analyses(settings)
-        with _step(say, "Counting every quote, from the producer's confirmation to silver"):
-            books = _check_books(settings)
-        with _step(say, "Writing the report"):
-            report = write_report(settings)
+        with shown_steps(say) as steps:
+            executed, books, report = _run_steps(steps, day, symbols)
     finally:
         say("Stopping the embedded servers …")
         embedded.down(settings)
-    _say_where(say, settings, executed, report, seconds=time.monotonic() - began)
+    _say_where(say, settings, executed, report, seconds=steps.seconds)
     say(f"And {books}.")
     return report
+
+
+def _run_steps(steps: Steps, day: date, symbols: list[str]) -> tuple[list[Path], Balance, Path]:
+    say, settings = steps.say, read_settings(demo=True)
+    with steps.step("Starting the embedded S3, Kafka and replay servers"):
+        embedded.up(settings, on_progress=lambda text: say(f"    {text}"))
+    settings = read_settings(demo=True)
+    adopt_warehouse(settings, say)
+    _set_clock(settings, day)
+    last = previous_session(day).session_date
+    with steps.step(f"Backfilling daily bars up to {last} (notebook backfill_ytd)"):
+        given = {"end": last.isoformat(), "symbols": symbols}
+        say(_indent(runner.run(settings, "backfill_ytd", given=given).result))
+    if _is_final(settings, day, symbols):
+        steps.skip(f"The session of {day} is already final: there is nothing to stream.")
+    else:
+        with steps.step(f"Streaming the session of {day}, a virtual second a quote: replay → Kafka → S3") as advance:
+            _stream(settings, symbols, say, lambda quotes: advance(quotes / _quotes_of(day)))
+    with steps.step("Loading, transforming, testing, publishing (notebook realtime_load)"):
+        say(_indent(runner.run(settings, "realtime_load").result))
+    with steps.step(f"Executing {len(ANALYSES)} analysis notebooks") as advance:
+        executed = _execute_analyses(settings, say, advance)
+    with steps.step("Counting every quote, from the producer's confirmation to silver"):
+        books = _check_books(settings)
+    with steps.step("Writing the report"):
+        report = write_report(settings)
+    return executed, books, report
 
 
 def adopt_warehouse(settings: Settings, say: Say) -> None:
@@ -87,8 +92,8 @@ def adopt_warehouse(settings: Settings, say: Say) -> None:
     try:
         open_warehouse(settings).initialise()
     except OtherRelease:
-        with _step(say, "Another release made this warehouse: rebuilding it from the lake"):
-            say(_indent(str(rebuild(settings))))
+        say("Another release made this warehouse: rebuilding it from the lake …")
+        say(_indent(str(rebuild(settings))))
 
 
 def _symbols_of(settings: Settings, day: date) -> list[str]:
@@ -119,7 +124,13 @@ def _is_final(settings: Settings, day: date, symbols: list[str]) -> bool:
     return int(frame["bars"].iloc[0]) == len(symbols)
 
 
-def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
+def _quotes_of(day: date) -> int:
+    """Return about how many quotes a session has: one each virtual second."""
+    found = session(day)
+    return int((found.close - found.open).total_seconds()) if found else 1
+
+
+def _stream(settings: Settings, symbols: list[str], say: Say, on_quotes: Callable[[int], None]) -> None:
     """Produce and land in parallel, until everything that was confirmed has landed."""
     consumer = Child("consumer", settings, Plan(land_seconds=settings.batch_max_seconds))
     said = 0
@@ -127,6 +138,7 @@ def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
     def advance(done: int, total: int | None = None, text: str = "") -> None:
         nonlocal said
         consumer.ensure_running()
+        on_quotes(done)
         if done - said >= _REPORT_QUOTES:
             said = done
             say(f"    {done:,} quotes  {text}")
@@ -141,9 +153,31 @@ def _stream(settings: Settings, symbols: list[str], say: Say) -> None:
         raise StreamError(f"{failure}. What was confirmed is in Kafka: run the demo again")
 
 
-def _execute_analyses(settings: Settings) -> list[Path]:
+def _execute_analyses(settings: Settings, say: Say, advance: Callable[[float], None]) -> list[Path]:
+    """Run the notebooks, two at a time; name each as it ends."""
+    found = []
     with runner.kernel_environment(settings), ThreadPoolExecutor(2) as pool:
-        return [done.path for done in pool.map(lambda name: runner.run(settings, name), ANALYSES)]
+        try:
+            for done in as_completed([pool.submit(runner.run, settings, name) for name in ANALYSES]):
+                path = done.result().path
+                found.append(path)
+                say(f"    {path.stem}  ({len(found)} of {len(ANALYSES)})")
+                advance(len(found) / len(ANALYSES))
+        except BaseException:
+            # Ctrl-C too: the threads would wait for their notebooks' ends
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end_kernels()
+            raise
+    return found
+
+
+def _end_kernels() -> None:
+    # that the kernels died is no news
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "ipykernel_launcher" in child.cmdline():
+                child.kill()
 
 
 def _check_books(settings: Settings) -> Balance:
@@ -164,14 +198,6 @@ def _say_where(say: Say, settings: Settings, executed: list[Path], report: Path,
     say("\nNext: open the report in a browser; `make lab` for the notebooks; or ask the published tables:\n")
     query = '.venv/bin/stocks --demo query "select * from gold.gold_kpi"'
     say(f"    STOCKS_DEMO_HOME={settings.home} {query}\n" if settings.replay_data else f"    {query}\n")
-
-
-@contextmanager
-def _step(say: Say, text: str) -> Iterator[None]:
-    say(f"{text} …")
-    began = time.monotonic()
-    yield
-    say(f"    {time.monotonic() - began:.1f} s")
 
 
 def _indent(text: str) -> str:
