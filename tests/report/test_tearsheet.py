@@ -101,10 +101,10 @@ def test_its_drawdowns_are_those_of_the_account_and_an_open_one_says_so(sheet: P
     shown = rows(page, "drawdowns")
     fell = metrics.worst_drawdowns(rule.equity)
     assert [row[0] for row in shown] == [f"{one.peak:%Y-%m-%d}" for one in fell]
-    assert [row[3:] for row in shown] == [[number(one.percent, 2), f"{one.sessions:,}"] for one in fell]
+    assert [(row[1], row[4]) for row in shown] == [(number(one.percent, 2), f"{one.sessions:,}") for one in fell]
     assert len(shown) == 10
-    assert shown[0][3] == dict(row[:2] for row in rows(page, "metrics"))["max drawdown %"] == "−12.14"
-    assert [row[2] for row in shown].count("not yet recovered") == sum(one.recovered is None for one in fell) == 1
+    assert shown[0][1] == dict(row[:2] for row in rows(page, "metrics"))["max drawdown %"] == "−12.14"
+    assert [row[3] for row in shown].count("not yet recovered") == sum(one.recovered is None for one in fell) == 1
 
 
 def test_its_years_are_those_of_the_heat_map_and_a_part_of_a_year_says_so(
@@ -176,7 +176,7 @@ def test_the_band_of_its_sharpe_ratio_is_the_one_of_the_metrics(sheet: Path, rul
 
 def test_the_benchmark_has_its_name_wherever_it_is_compared(gold: Settings, tmp_path: Path) -> None:
     page, _ = sheet_of(gold, tmp_path / "all.html", "buy_and_hold", "--start", "2012-06-01")
-    held = "Buy and hold 5 symbols, equal weights"
+    held = "Buy and hold, equal weights"
     assert f"Benchmark: {held} (AAPL, FB, GOOG, IBM, MSFT)" in page
     assert f'<span class="small">{held} ' in page
     assert f"beta to {held}" in page

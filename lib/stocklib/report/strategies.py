@@ -70,7 +70,7 @@ def try_strategy(
     return Trial(
         name=strategy.__name__,
         result=result,
-        benchmark_name=f"Buy and hold {benchmark or _held(held.bars.symbols)}",
+        benchmark_name=_held([benchmark] if benchmark else held.bars.symbols),
         benchmark=held,
         prices=bars,
         parameters={**parameters, "rebalance": rebalance, "adjust": adjust, **costs},
@@ -78,7 +78,7 @@ def try_strategy(
 
 
 def _held(symbols: Sequence[str]) -> str:
-    return symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols, equal weights"
+    return f"Buy and hold {symbols[0]}" if len(symbols) == 1 else "Buy and hold, equal weights"
 
 
 def _on_sessions(settings: Settings, symbol: str, sessions: pd.Index, *, adjust: str) -> pd.DataFrame:
