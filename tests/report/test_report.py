@@ -371,7 +371,8 @@ def test_in_a_browser_it_fits_draws_and_asks_for_nothing(
     assert page.ask("document.querySelectorAll('.js-plotly-plot').length") == 7
     # no figure is wider than its card
     assert page.ask("[...document.querySelectorAll('.js-plotly-plot')].every((f) => f.scrollWidth <= innerWidth)")
-    assert page.requests == [report.as_uri()]
+    # plotly.js draws a heat map as an image of its own
+    assert [each for each in page.requests if not each.startswith("data:image/")] == [report.as_uri()]
     assert page.errors == []
 
 

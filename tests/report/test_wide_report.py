@@ -86,5 +86,5 @@ def test_in_a_browser_it_sorts_searches_downloads_and_draws_any_symbol(
     text = saved.read_text(encoding="utf-8-sig")
     assert len(text.splitlines()) == 501
     assert text.startswith("symbol,current_price,")
-    assert [one for one in page.requests if not one.startswith(("data:", "blob:"))] == [report.as_uri()]
+    assert [each for each in page.requests if not each.startswith(("data:image/", "blob:"))] == [report.as_uri()]
     assert page.errors == []
