@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 from mirrors import ROOT as REPOSITORY
 from misbehaving import serving
 from small_finnhub import DAYS, Market
@@ -17,6 +18,7 @@ from stocklib import market
 from stocklib.errors import Interrupted
 from stocklib.sessions import NEW_YORK
 from stocklib.settings import read_settings
+from workbench.cli import main
 from workbench.day import run_day, schedule, wait_for_close
 
 ROOT, HOME = Path("/data/my 100% bench"), Path("/data/my 100% bench/.stocks")
@@ -144,6 +146,14 @@ def test_an_entry_of_a_demos_home_runs_the_demos_day(kind: str) -> None:
     told = demo.replace("</string>\n\t\t<string>", " ")
     assert "--demo day" in told
     assert "--demo" not in own
+
+
+def test_a_setting_that_only_the_environment_has_is_named(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        main, ["schedule", "cron"], env={"STOCKS_HOME": str(tmp_path), "STOCKS_WATCHLIST": "crypto"}
+    )
+    assert done.exit_code == 0
+    assert done.stderr == "the entry does not see the environment: put STOCKS_WATCHLIST, STOCKS_HOME into .env\n"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here, so its units were not verified")

@@ -95,7 +95,7 @@ def schedule(
     # in a crontab % ends the command
     line = f"cd {folder} && mkdir -p {logs} && {run} {' '.join(verb)} >> {output} 2>&1".replace("%", "\\%")
     return (
-        f"# {at:%H:%M} New York, Monday to Friday, is {local:%H:%M} here. Add this line with crontab -e\n"
+        f"# {at:%H:%M} New York, Monday to Friday, is {local:%H:%M %Z} here. Add this line with crontab -e\n"
         f"{local.minute} {local.hour} * * {','.join(map(str, sorted(days)))} {line}\n"
     )
 

@@ -128,7 +128,7 @@ class Finnhub(Connection):
         symbol = check_symbol(symbol)
         answer, fetched_at = self.get("/stock/profile2?" + urlencode({"symbol": symbol}), symbol)
         if not answers.read_object(answer, f"the profile of {symbol}"):
-            raise SymbolError(f"Finnhub knows no company behind {symbol}: check its spelling in the watchlist")
+            raise SymbolError(f"Finnhub knows no company behind {symbol}: `stocks symbols search` finds its spelling")
         return CompanyProfile(symbol, answer, fetched_at)
 
     def search(self, text: str) -> list[SymbolMatch]:

@@ -112,7 +112,7 @@ class Yahoo:
         symbol = check_symbol(symbol)
         info = self._retrying(self._call, symbol, lambda yfinance: dict(self._ticker(yfinance, symbol).info))
         if not info.get("longName") and not info.get("shortName"):
-            raise SymbolError(f"Yahoo knows no company behind {symbol}: check its spelling in the watchlist")
+            raise SymbolError(f"Yahoo knows no company behind {symbol}: `stocks symbols search` finds its spelling")
         return CompanyProfile(symbol, frames.read_profile(symbol, info), self.now())
 
     def search(self, text: str) -> list[SymbolMatch]:

@@ -89,6 +89,8 @@ def schedule(settings: Settings, scheduler: str, at: time) -> None:
         scheduler, root=settings.root, home=settings.home, demo=settings.demo, at=at, now=datetime.now(UTC)
     )
     click.echo(entry, nl=False)
+    if stated := [name for name, origin in settings.origins.items() if origin == "environment" and not settings.demo]:
+        click.echo(f"the entry does not see the environment: put {', '.join(stated)} into .env", err=True)
 
 
 @verb()
