@@ -8,7 +8,7 @@ Finnhub's profile) in the same folder are read where they exist.
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from finnhub_replay.reference_files import read_companion
+from finnhub_replay.reference_files import column_names, read_companion
 from finnhub_replay.tape import Bar, Dividend, Split, Tape
 from stocklib.errors import EmbeddedError, SymbolError, did_you_mean
 from stocklib.quotes import check_symbol
@@ -90,10 +90,10 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if _is_parquet(path):
             frame = pd.read_parquet(path)
-            return frame.set_axis(_column_names(path, frame.columns), axis="columns")
+            return frame.set_axis(column_names(path, frame.columns, COLUMNS), axis="columns")
         # pandas would rename the second of two equal names
         written = pd.read_csv(path, header=None, nrows=1, dtype=str, encoding="utf-8-sig").iloc[0]
-        names = _column_names(path, written)
+        names = column_names(path, written, COLUMNS)
         # a symbol may be NA or TRUE
         as_text = {was: str for was, name in zip(written, names, strict=True) if name in ("symbol", "date")}
         frame = pd.read_csv(path, dtype=as_text, keep_default_na=False, encoding="utf-8-sig")
@@ -103,17 +103,6 @@ def _read(path: Path) -> pd.DataFrame:
         raise EmbeddedError(f"{path} cannot be read as bars: it {trouble}") from error
     except (OSError, ValueError) as error:
         raise EmbeddedError(f"{path} cannot be read as bars: {' '.join(str(error).split())}") from error
-
-
-def _column_names(path: Path, written: Iterable[Any]) -> list[str]:
-    """Return the columns' names, those of bars in lower case; refuse two for one."""
-    written = [str(name).strip() for name in written]
-    names = [name.lower() if name.lower() in COLUMNS else name for name in written]
-    for column in COLUMNS:
-        if names.count(column) > 1:
-            both = " and ".join(was for was, name in zip(written, names, strict=True) if name == column)
-            raise EmbeddedError(f"{path} has two columns for {column}: {both}; keep the one that counts")
-    return names
 
 
 def _is_parquet(path: Path) -> bool:

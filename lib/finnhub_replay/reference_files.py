@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import date
 from io import StringIO
 from pathlib import Path
@@ -36,7 +36,8 @@ def read_companion(path: Path) -> list[dict[str, Any]]:
     must = _MUST[path.name]
     try:
         reader = csv.DictReader(StringIO(read_text(path)))
-        missing = [column for column in must if column not in (reader.fieldnames or [])]
+        reader.fieldnames = column_names(path, reader.fieldnames or [], [*must, *_MAY])
+        missing = [column for column in must if column not in reader.fieldnames]
         if missing:
             raise EmbeddedError(f"{path} lacks the column {', '.join(missing)}; it must hold {', '.join(must)}")
         return [_row(path, reader.line_num, row, must) for row in reader]
@@ -44,6 +45,20 @@ def read_companion(path: Path) -> list[dict[str, Any]]:
         raise EmbeddedError(str(error)) from error
     except csv.Error as error:
         raise EmbeddedError(f"{path} cannot be read: {error}") from error
+
+
+def column_names(path: Path, written: Iterable[Any], known: Collection[str]) -> list[str]:
+    """Return a file's column names, the known ones as ``known`` has them, whatever their case was.
+
+    ``EmbeddedError`` where two columns are one of the known.
+    """
+    written, ours = [str(name).strip() for name in written], {name.lower(): name for name in known}
+    names = [ours.get(name.lower(), name) for name in written]
+    for column in known:
+        if names.count(column) > 1:
+            both = " and ".join(was for was, name in zip(written, names, strict=True) if name == column)
+            raise EmbeddedError(f"{path} has two columns for {column}: {both}; keep the one that counts")
+    return names
 
 
 def _row(path: Path, line: int, row: dict[str, Any], must: dict[str, _Read]) -> dict[str, Any]:

@@ -74,6 +74,19 @@ def test_splits_dividends_and_companies_beside_the_bars_are_read(tmp_path: Path)
     assert len(profile) == 12
 
 
+def test_splits_dividends_and_companies_have_column_names_in_any_case(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD, "ZZZ,2012-12-14,1,1.2,0.9,1.1,5000")
+    write(tmp_path, "zzz,2012-12-14,1,10", name="splits.csv", header="Symbol,DATE,fromfactor, ToFactor")
+    write(tmp_path, "ZZZ,2012-12-13,0.5", name="dividends.csv", header="symbol,Date,Amount")
+    write(tmp_path, "ZZZ,Zed,2012-12-13", name="companies.csv", header="Ticker,name,IPO")
+    tape = read_tape(path)
+    assert (tape.splits["ZZZ"][0].new, tape.dividends["ZZZ"][0].amount) == (10, 0.5)
+    assert tape.companies["ZZZ"] == {"ticker": "ZZZ", "name": "Zed", "ipo": date(2012, 12, 13)}
+    write(tmp_path, "ZZZ,2012-12-13,0.5,1", name="dividends.csv", header="symbol,Date,Amount,amount")
+    with pytest.raises(EmbeddedError, match=r"dividends\.csv has two columns for amount: Amount and amount"):
+        read_tape(path)
+
+
 def test_a_mark_and_windows_line_ends_change_nothing(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     write(tmp_path, "ZZZ,2012-12-13,1,10", name="splits.csv", header="symbol,date,fromFactor,toFactor")
