@@ -6,7 +6,7 @@ pandas. No other module names a time zone or counts the sessions of a year.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -88,7 +88,11 @@ class Calendar:
         >>> [s.session_date.day for s in XNYS.sessions(date(2012, 10, 26), date(2012, 11, 1))]
         [26, 31, 1]
         """
-        return [_read_session(self.name, day) for day in self.dates(first, last)]
+        _check(first)
+        _check(last)
+        # all at once: the library takes 50 µs for one instant of one date
+        times = _load(self.name).schedule.loc[slice(first.isoformat(), last.isoformat()), ["open", "close"]]
+        return [_as_session(self.name, *row) for row in times.itertuples()]
 
     def dates(self, first: date, last: date) -> list[date]:
         """Return the trade dates from ``first`` to ``last``, both included.
@@ -186,15 +190,19 @@ class Calendar:
 @lru_cache(maxsize=16_384)
 def _find_session(name: str, day: date) -> Session | None:
     _check(day)
-    return _read_session(name, day) if _load(name).is_session(day.isoformat()) else None
-
-
-def _read_session(name: str, day: date) -> Session:
     calendar, stamp = _load(name), day.isoformat()
+    if not calendar.is_session(stamp):
+        return None
+    return _as_session(name, datetime.combine(day, time()), calendar.session_open(stamp), calendar.session_close(stamp))
+
+
+def _as_session(name: str, midnight: datetime, opening: Any, closing: Any) -> Session:
+    """Return a session of the library's own times, which are pandas'."""
+    day = midnight.date()
     return Session(
         session_date=day,
-        open=calendar.session_open(stamp).to_pydatetime().astimezone(UTC),
-        close=calendar.session_close(stamp).to_pydatetime().astimezone(UTC),
+        open=opening.to_pydatetime().astimezone(UTC),
+        close=closing.to_pydatetime().astimezone(UTC),
         is_early_close=day in _early_closes(name),
     )
 
