@@ -10,13 +10,13 @@ from stocklib.report import cards, charts
 from stocklib.report.facts import Facts
 from stocklib.report.shell import as_json, packed, page, plain
 from stocklib.report.stale import left_out
-from stocklib.sessions import NEW_YORK
+from stocklib.sessions import NEW_YORK, XNYS
 from stocklib.warehouse.spreadsheets import to_csv
 
 # Figures that compare symbols show the chosen ones, else the largest; drawdowns fewer, since they cross.
 _COMPARED, _FALLS = 12, 5
 # Returns of a correlation: a month, a quarter, a year.
-_CORRELATED = {21: "1 month", 63: "3 months", 252: "1 year"}
+_CORRELATED = {21: "1 month", 63: "3 months", XNYS.periods_a_year: "1 year"}
 # The benchmark's violet, which no symbol has.
 _BENCHMARK = "#8b6fe0"
 # The height of both, which stand next to each other.
