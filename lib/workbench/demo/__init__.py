@@ -26,7 +26,7 @@ from stocklib.sessions import NEW_YORK, previous_session, session
 from stocklib.settings import MADE_BARS, Settings, project_root, read_settings
 from stocklib.warehouse import open_warehouse
 from workbench import embedded, runner
-from workbench.demo.progress import Say, Steps, shown_steps
+from workbench.demo.remaining import Say, Steps, shown_steps
 from workbench.supervisor import Plan
 from workbench.supervisor.children import Child
 

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import pytest
 
-from workbench.demo import progress
-from workbench.demo.progress import Steps
+from workbench.demo import remaining
+from workbench.demo.remaining import Steps
 
-USUAL = sum(progress._USUAL)
+USUAL = sum(remaining._USUAL)
 
 
 class Clock:
@@ -28,14 +28,14 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(progress, "time", found)
+    monkeypatch.setattr(remaining, "time", found)
     return found
 
 
 def run_at(clock: Clock, pace: float) -> list[float]:
     """The seconds left at the beginning of each step of a run that takes ``pace`` times as long as usual."""
     steps, left = Steps(lambda text: None), []
-    for usual in progress._USUAL:
+    for usual in remaining._USUAL:
         left.append(steps.seconds_left)
         with steps.step("a step") as advance:
             for share in (0.25, 0.5):
@@ -48,12 +48,14 @@ def run_at(clock: Clock, pace: float) -> list[float]:
 
 
 def test_at_the_usual_pace_what_is_left_is_known_at_once(clock: Clock) -> None:
-    assert run_at(clock, 1.0) == pytest.approx([sum(progress._USUAL[place:]) for place in range(len(progress._USUAL))])
+    assert run_at(clock, 1.0) == pytest.approx(
+        [sum(remaining._USUAL[place:]) for place in range(len(remaining._USUAL))]
+    )
 
 
 def test_on_a_slow_machine_the_estimate_grows_towards_the_truth(clock: Clock) -> None:
     left = run_at(clock, 3.0)
-    told = [estimate / (3 * sum(progress._USUAL[place:])) for place, estimate in enumerate(left)]
+    told = [estimate / (3 * sum(remaining._USUAL[place:])) for place, estimate in enumerate(left)]
     assert told[0] == pytest.approx(1 / 3)
     assert all(before < after <= 1 for before, after in pairwise(told))
     assert told[-1] > 0.8
@@ -63,10 +65,10 @@ def test_a_step_that_takes_longer_leaves_the_others_and_a_skipped_one_nothing(cl
     said: list[str] = []
     steps = Steps(said.append)
     with steps.step("servers"):
-        clock.now += progress._USUAL[0]
+        clock.now += remaining._USUAL[0]
     with steps.step("backfill"):
         clock.now += 1000
-        assert steps.seconds_left == pytest.approx(sum(progress._USUAL[2:]))
+        assert steps.seconds_left == pytest.approx(sum(remaining._USUAL[2:]))
     before = steps.seconds_left
     steps.skip("nothing to stream")
     assert steps.seconds_left < before
@@ -75,7 +77,7 @@ def test_a_step_that_takes_longer_leaves_the_others_and_a_skipped_one_nothing(cl
 
 def test_on_a_terminal_one_line_is_rewritten_under_the_others() -> None:
     program = (
-        "import time; from workbench.demo.progress import shown_steps\n"
+        "import time; from workbench.demo.remaining import shown_steps\n"
         "with shown_steps(print) as steps, steps.step('a [bold] step'):\n"
         "    time.sleep(0.6); steps.say('/a/path/' + 'long/' * 40)"
     )
