@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -372,3 +373,19 @@ def test_a_service_that_is_down_is_a_sentence(tmp_path: Path, verb: str) -> None
     assert told.returncode == 1
     assert "Error: " in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_what_a_verb_prints_below_a_progress_bar_still_reaches_its_file(tmp_path: Path) -> None:
+    code = (
+        "import click\nfrom workbench.cli.base import progress\n"
+        "with progress('symbols') as advance:\n    advance(1, 3, 'AAPL')\n    click.echo('a line')\n"
+    )
+    terminal, other = os.openpty()
+    with (tmp_path / "out.txt").open("w") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, stderr=other, check=True)
+    os.close(other)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert (tmp_path / "out.txt").read_text() == "a line\n"
+    assert "1/3 symbols" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert "a line" not in shown

@@ -192,7 +192,10 @@ def progress(unit: str) -> Iterator[Callable[..., None]]:
 
     counts = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TextColumn(unit))
     times = (rich.TimeElapsedColumn(), rich.TextColumn("so far,"), rich.TimeRemainingColumn(), rich.TextColumn("left"))
-    with rich.Progress(*counts, *times, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # lines for this terminal go above the bar; those for a file or a pipe go there
+    to_terminal = sys.stdout.isatty()
+    with rich.Progress(*counts, *times, console=console, transient=True, redirect_stdout=to_terminal) as bar:
         task = bar.add_task("", total=None, visible=False)
 
         def advance(done: int, total: int | None = None, text: str = "") -> None:
