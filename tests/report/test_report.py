@@ -124,7 +124,7 @@ def test_a_name_that_looks_like_a_formula_stays_text_in_the_download(gold: Setti
 
 
 def test_chosen_symbols_have_the_cards_and_a_symbol_is_the_benchmark(gold: Settings, tmp_path: Path) -> None:
-    path = write_report(gold, path=tmp_path / "mine.html", symbols=["MSFT", "AAPL"], benchmark="IBM")
+    path = write_report(gold, path=tmp_path / "mine.html", symbols=["MSFT", "aapl"], benchmark="IBM")
     page = own_text(path.read_text(encoding="utf-8"))
     assert re.findall(r'class="card kpi" href="#candles" data-symbol="(\w+)"', page) == ["MSFT", "AAPL"]
     assert re.findall(r'<h2>Fell most</h2>\s*<a data-symbol="(\w+)"', page) == ["FB"]
@@ -138,9 +138,39 @@ def test_chosen_symbols_have_the_cards_and_a_symbol_is_the_benchmark(gold: Setti
     assert facts.benchmark_returns["1m"] == ours["return_1m_percent"]
     with pytest.raises(SymbolError, match="there are no prices of NOPE"):
         write_report(gold, path=tmp_path / "none.html", benchmark="NOPE")
+    with pytest.raises(SymbolError, match=r"FB has no bar in the 13 months up to 2012-04-02"):
+        write_report(gold, path=tmp_path / "none.html", day=date(2012, 4, 2), symbols=["FB"])
     with pytest.raises(InputError, match="up to 10"):
         write_report(gold, path=tmp_path / "none.html", symbols=[f"S{n}" for n in range(11)])
     assert not (tmp_path / "none.html").exists()
+
+
+def test_the_figures_of_an_earlier_session_know_nothing_later(gold: Settings, tmp_path: Path) -> None:
+    day, tables = date(2012, 6, 29), ("fact_daily_stock_quotes", "fact_stock_performance")
+    ended = copy(gold, tmp_path / "home", *(f"delete from gold.{name} where quote_date > '{day}'" for name in tables))
+    earlier, then = gather(gold, day=day), gather(ended, day=day)
+    columns = ["return_1w_percent", "return_3m_percent", "range_percent", "is_above_50", "relative_volume"]
+    assert earlier.symbols[columns].notna().any().all()
+    pd.testing.assert_frame_equal(earlier.symbols[columns], then.symbols[columns])
+    assert str(earlier.benchmark_returns) == str(then.benchmark_returns)
+    pd.testing.assert_frame_equal(earlier.drawdowns, then.drawdowns)
+
+
+def test_a_range_before_a_split_is_that_of_the_prices_of_then(gold: Settings) -> None:
+    aapl = gather(gold, day=date(2005, 2, 25)).symbols.set_index("symbol").loc["AAPL"]
+    traded = market.prices("AAPL", "2005-02-14", "2005-02-25", adjust="none", settings=gold)
+    assert traded["high"].max() > 80
+    assert (aapl["range_low"], aapl["range_high"]) == pytest.approx((traded["low"].min(), traded["high"].max()))
+
+
+@pytest.mark.parametrize("left", ["symbol = 'AAPL'", "quote_date = '2012-12-14'"])
+def test_one_symbol_and_one_session_make_a_report(gold: Settings, tmp_path: Path, left: str) -> None:
+    tables = ["fact_daily_stock_quotes", "fact_stock_performance"]
+    tables += ["gold_kpi", "gold_treechart"] if "symbol" in left else []
+    small = copy(gold, tmp_path / "home", *(f"delete from gold.{name} where not ({left})" for name in tables))
+    page = own_text(write_report(small, path=tmp_path / "small.html").read_text(encoding="utf-8"))
+    assert not [name for name in json_in(page, "figures") if name.startswith("correlation")]
+    assert {"comparison", "drawdown"} <= set(json_in(page, "figures"))
 
 
 def test_the_bars_of_a_chart_are_those_of_prices(report: Path, gold: Settings) -> None:

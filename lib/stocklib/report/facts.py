@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 
 from stocklib import market
-from stocklib.errors import DateRangeError, VersionChanged, WarehouseError
+from stocklib.errors import DateRangeError, SymbolError, VersionChanged, WarehouseError
 from stocklib.market.catalogue import known_symbols
 from stocklib.reference_data import read_symbol_changes
 from stocklib.report.delivery import Delivery, read_delivery
-from stocklib.report.measures import PERIODS, Breadth, breadth, equal_weight, measures, panel, period_returns
+from stocklib.report.earlier_session import at_close, then_by_now
+from stocklib.report.measures import Breadth, benchmark_of, breadth, measures, panel
 from stocklib.report.stale import mark
-from stocklib.sessions import previous_session, session
 from stocklib.settings import MADE_BARS, Settings
 from stocklib.warehouse import Reader, open_warehouse
 from stocklib.warehouse.cost import Cost, midnight
@@ -100,21 +100,21 @@ def _gather(settings: Settings, day: date | None, chosen: Sequence[str], benchma
     performance = performance[pd.to_datetime(performance["quote_date"]) <= last_date].sort_values("quote_date")
     # whole rows, since a null must not be filled from an older session
     is_newest, latest = last_date == newest, performance.groupby("symbol").tail(1).set_index("symbol")
-    kpi = market.table("gold_kpi", settings=settings) if is_newest else _at_close(settings, daily, latest)
+    kpi = market.table("gold_kpi", settings=settings) if is_newest else at_close(settings, daily, latest)
     symbols = _symbols(settings, kpi, daily, latest)
     if not is_newest:
-        symbols["market_cap"] *= _then_by_now(everything, daily).reindex(symbols["symbol"]).to_numpy()
+        symbols["market_cap"] *= then_by_now(everything, daily).reindex(symbols["symbol"]).to_numpy()
     symbols = _measured(mark(symbols, latest["quote_date"], session_date=last_date.date()), daily)
     if symbols.empty:
         raise WarehouseError("gold has daily bars but no latest prices: run `stocks transform`")
     of_today = daily[daily["date"] == last_date]
-    renamed = known_symbols(look, [*chosen, *filter(None, [benchmark])] or None, read_symbol_changes(settings.root))
     closes = panel(daily, "close")
-    curve, returns = _benchmark(closes, renamed[benchmark] if benchmark else None)
+    found = [_drawn(look, settings, closes, name) for name in [*chosen, *filter(None, [benchmark])]]
+    curve, returns = benchmark_of(closes, found[-1] if benchmark else None)
     return Facts(
         symbols=symbols,
         breadth=breadth(symbols, last_date),
-        chosen=[renamed[symbol] for symbol in chosen],
+        chosen=found[: len(chosen)],
         closes=closes,
         benchmark=curve,
         benchmark_returns=returns,
@@ -143,38 +143,13 @@ def _replayed(settings: Settings) -> str:
     return "Made-up prices" if path == settings.home / MADE_BARS else f"The prices of {path.name}"
 
 
-def _at_close(settings: Settings, daily: pd.DataFrame, latest: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of ``gold_kpi`` as they were after the last of these sessions, at prices as traded then.
-
-    The change is against our own final close of the session before, as there; quotes of that time are not used.
-    """
-    bars = daily.sort_values("date").groupby("symbol")
-    last = bars.tail(1).set_index("symbol")
-    prior = bars.nth(-2).set_index("symbol").reindex(last.index)
-    sessions_before = last["date"].map(lambda day: pd.Timestamp(previous_session(day.date()).session_date))
-    is_known = (prior["date"] == sessions_before) & prior["is_final"].eq(True)
-    before = prior["close"].where(is_known)
-    traded = market.prices(end=last["date"].max(), adjust="none", settings=settings).groupby("symbol")["close"].last()
-    close = traded.reindex(last.index)
-    ends = {day: session(day.date()) for day in last["date"].unique()}
-    return pd.DataFrame(
-        {
-            "symbol": last.index,
-            "current_price": close.to_numpy(),
-            "change_amount": ((last["close"] - before) * close / last["close"]).to_numpy(),
-            "change_percent": (100 * (last["close"] / before - 1)).to_numpy(),
-            "change_basis": ["close" if known else None for known in is_known],
-            "ytd_return_percent": latest["ytd_return_percent"].reindex(last.index).to_numpy(),
-            "as_of": [found.close if (found := ends[day]) else day.tz_localize("UTC") for day in last["date"]],
-            "fetched_at": pd.NaT,
-        }
-    )
-
-
-def _then_by_now(everything: pd.DataFrame, daily: pd.DataFrame) -> pd.Series:
-    """Return each symbol's last close of these bars divided by its latest one."""
-    then, now = (bars.sort_values("date").groupby("symbol")["close"].last() for bars in (daily, everything))
-    return then / now
+def _drawn(look: Reader, settings: Settings, closes: pd.DataFrame, name: str) -> str:
+    """Return gold's symbol of a requested name; ``SymbolError`` when it has no bar to draw."""
+    (symbol,) = known_symbols(look, name, read_symbol_changes(settings.root)).values()
+    if symbol not in closes:
+        last = closes.index[-1]
+        raise SymbolError(f"{symbol} has no bar in the 13 months up to {last:%Y-%m-%d}: choose another symbol")
+    return symbol
 
 
 def _symbols(settings: Settings, kpi: pd.DataFrame, daily: pd.DataFrame, latest: pd.DataFrame) -> pd.DataFrame:
@@ -199,16 +174,6 @@ def _measured(symbols: pd.DataFrame, daily: pd.DataFrame) -> pd.DataFrame:
     for column in ("range_low", "range_high"):
         joined[column] *= joined["current_price"].astype("float64") / closes
     return joined
-
-
-def _benchmark(closes: pd.DataFrame, symbol: str | None) -> tuple[pd.Series, dict[str, float]]:
-    """Return the curve of a symbol, or else of all with equal weights, by session; and its returns by period."""
-    curve = equal_weight(closes) if symbol is None else closes[symbol]
-    day = closes.index[-1]
-    bases = {"1d": day - pd.Timedelta(days=1), **{name: day - ago for name, ago in PERIODS.items()}}
-    bases["ytd"] = pd.Timestamp(day.year - 1, 12, 31)
-    returns = period_returns(curve.to_frame("index"), bases).loc["index"].to_dict()
-    return curve.rename(symbol or "Equal weight"), {str(name): value for name, value in returns.items()}
 
 
 def _session(settings: Settings, day: date) -> pd.DataFrame:

@@ -93,6 +93,16 @@ def equal_weight(closes: pd.DataFrame) -> pd.Series:
     return index
 
 
+def benchmark_of(closes: pd.DataFrame, symbol: str | None) -> tuple[pd.Series, dict[str, float]]:
+    """Return the curve of a symbol, or else of all with equal weights, by session; and its percent by period."""
+    curve = equal_weight(closes) if symbol is None else closes[symbol]
+    day = closes.index[-1]
+    bases = {"1d": day - pd.Timedelta(days=1), **{name: day - ago for name, ago in PERIODS.items()}}
+    bases["ytd"] = pd.Timestamp(day.year - 1, 12, 31)
+    returns = period_returns(curve.to_frame("index"), bases).loc["index"].to_dict()
+    return curve.rename(symbol or "Equal weight"), {str(name): value for name, value in returns.items()}
+
+
 @dataclass(frozen=True)
 class Breadth:
     """How many symbols rose and fell in the session, and the shares and records of those for which they are known."""

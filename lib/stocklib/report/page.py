@@ -107,9 +107,11 @@ def _comparison(facts: Facts, compared: list[str]) -> Any:
 
 
 def _drawdown(facts: Facts, compared: list[str]) -> Any:
-    falls = {facts.benchmark.name: indicators.drawdown(facts.benchmark)}
-    # a benchmark that is a symbol falls as gold says
-    falls |= {symbol: facts.drawdowns[symbol].reindex(facts.benchmark.index) for symbol in compared}
+    name = str(facts.benchmark.name)
+    # of a symbol gold has it
+    index = {} if name in facts.drawdowns else {name: indicators.drawdown(facts.benchmark)}
+    symbols = dict.fromkeys([name, *compared] if not index else compared)
+    falls = index | {symbol: facts.drawdowns[symbol].reindex(facts.benchmark.index) for symbol in symbols}
     return plots.lines(pd.DataFrame(falls), unit="% below the high", height=_PAIR)
 
 

@@ -58,6 +58,7 @@
   const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
   function show(name) {
+    if (!bars[name]) return;
     symbol.value = name;
     candles();
   }
@@ -75,7 +76,8 @@
     if (link) show(link.dataset.symbol);
   });
   whenNear(stage, candles);
-  unpacked("charts").then((found) => { bars = found; if (shown.has(stage)) candles(); });
+  unpacked("charts").then((found) => { bars = found; if (shown.has(stage)) candles(); },
+    () => { stage.textContent = "This browser cannot unpack the charts: it lacks DecompressionStream, which browsers have since 2023."; });
 
   // ── a tile of the treemap leads to the chart; a sector zooms, as it does by itself ──
   hooks.set("treemap", (place) => {
@@ -152,7 +154,7 @@
       const at = axis.l2p(value), moved = Math.max(at, above + 16);
       above = moved;
       return {x: 1, xref: "paper", xanchor: "left", y: value, yref: "y", yshift: at - moved, showarrow: false, bgcolor: color,
-        borderpad: 1, font: {size: 11, color: "#ffffff"}, text: value.toLocaleString("en-US", shown)};
+        borderpad: 1, font: {size: 11, color: "#ffffff"}, text: value.toLocaleString("en-US", shown).replace("-", "−")};
     });
     Plotly.relayout(place, {annotations, "yaxis.title.standoff": 26});
   }
