@@ -375,17 +375,20 @@ def test_a_service_that_is_down_is_a_sentence(tmp_path: Path, verb: str) -> None
     assert "Traceback" not in told.stderr
 
 
-def test_what_a_verb_prints_below_a_progress_bar_still_reaches_its_file(tmp_path: Path) -> None:
+def test_a_line_of_the_log_is_above_the_progress_bar_and_not_in_it() -> None:
     code = (
-        "import click\nfrom workbench.cli.base import progress\n"
-        "with progress('symbols') as advance:\n    advance(1, 3, 'AAPL')\n    click.echo('a line')\n"
+        "import logging, sys, time\nfrom stocklib.logs import write_log\nfrom workbench.cli.base import progress\n"
+        "write_log(sys.stderr, level='INFO')\nlog = logging.getLogger('a')\n"
+        "with progress('symbols') as advance:\n    advance(1, 3, 'AAPL')\n    time.sleep(0.5)\n    log.info('within')\n"
+        "log.info('after')\n"
     )
     terminal, other = os.openpty()
-    with (tmp_path / "out.txt").open("w") as out:
-        subprocess.run([sys.executable, "-c", code], stdout=out, stderr=other, check=True)
+    subprocess.run([sys.executable, "-c", code], stdout=other, stderr=other, check=True)
     os.close(other)
-    shown = os.read(terminal, 100_000).decode()
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", os.read(terminal, 100_000).decode())
     os.close(terminal)
-    assert (tmp_path / "out.txt").read_text() == "a line\n"
-    assert "1/3 symbols" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
-    assert "a line" not in shown
+    assert "1/3 symbols" in shown.partition("within")[0]
+    lines = re.split(r"[\r\n]+", shown)
+    for text in ("within", "after"):
+        (line,) = [line for line in lines if line.rstrip().endswith(text)]
+        assert re.match(r"\d{4}-\d\d-\d\d .* INFO +a: ", line)

@@ -192,16 +192,26 @@ def progress(unit: str) -> Iterator[Callable[..., None]]:
 
     counts = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TextColumn(unit))
     times = (rich.TimeElapsedColumn(), rich.TextColumn("so far,"), rich.TimeRemainingColumn(), rich.TextColumn("left"))
-    console = Console(stderr=True)
-    # lines for this terminal go above the bar; those for a file or a pipe go there
-    to_terminal = sys.stdout.isatty()
-    with rich.Progress(*counts, *times, console=console, transient=True, redirect_stdout=to_terminal) as bar:
+    with rich.Progress(*counts, *times, console=Console(stderr=True), transient=True) as bar, _logging_above():
         task = bar.add_task("", total=None, visible=False)
 
         def advance(done: int, total: int | None = None, text: str = "") -> None:
             bar.update(task, completed=done, total=total, description=text, visible=done != total)
 
         yield advance
+
+
+@contextmanager
+def _logging_above() -> Iterator[None]:
+    """Log in the block to the stderr of the bar, which prints above it; that of before prints into it."""
+    before = [(one, one.stream) for one in logging.getLogger().handlers if type(one) is logging.StreamHandler]
+    try:
+        for handler, _ in before:
+            handler.setStream(sys.stderr)
+        yield
+    finally:
+        for handler, stream in before:
+            handler.setStream(stream)
 
 
 def _lines(unit: str) -> Callable[..., None]:
