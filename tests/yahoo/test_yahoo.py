@@ -23,6 +23,7 @@ from stocklib.errors import BadAnswer, DateRangeError, ParameterError, RateLimit
 from stocklib.quotes import SymbolMatch
 from stocklib.settings import read_settings
 from stocklib.yahoo import Yahoo, frames, yahoo_symbol
+from workbench import symbols
 
 # yfinance's own, which it will mend before pandas 4
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:yfinance.*")
@@ -283,30 +284,52 @@ def test_the_cache_stays_under_the_home(yahoo: Open, tmp_path: Path) -> None:
     assert list((tmp_path / "home" / "yfinance").glob("*.db"))
 
 
+# two rows of an answer to q=berkshire, without its scores
+BERKSHIRE = [
+    {
+        "symbol": "BRK-B",
+        "shortname": "Berkshire Hathaway Inc. New",
+        "longname": "Berkshire Hathaway Inc.",
+        "quoteType": "EQUITY",
+        "typeDisp": "Equity",
+        "exchange": "NYQ",
+        "sector": "Financial Services",
+        "sectorDisp": "Financial Services",
+        "industry": "Insurance—Diversified",
+        "industryDisp": "Insurance—Diversified",
+    },
+    {"symbol": "BRKHX", "shortname": "A fund", "quoteType": "MUTUALFUND", "typeDisp": "Fund"},
+]
+
+
 def test_a_search_brings_symbols_names_and_sectors_as_config_writes_them(yahoo: Open) -> None:
-    # two rows of an answer to q=berkshire, without its scores
-    found = [
-        {
-            "symbol": "BRK-B",
-            "shortname": "Berkshire Hathaway Inc. New",
-            "longname": "Berkshire Hathaway Inc.",
-            "quoteType": "EQUITY",
-            "typeDisp": "Equity",
-            "exchange": "NYQ",
-            "sector": "Financial Services",
-            "sectorDisp": "Financial Services",
-            "industry": "Insurance—Diversified",
-            "industryDisp": "Insurance—Diversified",
-        },
-        {"symbol": "BRKHX", "shortname": "A fund", "quoteType": "MUTUALFUND", "typeDisp": "Fund"},
-    ]
-    with serving(YahooServer(AAPL, found=found)) as server, yahoo(server) as source:
+    with serving(YahooServer(AAPL, found=BERKSHIRE)) as server, yahoo(server) as source:
         listed = source.search("berkshire")
     assert listed == [
         SymbolMatch("BRK.B", "Berkshire Hathaway Inc.", "Equity", "Financials", "Insurance—Diversified"),
         SymbolMatch("BRKHX", "A fund", "Fund"),
     ]
     assert server.asked[-1].query["q"] == "berkshire"
+
+
+def test_a_symbol_is_added_in_one_spelling_and_with_yahoos_sector(
+    yahoo: Open, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "config").mkdir()
+    watchlist = project / "config" / "stock_symbols.json"
+    watchlist.write_text('{"symbols": ["IBM"]}')
+    monkeypatch.chdir(project)
+    settings = read_settings(environ={"STOCKS_HOME": str(project / "home"), "HISTORY_SOURCE": "yfinance"})
+    with serving(YahooServer(UNKNOWN, status=404, found=BERKSHIRE)) as server:
+        monkeypatch.setattr("workbench.symbols.open_history", lambda settings: yahoo(server))
+        added, troubles = symbols.add(settings, ["brk-b", "BERKSHIRE"], say=print)
+    assert added == ["BRK.B"]
+    assert troubles == [
+        "yfinance knows no symbol BERKSHIRE. Did you mean BRK.B (Berkshire Hathaway Inc.) or BRKHX (A fund)?"
+    ]
+    assert watchlist.read_text() == '{"symbols": ["IBM", "BRK.B"]}'
+    sectors = (project / "config" / "sectors.csv").read_text(encoding="utf-8")
+    assert sectors == "symbol,sector,industry\nBRK.B,Financials,Insurance—Diversified\n"
 
 
 def test_a_symbol_is_priced_where_yahoo_has_a_recent_bar(yahoo: Open) -> None:
