@@ -160,6 +160,17 @@ def test_a_list_that_a_replay_made_is_not_edited(mine: Settings, config: Path) -
     assert sorted((path, path.read_bytes()) for path in config.rglob("*.json")) == before
 
 
+def test_files_that_cannot_be_read_are_named_before_anything_is_written(mine: Settings, config: Path) -> None:
+    with pytest.raises(SettingsError, match=r"there is no watchlist .*minne.json.* Did you mean mine\?"):
+        add(replace(mine, stocks_watchlist="minne"), "NVDA")
+    with pytest.raises(SettingsError, match=r"there is no watchlist"):
+        symbols.remove(replace(mine, stocks_watchlist="minne"), ["NVDA"], say=print)
+    (config / "sectors.csv").write_text("symbol;sector;industry\n")
+    with pytest.raises(SettingsError, match=r"sectors.csv must begin with the line symbol,sector,industry"):
+        add(mine, "NVDA")
+    assert mine.symbols == ["MSFT"]
+
+
 def test_the_list_shows_what_the_warehouse_holds(gold: Settings, config: Path) -> None:
     (config / "watchlists" / "five.json").write_text('{"symbols": ["IBM", "NVDA", "FB"]}')
     found, trouble = symbols.listed(replace(gold, root=config.parent, stocks_watchlist="five"))

@@ -17,7 +17,7 @@ from stocklib.quotes import SymbolMatch, check_symbol
 from stocklib.reference_data import read_sectors, write_sector
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
-from stocklib.watchlists import add_symbol, read_symbols, remove_symbol, watchlist_path
+from stocklib.watchlists import add_symbol, read_symbols, read_watchlist, remove_symbol, watchlist_path
 
 Say = Callable[[str], None]
 
@@ -67,7 +67,7 @@ def add(
 
     ``sector`` and ``industry`` win over the source's. One bad symbol does not stop the others.
     """
-    path = _own_list(settings)
+    path, stated = _own_list(settings), read_sectors(settings.root)
     added, troubles = [], []
     with open_history(settings) as source:
         for name in names:
@@ -78,7 +78,7 @@ def add(
                 continue
             verb = "is added to" if add_symbol(path, found.symbol) else "is already in"
             say(f"{_named(found)} {verb} {_shown(settings, path)}")
-            say(_add_sector(settings, found, sector, industry))
+            say(_add_sector(settings, found, sector, industry, stated.get(found.symbol)))
             added.append(found.symbol)
     return added, troubles
 
@@ -117,9 +117,10 @@ def _find(settings: Settings, source: HistorySource, name: str) -> SymbolMatch:
     raise SymbolError(f"{source.source} knows no symbol {symbol}{hint}")
 
 
-def _add_sector(settings: Settings, found: SymbolMatch, sector: str, industry: str) -> str:
-    """Write the sector that is given, else the source's where none is written; return a sentence about it."""
-    stated = read_sectors(settings.root).get(found.symbol)
+def _add_sector(
+    settings: Settings, found: SymbolMatch, sector: str, industry: str, stated: tuple[str, str] | None
+) -> str:
+    """Write the sector that is given, else the source's where none is ``stated``; return a sentence about it."""
     new = (sector or found.sector, industry or found.industry)
     if any(new) and (stated is None or sector or industry):
         write_sector(settings.root, found.symbol, *new)
@@ -130,7 +131,7 @@ def _add_sector(settings: Settings, found: SymbolMatch, sector: str, industry: s
 
 
 def _own_list(settings: Settings) -> Path:
-    """Return the file of the watchlist in use; ``SettingsError`` where a replay made it."""
+    """Return the file of the watchlist in use; ``SettingsError`` where it is malformed, or a replay made it."""
     if settings.demo:
         raise SettingsError(
             "the demo follows the symbols of the bars that it replays, and reads no list of yours: put your key into "
@@ -141,6 +142,7 @@ def _own_list(settings: Settings) -> Path:
             f"the list in use is that of the bars that the replay serves ({', '.join(settings.symbols[:10])}): add "
             "the symbol's bars to the file of REPLAY_DATA and run `stocks up`, or set STOCKS_WATCHLIST in .env to one"
         )
+    read_watchlist(settings.root, settings.stocks_watchlist)
     return watchlist_path(settings.root, settings.stocks_watchlist)
 
 
