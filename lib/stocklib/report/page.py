@@ -82,7 +82,7 @@ def _figures(facts: Facts, compared: list[str]) -> dict[str, Any]:
         lambda trace: trace.update(line={**pens[trace.name].to_plotly_json(), "width": 1.8})
     )
     if (there["market_cap"] > 0).any():
-        drawn["treemap"] = plots.treemap(there, unit=facts.currency, height=360 if len(there) <= 40 else 620)
+        drawn["treemap"] = plots.treemap(there, unit=facts.currency, height=300 if len(there) <= 40 else 620)
     if rows["ytd_return_percent"].notna().any():
         drawn["ytd"] = plots.ytd_bars(rows.reset_index(drop=True))
     if rows["volatility_30day_percent"].notna().any():
