@@ -68,6 +68,7 @@ def tearsheet(
         tiles=[name for name in table.index if name.endswith(" return %") or name in _TILES],
         rolling=_ROLLING,
         metrics=table,
+        band=metrics.sharpe_band(by_session(result.equity)) if title in alive else None,
         trades=result.trades.tail(_TRADES).to_dict("records"),
         parameters=parameters or {},
         unit=unit,
