@@ -26,15 +26,16 @@ def json_in(page: str, name: str) -> dict[str, Any]:
     """The JSON of a script element, packed or not."""
     found = re.search(rf'<script type="application/(json|gzip)" id="data-{name}">(.*?)</script>', page, re.S)
     assert found
-    return dict(json.loads(found.group(2) if found.group(1) == "json" else _unpacked(found.group(2))))
+    return dict(json.loads(found.group(2) if found.group(1) == "json" else unpacked(found.group(2))))
 
 
 def packed_in(page: str, name: str) -> str:
     """The JSON text of a packed script element."""
-    return _unpacked(page.split(f'id="data-{name}">')[1].split("<")[0])
+    return unpacked(page.split(f'id="data-{name}">')[1].split("<")[0])
 
 
-def _unpacked(text: str) -> str:
+def unpacked(text: str) -> str:
+    """What ``shell.packed`` packed, as JSON text."""
     return gzip.decompress(base64.b64decode(text)).decode()
 
 

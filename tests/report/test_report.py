@@ -18,12 +18,12 @@ import duckdb
 import pandas as pd
 import pytest
 import two_places
-from page_parts import SCROLL_THROUGH, json_in, own_text, packed_in, plotly_numbers
+from page_parts import SCROLL_THROUGH, json_in, own_text, packed_in, plotly_numbers, unpacked
 from recorded_gold import LAST, SYMBOLS, copy
 
 from stocklib import market
 from stocklib.errors import InputError, StocksError, SymbolError, VersionChanged, WarehouseError
-from stocklib.report import cards, write_report
+from stocklib.report import cards, charts, write_report
 from stocklib.report.facts import gather
 from stocklib.report.shell import part
 from stocklib.settings import Settings, read_settings
@@ -186,6 +186,26 @@ def test_the_bars_of_a_chart_are_those_of_prices(report: Path, gold: Settings) -
     mean = [step for step in coded["SMA 20"] if step is not None]
     assert len(mean) == len(bars) - 19
     assert sum(mean) / 100 == pytest.approx(bars["close"].tail(20).mean(), abs=0.00501)
+
+
+def test_where_room_is_short_every_symbol_keeps_its_last_bars(gold: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = gather(gold)
+    whole = json.loads(unpacked(charts.compact(facts, ["FB"])))
+    assert all("session" in chart for chart in whole.values())
+    monkeypatch.setattr(charts, "_BYTES", 12_000)
+    monkeypatch.setattr(charts, "_SESSIONS", 4)
+    made = charts.compact(facts, ["FB"])
+    assert len(made) <= 12_000 - 5 * 1_000
+    short = json.loads(unpacked(made))
+    assert list(short) == SYMBOLS
+    assert [symbol for symbol, chart in short.items() if "session" in chart] == ["FB"]
+    for symbol in SYMBOLS:
+        for column in ("places", "close", "volume", "EMA 50"):
+            last, before = (
+                list(itertools.accumulate(filter(None, of[symbol]["daily"][column]))) for of in (short, whole)
+            )
+            assert 1 < len(last) < len(before)
+            assert last[-1] == before[-1]
 
 
 def test_it_names_the_terms_of_the_data_and_its_version(report: Path) -> None:

@@ -76,6 +76,11 @@ def test_in_a_browser_it_sorts_searches_downloads_and_draws_any_symbol(
     page.wait_for(f"{candles}.data?.[0].name === 'S001'")
     assert page.ask(f"{candles}.data[0].close.at(-1)") == 0.0001
     assert page.ask(f"{candles}.layout.annotations.some((a) => Math.abs(parseFloat(a.text) - 0.0001) < 1e-9)")
+    # a hidden line has no label
+    labels = "document.querySelector('[data-figure=drawdown]').layout.annotations.length"
+    assert page.ask(labels) == 6
+    page.ask("void Plotly.restyle(document.querySelector('[data-figure=drawdown]'), {visible: 'legendonly'}, [1])")
+    page.wait_for(f"{labels} === 5")
     page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     page.ask("document.getElementById('download').click()")
     saved = tmp_path / f"market-{wide_market.LAST}.csv"

@@ -137,7 +137,12 @@
   }
 
   // ── the last value of each line, on the axis; labels that would overlap move apart ──
-  for (const name of ["comparison", "drawdown"]) hooks.set(name, (place) => label(place, 1));
+  for (const name of ["comparison", "drawdown"]) hooks.set(name, (place) => {
+    // a line that its legend hides has no label
+    place.removeAllListeners("plotly_restyle");
+    place.on("plotly_restyle", () => label(place, 1));
+    label(place, 1);
+  });
 
   function label(place, digits) {
     const axis = place._fullLayout.yaxis, found = [];
