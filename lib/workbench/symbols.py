@@ -67,7 +67,7 @@ def add(
 
     ``sector`` and ``industry`` win over the source's. One bad symbol does not stop the others.
     """
-    path, stated = _own_list(settings), read_sectors(settings.root)
+    path, stated = own_list(settings), read_sectors(settings.root)
     added, troubles = [], []
     with open_history(settings) as source:
         for name in names:
@@ -85,7 +85,7 @@ def add(
 
 def remove(settings: Settings, names: Iterable[str], *, say: Say) -> list[str]:
     """Remove symbols from the watchlist; return what went wrong. Their history stays in lake and warehouse."""
-    path = _own_list(settings)
+    path = own_list(settings)
     troubles = []
     for name in names:
         try:
@@ -130,7 +130,7 @@ def _add_sector(
     return "    sector: Unknown, unless its profile names an industry; --sector and --industry name them"
 
 
-def _own_list(settings: Settings) -> Path:
+def own_list(settings: Settings) -> Path:
     """Return the file of the watchlist in use; ``SettingsError`` where it is malformed, or a replay made it."""
     if settings.demo:
         raise SettingsError(

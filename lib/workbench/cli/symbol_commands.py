@@ -1,6 +1,7 @@
 """The watchlist: symbols list, add, remove, search."""
 
 import sys
+from contextlib import nullcontext
 
 import click
 
@@ -39,9 +40,13 @@ def list_symbols(settings: Settings, as_json: bool) -> None:
 @click.argument("text")
 def search_symbols(settings: Settings, text: str) -> None:
     """Search the source of history for a company's name or a symbol; exit status 1 when nothing matches."""
+    from workbench import embedded
     from workbench.symbols import search
 
-    found = search(settings, text)
+    # a replay is asked on this machine, and must run
+    replays = "replay" in embedded.wanted(settings)
+    with embedded.running(settings) if replays else nullcontext(settings) as ready:
+        found = search(ready, text)
     if found.empty:
         click.echo(f"nothing matches {text!r}: try a part of the company's name", err=True)
         sys.exit(1)
@@ -59,18 +64,21 @@ def add_symbols(settings: Settings, names: tuple[str, ...], sector: str, industr
     Safe to repeat. Exit status 1 when a symbol is unknown or its bars could not be fetched; the others are added.
     """
     from stocklib.pipeline.history import backfill
-    from workbench.symbols import add
+    from workbench import embedded
+    from workbench.symbols import add, own_list
 
-    added, troubles = add(settings, names, sector=sector, industry=industry, say=click.echo)
-    for trouble in troubles:
-        click.echo(trouble, err=True)
-    failed = bool(troubles)
-    if added and not no_backfill:
-        with progress("symbols") as advance:
-            result = backfill(settings, symbols=added, on_progress=advance)
-        click.echo(result)
-        click.echo("next: stocks load && stocks transform; a running `stocks stream` follows them after a restart")
-        failed = failed or bool(result.failed or result.unknown)
+    own_list(settings)
+    with embedded.running(settings) as ready:
+        added, troubles = add(ready, names, sector=sector, industry=industry, say=click.echo)
+        for trouble in troubles:
+            click.echo(trouble, err=True)
+        failed = bool(troubles)
+        if added and not no_backfill:
+            with progress("symbols") as advance:
+                result = backfill(ready, symbols=added, on_progress=advance)
+            click.echo(result)
+            click.echo("next: stocks load && stocks transform; a running `stocks stream` follows them after a restart")
+            failed = failed or bool(result.failed or result.unknown)
     sys.exit(1 if failed else 0)
 
 
