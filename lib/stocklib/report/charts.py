@@ -55,6 +55,8 @@ def _frame(bars: pd.DataFrame, unit: str) -> dict[str, Any]:
     empty.attrs = bars.attrs
     lines = dict.fromkeys(_LINES, empty["close"]) if "date" in bars else None
     figure = plain(plots.candlestick(empty, overlays=lines, selector=False, unit=unit, height=480))
+    # 0.0001 and 700,000, not 100µ and 700k
+    figure["layout"]["yaxis"] |= {"exponentformat": "none", "separatethousands": True}
     times = figure["data"][0]["x"]
     for trace in figure["data"]:
         for key in ("x", "y", *_PRICES):
