@@ -59,7 +59,8 @@ def environment_yml() -> str:
             lines.append(f'      - "{pin}; {where}"' if where else f"      - {pin}")
     for text in project["tool"]["uv"]["override-dependencies"]:
         name = Requirement(text).name
-        lines.append(f"      # uv.lock also overrides {name} to {locked[name]}")
+        what = f"overrides {name} to {locked[name]}" if name in locked else f"leaves out {name}: imports are faster"
+        lines.append(f"      # uv.lock also {what}")
     return _ENVIRONMENT_HEAD + "\n".join(lines) + "\n"
 
 
