@@ -5,11 +5,11 @@ from typing import Any, Generic
 
 import numpy as np
 import talib
-from numba import njit
 
 from stocklib.errors import InputError
 from stocklib.indicators.averages import exponential, sma
 from stocklib.indicators.columns import Floats, Values, by_memory, by_window, check_ranges, check_window, read
+from stocklib.indicators.windows import compiled
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def rsi(values: Values, window: int = 14) -> Values:
     [nan, nan, 100.0, 33.333333]
     """
     check_window(window, at_least=2)
-    return by_memory(lambda prices: _rsi(prices, window), values)
+    return by_memory(lambda prices: compiled(_rsi)(prices, window), values)
 
 
 def macd(values: Values, *, fast: int = 12, slow: int = 26, signal: int = 9) -> Macd[Values]:
@@ -93,7 +93,6 @@ def stochastic(
     return Stochastic(k, sma(k, signal))
 
 
-@njit(cache=True)
 def _rsi(prices, window):  # type: ignore[no-untyped-def]
     answer, latest = np.full(len(prices), np.nan), np.nan
     rises, falls = 0.0, 0.0

@@ -9,10 +9,10 @@ Arrays are bars × symbols; a window that is not full, or holds a NaN, gives NaN
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -46,11 +46,19 @@ def covariance(mine: Floats, theirs: Floats, window: int, *, ddof: int) -> Float
 def _by_window(work: Callable[..., Any], window: int, *arrays: Floats) -> Floats:
     answer = np.full(arrays[0].shape, np.nan, order="F")
     if len(answer) >= window:
-        work(*(np.asfortranarray(array) for array in arrays), window, answer)
+        compiled(work)(*(np.asfortranarray(array) for array in arrays), window, answer)
     return answer
 
 
-@njit(cache=True)
+@cache
+def compiled(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of arrays compiled. Programs that only draw do not wait 0.7 s for numba, imported here."""
+    from numba import njit
+
+    made: Callable[..., Any] = njit(cache=True)(work)
+    return made
+
+
 def _total(values, window, answer):  # type: ignore[no-untyped-def]
     ends = np.empty(window)
     starts = len(values) - window + 1
@@ -67,7 +75,6 @@ def _total(values, window, answer):  # type: ignore[no-untyped-def]
                 answer[middle + place - 1, symbol] = ends[place] + begun
 
 
-@njit(cache=True)
 def _ramp(values, window, answer):  # type: ignore[no-untyped-def]
     """Σ (place in the window, from 1) × value."""
     ends = np.empty(window)
@@ -88,7 +95,6 @@ def _ramp(values, window, answer):  # type: ignore[no-untyped-def]
                 answer[middle + place - 1, symbol] = ends[place] + (window - place) * begun + ramp
 
 
-@njit(cache=True)
 def _squares(values, window, answer):  # type: ignore[no-untyped-def]
     """Σ (x - mean of x)², each end's by Welford's formula and both together by Chan's.
 
@@ -117,7 +123,6 @@ def _squares(values, window, answer):  # type: ignore[no-untyped-def]
                 answer[middle + place - 1, symbol] = ends[place] + summed + part
 
 
-@njit(cache=True)
 def _products(mine, theirs, window, answer):  # type: ignore[no-untyped-def]
     """Σ (x - mean of x) (y - mean of y), as ``_squares``."""
     x_means, y_means, ends = np.empty(window), np.empty(window), np.empty(window)
