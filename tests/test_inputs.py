@@ -279,7 +279,6 @@ OVER_TIME: Calls = {
     "monthly_returns": lambda f: plots.monthly_returns(f["close"]),
     "return_distribution": lambda f: plots.return_distribution(f["close"]),
     "rolling_metrics": lambda f: plots.rolling_metrics({"A": f["close"]}, window=5, benchmark=f["open"]),
-    "yearly_bars": lambda f: plots.yearly_bars({"A": f["close"], "B": f["open"]}),
     "yearly_returns": lambda f: plots.yearly_returns({"A": f["close"], "B": f["open"]}),
 }
 NUMBERS_ALONE: Calls = {

@@ -274,7 +274,7 @@ def test_months_and_years_of_the_heat_map_multiply_up() -> None:
 def test_years_stand_side_by_side_and_a_first_session_alone_is_none() -> None:
     days = pd.to_datetime(["2009-12-31", "2010-12-31", "2011-12-30", "2012-03-01"])
     curves = {"A": pd.Series([100.0, 120.0, 90.0, 99.0], days), "B": pd.Series([10.0, 11.0, 11.0, 5.5], days)}
-    drawn = plots.yearly_bars(curves)
+    drawn = plots.bars(plots.yearly_returns(curves), unit="%")
     assert [(trace.name, list(trace.x)) for trace in drawn.data] == [(name, ["2010", "2011", "2012"]) for name in "AB"]
     assert [list(trace.y) for trace in drawn.data] == [pytest.approx([20, -25, 10]), pytest.approx([10, 0, -50])]
     assert list(plots.monthly_heatmap(curves["A"]).data[0].y) == ["2010", "2011", "2012"]
@@ -331,7 +331,7 @@ def test_a_figure_says_small_which_version_of_the_data_it_shows(gold: Settings) 
         plots.comparison(bars),
         plots.equity_curve({"Hold": worth}),
         plots.monthly_heatmap(worth),
-        plots.yearly_bars({"Hold": worth}),
+        plots.bars(plots.yearly_returns({"Hold": worth}), unit="%"),
         plots.return_distribution(worth),
         plots.rolling_metrics({"Hold": worth}),
         plots.correlation_matrix(closes),
@@ -357,7 +357,7 @@ NAME = '<a href="https://example.org">x</a>'
         lambda f: plots.kpis(f.assign(current_price=2.0, change_amount=1.0).head(1), unit=NAME),
         lambda f: plots.equity_curve({NAME: f.set_index("date")["close"]}),
         lambda f: plots.rolling_metrics({NAME: f.set_index("date")["close"]}, window=2, title=NAME),
-        lambda f: plots.yearly_bars({NAME: f.set_index("date")["close"]}, title=NAME),
+        lambda f: plots.bars(pd.DataFrame({NAME: f["close"], "B": f["close"]}, [NAME] * 3), unit=NAME, title=NAME),
         lambda f: plots.correlation_matrix(pd.DataFrame({NAME: f["close"], "B": f["close"]})),
         lambda f: plots.sweep_heatmap(f.rename(columns={"open": NAME}), NAME, "high", "close", title=NAME),
     ],
@@ -384,7 +384,6 @@ def test_a_name_is_never_markup(draw: Callable[[pd.DataFrame], Any]) -> None:
         (lambda f: plots.ytd_bars(f), "lacks ytd_return_percent"),
         (lambda f: plots.equity_curve({}), "at least one"),
         (lambda f: plots.monthly_heatmap(f["close"]), "by date"),
-        (lambda f: plots.yearly_bars({}), "at least one"),
         (lambda f: plots.rolling_metrics({"A": f.set_index("date")["close"]}), "more than 63"),
         (lambda f: plots.correlation_matrix(f[["close"]]), "two symbols"),
         (lambda f: plots.sweep_heatmap(f, "open", "high"), "lacks Sharpe"),

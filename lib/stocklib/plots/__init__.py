@@ -17,15 +17,19 @@ from stocklib.plots.matrices import correlation_matrix, sweep_heatmap
 from stocklib.plots.menus import choose
 from stocklib.plots.palette import DOWN, PALETTE, UP
 from stocklib.plots.panels import comparison, kpis, treemap, volatility_bars, ytd_bars
-from stocklib.plots.returns import monthly_heatmap, monthly_returns, return_distribution, rolling_metrics
-from stocklib.plots.tables import Styled, styled
-from stocklib.plots.years import yearly_bars, yearly_returns
+from stocklib.plots.returns import (
+    monthly_heatmap,
+    monthly_returns,
+    return_distribution,
+    rolling_metrics,
+    yearly_returns,
+)
+from stocklib.plots.tables import styled
 
 __all__ = [
     "DOWN",
     "PALETTE",
     "UP",
-    "Styled",
     "bars",
     "candlestick",
     "choose",
@@ -46,7 +50,6 @@ __all__ = [
     "template",
     "treemap",
     "volatility_bars",
-    "yearly_bars",
     "yearly_returns",
     "ytd_bars",
 ]

@@ -1,6 +1,7 @@
 """Several figures as one, with a menu that chooses which is shown: in a notebook, an executed copy and a page alike."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -9,7 +10,7 @@ from stocklib.indicators.columns import check_type
 from stocklib.plots.house import text
 
 _ROOM, _TITLE = 46, 36
-_PARTS = ("xaxis", "yaxis", "yaxis2", "yaxis3", "shapes", "annotations", "height")
+_PARTS = ("xaxis", "yaxis", "yaxis2", "yaxis3", "shapes", "annotations")
 
 
 def choose(figures: Mapping[str, go.Figure], *, first: str | None = None) -> go.Figure:
@@ -29,25 +30,16 @@ def choose(figures: Mapping[str, go.Figure], *, first: str | None = None) -> go.
         drawn.add_traces([trace.update(visible=name == shown) for trace in go.Figure(one).data])
     owners = [name for name, one in figures.items() for _ in one.data]
     above = (drawn.layout.margin.t or 0) - (_TITLE if drawn.layout.title.text else 0)
-    names = list(figures)
-    menu = {
-        "buttons": [_button(name, figures[name], owners) for name in names],
-        "active": names.index(shown),
-        "x": 0,
-        "xanchor": "left",
-        "y": 1,
-        "yanchor": "bottom",
-        "pad": {"b": above + 4},
-    }
-    drawn.update_layout(updatemenus=[menu], margin={"t": above + _ROOM}, title=None)
-    return drawn.update_layout(height=_height(drawn))
+    buttons = [_button(name, one, owners) for name, one in figures.items()]
+    place = {"x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "pad": {"b": above + 4}}
+    active = list(figures).index(shown)
+    height = buttons[active]["args"][1]["height"]
+    menu = {"buttons": buttons, "active": active, **place}
+    return drawn.update_layout(updatemenus=[menu], margin={"t": above + _ROOM}, title=None, height=height)
 
 
-def _height(drawn: go.Figure) -> float:
-    return (drawn.layout.height or 420) + _ROOM
-
-
-def _button(name: str, figure: go.Figure, owners: list[str]) -> dict[str, object]:
+def _button(name: str, figure: go.Figure, owners: list[str]) -> dict[str, Any]:
     layout = figure.to_plotly_json()["layout"]
-    parts: dict[str, object] = {part: layout[part] for part in _PARTS if part in layout} | {"height": _height(figure)}
-    return {"label": text(name), "method": "update", "args": [{"visible": [owner == name for owner in owners]}, parts]}
+    parts = {part: layout[part] for part in _PARTS if part in layout}
+    parts["height"] = layout.get("height", 420) + _ROOM
+    return {"label": text(name), "method": "update", "args": [{"visible": [one == name for one in owners]}, parts]}

@@ -44,6 +44,19 @@ def monthly_returns(values: pd.Series) -> pd.DataFrame:
     return months[1:] if len(months) > 1 and days.year[1] > days.year[0] else months
 
 
+def yearly_returns(curves: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Return what each year brought, in percent: years × curves. It is the ``Year`` of ``monthly_returns``.
+
+    >>> days = pd.to_datetime(["2011-12-30", "2012-06-29", "2012-12-31", "2013-01-31"])
+    >>> yearly_returns({"A": pd.Series([100.0, 105.0, 110.0, 99.0], days)}).round(6)["A"].to_dict()
+    {2012: 10.0, 2013: -10.0}
+    """
+    read = read_curves(curves)
+    found = pd.DataFrame({name: monthly_returns(values)["Year"] for name, values in read.items()})
+    found.attrs = next(iter(read.values())).attrs if read else {}
+    return found
+
+
 def monthly_heatmap(values: pd.Series, *, title: str | None = None, height: int | None = None) -> go.Figure:
     """``monthly_returns`` as a heat map: blue rose, vermilion fell; the year's own return at the right."""
     months = monthly_returns(values)

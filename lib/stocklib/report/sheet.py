@@ -98,8 +98,8 @@ def _figures(results: Results, alive: Results, prices: pd.DataFrame | None, unit
     if alive:
         daily = {name: by_session(result.equity) for name, result in alive.items()}
         values, *benchmarks = daily.values()
-        if len(plots.yearly_returns(daily)) >= _YEARS:
-            drawn["years"] = plots.yearly_bars(daily, height=260)
+        if len(years := plots.yearly_returns(daily)) >= _YEARS:
+            drawn["years"] = plots.bars(years, unit="%", height=260)
         drawn["months"] = plots.monthly_heatmap(values)
         drawn["returns"] = plots.return_distribution(values, height=340)
         if len(values) > 2 * _ROLLING:

@@ -31,8 +31,7 @@ def metrics_table(results: Results) -> pd.DataFrame:
     """Return every metric, a column a result; NaN where it cannot be had."""
     benchmark = list(results.values())[1].equity if len(results) > 1 else None
     table = backtest.summary(results, benchmark if all(r.ruined is None for r in results.values()) else None)
-    more = {name: _more(result) for name, result in results.items()}
-    added = pd.DataFrame(more)
+    added = pd.DataFrame({name: _more(result) for name, result in results.items()})
     order = [name for row in table.index for name in (row, *_AFTER.get(row, ()))]
     order += [name for name in added.index if name not in order]
     return pd.concat([table, added]).reindex(order).dropna(how="all")
