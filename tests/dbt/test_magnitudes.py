@@ -29,10 +29,12 @@ from landed import (
     utc,
 )
 from landed import dividends as paid
+from page_parts import json_in
 from pyarrow import parquet
 from story import Story
 
 from stocklib import market
+from stocklib.report import write_report
 from stocklib.sessions import previous_session, sessions
 from stocklib.warehouse import open_warehouse
 
@@ -371,6 +373,14 @@ def test_what_reads_gold_takes_numbers_of_any_size(market_of_today: Story, tmp_p
     assert (prices[["open", "high", "low", "close"]].dtypes == "float64").all()
     assert prices["close"].max() > 1e13
     assert two_places.disagreements(settings) == []
+    page = write_report(settings, path=tmp_path / "report.html").read_text(encoding="utf-8")
+    drawn = json_in(page, "charts")
+    shown = market.symbols(settings=settings)
+    assert all(symbol in drawn or "no bar since" in page for symbol in shown)
+    for symbol in ("WILD", "RVRS"):
+        closes = market.prices(symbol, settings=settings)["close"]
+        daily = drawn[symbol]["daily"]
+        assert sum(filter(None, daily["close"])) / 10 ** daily["digits"] == pytest.approx(closes.iloc[-1], rel=1e-3)
     written = open_warehouse(settings).export(tmp_path, fmt="parquet")
     assert {"gold_treechart", "quarantined_actions", "quarantined_profiles"} <= {path.stem for path in written}
     assert parquet.read_schema(tmp_path / "gold_treechart.parquet").field("market_cap").type == pa.decimal128(36, 6)

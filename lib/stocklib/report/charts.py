@@ -89,7 +89,7 @@ def _coded(bars: pd.DataFrame, axis: pd.DatetimeIndex) -> dict[str, Any]:
     """
     low, high = float(bars["low"].min()), float(bars["high"].max())
     # four digits that count, and no more than a double holds
-    digits = min(2 if low >= 1 else 3 - math.floor(math.log10(low)), 14 - math.ceil(math.log10(high)))
+    digits = min(2 if low >= 1 else 3 - math.floor(math.log10(low)), math.floor(math.log10(2**53 / high)))
     coded = {name: _differences(bars[name] * 10.0**digits) for name in [*_PRICES, *_LINES] if name in bars}
     coded["volume"] = _differences(bars["volume"]) if bars["volume"].notna().any() else []
     return {"digits": digits, "places": _differences(axis.get_indexer(pd.Index(bars[_when(bars)]))), **coded}
