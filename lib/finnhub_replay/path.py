@@ -9,6 +9,7 @@ prices between are rounded to cents, those below a dollar to four significant di
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +25,19 @@ _AUCTION = 8.2
 
 @dataclass(frozen=True)
 class SessionPath:
-    """The prices of one session: ``price[k]`` is that of ``k`` seconds after the open, the last one the close.
-
-    ``high`` and ``low`` are the extremes up to then.
-    """
+    """The prices of one session: ``price[k]`` is that of ``k`` seconds after the open, the last one the close."""
 
     price: Floats
-    high: Floats
-    low: Floats
+
+    @cached_property
+    def high(self) -> Floats:
+        """The highest price up to each second."""
+        return np.maximum.accumulate(self.price)
+
+    @cached_property
+    def low(self) -> Floats:
+        """The lowest price up to each second."""
+        return np.minimum.accumulate(self.price)
 
 
 def session_path(bar: Bar, seconds: int) -> SessionPath:
@@ -42,8 +48,7 @@ def session_path(bar: Bar, seconds: int) -> SessionPath:
     >>> [price.item() for price in (path.price[0], path.price.max(), path.price.min(), path.price[-1])]
     [514.75, 518.13, 505.58, 509.79]
     """
-    prices = _prices(bar, seconds)
-    return SessionPath(prices, np.maximum.accumulate(prices), np.minimum.accumulate(prices))
+    return SessionPath(_prices(bar, seconds))
 
 
 def minute_volumes(volume: int, minutes: int) -> NDArray[np.int64]:
