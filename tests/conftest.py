@@ -51,7 +51,7 @@ KAFKA = os.environ.get("STOCKS_TEST_KAFKA", "")
 
 # What is built once for several files: these run in one process, one file after the other.
 GROUPS = {
-    "year": ("test_descriptions.py", "test_oracle.py"),
+    "year": ("test_contracts.py", "test_descriptions.py", "test_oracle.py"),
 }
 
 

@@ -176,7 +176,8 @@ def silver_events(settings: Settings) -> list[tuple[str, str, int]]:
     load(settings)
     warehouse = open_warehouse(settings)
     with warehouse.writing():
-        result = warehouse.dbt(["build", "--select", "+stg_stock_quotes_cleaned", "--resource-type", "model", "seed"])
+        wanted = ["build", "--select", "+stg_stock_quotes_cleaned", "--resource-type", "model", "seed"]
+        result = warehouse.dbt(wanted, keep=True)
     assert result.success, result.failures
     events = _ask(
         settings, "select coalesce(run_id, ''), symbol, coalesce(cast(seq as bigint), 0) from silver.int_quote_events"

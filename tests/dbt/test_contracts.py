@@ -51,7 +51,7 @@ def broken(tmp_path: Path) -> Story:
 def build_hours(story: Story, *arguments: str) -> DbtResult:
     warehouse = open_warehouse(story.settings)
     with warehouse.writing():
-        return warehouse.dbt(["run", "--select", "dim_time", *arguments])
+        return warehouse.dbt(["run", "--select", "dim_time", *arguments], keep=True)
 
 
 def test_a_whole_build_refuses_another_type_than_the_contract_says(broken: Story) -> None:

@@ -98,7 +98,7 @@ def test_foreign_messages_block_no_publish_and_are_all_accounted_for(service_env
     with warehouse.writing():
         wanted = ["--select", "+stg_stock_quotes_cleaned", "+int_trade_events"]
         kinds = [word for kind in ("model", "seed") for word in ("--resource-type", kind)]
-        assert warehouse.dbt(["build", *wanted, *kinds]).success
+        assert warehouse.dbt(["build", *wanted, *kinds], keep=True).success
         prepublish_check.check(settings, warehouse, since=0, upto=warehouse.newest_load())
         states = "select distinct symbol, seq from silver.int_quote_events where reject_reason is null"
         assert {row[1] for row in warehouse.read(states, [])} == {None, 1, 900, 10**12}
