@@ -52,7 +52,7 @@ def _by_window(work: Callable[..., Any], window: int, *arrays: Floats) -> Floats
 
 @cache
 def compiled(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of arrays compiled. Programs that only draw do not wait 0.7 s for numba, imported here."""
+    """Return a function of arrays compiled. Programs that only draw do not wait for numba, imported here."""
     from numba import njit
 
     made: Callable[..., Any] = njit(cache=True)(work)
