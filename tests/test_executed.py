@@ -9,8 +9,10 @@ import pytest
 from chromium import Page, browser, find
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from page_parts import own_text
 
 from stocklib.errors import NotebookFailed
+from stocklib.report.replay import read_replay
 from stocklib.settings import Settings, read_settings
 from workbench import executed, runner
 from workbench.cli import main
@@ -84,6 +86,15 @@ def test_the_verbs_run_and_runs_name_the_copy_and_the_page(project: Settings) ->
     shown = CliRunner().invoke(main, ["runs"], env=environ)
     assert "dip name=AAPL" in shown.output
     assert str(page) in shown.output
+
+
+def test_the_page_says_plainly_that_the_published_data_is_a_replay(project: Settings, gold: Settings) -> None:
+    done = runner.run(project, "my/ideas/dip")
+    # nothing is published yet
+    assert read_replay(project) is None
+    assert "Replayed" not in own_text(executed.write_page(done.path).read_text(encoding="utf-8"))
+    page = executed.write_page(done.path, replay=read_replay(gold)).read_text(encoding="utf-8")
+    assert "<strong>Replayed market data: 14 December 2012.</strong> Recorded prices (14 February 2005 to" in page
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 
 from stocklib.host import extra
 from stocklib.report import shell
+from stocklib.report.replay import Replay
 from stocklib.settings import Settings
 from workbench.runner import last_text
 
@@ -89,10 +90,11 @@ def _failure(notebook: Any) -> str:
     return next(errors, "")
 
 
-def write_page(copy: Path) -> Path:
+def write_page(copy: Path, *, replay: Replay | None = None) -> Path:
     """Write an executed copy as one self-contained HTML file next to it, and return the page's path.
 
-    Figures follow the reader's light or dark mode; code is folded. The page makes no request.
+    Figures follow the reader's light or dark mode; code is folded. The page makes no request. Where a ``replay`` is
+    published it says so.
     """
     import nbformat
 
@@ -109,6 +111,7 @@ def write_page(copy: Path) -> Path:
         facts=[fact for fact in (copy.stem, began, *given) if fact],
         cells=cells,
         code_style=_code_style(),
+        replay=replay,
     )
     return shell.write_page(copy.with_suffix(".html"), page)
 

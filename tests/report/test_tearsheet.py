@@ -329,6 +329,17 @@ def test_the_verb_writes_the_same_numbers(gold: Settings, rule: Result, tmp_path
     assert shown["price return %"][0] == number(100 * (rule.equity.iloc[-1] / rule.equity.iloc[0] - 1), 2)
 
 
+def test_it_says_plainly_that_a_replay_is_one(gold: Settings, sheet: Path, tmp_path: Path) -> None:
+    banner = "<strong>Replayed market data: 14 December 2012.</strong> Recorded prices (14 February 2005 to"
+    page, _ = sheet_of(gold, tmp_path / "replayed.html", "buy_and_hold")
+    assert banner in page
+    live = copy(gold, tmp_path / "home", "update ops.warehouse_source set kind = 'live'")
+    page, _ = sheet_of(live, tmp_path / "live.html", "buy_and_hold")
+    assert "Replayed" not in page
+    # of frames of one's own nothing is known
+    assert "Replayed" not in own_text(sheet.read_text(encoding="utf-8"))
+
+
 def sheet_of(settings: Settings, path: Path, *arguments: str) -> tuple[str, dict[str, list[str]]]:
     """The page that the verb writes, and its metrics."""
     told = ["tearsheet", *arguments, "--commission-bps", "0", "--slippage-bps", "0", "--out", str(path)]

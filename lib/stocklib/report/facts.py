@@ -14,8 +14,9 @@ from stocklib.reference_data import read_symbol_changes
 from stocklib.report.delivery import Delivery, read_delivery
 from stocklib.report.earlier_session import at_close, then_by_now
 from stocklib.report.measures import Breadth, benchmark_of, breadth, measures, panel
+from stocklib.report.replay import replayed_prices
 from stocklib.report.stale import mark
-from stocklib.settings import MADE_BARS, Settings
+from stocklib.settings import Settings
 from stocklib.warehouse import Reader, open_warehouse
 from stocklib.warehouse.cost import Cost, midnight
 from stocklib.warehouse.data_terms import terms_of
@@ -125,7 +126,7 @@ def _gather(settings: Settings, day: date | None, chosen: Sequence[str], benchma
         session_date=last_date.date(),
         is_final=bool(of_today["is_final"].all()),
         is_replay=market.is_replay(settings=settings),
-        replayed=_replayed(settings),
+        replayed=replayed_prices(settings),
         data_version=version,
         currency=_common(symbols["currency"]),
         # the ledger counts up to now, so it does not describe an earlier session
@@ -134,13 +135,6 @@ def _gather(settings: Settings, day: date | None, chosen: Sequence[str], benchma
         terms=terms_of(look),
         costs=open_warehouse(settings).costs(since=midnight(datetime.now(UTC)) - _COST_REACH) if is_newest else [],
     )
-
-
-def _replayed(settings: Settings) -> str:
-    path = settings.replay_bars
-    if path is None:
-        return "Recorded prices"
-    return "Made-up prices" if path == settings.home / MADE_BARS else f"The prices of {path.name}"
 
 
 def _drawn(look: Reader, settings: Settings, closes: pd.DataFrame, name: str) -> str:

@@ -13,6 +13,7 @@ from stocklib.errors import InputError
 from stocklib.indicators.columns import check_type
 from stocklib.indicators.times import session_days
 from stocklib.plots.house import day_text
+from stocklib.report.replay import Replay
 from stocklib.report.sheet_tables import Results, gains_table, metrics_table, sessions_table, years_table
 from stocklib.report.shell import page, plain, write_page
 
@@ -32,11 +33,13 @@ def tearsheet(
     prices: pd.DataFrame | None = None,
     parameters: Mapping[str, Any] | None = None,
     unit: str = "USD",
+    replay: Replay | None = None,
 ) -> Path:
     """Write what a backtest did, whole or not at all; returns where it is.
 
     Figures, metrics against a ``benchmark`` (another result over the same sessions), trades, costs, ``parameters`` and
-    the data's version. With the ``prices`` of one symbol its trades are drawn on the candles.
+    the data's version. With the ``prices`` of one symbol its trades are drawn on the candles. Of the prices of a
+    ``replay`` the page says so.
     """
     check_type("the result", result, backtest.Result, expected="what `backtest.run` returns")
     if prices is not None:
@@ -72,6 +75,7 @@ def tearsheet(
         trades=result.trades.tail(_TRADES).to_dict("records"),
         parameters=parameters or {},
         unit=unit,
+        replay=replay,
         written_at=datetime.now(UTC),
     )
     return write_page(Path(path), made)

@@ -50,6 +50,7 @@ def tearsheet(settings: Settings, strategy: str, out: Path | None, **options: An
     my_rules.py:dip. That file runs with your rights.
     """
     from stocklib.report import sheet
+    from stocklib.report.replay import read_replay
     from stocklib.report.strategies import try_strategy
 
     trial = try_strategy(settings, strategy, **options)
@@ -61,5 +62,6 @@ def tearsheet(settings: Settings, strategy: str, out: Path | None, **options: An
         benchmark_name=trial.benchmark_name,
         prices=trial.prices,
         parameters=trial.parameters,
+        replay=read_replay(settings),
     )
     click.echo(written)

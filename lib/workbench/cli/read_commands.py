@@ -155,6 +155,7 @@ def report(
 @click.option("--html", "as_page", is_flag=True, help="Also write the executed copy as one HTML file to send.")
 def run_notebook(settings: Settings, name: str | None, given: dict[str, str], as_page: bool) -> None:
     """Run a notebook headlessly: a name, my/NAME or a path; without one, list them with their parameters."""
+    from stocklib.report.replay import read_replay
     from workbench import executed, runner
 
     if name is None:
@@ -164,7 +165,7 @@ def run_notebook(settings: Settings, name: str | None, given: dict[str, str], as
     click.echo(done.result)
     click.echo(f"the executed copy: {done.path}")
     if as_page:
-        click.echo(f"the page: {executed.write_page(done.path)}")
+        click.echo(f"the page: {executed.write_page(done.path, replay=read_replay(settings))}")
 
 
 @verb("runs")
