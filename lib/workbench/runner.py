@@ -268,6 +268,8 @@ def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser:
     command = [sys.executable, "-m", "jupyterlab", f"--ip={host}", f"--port={port}"]
     command += [f"--ServerApp.root_dir={settings.root / 'notebooks'}", f"--LabApp.user_settings_dir={_lab(settings)}"]
     command += ["--KernelManager.transport=ipc", "--LabApp.default_url=/lab/tree/start_here.ipynb"]
+    # what a reader of notebooks has no use for
+    command += [f"--ContentsManager.hide_globs={name}" for name in ("__pycache__", "conftest.py")]
     if not browser:
         command.append("--no-browser")
     if os.geteuid() == 0:  # in a container

@@ -54,6 +54,10 @@ class LookAheadCheck:
             f"{len(self.futures_from)} of them, {_range(self.futures_from)}.\n{_BLIND}"
         )
 
+    def _repr_html_(self) -> str:
+        """Return the sentences as paragraphs, which a notebook wraps at words; only dates and numbers vary."""
+        return "".join(f"<p>{sentence}</p>" for sentence in repr(self).splitlines())
+
 
 def check_no_look_ahead(prices: pd.DataFrame, strategy: Strategy, *, cuts: int = 10) -> LookAheadCheck:
     """Run a strategy again with a missing and with another future; ``InputError`` when a past decision differs.
