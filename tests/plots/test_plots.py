@@ -240,7 +240,7 @@ def test_a_sharpe_ratio_of_what_does_not_vary_is_not_drawn() -> None:
 
 
 def test_a_range_can_be_chosen_and_trades_are_marked(gold: Settings) -> None:
-    bars = market.prices("AAPL", date(2012, 1, 3), settings=gold)
+    bars = market.prices("AAPL", date(2005, 2, 14), settings=gold)
     result = run(bars, sma_crossover(bars, 10, 30))
     figure = plots.candlestick(bars, trades=result.trades)
     assert [each.label for each in figure.layout.xaxis.rangeselector.buttons] == ["1 m", "3 m", "6 m", "1 y", "all"]
@@ -250,6 +250,9 @@ def test_a_range_can_be_chosen_and_trades_are_marked(gold: Settings) -> None:
     assert "ended by" in exit.hovertemplate
     for without in (plots.candlestick(bars.tail(20)), plots.candlestick(bars, selector=False)):
         assert not without.layout.xaxis.rangeselector.buttons
+    # these begin a day after the last button's range would: it and "all" would show the same
+    half = plots.candlestick(bars[bars["date"] >= "2012-06-15"])
+    assert [each.label for each in half.layout.xaxis.rangeselector.buttons] == ["1 m", "3 m", "all"]
 
 
 def long_series() -> pd.Series:
@@ -287,8 +290,32 @@ def test_a_distribution_counts_every_return_and_marks_the_tail(gold: Settings) -
     assert sum(bars.y) == len(close) - 1
     assert sum(normal.y) * (normal.x[1] - normal.x[0]) == pytest.approx((len(close) - 1) * bars.width / 0.94, rel=0.03)
     assert f"{metrics.value_at_risk(close):.2f}".replace("-", "−") in figure.layout.annotations[0].text
+    # the label of VaR reaches over the line of CVaR, which ends below it; both stand left of the bars around 0
+    var, cvar = figure.layout.annotations
+    assert [line.y1 for line in figure.layout.shapes] == [var.y, cvar.y] == [1, 0.88]
+    assert (var.xanchor, cvar.xanchor, var.x > cvar.x) == ("right", "right", True)
     flat = plots.return_distribution(pd.Series(1.0, close.index))
     assert len(flat.data) == 1
+
+
+def test_the_bar_that_holds_zero_has_no_colour_of_a_gain_or_a_loss() -> None:
+    days = pd.bdate_range("2012-01-02", periods=41)
+    changes = [0.0] * 20 + [0.02, -0.01] * 10
+    bars = plots.return_distribution(pd.Series(100 * np.cumprod([1.0, *(1 + np.array(changes))]), days)).data[0]
+    colours = dict(zip(zip(bars.customdata[:, 0].round(2), bars.y, strict=True), bars.marker.color, strict=True))
+    there = {edge: colour for (edge, count), colour in colours.items() if count}
+    assert list(there.values()) == [plots.DOWN, LEVEL, plots.UP]
+
+
+def test_a_benchmark_is_grey_wherever_accounts_are_compared() -> None:
+    values = long_series()
+    both = {"Rule": values, "Hold": values**0.5}
+    figures = [plots.equity_curve(both), plots.rolling_metrics(both, window=20, benchmark=values)]
+    lines = [trace for figure in figures for trace in figure.data]
+    colours = [trace.line.color for trace in lines]
+    assert colours == [plots.UP] * 2 + [LEVEL] * 2 + [plots.UP] * 3 + [LEVEL] * 3
+    years = plots.bars(plots.yearly_returns(both), unit="%")
+    assert [trace.marker.color for trace in years.data] == [plots.UP, LEVEL]
 
 
 def test_rolling_figures_begin_when_their_window_is_full() -> None:

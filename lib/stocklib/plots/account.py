@@ -8,22 +8,22 @@ import plotly.graph_objects as go
 from stocklib.errors import InputError
 from stocklib.plots.house import dress, figure, line, stack, stamp, text, time_axis
 from stocklib.plots.inputs import read_curve, read_curves
+from stocklib.plots.palette import ACCOUNTS
 
 
 def equity_curve(
     curves: Mapping[str, pd.Series], *, title: str | None = None, unit: str = "USD", height: int = 480
 ) -> go.Figure:
-    """Draw named series of an account's value by date, the strategy first, above their drawdowns."""
+    """Draw named series of an account's value by date above its drawdown: a strategy, its benchmark in grey, more."""
     curves = read_curves(curves)
     if not curves:
         raise InputError("an equity curve needs at least one named series with values")
     drawn = go.Figure()
     for number, (name, values) in enumerate(curves.items()):
         below = {"yaxis": "y2", "showlegend": False, "fill": "tozeroy" if number == 0 else None}
-        drawn.add_trace(line(values, number, name=text(name), hover=f"%{{y:,.2f}} {text(unit)}"))
-        drawn.add_trace(
-            line(_below_high(values), number, name=f"{text(name)}, drawdown", width=1.2, hover="%{y:.1f} %", **below)
-        )
+        worth = line(values, number, name=text(name), hover=f"%{{y:,.2f}} {text(unit)}", colors=ACCOUNTS)
+        fall = line(_below_high(values), number, width=1.2, hover="%{y:.1f} %", colors=ACCOUNTS, **below)
+        drawn.add_traces([worth, fall.update(name=f"{text(name)}, drawdown")])
     dress(drawn, title=title, height=height)
     stack(drawn, lower=0.28)
     time_axis(drawn, *(values.index for values in curves.values()))

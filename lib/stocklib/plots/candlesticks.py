@@ -33,7 +33,7 @@ def candlestick(
     ``overlays`` are lines over the prices, each a series on the frame's own index: ``{"SMA 20": sma(f["close"], 20)}``.
     ``trades`` are a backtest's (``Result.trades``): a triangle where one began and where it ended. Bars below a day are
     shown in New York time. Volume, in shares, is left out where the frame has none. ``selector`` puts buttons
-    above that show the last month, quarter, half year or year of daily bars.
+    above that show the last month, quarter, half year or year of daily bars, as far as the bars reach.
     """
     frame = _read(frame)
     if overlays is not None:
@@ -65,7 +65,7 @@ def candlestick(
     drawn.update_xaxes(rangeslider_visible=False)
     drawn.update_layout(yaxis={"title": {"text": text(unit)}})
     if selector and "time" not in frame and len(frame) > _A_QUARTER:
-        _add_selector(drawn, height)
+        _add_selector(drawn, times, height)
     return stamp(drawn, frame)
 
 
@@ -142,13 +142,17 @@ def _trades(trades: pd.DataFrame, *, unit: str) -> list[go.Scatter]:
     ]
 
 
-def _add_selector(drawn: go.Figure, height: int) -> None:
-    """Add a row of buttons above the legend."""
+def _add_selector(drawn: go.Figure, times: pd.Series, height: int) -> None:
+    """Add a row of buttons above the legend, none for more months than the bars have."""
     top = (drawn.layout.margin.t or 0) + 30
     # a selector's position is in heights of the panels; the labels underneath need about 60 pixels
     panels = height - top - 60
     steps = [("1 m", 1), ("3 m", 3), ("6 m", 6), ("1 y", 12)]
-    buttons = [{"label": label, "count": months, "step": "month", "stepmode": "backward"} for label, months in steps]
+    buttons = [
+        {"label": label, "count": months, "step": "month", "stepmode": "backward"}
+        for label, months in steps
+        if times.iloc[0] <= times.iloc[-1] - pd.DateOffset(months=months)
+    ]
     drawn.update_layout(margin={"t": top})
     drawn.update_xaxes(
         rangeselector={

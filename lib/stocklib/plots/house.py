@@ -1,6 +1,6 @@
 """The parts that every figure shares: the template (light and dark), colours, closed days, and plotly.js."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -79,9 +79,11 @@ def figure(*traces: Any, title: str | None = None, height: int = 420, **layout: 
     return drawn
 
 
-def line(values: pd.Series, number: int, *, hover: str, width: float = 2, **trace: Any) -> go.Scatter:
+def line(
+    values: pd.Series, number: int, *, hover: str, width: float = 2, colors: Sequence[str] = PALETTE, **trace: Any
+) -> go.Scatter:
     """Return a line by date, in the pen of its number."""
-    style = {"width": width, **pen(number)}
+    style = {"width": width, **pen(number, colors)}
     return go.Scatter(x=local(values.index), y=values, line=style, hovertemplate=hover, **trace)
 
 
@@ -138,9 +140,9 @@ def colours(symbols: Iterable[str]) -> dict[str, str]:
     return {symbol: pen(n)["color"] for n, symbol in enumerate(sorted(set(symbols)))}
 
 
-def pen(number: int) -> dict[str, str]:
-    """Return colour and dash of the line with this number, from 0: the first 28 all differ."""
-    return {"color": PALETTE[number % len(PALETTE)], "dash": _DASHES[number // len(PALETTE) % len(_DASHES)]}
+def pen(number: int, colors: Sequence[str] = PALETTE) -> dict[str, str]:
+    """Return colour and dash of the line with this number, from 0: the first 28 of the palette all differ."""
+    return {"color": colors[number % len(colors)], "dash": _DASHES[number // len(colors) % len(_DASHES)]}
 
 
 def signed(values: Iterable[float]) -> list[str]:

@@ -7,6 +7,7 @@ from stocklib.errors import InputError
 from stocklib.indicators.columns import check_size, to_doubles
 from stocklib.plots.house import figure, line, number_text, pen, signed, stamp, text, time_axis
 from stocklib.plots.inputs import need, read_curve
+from stocklib.plots.palette import ACCOUNTS
 
 
 def lines(frame: pd.DataFrame, *, unit: str, title: str | None = None, height: int = 400) -> go.Figure:
@@ -45,7 +46,7 @@ def bars(values: pd.Series | pd.DataFrame, *, unit: str, title: str | None = Non
             x=[text(label) for label in frame.index],
             y=numbers,
             name=text(name),
-            marker={"color": signed(numbers) if frame.shape[1] == 1 else pen(number)["color"]},
+            marker={"color": signed(numbers) if frame.shape[1] == 1 else pen(number, ACCOUNTS)["color"]},
             text=[number_text(value, 2) for value in numbers] if frame.shape[1] == 1 else None,
             textposition="outside",
             cliponaxis=False,

@@ -10,6 +10,8 @@ PALETTE = ("#1F80C4", "#DE6A10", "#0A9E78", "#CC79A7", "#E0A100", "#62B8E8", "#8
 UP, DOWN, LEVEL = PALETTE[0], PALETTE[1], PALETTE[6]
 MIDDLE = "#eceff2"
 LINES = (PALETTE[4], PALETTE[3], PALETTE[2], PALETTE[5])
+# A strategy, its benchmark in grey, and more accounts: never the vermilion of a loss.
+ACCOUNTS = (UP, LEVEL, PALETTE[2], PALETTE[3], PALETTE[4], PALETTE[5])
 
 
 @dataclass(frozen=True)

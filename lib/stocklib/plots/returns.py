@@ -16,7 +16,7 @@ from stocklib.indicators.times import session_days
 from stocklib.metrics.growth import check_sessions
 from stocklib.plots.house import dress, figure, heatmap, line, number_text, stamp, text, time_axis
 from stocklib.plots.inputs import read_curve, read_curves
-from stocklib.plots.palette import DOWN, PALETTE, UP
+from stocklib.plots.palette import ACCOUNTS, DOWN, LEVEL, PALETTE, UP
 
 _MONTHS = [*calendar.month_abbr[1:], "Year"]
 
@@ -84,18 +84,22 @@ def monthly_heatmap(values: pd.Series, *, title: str | None = None, height: int 
 
 
 def return_distribution(values: pd.Series, *, title: str | None = None, height: int = 380) -> go.Figure:
-    """Daily returns in percent: how many sessions brought how much, a normal distribution's share, VaR and CVaR."""
+    """Daily returns in percent: how many sessions brought how much, a normal distribution's share, VaR and CVaR.
+
+    The bar that holds 0 is grey.
+    """
     values = check_sessions(values)
     changes = 100 * metrics.returns(values).dropna()
     counts, edges = np.histogram(changes, bins=min(60, max(10, round(2 * len(changes) ** 0.5))))
     middles, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
+    holds_zero, _ = np.histogram([0.0], edges)
     drawn = figure(
         go.Bar(
             x=middles,
             y=counts,
             width=width * 0.94,
             name="sessions",
-            marker={"color": [UP if middle > 0 else DOWN for middle in middles], "opacity": 0.75},
+            marker={"color": np.where(holds_zero, LEVEL, np.where(middles > 0, UP, DOWN)).tolist(), "opacity": 0.75},
             customdata=np.column_stack([edges[:-1], edges[1:]]),
             hovertemplate="%{y} sessions from %{customdata[0]:+.2f} to %{customdata[1]:+.2f} %<extra></extra>",
         ),
@@ -114,14 +118,14 @@ def return_distribution(values: pd.Series, *, title: str | None = None, height: 
             line={"width": 1.6, "color": PALETTE[-1]},
             hovertemplate="normal with the same mean and deviation: %{y:.1f} sessions<extra></extra>",
         )
+    dashes = {"width": 1.2, "dash": "dot", "color": PALETTE[4]}
     tails = (("VaR 95 %", metrics.value_at_risk(values)), ("CVaR", metrics.cvar(values)))
     for number, (name, at) in enumerate(tails):
-        label = {"text": f"{name} {number_text(at, 2)} %", "y": 1 - 0.09 * number, "font": {"size": 11}}
-        drawn.add_vline(
-            x=at,
-            line={"width": 1.2, "dash": "dot", "color": PALETTE[4]},
-            annotation={**label, "xanchor": "left", "xshift": 4},
-        )
+        # CVaR stands left of VaR: a shorter line, under the label of VaR
+        top = {"x": at, "y": 1 - 0.12 * number, "yref": "y domain"}
+        drawn.add_shape(x0=at, x1=at, y0=0, y1=top["y"], yref="y domain", line=dashes)
+        label = {"text": f"{name} {number_text(at, 2)} %", "font": {"size": 11}, "showarrow": False}
+        drawn.add_annotation(**top, **label, xanchor="right", yanchor="top", xshift=-2)
     drawn.update_xaxes(title_text="daily return, %", ticksuffix=" %")
     drawn.update_yaxes(title_text="sessions")
     return stamp(drawn, values)
@@ -156,6 +160,7 @@ def rolling_metrics(
                     number,
                     hover=f"{panels[panel].split(',')[0]} %{{y:.2f}}{unit}",
                     width=1.6,
+                    colors=ACCOUNTS,
                     yaxis=f"y{panel + 1}" if panel else "y",
                     name=text(name),
                     showlegend=panel == 0,
