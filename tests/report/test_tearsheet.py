@@ -72,7 +72,7 @@ def test_its_metrics_are_those_of_the_result_and_of_the_benchmark(sheet: Path, r
     for name, values in said.iterrows():
         assert shown[str(name)] == [number(value, 0 if name == "trades" else 2) for value in values]
     assert shown["price return %"] == ["22.36", "24.40"]
-    assert shown["trades that gained %"] == ["66.67", "100.00"]
+    assert shown["trades that gained %, with open ones"] == ["66.67", "100.00"]
 
 
 def test_bars_with_their_dates_as_index_give_the_same_sheet(
@@ -92,6 +92,7 @@ def test_its_trades_and_costs_are_those_of_the_result(sheet: Path, rule: Result)
     assert [row[2] for row in shown] == [f"{day:%Y-%m-%d}" for day in rule.trades["entry_date"]]
     assert [row[8] for row in shown] == [number(profit, 2, sign=True) for profit in rule.trades["profit"]]
     fee, slippage = (number(rule.fills[name].sum(), 2) for name in ("fee", "slippage"))
+    assert "The table scrolls." not in page
     assert f"6 fills cost {fee} USD in commissions and {slippage} in slippage" in page
     assert f'<span class="name">costs, USD</span><span class="price">{number(rule.costs, 2)}</span>' in page
 
@@ -166,11 +167,40 @@ def test_gains_and_losses_are_those_of_closed_trades_and_of_sessions(sheet: Path
     assert shown["profit factor"][:2] == [number(x, 2) for x in rule.wins_and_losses().loc["profit factor"]]
 
 
+def test_open_trades_are_named_where_they_count_and_where_they_do_not(gold: Settings, tmp_path: Path) -> None:
+    page, metrics_shown = sheet_of(gold, tmp_path / "open.html", "sma_crossover", "--start", "2012-01-03")
+    trial = try_strategy(gold, "sma_crossover", given={}, start=date(2012, 1, 3))
+    trades = trial.result.trades
+    still_open = trades[trades["exit_date"].isna()]
+    assert len(still_open) > 1
+    value = number(still_open["profit"].sum(), 2, sign=True)
+    assert f"Not among them: {len(still_open)} trades still open, at {value} USD by the last close." in page
+    gained = {row[0]: row[1:] for row in rows(page, "gains")}
+    assert gained["number"][0] == number(len(trades) - len(still_open), 0)
+    assert metrics_shown["trades that gained %, with open ones"][0] == number(100 * (trades["profit"] > 0).mean(), 2)
+    assert metrics_shown["trades"][0] == number(len(trades), 0)
+
+
+def test_shallow_drawdowns_are_left_out_unless_there_are_no_others(tmp_path: Path) -> None:
+    days = pd.bdate_range("2012-01-02", periods=8)
+    close = pd.Series([100.0, 100.0, 99.0, 100.0, 99.97, 101.0, 100.95, 102.0])
+    frame = pd.DataFrame({"date": days, "open": close, "close": close})
+    page = tearsheet(run(frame, buy_and_hold(frame)), tmp_path / "deep.html").read_text(encoding="utf-8")
+    assert [row[1] for row in rows(page, "drawdowns")] == ["−1.00"]
+    assert "Drawdowns below 0.1 % are left out." in page
+    flat = frame[3:].reset_index(drop=True)
+    page = tearsheet(run(flat, buy_and_hold(flat)), tmp_path / "flat.html").read_text(encoding="utf-8")
+    assert [row[1] for row in rows(page, "drawdowns")] == ["−0.05"]
+    assert "are left out" not in page
+
+
 def test_the_band_of_its_sharpe_ratio_is_the_one_of_the_metrics(sheet: Path, rule: Result) -> None:
     page = sheet.read_text(encoding="utf-8")
     shown, band = {row[0]: row[1] for row in rows(page, "metrics")}, metrics.sharpe_band(rule.equity)
     assert [shown["Sharpe, 95 % from"], shown["Sharpe, 95 % to"]] == [number(band.low, 2), number(band.high, 2)]
     assert f"95 %: {number(band.low, 2)} to {number(band.high, 2)}" in page
+    # under the strategy's own figure, before the benchmark's
+    assert re.search(r'>Sharpe</span><span class="price">[^<]+</span><span class="small">95 %: ', page)
     assert shown["Ulcer index %"] == number(metrics.ulcer_index(rule.equity), 2)
 
 
@@ -180,8 +210,12 @@ def test_the_benchmark_has_its_name_wherever_it_is_compared(gold: Settings, tmp_
     assert f"Benchmark: {held} (AAPL, FB, GOOG, IBM, MSFT)" in page
     assert f'<span class="small">{held} ' in page
     assert f"beta to {held}" in page
+    page, _ = sheet_of(gold, tmp_path / "late.html", "sma_crossover", "--start", "2012-01-03")
+    bought = "on 4 January 2012 (FB on 18 May 2012, in cash until then), and never rebalances"
+    assert f"It buys each symbol once, {bought}; the market" in page
     page, _ = sheet_of(gold, tmp_path / "one.html", "buy_and_hold", "--symbols", "IBM", "--benchmark", "MSFT")
     assert "Benchmark: Buy and hold MSFT</p>" in page
+    assert "It buys each symbol" not in page
     page, _ = sheet_of(gold, tmp_path / "own.html", "buy_and_hold", "--symbols", "IBM")
     assert "Benchmark: Buy and hold IBM</p>" in page
     assert "benchmark" not in re.sub(r"<(style|script).*?</\1>", "", page, flags=re.S)
@@ -268,6 +302,9 @@ def test_long_histories_keep_the_page_small_and_say_what_is_left_out(tmp_path: P
     assert f"The last 250 of {len(busy.trades):,} round trips" in page
     assert len(rows(page, "trades")) == 250
     assert "candles" not in json_in(own_text(page), "figures")
+    assert "The chart of the trades is left out, since the prices are more than 2,600 bars" in page
+    assert "The table scrolls." in page
+    assert '<div class="scroll tall" tabindex="0" role="region" aria-label="Trades">' in page
 
 
 def test_a_benchmark_of_other_sessions_is_refused(bars: pd.DataFrame, rule: Result, tmp_path: Path) -> None:

@@ -19,6 +19,10 @@ from stocklib.report.shell import page, plain, write_page
 
 # More candles or trades than these are left to the notebooks, which keeps the page under 8 MB and quick on a phone.
 _CANDLES, _TRADES = 2_600, 250
+# More trades than these scroll within their card.
+_WHOLE_TRADES = 100
+# A shallower drawdown is noise, in percent.
+_DRAWDOWN = -0.1
 _ROLLING, _YEARS = 63, 3
 _TILES = ("CAGR %", "volatility %", "Sharpe", "max drawdown %", "costs")
 
@@ -63,8 +67,10 @@ def tearsheet(
         benchmark_name="" if benchmark is None else benchmark_name,
         compared=len(alive) > 1,
         benchmark_symbols="" if benchmark is None else _symbols(benchmark.bars.symbols),
+        bought=None if benchmark is None else _bought(benchmark.fills),
         years=years_table(alive) if has_returns else [],
-        drawdowns=metrics.worst_drawdowns(result.equity) if has_returns else [],
+        drawdowns=_deep(metrics.worst_drawdowns(result.equity)) if has_returns else [],
+        shallow=-_DRAWDOWN,
         sessions=sessions_table(alive) if has_returns else {},
         gains=gains_table(alive) if has_returns else pd.DataFrame(),
         period=f"{day_text(days[0])} to {day_text(days[-1])}, {len(days):,} sessions",
@@ -73,6 +79,9 @@ def tearsheet(
         metrics=table,
         band=metrics.sharpe_band(by_session(result.equity)) if title in alive else None,
         trades=result.trades.tail(_TRADES).to_dict("records"),
+        whole_trades=_WHOLE_TRADES,
+        still_open=result.trades[result.trades["exit_date"].isna()],
+        left_out=_CANDLES if prices is not None and len(prices) > _CANDLES else 0,
         parameters=parameters or {},
         unit=unit,
         replay=replay,
@@ -112,6 +121,17 @@ def _figures(results: Results, alive: Results, prices: pd.DataFrame | None, unit
     if len(first.fills):
         drawn["exposure"] = plots.exposure(first.exposure)
     return {name: plain(figure) for name, figure in drawn.items()}
+
+
+def _deep(found: list[metrics.Drawdown]) -> list[metrics.Drawdown]:
+    """Return the drawdowns without the shallow ones; an account that has only those keeps them."""
+    return [one for one in found if one.percent <= _DRAWDOWN] or found
+
+
+def _bought(fills: pd.DataFrame) -> pd.Series | None:
+    """Return when each of several symbols was bought, where each was bought once and none was sold."""
+    several = len(fills) > 1 and fills["symbol"].is_unique and (fills["shares"] > 0).all()
+    return fills.set_index("symbol")["date"] if several else None
 
 
 def _symbols(names: Sequence[str]) -> str:

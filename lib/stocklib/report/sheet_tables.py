@@ -51,7 +51,7 @@ def _more(result: backtest.Result) -> dict[str, float]:
         "skew": metrics.skew(equity),
         "excess kurtosis": metrics.kurtosis(equity),
         "sessions that rose %": metrics.hit_rate(equity),
-        "trades that gained %": 100 * float((profits > 0).mean()) if len(profits) else math.nan,
+        "trades that gained %, with open ones": 100 * float((profits > 0).mean()) if len(profits) else math.nan,
     }
 
 

@@ -24,6 +24,7 @@ _BUILT_IN = (
     backtest.momentum_rotation,
 )
 STRATEGIES: dict[str, Strategy] = {rule.__name__: rule for rule in _BUILT_IN}
+_ACRONYMS = {"sma", "ema", "rsi"}
 _KINDS = {"bool": bool, "int": int, "float": float, "str": str}
 
 
@@ -97,6 +98,16 @@ def _on_sessions(settings: Settings, symbol: str, sessions: pd.Index, *, adjust:
     placed = bars.set_index("date").reindex(sessions.rename("date")).reset_index().assign(symbol=symbol)
     placed.attrs = bars.attrs
     return placed
+
+
+def title_of(name: str) -> str:
+    """Return a built-in strategy's name as a heading; that of a function of your own without underscores.
+
+    >>> title_of("sma_crossover"), title_of("buy_and_hold"), title_of("my_dip")
+    ('SMA crossover', 'Buy and hold', 'my dip')
+    """
+    title = " ".join(word.upper() if word in _ACRONYMS else word for word in name.split("_"))
+    return title[:1].upper() + title[1:] if name in STRATEGIES else title
 
 
 def find_strategy(name: str) -> Strategy:

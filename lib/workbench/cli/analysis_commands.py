@@ -51,13 +51,13 @@ def tearsheet(settings: Settings, strategy: str, out: Path | None, **options: An
     """
     from stocklib.report import sheet
     from stocklib.report.replay import read_replay
-    from stocklib.report.strategies import try_strategy
+    from stocklib.report.strategies import title_of, try_strategy
 
     trial = try_strategy(settings, strategy, **options)
     written = sheet.tearsheet(
         trial.result,
         out or settings.root / "reports" / f"{trial.name}.html",
-        title=trial.name.replace("_", " "),
+        title=title_of(trial.name),
         benchmark=trial.benchmark,
         benchmark_name=trial.benchmark_name,
         prices=trial.prices,

@@ -25,7 +25,8 @@ function draw(place, figure) {
 // a phone's cells hold no decimals, and nothing where all is between -1 and 1
 function smaller(trace) {
   if (trace.type !== "heatmap" || !trace.text || trace.x.length < 10) return trace;
-  return Object.assign({}, trace, {texttemplate: trace.zmax > 1 ? "%{z:.0f}" : "", textfont: {size: 9}});
+  const whole = (cell) => cell && String(Math.round(Number(cell.replace("−", "-")))).replace("-", "−");
+  return Object.assign({}, trace, {text: trace.zmax > 1 ? trace.text.map((row) => row.map(whole)) : [], textfont: {size: 9}});
 }
 
 const near = new IntersectionObserver((entries) => {
