@@ -245,6 +245,8 @@ def test_a_result_plots_sums_up_and_reports_itself(rule: Result, held: Result, t
     drawn = rule.plot(benchmark=held, title="SMA", unit="EUR")
     assert [trace.name for trace in drawn.data if trace.showlegend is not False] == ["strategy", "benchmark"]
     assert list(drawn.data[0].y) == list(rule.equity)
+    named = rule.plot(benchmark=held, name="SMA", benchmark_name="Buy and hold AAPL")
+    assert [trace.name for trace in named.data if trace.showlegend is not False] == ["SMA", "Buy and hold AAPL"]
     assert rule.summary(held.equity).to_dict() == summary({"rule": rule}, held.equity)["rule"].to_dict()
     page = rule.report(tmp_path / "own.html", title="Own <rule>", benchmark=held).read_text(encoding="utf-8")
     assert "<h1>Own &lt;rule&gt; " in page

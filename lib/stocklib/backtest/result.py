@@ -135,7 +135,10 @@ class Result:
         return compare_gains(self.trades, None if self.ruined is not None else by_session(self.equity))
 
     def plot(self, *, benchmark: "Result | None" = None, **options: Any) -> Any:
-        """Return a Plotly figure of value and drawdown; ``options`` are those of ``plots.equity_curve``."""
+        """Return a Plotly figure of value and drawdown.
+
+        ``options`` are the lines' ``name`` and ``benchmark_name``, and those of ``plots.equity_curve``.
+        """
         return shown.plot(self, benchmark=benchmark, **options)
 
     def report(self, path: Path | str, **options: Any) -> Path:

@@ -10,11 +10,18 @@ if TYPE_CHECKING:
     from stocklib.backtest.result import Result
 
 
-def plot(result: "Result", *, benchmark: "Result | None" = None, **options: Any) -> Any:
+def plot(
+    result: "Result",
+    *,
+    benchmark: "Result | None" = None,
+    name: str = "strategy",
+    benchmark_name: str = "benchmark",
+    **options: Any,
+) -> Any:
     """Return a Plotly figure of value and drawdown; ``options`` are those of ``plots.equity_curve``."""
     from stocklib import plots
 
-    curves = {"strategy": result.equity} | ({} if benchmark is None else {"benchmark": benchmark.equity})
+    curves = {name: result.equity} | ({} if benchmark is None else {benchmark_name: benchmark.equity})
     return plots.equity_curve(curves, **options)
 
 
