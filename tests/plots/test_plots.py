@@ -292,7 +292,8 @@ def test_a_distribution_counts_every_return_and_marks_the_tail(gold: Settings) -
     assert f"{metrics.value_at_risk(close):.2f}".replace("-", "−") in figure.layout.annotations[0].text
     # the label of VaR reaches over the line of CVaR, which ends below it; both stand left of the bars around 0
     var, cvar = figure.layout.annotations
-    assert [line.y1 for line in figure.layout.shapes] == [var.y, cvar.y] == [1, 0.88]
+    assert [(line.type, line.y1) for line in figure.layout.shapes] == [("line", var.y), ("line", cvar.y)]
+    assert (var.y, cvar.y) == (1, 0.88)
     assert (var.xanchor, cvar.xanchor, var.x > cvar.x) == ("right", "right", True)
     flat = plots.return_distribution(pd.Series(1.0, close.index))
     assert len(flat.data) == 1

@@ -491,6 +491,11 @@ def test_in_a_browser_it_fits_draws_and_asks_for_nothing(
     assert page.ask("document.querySelectorAll('.js-plotly-plot').length") == 6
     assert page.ask("document.documentElement.scrollWidth") <= width
     assert page.ask("[...document.querySelectorAll('.js-plotly-plot')].every((f) => f.scrollWidth <= innerWidth)")
+    # a label of two lines is twice as high
+    assert page.ask("document.getElementById('theme').offsetHeight") < 45
+    cells = page.ask("document.querySelector('#months .js-plotly-plot').data[0].text[0]")
+    assert "-" not in "".join(cells)
+    assert "−6" in cells if phone else "−6.3" in cells
     # the cells of the heat map are a picture that the page makes itself
     assert [each for each in page.requests if not each.startswith("data:image/")] == [sheet.as_uri()]
     assert page.errors == []

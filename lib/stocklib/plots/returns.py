@@ -123,11 +123,11 @@ def return_distribution(values: pd.Series, *, title: str | None = None, height: 
     for number, (name, at) in enumerate(tails):
         # CVaR stands left of VaR: a shorter line, under the label of VaR
         top = {"x": at, "y": 1 - 0.12 * number, "yref": "y domain"}
-        drawn.add_shape(x0=at, x1=at, y0=0, y1=top["y"], yref="y domain", line=dashes)
+        drawn.add_shape(type="line", x0=at, x1=at, y0=0, y1=top["y"], yref="y domain", line=dashes)
         label = {"text": f"{name} {number_text(at, 2)} %", "font": {"size": 11}, "showarrow": False}
         drawn.add_annotation(**top, **label, xanchor="right", yanchor="top", xshift=-2)
     drawn.update_xaxes(title_text="daily return, %", ticksuffix=" %")
-    drawn.update_yaxes(title_text="sessions")
+    drawn.update_yaxes(title_text="sessions", rangemode="nonnegative")
     return stamp(drawn, values)
 
 
