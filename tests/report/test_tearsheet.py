@@ -17,9 +17,10 @@ from recorded_gold import SYMBOLS, copy
 from stocklib import backtest, market, metrics, plots
 from stocklib.backtest import Result, buy_and_hold, run, sma_crossover, summary
 from stocklib.backtest.gains import compare_gains
-from stocklib.errors import DateRangeError, InputError, ParameterError
+from stocklib.errors import DateRangeError, InputError, ParameterError, WarehouseError
 from stocklib.report import write_report
 from stocklib.report.cards import number
+from stocklib.report.replay import read_replay
 from stocklib.report.sheet import tearsheet
 from stocklib.report.sheet_tables import years_table
 from stocklib.report.strategies import STRATEGIES, try_strategy
@@ -375,6 +376,9 @@ def test_it_says_plainly_that_a_replay_is_one(gold: Settings, sheet: Path, tmp_p
     live = copy(gold, tmp_path / "home", "update ops.warehouse_source set kind = 'live'")
     page, _ = sheet_of(live, tmp_path / "live.html", "buy_and_hold")
     assert "Replayed" not in page
+    # what cannot be read does not pass for live data
+    with pytest.raises(WarehouseError, match="warehouse_source does not exist"):
+        read_replay(copy(gold, tmp_path / "older", "drop table ops.warehouse_source"))
     # of frames of one's own nothing is known
     assert "Replayed" not in own_text(sheet.read_text(encoding="utf-8"))
 

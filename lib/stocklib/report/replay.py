@@ -3,9 +3,18 @@
 from dataclasses import dataclass
 from datetime import date
 
+import pandas as pd
+
 from stocklib.errors import WarehouseError
 from stocklib.market.pinned import reading
 from stocklib.settings import MADE_BARS, Settings
+
+_REPLAY = """
+select min(quotes.quote_date) as first_date, max(quotes.quote_date) as last_date
+from gold.fact_daily_stock_quotes as quotes
+cross join ops.warehouse_source as source
+where source.kind = 'replayed'
+"""
 
 
 @dataclass(frozen=True)
@@ -18,18 +27,19 @@ class Replay:
 
 
 def read_replay(settings: Settings) -> Replay | None:
-    """Return the replay that is published; None of live data, and where no prices are published."""
+    """Return the replay that is published; None of live data, where nothing is published, or it is out of reach.
+
+    Raise the other errors of the warehouse, such as ``VersionChanged``: a replay never passes for live data.
+    """
     try:
         with reading(settings) as look:
-            source = look.query("select kind from ops.warehouse_source")
-            days = look.query(
-                "select min(quote_date) as first, max(quote_date) as last from gold.fact_daily_stock_quotes"
-            )
-    except WarehouseError:
+            found = look.query(_REPLAY)
+    except WarehouseError as error:
+        if type(error) is not WarehouseError:
+            raise
         return None
-    if "replayed" not in set(source["kind"]) or days["last"].isna().any():
-        return None
-    return Replay(replayed_prices(settings), days["first"].iloc[0].date(), days["last"].iloc[0].date())
+    first, last = (pd.Timestamp(day) for day in found.iloc[0])
+    return None if pd.isna(last) else Replay(replayed_prices(settings), first.date(), last.date())
 
 
 def replayed_prices(settings: Settings) -> str:
