@@ -125,7 +125,7 @@ def test_a_treemap_marks_what_has_no_change_and_counts_it_nowhere() -> None:
     trace = plots.treemap(frame).data[0]
     said, colour = (dict(zip(trace.labels, part, strict=True)) for part in (trace.customdata, trace.marker.colors))
     # the whole, which shows nothing: plotly.js would paint it black
-    assert (said.pop(" "), colour.pop(" ")) == ("", "rgba(0,0,0,0)")
+    assert (said.pop("All sectors"), colour.pop("All sectors")) == ("", "rgba(0,0,0,0)")
     assert said == {
         "X": "+2.00 %",
         "Y": "no change known",

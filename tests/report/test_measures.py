@@ -121,5 +121,6 @@ def test_breadth_counts_symbols_with_a_bar_of_the_session() -> None:
     assert (found.advancers, found.decliners, found.unchanged) == (2, 1, 0)
     assert found.above_50 == pytest.approx(200 / 3)
     assert math.isnan(found.above_200)
+    assert (found.known_50, found.known_200) == (3, 0)
     assert (found.new_highs, found.new_lows) == (1, 1)
     assert breadth(rows.assign(is_new_high=np.nan, is_new_low=np.nan), day).new_highs is None

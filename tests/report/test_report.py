@@ -21,8 +21,9 @@ import two_places
 from page_parts import SCROLL_THROUGH, json_in, own_text, packed_in, plotly_numbers, unpacked
 from recorded_gold import LAST, SYMBOLS, copy
 
-from stocklib import market
+from stocklib import market, plots
 from stocklib.errors import InputError, StocksError, SymbolError, VersionChanged, WarehouseError
+from stocklib.plots.house import day_text
 from stocklib.report import cards, charts, write_report
 from stocklib.report.facts import gather
 from stocklib.report.shell import part
@@ -48,10 +49,12 @@ def test_it_names_no_other_address(report: Path) -> None:
     assert "default-src 'none'" in page
 
 
-def test_it_says_plainly_that_a_replay_is_one(report: Path) -> None:
+def test_it_says_plainly_that_a_replay_is_one(report: Path, gold: Settings) -> None:
     page = report.read_text(encoding="utf-8")
     assert "Replayed market data: 14 December 2012." in page
-    assert "Recorded prices (30 December 2011 to 14 December 2012)" in page
+    # the whole data, of which the charts show the end
+    assert f"Recorded prices ({day_text(market.prices(settings=gold)['date'].min())} to 14 December 2012)" in page
+    assert "The charts begin on 30 December 2011." in page
     assert "As of 16:00:00 New York time (EST), 14 December 2012 · session final · 5 symbols" in page
     assert 'data-as-of=""' in page
     assert "reconstructed" in page
@@ -106,12 +109,48 @@ def test_card_row_and_download_show_one_figure(report: Path, gold: Settings) -> 
         assert f"Year to date {cards.number(csv.loc[symbol, 'ytd_return_percent'], 1, sign=True)} %" in card.group(1)
     # no bar a year ago: a column that no symbol has is named, and not shown
     assert csv["return_1y_percent"].isna().all()
-    assert "For no symbol there is: 1Y, Volume." in page
+    assert "Left out, since no symbol has a value: 1Y, Volume." in page
     # the last label of a drawdown is the table's figure
     figure = json.loads(json.dumps(json_in(page, "figures")["drawdown"]))
     last = {trace["name"]: plotly_numbers(trace["y"])[-1] for trace in figure["data"]}
     for symbol in SYMBOLS:
         assert last[symbol] == pytest.approx(symbols.loc[symbol, "drawdown_percent"])
+    # a number without a double's noise, a flag, and an unknown flag
+    assert csv["is_above_200"].fillna("unknown").tolist() == [False, "unknown", True, False, False]
+    assert not re.search(r"\d\.\d{12}", json.loads(packed_in(page, "csv")))
+
+
+def test_a_symbol_has_one_colour_and_one_order_and_the_version_stands_in_the_footer(report: Path) -> None:
+    page = own_text(report.read_text(encoding="utf-8"))
+    figures = json_in(page, "figures")
+    compared, fell = (
+        {trace["name"]: (trace["line"]["color"], trace["line"]["dash"]) for trace in figures[name]["data"]}
+        for name in ("comparison", "drawdown")
+    )
+    assert list(compared) == sorted(compared)
+    assert list(fell) == list(compared)
+    assert fell == compared
+    # as in a figure without the benchmark
+    assert [compared[symbol][0] for symbol in SYMBOLS] == [plots.colours(SYMBOLS)[symbol] for symbol in SYMBOLS]
+    assert figures["correlation-21"]["data"][0]["x"] == SYMBOLS
+    version = re.findall(r"Data version (\S+),", page)[0]
+    assert version not in json.dumps([figures, json_in(page, "market")])
+
+
+def test_it_says_of_how_many_symbols_a_mean_is_known_and_what_the_benchmark_is(report: Path) -> None:
+    page = own_text(report.read_text(encoding="utf-8"))
+    assert re.findall(r'<span class="meaning">(\d of \d symbols)</span>', page) == ["2 of 5 symbols", "1 of 4 symbols"]
+    assert "a symbol joins with its first bar" in page
+    assert "the equal-weight index of all symbols since 30 December 2011." in page
+
+
+def test_the_line_of_a_card_is_that_of_its_year_to_date(gold: Settings) -> None:
+    facts = gather(gold)
+    line = [point.split(",") for point in cards.sparkline(facts, "FB").split()]
+    assert len(line) == facts.daily.loc[facts.daily["symbol"] == "FB", "date"].ge("2012-05-18").sum()
+    # down is a larger y
+    assert float(line[-1][1]) > float(line[0][1])
+    assert facts.symbols.set_index("symbol").loc["FB", "ytd_return_percent"] < 0
 
 
 def test_a_name_that_looks_like_a_formula_stays_text_in_the_download(gold: Settings, tmp_path: Path) -> None:

@@ -68,6 +68,13 @@ def test_in_a_browser_it_sorts_searches_downloads_and_draws_any_symbol(
     page.ask("document.getElementById('search').dispatchEvent(new Event('input'))")
     assert page.ask("document.querySelectorAll('#table tbody tr:not([hidden])').length") == 10
     assert page.ask("document.getElementById('found').textContent") == "10 of 500"
+    # columns stay where they are, and a search without a hit says so
+    width = f"Math.round({price}.parentElement.getBoundingClientRect().width)"
+    before = page.ask(width)
+    page.ask("document.getElementById('search').value = 'zzz'")
+    page.ask("document.getElementById('search').dispatchEvent(new Event('input'))")
+    assert page.ask("document.getElementById('nothing').checkVisibility()")
+    assert page.ask(width) == before
     # a name in the table leads to the chart, and so does a tile of the treemap
     candles = "document.getElementById('candlestick')"
     page.ask("document.querySelector('#table a[data-symbol=S499]').click()")
@@ -75,7 +82,8 @@ def test_in_a_browser_it_sorts_searches_downloads_and_draws_any_symbol(
     page.ask("document.querySelector('[data-figure=treemap]').emit('plotly_treemapclick', {points: [{id: 'S001'}]})")
     page.wait_for(f"{candles}.data?.[0].name === 'S001'")
     assert page.ask(f"{candles}.data[0].close.at(-1)") == 0.0001
-    assert page.ask(f"{candles}.layout.annotations.some((a) => Math.abs(parseFloat(a.text) - 0.0001) < 1e-9)")
+    labelled = f"{candles}.layout.annotations.map((each) => each.text)"
+    assert "S001 0.00010000" in page.ask(labelled)
     # a hidden line has no label
     labels = "document.querySelector('[data-figure=drawdown]').layout.annotations.length"
     assert page.ask(labels) == 6
@@ -91,5 +99,7 @@ def test_in_a_browser_it_sorts_searches_downloads_and_draws_any_symbol(
     text = saved.read_text(encoding="utf-8-sig")
     assert len(text.splitlines()) == 501
     assert text.startswith("symbol,current_price,")
+    # in the order of the table
+    assert [line.split(",")[0] for line in (text.splitlines()[1], text.splitlines()[-1])] == ["S001", "S002"]
     assert [each for each in page.requests if not each.startswith(("data:image/", "blob:"))] == [report.as_uri()]
     assert page.errors == []

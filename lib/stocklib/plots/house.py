@@ -1,5 +1,6 @@
 """The parts that every figure shares: the template (light and dark), colours, closed days, and plotly.js."""
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -19,6 +20,13 @@ _SMALL = {"size": 10, "color": LEVEL}
 _COLOR_BAR = {"thickness": 8, "outlinewidth": 0, "xpad": 4}
 _WITHOUT_AXES = {"treemap", "indicator"}
 _DASHES = ("solid", "dash", "dot", "dashdot")
+# Dates are written alike everywhere: by the distance of ticks, in milliseconds or months.
+_TIME_TICKS = [
+    {"dtickrange": [None, 86_399_999], "value": "%H:%M\n%-d %b %Y"},
+    {"dtickrange": [86_400_000, 2_419_200_000], "value": "%-d %b\n%Y"},
+    {"dtickrange": ["M1", "M12"], "value": "%b\n%Y"},
+    {"dtickrange": ["M12", None], "value": "%Y"},
+]
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -203,12 +211,27 @@ def time_axis(drawn: go.Figure, *times: pd.Series | pd.Index) -> None:
     shown = pd.Series(together)
     within_days = bool((shown != shown.dt.normalize()).any())
     hover = "%-d %b %Y, %H:%M New York" if within_days else "%-d %b %Y"
-    drawn.update_xaxes(rangebreaks=closed_times(shown), hoverformat=hover)
+    drawn.update_xaxes(rangebreaks=closed_times(shown), hoverformat=hover, tickformatstops=_TIME_TICKS)
 
 
 def number_text(value: float, digits: int) -> str:
     """Return a number as a figure's cell shows it; an empty text where it is missing."""
     return "" if pd.isna(value) else f"{round(value, digits) + 0:.{digits}f}".replace("-", "−")
+
+
+def short(value: Any) -> str:
+    """A large amount with three digits that count and a letter for its size, or a dash.
+
+    >>> short(4_513_200_000_000), short(96_000_000)
+    ('4.51 T', '96.0 M')
+    """
+    if value is None or pd.isna(value):
+        return "–"
+    if value < 1e6:
+        return f"{value:,.0f}".replace("-", "−")
+    power = min(4, int(math.log10(value) // 3))
+    scaled = float(value) / 1000**power
+    return f"{scaled:,.{max(0, 2 - int(math.log10(scaled)))}f} {'MBT'[power - 2]}"
 
 
 def text(value: object) -> str:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from stocklib.errors import InputError
 from stocklib.indicators.columns import SMALLEST, check_window
-from stocklib.plots.house import day_text, figure, line, signed, stamp, text, time_axis
+from stocklib.plots.house import day_text, figure, line, short, signed, stamp, text, time_axis
 from stocklib.plots.inputs import need, read_dates, read_numbers, with_times
 from stocklib.plots.palette import DOWN, LEVEL, PALETTE, UP
 
@@ -89,7 +89,7 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
     drawn = figure(
         go.Treemap(
             ids=["all", *("sector " + sectors.index), *rows["symbol"]],
-            labels=[" ", *(text(label) for label in (*sectors.index, *rows["symbol"]))],
+            labels=["All sectors", *(text(label) for label in (*sectors.index, *rows["symbol"]))],
             parents=["", *["all"] * len(sectors), *("sector " + rows["sector"])],
             values=[sectors.sum(), *sectors, *rows["market_cap"]],
             branchvalues="total",
@@ -102,16 +102,20 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
                 "line": {"width": 1, "color": "rgba(255,255,255,.6)"},
             },
             customdata=["", *said],
-            texttemplate="<b>%{label}</b><br>%{customdata}",
-            hovertemplate=f"%{{label}}<br>%{{customdata}} since the close before<br>%{{value:.4s}} {text(unit)}"
+            hovertext=[short(value) for value in (sectors.sum(), *sectors, *rows["market_cap"])],
+            texttemplate=[" ", *["<b>%{label}</b><br>%{customdata}"] * len(said)],
+            hovertemplate=f"%{{label}}<br>%{{customdata}} since the close before<br>%{{hovertext}} {text(unit)}"
             "<extra></extra>",
             tiling={"pad": 2},
-            pathbar={"visible": False},
+            # the way back from a sector, above it
+            pathbar={"thickness": 22, "textfont": {"color": LEVEL}},
         ),
         title=title,
         height=height,
+        uniformtext={"minsize": 9, "mode": "hide"},
         coloraxis={"cmin": -reach, "cmid": 0, "cmax": reach, "colorbar": {"ticksuffix": " %"}},
     )
+    drawn.update_layout(margin={"t": drawn.layout.margin.t + 24})
     return stamp(drawn, frame)
 
 

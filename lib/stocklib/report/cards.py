@@ -47,8 +47,9 @@ def movers(facts: "Facts") -> dict[str, list[str]]:
 
 
 def sparkline(facts: "Facts", symbol: str) -> str:
-    """Return the points of a line of a symbol's last sixty closes, 200 wide and 40 high."""
-    values = facts.daily.loc[facts.daily["symbol"] == symbol, "close"].tail(60).tolist()
+    """Return the points of a line of a symbol's closes since the base of its year to date, 200 wide and 40 high."""
+    (base,) = facts.symbols.loc[facts.symbols["symbol"] == symbol, "ytd_base_date"]
+    values = facts.closes.loc[facts.closes.index >= base, symbol].dropna().tolist() if symbol in facts.closes else []
     if len(values) < 2:
         return ""
     low, high = min(values), max(values)
@@ -83,19 +84,6 @@ def digits_of(value: Any) -> int:
     if _missing(value) or not 0 < value < 1:
         return 2
     return min(6, 3 - math.floor(math.log10(value)))
-
-
-def short(value: Any) -> str:
-    """A large amount with three digits that count and a letter for its size, or a dash.
-
-    >>> short(4_513_200_000_000), short(96_000_000)
-    ('4.51 T', '96.0 M')
-    """
-    if _missing(value) or value < 1e6:
-        return number(value, 0)
-    power = min(4, int(math.log10(value) // 3))
-    scaled = float(value) / 1000**power
-    return f"{number(scaled, max(0, 2 - int(math.log10(scaled))))} {'MBT'[power - 2]}"
 
 
 def text(value: Any) -> str:

@@ -21,6 +21,11 @@ _LINES = ["SMA 20", "EMA 50"]
 _SESSIONS = 30
 # Room for the bars, less a row of the table a symbol: it keeps the page under 8 MB.
 _BYTES, _ROW = 2_600_000, 1_000
+# The ticks of an axis have the same digits after the point, by their distance: 0.0001 and 700,000, not 100µ and 700k.
+_TICKS = [
+    {"dtickrange": [0.9 * 10.0**-digits, 0.9 * 10.0 ** (1 - digits) if digits else None], "value": f",.{digits}f"}
+    for digits in range(7)
+]
 
 
 def compact(facts: Facts, cards: list[str]) -> str:
@@ -52,11 +57,14 @@ def _frame(bars: pd.DataFrame, unit: str) -> dict[str, Any]:
     empty = pd.DataFrame({_when(bars): _axis(bars), **dict.fromkeys(_PRICES, 1.0)})
     if bars["volume"].notna().any():
         empty["volume"] = 1.0
-    empty.attrs = bars.attrs
     lines = dict.fromkeys(_LINES, empty["close"]) if "date" in bars else None
     figure = plain(plots.candlestick(empty, overlays=lines, selector=False, unit=unit, height=480))
-    # 0.0001 and 700,000, not 100µ and 700k
-    figure["layout"]["yaxis"] |= {"exponentformat": "none", "separatethousands": True}
+    # the labels of last values stand on the right
+    figure["layout"]["yaxis"] |= {"side": "left", "tickformatstops": _TICKS}
+    if "yaxis2" in figure["layout"]:
+        figure["layout"]["yaxis2"]["side"] = "left"
+    if lines is None:
+        figure["layout"]["xaxis"]["title"] = {"text": "New York time"}
     times = figure["data"][0]["x"]
     for trace in figure["data"]:
         for key in ("x", "y", *_PRICES):

@@ -55,6 +55,8 @@ class Facts:
     # daily bars, split-adjusted, of the last year; and the last session's in five minutes, empty when there are none
     daily: pd.DataFrame
     session: pd.DataFrame
+    # the first session of the data, which may be long before those bars
+    first_date: pd.Timestamp
     as_of: datetime
     session_date: date
     is_final: bool
@@ -122,6 +124,7 @@ def _gather(settings: Settings, day: date | None, chosen: Sequence[str], benchma
         drawdowns=performance.pivot(index="quote_date", columns="symbol", values="drawdown_percent").astype("float64"),
         daily=daily,
         session=_session(settings, last_date.date()),
+        first_date=everything["date"].min(),
         as_of=symbols["as_of"].max().to_pydatetime(),
         session_date=last_date.date(),
         is_final=bool(of_today["is_final"].all()),

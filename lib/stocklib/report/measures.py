@@ -110,9 +110,11 @@ class Breadth:
     advancers: int
     decliners: int
     unchanged: int
-    # percent of the symbols whose mean is known
+    # of the symbols whose mean is known: the percent above it, and their number
     above_50: float
     above_200: float
+    known_50: int
+    known_200: int
     # of the symbols with 52 weeks of bars; None without any
     new_highs: int | None
     new_lows: int | None
@@ -125,5 +127,15 @@ def breadth(symbols: pd.DataFrame, session_date: pd.Timestamp) -> Breadth:
     counts = {sign: int((changes == sign).sum()) for sign in (1, -1, 0)}
     known = there["is_new_high"].notna().any()
     highs, lows = (int(there[name].sum()) if known else None for name in ("is_new_high", "is_new_low"))
-    above_50, above_200 = (100 * float(there[f"is_above_{window}"].mean()) for window in (50, 200))
-    return Breadth(counts[1], counts[-1], counts[0], above_50, above_200, highs, lows)
+    is_above = {window: there[f"is_above_{window}"].dropna() for window in (50, 200)}
+    return Breadth(
+        advancers=counts[1],
+        decliners=counts[-1],
+        unchanged=counts[0],
+        above_50=100 * float(is_above[50].mean()),
+        above_200=100 * float(is_above[200].mean()),
+        known_50=len(is_above[50]),
+        known_200=len(is_above[200]),
+        new_highs=highs,
+        new_lows=lows,
+    )

@@ -3,7 +3,7 @@
 const read = (name) => JSON.parse(document.getElementById("data-" + name).textContent);
 const templates = read("templates"), figures = read("figures");
 const system = matchMedia("(prefers-color-scheme: dark)");
-const narrow = matchMedia("(max-width: 760px)");
+const narrow = matchMedia("screen and (max-width: 760px)");
 const touch = matchMedia("(pointer: coarse)").matches;
 const shows = new Map(), shown = new Set();
 
@@ -18,13 +18,13 @@ function draw(place, figure) {
   if (touch) layout.dragmode = false;
   if (narrow.matches && layout.coloraxis) layout.coloraxis = Object.assign({}, layout.coloraxis, {showscale: false});
   place.style.minHeight = layout.height + "px";
-  const data = narrow.matches ? figure.data.map(smaller) : figure.data;
+  const data = figure.data.map((trace) => fitted(trace, place.clientWidth));
   return Plotly.react(place, data, layout, {responsive: true, displayModeBar: false, doubleClick: "reset"});
 }
 
-// a phone's cells hold no decimals, and nothing where all is between -1 and 1
-function smaller(trace) {
-  if (trace.type !== "heatmap" || !trace.text || trace.x.length < 10) return trace;
+// narrow cells hold no decimals, and nothing where all is between -1 and 1; 90 is the room of the axis and the scale
+function fitted(trace, width) {
+  if (trace.type !== "heatmap" || !trace.text || (width - 90) / trace.x.length > 33) return trace;
   const whole = (cell) => cell && String(Math.round(Number(cell.replace("−", "-")))).replace("-", "−");
   return Object.assign({}, trace, {text: trace.zmax > 1 ? trace.text.map((row) => row.map(whole)) : [], textfont: {size: 9}});
 }
@@ -64,5 +64,10 @@ theme.addEventListener("click", () => { chosenMode = other(); paint(); });
 theme.hidden = false;
 for (const query of [system, narrow]) query.addEventListener("change", paint);
 paint();
-// paper has no further down to scroll to
-addEventListener("beforeprint", () => { for (const place of shows.keys()) appear(place); });
+// paper has no further down to scroll to, and is narrower than a screen
+addEventListener("beforeprint", () => {
+  for (const place of shows.keys()) { appear(place); if (place.data) Plotly.relayout(place, {width: Math.min(640, innerWidth)}); }
+});
+addEventListener("afterprint", () => {
+  for (const place of shown) if (place.data) Plotly.relayout(place, {width: null, autosize: true});
+});

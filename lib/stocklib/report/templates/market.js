@@ -111,14 +111,22 @@
 
   search.addEventListener("input", () => {
     const wanted = search.value.trim().toLowerCase();
+    // columns keep their widths while rows are hidden
+    if (wanted && rows.every((row) => !row.hidden)) for (const head of heads) head.style.minWidth = `${head.getBoundingClientRect().width}px`;
+    if (!wanted) for (const head of heads) head.style.minWidth = "";
     rows.forEach((row, n) => { row.hidden = !texts[n].includes(wanted); });
-    $("found").textContent = wanted ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+    const count = rows.filter((row) => !row.hidden).length;
+    $("found").textContent = wanted ? `${count} of ${rows.length}` : "";
+    $("nothing").hidden = count > 0;
   });
 
   $("download").addEventListener("click", async () => {
     const link = document.createElement("a");
+    // a record a row, in the order of the table
+    const [names, ...records] = (await unpacked("csv")).match(/(?:"(?:[^"]|"")*"|[^"\n])+\n/g);
+    const order = [...table.tBodies[0].rows].map((row) => records[rows.indexOf(row)]);
     // the mark tells Excel that it is UTF-8
-    link.href = URL.createObjectURL(new Blob(["\ufeff", await unpacked("csv")], {type: "text/csv"}));
+    link.href = URL.createObjectURL(new Blob(["\ufeff", names, ...order], {type: "text/csv"}));
     link.download = market.name;
     link.click();
     URL.revokeObjectURL(link.href);
@@ -141,27 +149,32 @@
     // a line that its legend hides has no label
     place.removeAllListeners("plotly_restyle");
     place.on("plotly_restyle", () => label(place, 1));
+    // a legend takes the height of a narrow figure, whose labels name the lines
+    if (place.clientWidth < 560) Plotly.relayout(place, {showlegend: false, "margin.t": 12});
     label(place, 1);
   });
 
   function label(place, digits) {
     const axis = place._fullLayout.yaxis, found = [];
-    for (const {visible, yaxis, close, y, line, increasing, decreasing} of place._fullData) {
+    for (const {name, visible, yaxis, close, y, line, increasing, decreasing} of place._fullData) {
       if (visible !== true || yaxis === "y2") continue;
       const values = Array.from(close ?? y), value = values.findLast(Number.isFinite);
       const rose = values.length < 2 || value >= values.at(-2);
-      if (value !== undefined) found.push({value, color: (increasing ? (rose ? increasing : decreasing).line : line).color});
+      if (value !== undefined) found.push({name, value, color: (increasing ? (rose ? increasing : decreasing).line : line).color});
     }
     found.sort((a, b) => b.value - a.value);
-    let above = -Infinity;
+    // labels that would overlap move down, and up again from the lower edge
+    const places = found.map(({value}) => axis.l2p(value));
+    places.forEach((at, n) => { places[n] = Math.max(at, (places[n - 1] ?? -Infinity) + 16); });
+    for (let n = places.length - 1, below = axis._length + 8; n >= 0; n -= 1) below = (places[n] = Math.min(places[n], below)) - 16;
     const shown = {minimumFractionDigits: Math.max(0, digits), maximumFractionDigits: Math.max(0, digits)};
-    const annotations = found.map(({value, color}) => {
-      const at = axis.l2p(value), moved = Math.max(at, above + 16);
-      above = moved;
-      return {x: 1, xref: "paper", xanchor: "left", y: value, yref: "y", yshift: at - moved, showarrow: false, bgcolor: color,
-        borderpad: 1, font: {size: 11, color: "#ffffff"}, text: value.toLocaleString("en-US", shown).replace("-", "−")};
+    const annotations = found.map(({name, value, color}, n) => {
+      // a phone has room for a short name
+      const who = found.length < 2 ? "" : `${narrow.matches ? name.split(" ")[0] : name} `;
+      return {x: 1, xref: "paper", xanchor: "left", y: value, yref: "y", yshift: axis.l2p(value) - places[n], showarrow: false,
+        bgcolor: color, borderpad: 1, font: {size: 11, color: "#ffffff"}, text: who + value.toLocaleString("en-US", shown).replace("-", "−")};
     });
-    Plotly.relayout(place, {annotations, "yaxis.title.standoff": 26});
+    Plotly.relayout(place, {annotations, "margin.r": 12 + 6.2 * Math.max(0, ...annotations.map(({text}) => text.length))});
   }
 
   // ── how old a live price is now ──
