@@ -495,6 +495,9 @@ def test_in_a_browser_it_fits_draws_and_asks_for_nothing(
     assert page.ask("document.querySelectorAll('.js-plotly-plot').length") == 6
     assert page.ask("document.documentElement.scrollWidth") <= width
     assert page.ask("[...document.querySelectorAll('.js-plotly-plot')].every((f) => f.scrollWidth <= innerWidth)")
+    months = page.ask("[...document.querySelectorAll('#exposure .xtick text')].map((tick) => tick.textContent)")
+    assert len(months) > 2
+    assert all(month.endswith("2012") for month in months)
     # a label of two lines is twice as high
     assert page.ask("document.getElementById('theme').offsetHeight") < 45
     cells = page.ask("document.querySelector('#months .js-plotly-plot').data[0].text[0]")

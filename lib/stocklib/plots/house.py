@@ -20,11 +20,12 @@ _SMALL = {"size": 10, "color": LEVEL}
 _COLOR_BAR = {"thickness": 8, "outlinewidth": 0, "xpad": 4}
 _WITHOUT_AXES = {"treemap", "indicator"}
 _DASHES = ("solid", "dash", "dot", "dashdot")
-# Dates are written alike everywhere: by the distance of ticks, in milliseconds or months.
+# Dates are written alike everywhere: by the distance of ticks, in milliseconds or months. A year under the first month
+# would be lost where that tick is a closed day.
 _TIME_TICKS = [
     {"dtickrange": [None, 86_399_999], "value": "%H:%M\n%-d %b %Y"},
     {"dtickrange": [86_400_000, 2_419_200_000], "value": "%-d %b\n%Y"},
-    {"dtickrange": ["M1", "M12"], "value": "%b\n%Y"},
+    {"dtickrange": ["M1", "M6"], "value": "%b %Y"},
     {"dtickrange": ["M12", None], "value": "%Y"},
 ]
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
