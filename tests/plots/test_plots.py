@@ -135,6 +135,9 @@ def test_a_treemap_marks_what_has_no_change_and_counts_it_nowhere() -> None:
         "D": "no bar since 3 Oct 2011",
     }
     assert colour == {"X": 2.0, "Y": LEVEL, "A": 4.0, "B": -4.0, "C": LEVEL, "D": LEVEL}
+    # large amounts as in a table
+    (value,) = plots.treemap(frame.assign(market_cap=58.1e9 / 4)).data[0].hovertext[:1]
+    assert value == "58.1 B"
 
 
 def test_a_treemap_leaves_out_what_has_no_size() -> None:

@@ -227,6 +227,22 @@ def test_the_bars_of_a_chart_are_those_of_prices(report: Path, gold: Settings) -
     assert sum(mean) / 100 == pytest.approx(bars["close"].tail(20).mean(), abs=0.00501)
 
 
+def test_an_axis_writes_dates_and_digits_one_way(report: Path) -> None:
+    layouts = {
+        name: frame["figure"]["layout"] for name, frame in json_in(report.read_text(), "market")["frames"].items()
+    }
+    assert layouts["session"]["xaxis"]["title"]["text"] == "New York time"
+    assert "title" not in layouts["daily"]["xaxis"]
+    for layout in layouts.values():
+        assert [stop["value"] for stop in layout["xaxis"]["tickformatstops"]][:2] == ["%H:%M\n%-d %b %Y", "%-d %b\n%Y"]
+        stops = layout["yaxis"]["tickformatstops"]
+        for distance, form in ((0.0002, ",.4f"), (0.05, ",.2f"), (0.2, ",.1f"), (1, ",.0f"), (50_000, ",.0f")):
+            low_high = (
+                stop for stop in stops if stop["dtickrange"][0] <= distance <= (stop["dtickrange"][1] or distance)
+            )
+            assert [stop["value"] for stop in low_high] == [form]
+
+
 def test_where_room_is_short_every_symbol_keeps_its_last_bars(gold: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = gather(gold)
     whole = json.loads(unpacked(charts.compact(facts, ["FB"])))
@@ -463,6 +479,19 @@ def test_in_a_browser_it_fits_draws_and_asks_for_nothing(
     # plotly.js draws a heat map as an image of its own
     assert [each for each in page.requests if not each.startswith("data:image/")] == [report.as_uri()]
     assert page.errors == []
+
+
+@pytest.mark.browser
+def test_in_a_browser_the_table_fits_on_paper_without_hints_to_click(page: chromium.Page, report: Path) -> None:
+    page.open(report.as_uri(), width=718)
+    page.call("Emulation.setEmulatedMedia", media="print")
+    table = "document.getElementById('table')"
+    assert page.ask(f"{table}.getBoundingClientRect().right <= innerWidth")
+    assert page.ask(f"{table}.rows[1].lastElementChild.checkVisibility()")
+    assert not page.ask("document.querySelector('.screen').checkVisibility()")
+    assert not page.ask("document.getElementById('download').checkVisibility()")
+    page.call("Emulation.setEmulatedMedia", media="")
+    assert page.ask("document.querySelector('.screen').checkVisibility()")
 
 
 @pytest.mark.browser
