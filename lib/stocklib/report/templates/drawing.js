@@ -17,6 +17,10 @@ function draw(place, figure) {
   // a finger scrolls the page; it does not zoom a figure
   if (touch) layout.dragmode = false;
   if (narrow.matches && layout.coloraxis) layout.coloraxis = Object.assign({}, layout.coloraxis, {showscale: false});
+  // months in two lines do not lean
+  const stops = layout.xaxis?.tickformatstops;
+  if (narrow.matches && stops) layout.xaxis = {...layout.xaxis, tickformatstops: stops.map((stop) =>
+    stop.value === "%b %Y" ? {...stop, value: "%b<br>%Y"} : stop)};
   place.style.minHeight = layout.height + "px";
   const data = figure.data.map((trace) => fitted(trace, place.clientWidth));
   return Plotly.react(place, data, layout, {responsive: true, displayModeBar: false, doubleClick: "reset"});
