@@ -103,7 +103,9 @@ def treemap(frame: pd.DataFrame, *, title: str | None = None, unit: str = "USD",
             },
             customdata=["", *said],
             hovertext=[short(value) for value in (sectors.sum(), *sectors, *rows["market_cap"])],
-            texttemplate=[" ", *["<b>%{label}</b><br>%{customdata}"] * len(said)],
+            # the whole, whose paper may be light or dark
+            textfont={"color": [LEVEL]},
+            texttemplate="<b>%{label}</b><br>%{customdata}",
             hovertemplate=f"%{{label}}<br>%{{customdata}} since the close before<br>%{{hovertext}} {text(unit)}"
             "<extra></extra>",
             tiling={"pad": 2},
