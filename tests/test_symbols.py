@@ -212,6 +212,13 @@ def test_a_lists_layout_stays(tmp_path: Path, before: str, added: str, removed: 
     assert not remove_symbol(path, "A")
 
 
+def test_a_symbol_that_is_written_with_an_escape_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_text('{"symbols": ["A\\u0042", "C"]}')
+    assert remove_symbol(path, "AB")
+    assert read_symbols(path) == ["C"]
+
+
 @pytest.mark.parametrize("change", [add_symbol, remove_symbol])
 def test_a_list_that_cannot_be_edited_safely_stays(tmp_path: Path, change: Callable[[Path, str], bool]) -> None:
     path = tmp_path / "list.json"

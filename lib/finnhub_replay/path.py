@@ -3,7 +3,8 @@
 The log price is one Brownian bridge that is reflected at the high and the low, so that its volatility is the same all
 day and the extremes lie as far apart in time as that volatility needs. Seeded by (symbol, date): every machine and
 every run sees the same path. The open, the high, the low and the close are the recorded numbers to the last digit;
-prices between are rounded to cents, those below a dollar to four significant digits.
+prices between are rounded to cents, those below a dollar to four significant digits, and those of a
+narrow range that cents do not fit to finer ones.
 """
 
 import hashlib
@@ -21,6 +22,8 @@ Floats = NDArray[np.float64]
 # Share of a day's volume by half hour from the open on, and the closing auction's: four sessions of a large US fund.
 _HALF_HOURS = np.array([11.8, 7.4, 5.6, 5.8, 4.4, 3.6, 3.8, 3.8, 3.7, 6.5, 6.2, 8.1, 21.1])
 _AUCTION = 8.2
+# So many different prices fit into the range of a bar that is finer than cents, at least.
+_LEVELS = 20
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,22 @@ def _prices(bar: Bar, seconds: int) -> Floats:
     # floor, since numpy's mod takes eight times as long
     from_first = np.abs(walk - 2 * top * np.floor(walk / (2 * top)) - top)
     heights = top - from_first if is_high_first else from_first
-    prices: Floats = np.clip(np.round(bar.low * np.exp(heights), _decimals(bar.low)), bar.low, bar.high)
+    prices: Floats = np.clip(np.round(bar.low * np.exp(heights), _decimals(bar)), bar.low, bar.high)
     first, second = int(np.argmax(walk >= top)), int(np.argmax(walk >= 2 * top))
     prices[first], prices[min(second, seconds - 1)] = (bar.high, bar.low) if is_high_first else (bar.low, bar.high)
     prices[0], prices[-1] = bar.open, bar.close
     return prices
 
 
-def _decimals(price: float) -> int:
-    """Return the decimals of prices like this one: cents from a dollar on, else four digits, at most a millionth."""
-    return 2 if price >= 1 else min(3 - math.floor(math.log10(price)), 6)
+def _decimals(bar: Bar) -> int:
+    """Return the decimals of the prices of a bar: cents from a dollar on, else four digits, at most a millionth.
+
+    A bar that is itself finer than cents, such as that of an exchange rate, has as many as its range needs.
+    """
+    if bar.low < 1:
+        return min(3 - math.floor(math.log10(bar.low)), 6)
+    is_finer = any(round(price, 2) != price for price in (bar.open, bar.high, bar.low, bar.close))
+    return min(max(2, math.ceil(math.log10(_LEVELS / (bar.high - bar.low)))), 6) if is_finer else 2
 
 
 def _bridge(random: np.random.Generator, left: float, right: float, step: float, length: int) -> Floats:

@@ -76,7 +76,8 @@ def remove_symbol(path: Path, symbol: str) -> bool:
 
     def without(inside: str, items: list[re.Match[str]]) -> str:
         gaps = [*(inside[one.end() : after.start()] for one, after in pairwise(items)), ""]
-        kept = [(item[0], gap) for item, gap in zip(items, gaps, strict=True) if check_symbol(item[0][1:-1]) != symbol]
+        named = [check_symbol(json.loads(item[0])) for item in items]
+        kept = [(item[0], gap) for item, gap, name in zip(items, gaps, named, strict=True) if name != symbol]
         text = "".join(item + gap for item, gap in kept).removesuffix(kept[-1][1])
         return inside[: items[0].start()] + text + inside[items[-1].end() :]
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from stocklib.errors import BadAnswer, PlanRefused, SettingsError, SymbolError, WarehouseError, did_you_mean
+from stocklib.market.renamed import same_company
 from stocklib.pipeline.history import open_history
 from stocklib.pipeline.history.symbol_history import HistorySource
 from stocklib.quotes import SymbolMatch, check_symbol
-from stocklib.reference_data import read_sectors, write_sector
+from stocklib.reference_data import read_sectors, read_symbol_changes, write_sector
 from stocklib.settings import Settings
 from stocklib.warehouse import open_warehouse
 from stocklib.watchlists import add_symbol, read_symbols, read_watchlist, remove_symbol, watchlist_path
@@ -44,7 +45,10 @@ def listed(settings: Settings) -> tuple[pd.DataFrame, str]:
             pd.DataFrame(columns=["symbol", "company", "sector", "bars", "first_bar", "last_bar"]),
             str(error),
         )
-    found = held.set_index("symbol").reindex(pd.Index(settings.symbols, name="symbol")).reset_index()
+    changes = read_symbol_changes(settings.root)
+    names = [same_company(symbol, set(held["symbol"]), changes) or symbol for symbol in settings.symbols]
+    found = held.set_index("symbol").reindex(names).reset_index(drop=True)
+    found.insert(0, "symbol", settings.symbols)
     stated = found["symbol"].map({symbol: sector for symbol, (sector, _) in read_sectors(settings.root).items()})
     return found.assign(sector=found["sector"].fillna(stated), bars=found["bars"].fillna(0).astype(int)), trouble
 

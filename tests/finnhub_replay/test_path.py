@@ -122,3 +122,12 @@ def test_the_minutes_volumes_sum_to_the_days(volume: int, minutes: int) -> None:
     assert len(volumes) == minutes
     assert volumes.sum() == volume
     assert (volumes >= 0).all()
+
+
+def test_a_rate_that_is_finer_than_cents_moves_all_day() -> None:
+    bar = Bar("EURUSD=X", DAY, 1.0860, 1.0890, 1.0850, 1.0870, 0)
+    path = session_path(bar, 23_400)
+    assert is_the_bar(path, bar)
+    prices, seconds = np.unique(path.price, return_counts=True)
+    assert len(prices) >= 20
+    assert seconds.max() < 23_400 / 4

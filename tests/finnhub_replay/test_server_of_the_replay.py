@@ -19,10 +19,11 @@ import websocket
 from conftest import StartReplay
 
 from finnhub_replay.clock import read_start as new_york
+from stocklib.errors import SourceUnavailable
 from stocklib.finnhub import Finnhub
 from stocklib.settings import Settings, read_settings
 from workbench.embedded import processes, replay_server
-from workbench.embedded.home import Keys
+from workbench.embedded.home import Keys, folder_of
 
 KEY = {"X-Finnhub-Token": "replay-key"}
 AT = "/api/v1"
@@ -228,6 +229,19 @@ def test_a_clock_with_a_speed_waits_for_the_first_quote(replay: StartReplay, sta
         time.sleep(0.2)
         assert "waiting" not in ask("/replay/clock").body
         assert finnhub.now().timestamp() >= begin + 10
+
+
+def test_a_replay_that_goes_away_before_its_first_quote_leaves_its_time_known(replay: StartReplay) -> None:
+    settings = replay(start="2012-12-14T09:29:00", speed="60")
+    with Finnhub(settings, attempts=1) as finnhub:
+        finnhub.market_status()
+        before = finnhub.now()
+        server = processes.recall(folder_of(settings, "replay"), port="replay")
+        assert server
+        replay_server.stop(server)
+        assert finnhub.now() >= before
+        with pytest.raises(SourceUnavailable):
+            finnhub.market_status()
 
 
 def test_a_running_clock_runs_so_many_times_as_fast(replay: StartReplay) -> None:

@@ -169,3 +169,8 @@ def test_fewer_returns_than_nine_tenths_of_a_window_have_no_volatility() -> None
         assert metrics.volatility(holed) == pytest.approx(metrics.rolling_volatility(holed).iloc[-1], nan_ok=True)
         # each missing bar costs two returns of thirty, and three may be missing
         assert math.isnan(metrics.volatility(holed)) != is_known
+
+
+def test_the_band_of_returns_with_two_values_has_no_width() -> None:
+    band = metrics.sharpe_band(pd.Series([100.0, 98.70034017147789, 97.41757149965451, 95.17729874195514]))
+    assert band.low == pytest.approx(band.high)

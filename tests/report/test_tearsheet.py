@@ -457,6 +457,23 @@ def test_a_strategy_holds_through_a_session_that_a_symbol_lacks(gold: Settings, 
     assert sheet_of(holed, tmp_path / "holed.html", *asked)[1]["trades"][0] == whole
 
 
+def test_a_symbol_that_is_too_young_is_left_out_and_named(
+    gold: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    young = copy(
+        gold,
+        tmp_path / "home",
+        "delete from gold.fact_daily_stock_quotes where symbol = 'FB' and quote_date < '2012-12-14'",
+        "delete from gold.fact_stock_performance where symbol = 'FB' and quote_date < '2012-12-14'",
+    )
+    trial = try_strategy(young, "sma_crossover", given={})
+    assert "FB is left out: 1 bars are too few" in caplog.text
+    others = try_strategy(gold, "sma_crossover", given={}, symbols=["AAPL", "GOOG", "IBM", "MSFT"])
+    assert trial.result.equity.iloc[-1] == pytest.approx(others.result.equity.iloc[-1])
+    with pytest.raises(InputError, match="1 bars are too few"):
+        try_strategy(young, "sma_crossover", given={}, symbols=["FB"])
+
+
 # ── the report of an earlier session ──────────────────────────────────────────────────────────────────────────────────
 
 

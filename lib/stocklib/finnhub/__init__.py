@@ -6,7 +6,7 @@ calls, repeats them and translates refusals.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
 from urllib.parse import quote as url_quote
@@ -182,7 +182,10 @@ class Finnhub(Connection):
         return [first, *(action for action in found if start <= action.action_date <= asked_to)]
 
     def _read_pace(self) -> None:
-        if not self._paced and self.source == "replay":
+        if self._paced or self.source != "replay":
+            return
+        # a replay that went away before its first quote: the pace that it named goes on until it is back
+        with suppress(SourceUnavailable, BadAnswer) if self._has_pace else nullcontext():
             self.read_pace()
 
 

@@ -70,7 +70,7 @@ class Connection:
         self._adapter = HTTPAdapter(pool_connections=2, pool_maxsize=8)
         self._route = _route(self._base)
         self.clock = SourceClock(self._stop, advance=lambda seconds: self.move_replay({"advance": seconds}))
-        self._paced = False
+        self._paced = self._has_pace = False
         self.replay: bool | None = None
 
     def close(self) -> None:
@@ -89,6 +89,7 @@ class Connection:
         step = answer.get("mode") == "step"
         # a clock that waits for its first quote runs from any call of another process on: ask again
         self._paced = not answer.get("waiting")
+        self._has_pace = True
         self.clock.pace = Pace(1.0 if step else float(answer.get("speed") or 1.0), step)
         self.clock.see(read_epoch(answer["now"], "its clock"))
 

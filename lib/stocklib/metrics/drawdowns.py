@@ -55,7 +55,7 @@ def worst_drawdowns(prices: pd.Series, count: int = 10) -> list[Drawdown]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], values < 0, [False]]))).reshape(-1, 2)
     if not len(edges):
         return []
-    deepest = np.argsort(np.minimum.reduceat(values, edges[:, 0]), kind="stable")[:count]
+    deepest = np.argsort(np.minimum.reduceat(values, edges[:, 0]), kind="stable")[: int(count)]
     return [_fall(depths, number, begin, end) for begin, end in edges[deepest].tolist()]
 
 

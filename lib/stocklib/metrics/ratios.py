@@ -63,7 +63,8 @@ def sharpe_band(prices: pd.Series, *, level: float = 0.95, risk_free_percent: fl
     apart = (excess - excess.mean()) / deviation
     a_session = excess.mean() / excess.std(ddof=1)
     spread = 1 - (apart**3).mean() * a_session + ((apart**4).mean() - 1) / 4 * a_session**2
-    error = math.sqrt(SESSIONS_A_YEAR * spread / (len(excess) - 1))
+    # of returns with two values it is 0, or a rounding error below
+    error = math.sqrt(SESSIONS_A_YEAR * max(spread, 0.0) / (len(excess) - 1))
     ratio, reach = math.sqrt(SESSIONS_A_YEAR) * a_session, NormalDist().inv_cdf((1 + level) / 2) * error
     return SharpeBand(finite(ratio - reach), finite(ratio + reach))
 

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +14,8 @@ from stocklib import backtest, market
 from stocklib.errors import DateRangeError, InputError, ParameterError, did_you_mean
 from stocklib.report.own_rules import Strategy, names_a_file, read_rule
 from stocklib.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _BUILT_IN = (
     backtest.sma_crossover,
@@ -184,10 +187,29 @@ def _weights(strategy: Strategy | str, bars: pd.DataFrame, parameters: Mapping[s
     if len(symbols) == 1 or "DataFrame" in str(inspect.signature(rule).return_annotation):
         weights: pd.Series | pd.DataFrame = rule(bars, **parameters)
         return weights
-    each = {symbol: rule(rows, **parameters) for symbol, rows in bars.groupby("symbol")}
+    each, young = _each(rule, bars, parameters)
     if any(isinstance(weights, pd.DataFrame) for weights in each.values()):
         raise InputError(
             f"{rule.__name__} returns a frame: annotate it with -> pd.DataFrame to get all symbols at once"
         )
     # through a session without a bar a position stays; a symbol that is not listed yet has none
-    return pd.DataFrame(each).sort_index().ffill().fillna(0.0) / len(symbols)
+    weights = pd.DataFrame(each).sort_index().ffill().fillna(0.0) / len(each)
+    return weights.assign(**dict.fromkeys(young, 0.0))[symbols]
+
+
+def _each(
+    rule: Strategy, bars: pd.DataFrame, parameters: Mapping[str, Any]
+) -> tuple[dict[str, pd.Series | pd.DataFrame], list[str]]:
+    """Return the weights of each symbol, and the symbols that the rule refuses, unless it refuses all of them."""
+    each: dict[str, pd.Series | pd.DataFrame] = {}
+    refused: dict[str, InputError] = {}
+    for symbol in bars["symbol"].unique():
+        try:
+            each[symbol] = rule(bars[bars["symbol"] == symbol], **parameters)
+        except InputError as error:
+            refused[symbol] = error
+    if not each:
+        raise next(iter(refused.values()))
+    for symbol, reason in refused.items():
+        log.warning("%s is left out: %s", symbol, reason)
+    return each, list(refused)

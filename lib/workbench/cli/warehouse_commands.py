@@ -1,6 +1,7 @@
 """History and the warehouse: day, schedule, init, backfill, daily, load, transform, rebuild, dbt."""
 
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -126,7 +127,9 @@ def rebuild(settings: Settings, without_corrupt: bool) -> None:
     from stocklib.pipeline.transform import rebuild
     from workbench import embedded
 
-    with embedded.running(settings, on_progress=click.echo) as ready, progress("objects") as advance:
+    is_ours = "s3" in embedded.wanted(settings)
+    lake = embedded.running(settings, on_progress=click.echo) if is_ours else nullcontext(settings)
+    with lake as ready, progress("objects") as advance:
         result = rebuild(ready, without_corrupt=without_corrupt, on_progress=advance)
     click.echo(result)
 
