@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stocklib.report.measures import breadth, equal_weight, measures
+from stocklib.report.measures import benchmark_of, breadth, equal_weight, measures
 from stocklib.sessions import session_dates
 
 DAY = date(2013, 4, 30)
@@ -99,10 +99,23 @@ def test_volume_is_set_against_the_twenty_sessions_before() -> None:
     assert math.isnan(of(frame)["relative_volume"])
 
 
-def test_an_index_of_equal_weights_counts_symbols_that_have_both_sessions() -> None:
-    # +10 % and +20 % are +15 %; then B has no bar, and A falls by 50 %; then neither has both
+def test_an_index_of_equal_weights_counts_symbols_with_a_bar_since_their_bar_before() -> None:
+    # +10 % and +20 % are +15 %; then B has no bar, and A falls by 50 %; then A has none, and B has the close of before;
+    # then A rises from 5.5 to 7, over the session that it lacks
     closes = pd.DataFrame({"A": [10, 11, 5.5, np.nan, 7], "B": [10, 12, np.nan, 12, np.nan]})
-    assert equal_weight(closes).tolist() == pytest.approx([100, 115, 57.5, 57.5, 57.5])
+    assert equal_weight(closes).tolist() == pytest.approx([100, 115, 57.5, 57.5, 57.5 * 7 / 5.5])
+
+
+def test_an_index_keeps_the_jump_over_a_session_without_any_bar() -> None:
+    closes = pd.DataFrame({"A": [100, np.nan, 150], "B": [100, np.nan, 150]})
+    assert equal_weight(closes).tolist() == pytest.approx([100, 100, 150])
+
+
+def test_a_benchmark_without_a_bar_of_the_session_or_of_the_one_before_has_no_change() -> None:
+    days = pd.to_datetime(["2012-12-12", "2012-12-13", "2012-12-14"])
+    closes = pd.DataFrame({"A": [100, 110, 121], "HOLE": [100, np.nan, 121], "MISS": [100, 110, np.nan]}, days)
+    changes = [benchmark_of(closes, symbol)[1]["1d"] for symbol in ("A", "HOLE", "MISS", None)]
+    assert changes == pytest.approx([10, np.nan, np.nan, 100 * (0.1 + 0.21) / 2], nan_ok=True)
 
 
 def test_breadth_counts_symbols_with_a_bar_of_the_session() -> None:

@@ -225,11 +225,14 @@ def short(value: Any) -> str:
 
     >>> short(4_513_200_000_000), short(96_000_000)
     ('4.51 T', '96.0 M')
+    >>> short(999_999_999)
+    '1.00 B'
     """
     if value is None or pd.isna(value):
         return "–"
     if value < 1e6:
         return f"{value:,.0f}".replace("-", "−")
+    value = float(f"{value:.3g}") if value < 1e15 else value
     power = min(4, int(math.log10(value) // 3))
     scaled = float(value) / 1000**power
     return f"{scaled:,.{max(0, 2 - int(math.log10(scaled)))}f} {'MBT'[power - 2]}"

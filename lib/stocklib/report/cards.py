@@ -67,7 +67,8 @@ def number(value: Any, digits: int, *, sign: bool = False) -> str:
     """A number with thousands apart and a true minus, or a dash."""
     if _missing(value):
         return "–"
-    return f"{float(value):{'+' if sign else ''},.{digits}f}".replace("-", "−")
+    # adding 0 makes a negative zero a plain one
+    return f"{round(float(value), digits) + 0.0:{'+' if sign else ''},.{digits}f}".replace("-", "−")
 
 
 def price(value: Any, of: Any = None, *, sign: bool = False) -> str:

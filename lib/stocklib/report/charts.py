@@ -96,8 +96,10 @@ def _coded(bars: pd.DataFrame, axis: pd.DatetimeIndex) -> dict[str, Any]:
     ``places`` are positions on the axis of times.
     """
     low, high = float(bars["low"].min()), float(bars["high"].max())
-    # four digits that count, and no more than a double holds
-    digits = min(2 if low >= 1 else 3 - math.floor(math.log10(low)), math.floor(math.log10(2**53 / high)))
+    # four digits that count, three of a narrow range, and no more than a double holds
+    digits = 2 if low >= 1 else 3 - math.floor(math.log10(low))
+    digits = max(digits, 2 - math.floor(math.log10(high - low)) if high > low else 0)
+    digits = min(digits, math.floor(math.log10(2**53 / high)))
     coded = {name: _differences(bars[name] * 10.0**digits) for name in [*_PRICES, *_LINES] if name in bars}
     coded["volume"] = _differences(bars["volume"]) if bars["volume"].notna().any() else []
     return {"digits": digits, "places": _differences(axis.get_indexer(pd.Index(bars[_when(bars)]))), **coded}

@@ -83,12 +83,13 @@ def measures(bars: pd.DataFrame) -> pd.DataFrame:
 def equal_weight(closes: pd.DataFrame) -> pd.Series:
     """Return an index of these symbols: 100 at first, then the mean of their one-session returns is its own.
 
-    Each session counts the symbols with a bar in it and in the session before; without any, the index stands still.
+    Each session counts the symbols with a bar in it, from their last one, up to five sessions before; without any, the
+    index stands still.
 
     >>> equal_weight(pd.DataFrame({"A": [10.0, 11.0, 11.0], "B": [np.nan, 50.0, 40.0]})).round(6).tolist()
     [100.0, 110.0, 99.0]
     """
-    changes = (closes / closes.shift(1) - 1).mean(axis=1).fillna(0.0)
+    changes = (closes / closes.ffill(limit=MANY_SESSIONS).shift(1) - 1).mean(axis=1).fillna(0.0)
     index: pd.Series = 100 * (1 + changes).cumprod()
     return index
 
@@ -97,10 +98,11 @@ def benchmark_of(closes: pd.DataFrame, symbol: str | None) -> tuple[pd.Series, d
     """Return the curve of a symbol, or else of all with equal weights, by session; and its percent by period."""
     curve = equal_weight(closes) if symbol is None else closes[symbol]
     day = closes.index[-1]
-    bases = {"1d": day - pd.Timedelta(days=1), **{name: day - ago for name, ago in PERIODS.items()}}
-    bases["ytd"] = pd.Timestamp(day.year - 1, 12, 31)
+    bases = {name: day - ago for name, ago in PERIODS.items()} | {"ytd": pd.Timestamp(day.year - 1, 12, 31)}
     returns = period_returns(curve.to_frame("index"), bases).loc["index"].to_dict()
-    return curve.rename(symbol or "Equal weight"), {str(name): value for name, value in returns.items()}
+    # of the session itself, and of none before it
+    one = float(100 * curve.pct_change(fill_method=None).iloc[-1])
+    return curve.rename(symbol or "Equal weight"), {"1d": one, **{str(name): value for name, value in returns.items()}}
 
 
 @dataclass(frozen=True)
