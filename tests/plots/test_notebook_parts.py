@@ -42,6 +42,14 @@ def test_where_rows_are_figures_each_has_its_own_form() -> None:
     assert plots.styled(figures)["A"].to_dict() == {"price return %": "+1,234.50", "Sharpe": "0.30", "trades": "3"}
 
 
+def test_a_small_price_keeps_three_digits_that_count() -> None:
+    prices = pd.DataFrame({"close": [0.000073, 12.5], "low_price": [0.25, 0.0], "close_percent": [0.001, 1.0]})
+    shown = plots.styled(prices)
+    assert shown["close"].tolist() == ["0.000073", "12.500000"]
+    assert shown["low price"].tolist() == ["0.250", "0.000"]
+    assert shown["close %"].tolist() == ["0.00", "1.00"]
+
+
 def test_a_table_escapes_names_and_leaves_row_numbers_out() -> None:
     shown = plots.styled(pd.DataFrame({"<i>": ["<script>"] * 3, "close": np.arange(3) + 0.5}))
     assert "<script>" not in shown.to_html()
@@ -72,6 +80,19 @@ def test_a_menu_shows_one_figure_and_knows_the_others() -> None:
         plots.choose(figures, first="Q")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="at least one"):
         plots.choose({})
+
+
+def test_a_button_of_a_menu_leaves_nothing_of_the_figure_before() -> None:
+    days = pd.bdate_range("2012-01-03", periods=300)
+    value = pd.Series(100 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, 300))), days)
+    bars = pd.DataFrame({"date": days, "volume": 1.0} | dict.fromkeys(("open", "high", "low", "close"), value.values))
+    figures = {"tails": plots.return_distribution(value), "line": plots.lines(value.to_frame("A"), unit="of 100")}
+    figures["volume"] = plots.candlestick(bars)
+    _, line, volume = (button.args[1] for button in plots.choose(figures).layout.updatemenus[0].buttons)
+    assert figures["tails"].layout.shapes
+    assert (line["shapes"], line["annotations"]) == ([], [])
+    assert volume["yaxis2"]
+    assert line["yaxis2"] == {"visible": False, "overlaying": "y"}
 
 
 @pytest.mark.browser

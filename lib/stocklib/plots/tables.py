@@ -1,5 +1,6 @@
 """A frame as a notebook shows it: thousands apart, signed returns, dates as days, and missing values as a dash."""
 
+import math
 import re
 from datetime import date
 from decimal import Decimal
@@ -12,14 +13,16 @@ import pandas as pd
 from stocklib.indicators.columns import check_type
 
 _SIGNED = re.compile(r"momentum|(return|change|alpha|profit)( %)?$", re.IGNORECASE)
+_PRICE = re.compile(r"(^| )(open|high|low|close|price)$", re.IGNORECASE)
 
 
 def styled(frame: pd.DataFrame | pd.Series, *, digits: int = 2) -> pd.DataFrame:
     """Return a frame's cells as texts to read, which a notebook shows as a table; the frame keeps the numbers.
 
-    Numbers have thousands apart and ``digits`` decimals, whole ones none; returns and changes carry their sign. A name
-    such as ``change_percent`` becomes "change %". Where the rows are named figures ("CAGR %"), each row has its own
-    form. The name of the index stands in the corner; row numbers without a name are left out.
+    Numbers have thousands apart and ``digits`` decimals, whole ones none, and prices below 1 three digits that count
+    (at most 6 decimals); returns and changes carry their sign. A name such as ``change_percent`` becomes "change %".
+    Where the rows are named figures ("CAGR %"), each row has its own form. The name of the index stands in the corner;
+    row numbers without a name are left out.
 
     >>> styled(pd.DataFrame({"volume": [1200500.0], "change_percent": [1.234]}, ["AAPL"]))
              volume change %
@@ -43,6 +46,8 @@ def _texts(name: str, values: list[Any], digits: int) -> list[str]:
     numbers = [value for value in values if isinstance(value, Real | Decimal) and value == value]
     is_whole = "%" not in name and all(value % 1 == 0 for value in numbers)
     signed = _SIGNED.search(name) is not None
+    if _PRICE.search(name) and (sizes := [abs(float(value)) for value in numbers if value]) and min(sizes) < 1:
+        digits = max(digits, min(6, 2 - math.floor(math.log10(min(sizes)))))
     return [_text(value, 0 if is_whole else digits, signed=signed) for value in values]
 
 
