@@ -41,3 +41,12 @@ def test_a_rotation_that_never_bought_is_named(gold: Settings, tmp_path: Path) -
     shown = outputs_of(recorded_gold.copy(gold, tmp_path), "momentum_rotation", start="2012-11-01")
     assert "the rotation never traded: " in shown
     assert "it bought nothing" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("predict_direction", "41 to train on"), ("walk_forward", "41 to choose on")]
+)
+def test_on_half_a_year_the_first_third_is_the_training(gold: Settings, tmp_path: Path, name: str, said: str) -> None:
+    shown = outputs_of(recorded_gold.copy(gold, tmp_path), name, start="2012-06-19")
+    assert "AAPL: 124 sessions" in shown
+    assert said in shown
