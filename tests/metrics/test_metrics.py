@@ -60,9 +60,11 @@ def test_the_worst_drawdowns_are_listed_deepest_first_with_their_dates_and_lengt
     assert metrics.worst_drawdowns(pd.Series([1.0, 2.0, 3.0])) == []
 
 
-def test_a_drawdown_counts_sessions_without_a_price_and_not_the_bars_within_a_day() -> None:
+def test_a_drawdown_counts_sessions_with_a_price_and_not_the_bars_within_a_day() -> None:
     days = pd.bdate_range("2012-01-03", periods=5)
-    assert metrics.max_drawdown(pd.Series([100.0, 80.0, np.nan, np.nan, 100.0], days)).sessions == 4
+    holed = pd.Series([100.0, 80.0, np.nan, np.nan, 100.0], days)
+    # with and without rows for the missing ones
+    assert metrics.max_drawdown(holed).sessions == metrics.max_drawdown(holed.dropna()).sessions == 2
     hours = pd.to_datetime(["2012-01-03 15:00", "2012-01-03 16:00", "2012-01-03 17:00", "2012-01-04 15:00"], utc=True)
     assert metrics.max_drawdown(pd.Series([100.0, 90.0, 80.0, 100.0], hours)).sessions == 1
 

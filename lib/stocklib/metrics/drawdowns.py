@@ -17,7 +17,8 @@ class Drawdown:
     """One fall from a high: its depth in percent (negative), its dates, and its length.
 
     ``peak`` is the last time at the high before it, ``trough`` the lowest value, ``recovered`` the first value at the
-    high again, None while there is none. ``sessions`` counts from the peak to the recovery, or to the last value.
+    high again, None while there is none. ``sessions`` counts those with a value from the peak to the
+    recovery, or to the last value.
     """
 
     percent: float
@@ -47,9 +48,9 @@ def worst_drawdowns(prices: pd.Series, count: int = 10) -> list[Drawdown]:
     [(-25.0, 3, Timestamp('2012-01-06 00:00:00')), (-10.0, 1, None)]
     """
     check_number("count", count, expected="a whole number, 1 or more", within=lambda value: value in range(1, 10**6))
-    checked = check_prices(prices, at_least=1)
-    number = pd.Series(pd.factorize(session_days(checked.index))[0], checked.index)
-    depths = drawdown(checked.dropna())
+    known = check_prices(prices, at_least=1).dropna()
+    number = pd.Series(pd.factorize(session_days(known.index))[0], known.index)
+    depths = drawdown(known)
     values = depths.to_numpy()
     # where a fall begins and where it is made good, in turn
     edges = np.flatnonzero(np.diff(np.concatenate([[False], values < 0, [False]]))).reshape(-1, 2)

@@ -6,6 +6,7 @@ as in a live pipeline: only the addresses differ.
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -157,8 +158,9 @@ def _execute_analyses(settings: Settings, say: Say, advance: Callable[[float], N
     """Run the notebooks, two at a time; name each as it ends."""
     found = []
     with runner.kernel_environment(settings), ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(runner.run, settings, name) for name in ANALYSES]
         try:
-            for done in as_completed([pool.submit(runner.run, settings, name) for name in ANALYSES]):
+            for done in as_completed(runs):
                 path = done.result().path
                 found.append(path)
                 say(f"    {path.stem}  ({len(found)} of {len(ANALYSES)})")
@@ -166,7 +168,10 @@ def _execute_analyses(settings: Settings, say: Say, advance: Callable[[float], N
         except BaseException:
             # Ctrl-C too: the threads would wait for their notebooks' ends
             pool.shutdown(wait=False, cancel_futures=True)
-            _end_kernels()
+            # again and again: a thread may be about to start its kernel
+            while not all(one.done() for one in runs):
+                _end_kernels()
+                time.sleep(0.1)
             raise
     return found
 
