@@ -4,12 +4,18 @@ A call that only has to be repeated is decorated with tenacity itself. A ``Backo
 until the next try: it polls, beats a heartbeat, watches a second process, or counts the failures for its health.
 """
 
+import random
 import time
 
 from tenacity import RetryCallState, Retrying, wait_exponential
 
 # nothing is called through it: tenacity's waits ask for the state of a call
 _NO_CALL = Retrying()
+
+
+def jitter() -> float:
+    """Return a factor for a pause, a quarter around 1, so that clients do not come back all at once."""
+    return random.uniform(0.75, 1.25)  # noqa: S311
 
 
 class Backoff:

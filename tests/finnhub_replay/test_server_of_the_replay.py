@@ -208,7 +208,7 @@ def test_a_clock_with_a_speed_waits_for_the_first_quote(replay: StartReplay, sta
     settings = replay(start="2012-12-14T09:29:00", speed="60")
     ask, begin = asking(port_of(settings)), new_york("2012-12-14T09:29").timestamp()
     with Finnhub(settings) as finnhub:
-        # a backfill, a doctor, and whoever reads the clock leave it alone
+        # a backfill, a doctor and a reader of the clock do not start it
         finnhub.candles("AAPL", "D", date(2012, 12, 1), date(2012, 12, 13))
         assert finnhub.market_status().is_open is False
         time.sleep(0.2)

@@ -18,8 +18,8 @@ from stocklib import backtest, market, metrics, plots
 from stocklib.backtest import Result, buy_and_hold, run, sma_crossover, summary
 from stocklib.backtest.gains import compare_gains
 from stocklib.errors import DateRangeError, InputError, ParameterError, WarehouseError
+from stocklib.plots.house import number
 from stocklib.report import write_report
-from stocklib.report.cards import number
 from stocklib.report.replay import read_replay
 from stocklib.report.sheet import tearsheet
 from stocklib.report.sheet_tables import years_table

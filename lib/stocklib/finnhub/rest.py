@@ -5,7 +5,6 @@ other failure is one of ``errors`` and says what to do next. The key is in one h
 """
 
 import logging
-import random
 import threading
 from datetime import datetime
 from typing import Any, NoReturn
@@ -17,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from stocklib.backoff import jitter
 from stocklib.clocks import Pace, SourceClock, Stop, read_http_date
 from stocklib.errors import (
     BadAnswer,
@@ -194,8 +194,7 @@ class Connection:
         """Return seconds before the next try: doubling with jitter, four times after a 429, or its Retry-After."""
         error = state.outcome.exception() if state.outcome else None
         patience = self._first_pause * (4 if isinstance(error, RateLimited) else 1)
-        jitter = random.uniform(0.75, 1.25)  # noqa: S311 - so that clients do not come back all at once
-        pause = wait_exponential(multiplier=patience, max=_LONGEST_PAUSE)(state) * jitter
+        pause = wait_exponential(multiplier=patience, max=_LONGEST_PAUSE)(state) * jitter()
         pause = min(max(pause, self._retry_after), _LONGEST_PAUSE)
         self._retry_after = 0.0
         if state.attempt_number < self._attempts:

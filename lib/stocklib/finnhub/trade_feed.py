@@ -6,7 +6,6 @@ message resets it, so that a sum over trades shows where some are missing.
 
 import json
 import logging
-import random
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from stocklib.backoff import Backoff
+from stocklib.backoff import Backoff, jitter
 from stocklib.clocks import Stop
 from stocklib.errors import BadAnswer, Interrupted, NoQuote, RateLimited, SourceUnavailable, SymbolError
 from stocklib.finnhub import Finnhub
@@ -121,8 +120,7 @@ class TradeFeed:
         self.close()
         self.losses += 1
         self.trouble = str(error)
-        jitter = random.uniform(0.75, 1.25)  # noqa: S311 - so that clients do not come back all at once
-        pause = self._backoff.fail(times=jitter * (4 if isinstance(error, RateLimited) else 1))
+        pause = self._backoff.fail(times=jitter() * (4 if isinstance(error, RateLimited) else 1))
         if not self.connections and self._backoff.failures >= _REFUSED_CONNECTIONS:
             raise error
         log.warning("%s; connecting again in %.1f s", error, pause)

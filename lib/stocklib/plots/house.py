@@ -220,6 +220,18 @@ def number_text(value: float, digits: int) -> str:
     return "" if pd.isna(value) else f"{round(value, digits) + 0:.{digits}f}".replace("-", "−")
 
 
+def number(value: Any, digits: int, *, sign: bool = False) -> str:
+    """A number with thousands apart and a true minus, or a dash.
+
+    >>> number(1234.5, 2), number(-0.001, 2, sign=True)
+    ('1,234.50', '+0.00')
+    """
+    if value is None or pd.isna(value):
+        return "–"
+    # adding 0 makes a negative zero a plain one
+    return f"{round(value, digits) + 0:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+
+
 def short(value: Any) -> str:
     """A large amount with three digits that count and a letter for its size, or a dash.
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stocklib.indicators.columns import check_type
+from stocklib.plots.house import number
 
 _SIGNED = re.compile(r"momentum|(return|change|alpha|profit)( %)?$", re.IGNORECASE)
 _PRICE = re.compile(r"(^| )(open|high|low|close|price)$", re.IGNORECASE)
@@ -60,4 +61,4 @@ def _text(value: Any, digits: int, *, signed: bool) -> str:
         return "yes" if value else "no"
     if isinstance(value, date):
         return f"{value:%Y-%m-%d %H:%M:%S}".removesuffix(":00").removesuffix(" 00:00")
-    return f"{round(value, digits) + 0:{'+' if signed else ''},.{digits}f}".replace("-", "−")
+    return number(value, digits, sign=signed)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from stocklib.plots.house import day_text
+from stocklib.plots.house import day_text, number
 from stocklib.report.stale import day_of
 from stocklib.sessions import NEW_YORK
 
@@ -61,14 +61,6 @@ def sparkline(facts: "Facts", symbol: str) -> str:
 
 def _missing(value: Any) -> bool:
     return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
-
-
-def number(value: Any, digits: int, *, sign: bool = False) -> str:
-    """A number with thousands apart and a true minus, or a dash."""
-    if _missing(value):
-        return "–"
-    # adding 0 makes a negative zero a plain one
-    return f"{round(float(value), digits) + 0.0:{'+' if sign else ''},.{digits}f}".replace("-", "−")
 
 
 def price(value: Any, of: Any = None, *, sign: bool = False) -> str:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from stocklib import plots
 from stocklib.errors import StocksError
-from stocklib.plots.house import day_text, short
+from stocklib.plots.house import day_text, number, short
 from stocklib.report import cards
 from stocklib.state_files import write_state
 
@@ -69,7 +69,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = (cards.number, cards.price, short, cards.text, cards.direction)
+    shown = (number, cards.price, short, cards.text, cards.direction)
     made.filters |= {filter.__name__: filter for filter in shown} | {"day": day_text}
     return made
 

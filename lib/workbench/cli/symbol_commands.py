@@ -1,7 +1,6 @@
 """The watchlist: symbols list, add, remove, search."""
 
 import sys
-from contextlib import nullcontext
 
 import click
 
@@ -43,9 +42,7 @@ def search_symbols(settings: Settings, text: str) -> None:
     from workbench import embedded
     from workbench.symbols import search
 
-    # a replay is asked on this machine, and must run
-    replays = "replay" in embedded.wanted(settings)
-    with embedded.running(settings) if replays else nullcontext(settings) as ready:
+    with embedded.running(settings, only_for="replay") as ready:
         found = search(ready, text)
     if found.empty:
         click.echo(f"nothing matches {text!r}: try a part of the company's name", err=True)

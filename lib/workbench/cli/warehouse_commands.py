@@ -1,7 +1,6 @@
 """History and the warehouse: day, schedule, init, backfill, daily, load, transform, rebuild, dbt."""
 
 import sys
-from contextlib import nullcontext
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -127,8 +126,7 @@ def rebuild(settings: Settings, without_corrupt: bool) -> None:
     from stocklib.pipeline.transform import rebuild
     from workbench import embedded
 
-    is_ours = "s3" in embedded.wanted(settings)
-    lake = embedded.running(settings, on_progress=click.echo) if is_ours else nullcontext(settings)
+    lake = embedded.running(settings, only_for="s3", on_progress=click.echo)
     with lake as ready, progress("objects") as advance:
         result = rebuild(ready, without_corrupt=without_corrupt, on_progress=advance)
     click.echo(result)

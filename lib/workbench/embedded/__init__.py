@@ -111,15 +111,17 @@ def down(settings: Settings) -> None:
 
 
 @contextmanager
-def running(settings: Settings, *, on_progress: Say | None = None) -> Iterator[Settings]:
+def running(settings: Settings, *, only_for: str = "", on_progress: Say | None = None) -> Iterator[Settings]:
     """Run the needed servers during the block; stop those of a stack that was down after it.
 
-    Yield the settings with their addresses; the same settings where none is needed.
+    Yield the settings with their addresses; the same settings where none is needed, or not the one named by
+    ``only_for``.
     """
-    if not wanted(settings):
+    needed = wanted(settings)
+    if not needed or (only_for and only_for not in needed):
         yield settings
         return
-    ran = any(is_alive(settings, name) for name in wanted(settings))
+    ran = any(is_alive(settings, name) for name in needed)
     up(settings, on_progress=on_progress)
     try:
         yield read_settings(demo=settings.demo)
