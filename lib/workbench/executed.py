@@ -13,7 +13,7 @@ from stocklib.host import extra
 from stocklib.report import shell
 from stocklib.report.replay import Replay
 from stocklib.settings import Settings
-from workbench.runner import last_text
+from workbench.runner import joined_outputs, last_text
 
 _PLOTLY = "application/vnd.plotly.v1+json"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -141,7 +141,7 @@ def _outputs(cell: Any, figures: dict[str, Any]) -> Iterator[str]:
     with extra("lab"):
         from nbconvert.filters.ansi import ansi2html
 
-    for output in cell.outputs:
+    for output in joined_outputs(cell):
         if output.output_type == "stream":
             yield f'<pre class="{output.name}">{ansi2html(output.text)}</pre>'
         elif output.output_type == "error":

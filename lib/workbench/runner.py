@@ -246,7 +246,7 @@ def last_text(notebook: Any) -> str:
     for cell in reversed(notebook.cells):
         if cell.cell_type != "code":
             continue
-        for output in reversed(cell.outputs):
+        for output in reversed(joined_outputs(cell)):
             if output.output_type == "stream":
                 return str(output.text).strip()
             data = output.get("data", {})
@@ -254,6 +254,26 @@ def last_text(notebook: Any) -> str:
             if (text := data.get("text/plain")) and data.keys() <= {"text/plain", "text/html"}:
                 return str(text).strip()
     return ""
+
+
+def joined_outputs(cell: Any) -> list[Any]:
+    """Return a code cell's outputs with what it printed in one piece, as JupyterLab shows it.
+
+    A kernel sends printed text every 0.2 s, so a line may arrive in two halves.
+
+    >>> from nbformat.v4 import new_code_cell, new_output
+    >>> cell = new_code_cell(outputs=[new_output("stream", text=text) for text in ("2 bars", " loaded\\n")])
+    >>> [output.text for output in joined_outputs(cell)]
+    ['2 bars loaded\\n']
+    """
+    joined: list[Any] = []
+    for output in cell.outputs:
+        last = joined[-1] if joined else None
+        if last and last.output_type == output.output_type == "stream" and last.name == output.name:
+            joined[-1] = type(last)({**last, "text": last.text + output.text})
+        else:
+            joined.append(output)
+    return joined
 
 
 def open_lab(settings: Settings, *, host: str = "127.0.0.1", port: int, browser: bool) -> int:
