@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from datetime import time as clock_time
@@ -159,12 +159,16 @@ def _execute_analyses(settings: Settings, say: Say, advance: Callable[[float], N
     found = []
     with runner.kernel_environment(settings), ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(runner.run, settings, name) for name in ANALYSES]
+        waiting = set(runs)
         try:
-            for done in as_completed(runs):
-                path = done.result().path
-                found.append(path)
-                say(f"    {path.stem}  ({len(found)} of {len(ANALYSES)})")
-                advance(len(found) / len(ANALYSES))
+            while waiting:
+                # with a timeout: the system may give Ctrl-C to another thread, and only this one can handle it
+                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                for one in done:
+                    path = one.result().path
+                    found.append(path)
+                    say(f"    {path.stem}  ({len(found)} of {len(ANALYSES)})")
+                    advance(len(found) / len(ANALYSES))
         except BaseException:
             # Ctrl-C too: the threads would wait for their notebooks' ends
             pool.shutdown(wait=False, cancel_futures=True)

@@ -25,6 +25,7 @@ log = logging.getLogger("workbench.supervisor")
 
 _MEASUREMENTS_BYTES = 20_000_000
 _LAST_LOAD_SECONDS = 60.0
+_LOOK_SECONDS = 1.0
 
 
 def main(role: str, demo: str, plan: str) -> int:
@@ -99,7 +100,9 @@ def _load(settings: Settings, plan: Plan, stop_requested: threading.Event, super
 
 def _keep(settings: Settings, plan: Plan, stop_requested: threading.Event, supervisor_gone: threading.Event) -> None:
     """Stop the embedded servers that the stream started when the supervisor is gone."""
-    stop_requested.wait()
+    # with a timeout: the system may give SIGTERM to another thread, and only this one can handle it
+    while not stop_requested.wait(_LOOK_SECONDS):
+        continue
     if not supervisor_gone.is_set():
         return
     from stocklib.monitoring.heartbeat import read_heartbeats
