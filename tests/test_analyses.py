@@ -50,3 +50,14 @@ def test_on_half_a_year_the_first_third_is_the_training(gold: Settings, tmp_path
     shown = outputs_of(recorded_gold.copy(gold, tmp_path), name, start="2012-06-19")
     assert "AAPL: 124 sessions" in shown
     assert said in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("volatility", "no symbol has more than 10 sessions"), ("walk_forward", "no symbol has 23 sessions")],
+)
+def test_on_a_week_a_notebook_says_what_is_too_short_for_its_last_figure(
+    gold: Settings, tmp_path: Path, name: str, said: str
+) -> None:
+    week = "delete from gold.fact_daily_stock_quotes where quote_date < '2012-12-06'"
+    assert said in outputs_of(recorded_gold.copy(gold, tmp_path, week), name)
